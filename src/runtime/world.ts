@@ -1,0 +1,61 @@
+// The one door to the outside. Whatever depends on time, chance, disk, network or threads is asked for here, so the
+// same actors, cores and shells run in production, in the test kit and in the simulator. A core takes `now` as an
+// argument and never sees this object; a shell is handed it; only edges implement it.
+//
+// Invariant: with the same World behaviour (same seed, same virtual time) a run makes the same trace.
+
+import type { StorageSeam } from '../storage/engine.ts';
+
+export type Millis = number;
+export type Cancel = () => void;
+
+export interface Clock {
+  /** Wall time, ms since 1970. May jump either way; never use it for leases, deadlines or intervals. */
+  now(): Millis;
+  /** Monotonic time in ms (fractions allowed); never goes back. Its zero is arbitrary and per process. */
+  mono(): Millis;
+  /** Runs fn once after delayMs of monotonic time. Delays beyond 2^31 ms are chained, not fired at once. */
+  timer(delayMs: Millis, fn: () => void): Cancel;
+  /** Runs fn in a later turn of the event loop, after I/O had its chance (setImmediate). */
+  soon(fn: () => void): void;
+  /** Runs fn before control returns to the event loop (microtask). */
+  micro(fn: () => void): void;
+}
+
+export interface Random {
+  /** An unsigned 32-bit integer. */
+  u32(): number;
+  /** In [0, 1). */
+  float(): number;
+  bytes(count: number): Uint8Array;
+}
+
+/** pino-shaped: fields first, then the message. `child` is optional so that any such logger fits. */
+export interface Log {
+  trace(fields: object, message?: string): void;
+  debug(fields: object, message?: string): void;
+  info(fields: object, message?: string): void;
+  warn(fields: object, message?: string): void;
+  error(fields: object, message?: string): void;
+}
+
+/** One direction of frames towards one peer, with the credit of its buffer. See link.ts. */
+export interface TransportSeam {
+  /** Which peers can be reached now, by thread number. */
+  peers(): readonly number[];
+}
+
+/** Starts host threads and says when one has died. */
+export interface SpawnerSeam {
+  /** Threads this world can run; 0 means everything on the calling thread. */
+  readonly threads: number;
+}
+
+export interface World {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: TransportSeam;
+  readonly storage: StorageSeam;
+  readonly spawner: SpawnerSeam;
+  readonly log: Log;
+}

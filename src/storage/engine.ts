@@ -1,0 +1,126 @@
+// The storage contract: what the runtime and the stores may ask of a disk. Engines behind it (memory, lmdb, and later
+// the log-structured one) pass one conformance suite, test/storage/conformance.ts.
+//
+// The picture: an engine holds shards; a shard is an ordered map from key bytes to a record. A shard is the unit that is
+// exported, imported and dropped, so it is also the unit that moves. Writes come in groups: one group is applied whole or
+// not at all, and carries the epoch of the writer. Groups handed in during the same tick share one transaction (group commit).
+//
+// Invariants every engine keeps:
+//  1. A group resolves only after it is durable to the level asked.
+//  2. Groups of one shard become visible and durable in the order they were handed in.
+//  3. A read sees every group handed in before it on this engine object, durable or not (read your pending writes). Who
+//     must not speak of a pending write waits for `pending(key)` first.
+//  4. A group with an epoch lower than one already seen for its fence is refused with FENCED, inside the transaction.
+//  5. A record whose checksum (over shard, key, epoch, version, value) does not match is never returned: CORRUPT instead.
+//  6. If a group is refused (DISK_FULL, FENCED), every later pending group of the same shard that was handed in before
+//     the refusal became known is refused with the same code: it may rest on what was refused.
+
+
+/** Survives the death of the process; survives the loss of power. */
+export type Ack = 'committed' | 'flushed';
+
+export interface StoredRecord {
+  readonly key: Uint8Array;
+  /** The epoch of the group that wrote it. */
+  readonly epoch: number;
+  /** Opaque to the engine; the stores put their clock here. May be empty. */
+  readonly version: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export type WriteOp =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly version: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'delete'; readonly key: Uint8Array };
+
+export interface WriteGroup {
+  readonly epoch: number;
+  /**
+   * Where the epoch is compared. 'shard': with the highest epoch any group of this shard carried (a vnode owns its
+   * shard alone). 'record': with the epoch of each record the group touches (many actors share a shard).
+   */
+  readonly fence: 'shard' | 'record';
+  readonly ops: readonly WriteOp[];
+}
+
+export interface ScanRange {
+  /** Inclusive; default the first key. */
+  readonly from?: Uint8Array;
+  /** Exclusive; default past the last key. */
+  readonly to?: Uint8Array;
+  readonly limit?: number;
+}
+
+export interface Shard {
+  readonly name: string;
+  /** The newest record handed in, pending ones included. Throws TroupeError CORRUPT. */
+  get(key: Uint8Array): StoredRecord | undefined;
+  /** True while the newest record of the key waits for its commit. */
+  pending(key: Uint8Array): boolean;
+  /** In byte order of the keys, pending writes included, as of the moment of the call. A corrupt record throws CORRUPT when it is reached. */
+  scan(range?: ScanRange): Iterable<StoredRecord>;
+  /** Rejects with TroupeError FENCED, DISK_FULL, TOO_LARGE, OVERLOADED (too many pending) or STOPPED. */
+  commit(group: WriteGroup, ack: Ack): Promise<void>;
+  /** Number of live keys, pending writes included. */
+  count(): number;
+}
+
+/** A chunk of an exported shard: whole records, at most about 64 KiB, with a checksum of its own. */
+export interface ShardChunk {
+  readonly bytes: Uint8Array;
+  readonly last: boolean;
+}
+
+export interface EngineStats {
+  readonly kind: string;
+  readonly pendingWrites: number;
+  readonly pendingBytes: number;
+  readonly transactions: number;
+  readonly groups: number;
+  readonly records: number;
+  readonly bytesPut: number;
+  readonly corrupt: number;
+  readonly fenced: number;
+  readonly diskFull: number;
+}
+
+export interface Engine {
+  readonly kind: 'memory' | 'lmdb';
+  /** True when all threads of the process see the same records (a file), false when each has its own (memory). */
+  readonly shared: boolean;
+  /** The handle of a shard, made on first use. Names are [a-z0-9/._-]{1,64}. The same name gives the same object. */
+  shard(name: string): Shard;
+  shards(): readonly string[];
+  /** Removes every record of a shard, its fence included; durable to 'committed' when it resolves. */
+  drop(name: string): Promise<void>;
+  /** A consistent copy of a shard (pending writes awaited first), fence included. */
+  export(name: string): AsyncIterable<ShardChunk>;
+  /** Replaces a shard by an exported one; all or nothing. Throws CORRUPT on a damaged chunk. */
+  import(name: string, chunks: AsyncIterable<ShardChunk> | Iterable<ShardChunk>): Promise<void>;
+  /** Resolves when everything handed in before the call is durable to the level. */
+  sync(ack: Ack): Promise<void>;
+  stats(): EngineStats;
+  /** Waits for pending groups, then closes. Later calls reject with STOPPED. */
+  close(): Promise<void>;
+}
+
+/** What a world offers: engines to open, and where. */
+export interface StorageSeam {
+  /** Opens the engine of this thread. `dir` undefined means memory. */
+  open(options: EngineOptions): Engine;
+}
+
+export interface EngineOptions {
+  readonly kind: 'memory' | 'lmdb';
+  /** The engine's own directory. Needed for lmdb. */
+  readonly dir?: string;
+  /** Free bytes below which puts are refused with DISK_FULL. Default limits.diskFreeLowWater. */
+  readonly freeLowWater?: number;
+  /** Called when a commit failed in a way that makes going on unsafe. Default: SIGKILL this process (research/pitfalls.md F4, F8). */
+  readonly onFatal?: (why: Error) => void;
+}
+
+/** For engines that poll (free space) and for tests that move time. */
+export interface EngineClock {
+  mono(): number;
+  timer(delayMs: number, fn: () => void): () => void;
+}
