@@ -172,7 +172,7 @@ export function checkReadmes(tree: Tree): Violation[] {
       return [refuse('README.md', `is missing: it names what each of ${files.length} files is for`)];
     return files
       .map(file => posix.basename(file))
-      .filter(name => !new RegExp(`(?<![\\w.-])${RegExp.escape(name)}`).test(text))
+      .filter(name => !new RegExp(`(?<![\\w.-])${name.replaceAll('.', '\\.')}`).test(text))
       .map(name => refuse(name, 'is not named in the README of its folder'));
   });
 }
