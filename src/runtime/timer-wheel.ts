@@ -140,14 +140,12 @@ export class TimerWheel<E extends WheelEntry = WheelEntry> {
   private place(entry: WheelEntry, ifDue: number): void {
     const tick = Math.ceil(entry.at) - this.origin;
     const low = tick - this.base;
-    if (low <= this.low) return this.link(entry, ifDue);
-    if (low < lowSpan) {
-      const level = levelByZeros[Math.clz32(low ^ this.low)] as number;
-      return this.link(entry, level * slots + ((low >>> (level * digitBits)) & digitMask));
+    if (low <= this.low) this.link(entry, ifDue);
+    else if (low < lowSpan) this.link(entry, slotOf(low, this.low));
+    else {
+      const high = Math.floor(tick / lowSpan);
+      this.link(entry, lowLevels * slots + slotOf(high, this.high));
     }
-    const high = Math.floor(tick / lowSpan);
-    const level = levelByZeros[Math.clz32(high ^ this.high)] as number;
-    this.link(entry, (level + lowLevels) * slots + ((high >>> (level * digitBits)) & digitMask));
   }
 
   private link(entry: WheelEntry, slot: number): void {
@@ -227,6 +225,12 @@ export class TimerWheel<E extends WheelEntry = WheelEntry> {
       fire(entry as E);
     }
   }
+}
+
+/** Level of the highest differing digit, and that digit: as a slot number. */
+function slotOf(tick: number, present: number): number {
+  const level = levelByZeros[Math.clz32(tick ^ present)] as number;
+  return (level << digitBits) | ((tick >>> (level * digitBits)) & digitMask);
 }
 
 function startOfDigit(present: number, shift: number, digit: number): number {
