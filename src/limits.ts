@@ -47,3 +47,85 @@ export const diskFreeLowWater: number = 64 << 20;
 export const residentsMaxDefault = 1_000_000;
 /** Time a moving actor may need to finish the turn it is in. Past it the move is aborted, never forced. */
 export const relocateTurnMsDefault = 5_000;
+/** Bytes of one ring between two threads, each way. 256 KiB to 4 MiB differ by a few percent; a power of two. */
+export const ringBytesDefault: number = 1 << 20;
+/** The largest ring: positions are 32-bit and must tell full from empty across their own wrap. */
+export const ringBytesMax: number = 1 << 28;
+/** The window of a ring is its bytes divided by this: larger frames go in pieces, four of which are then under way. */
+export const ringWindowShare = 4;
+/** Frames taken from one ring before the next one has its turn: a flood delays a neighbour by some 10 us. */
+export const ringFramesPerTurn = 256;
+/** Frames taken between two looks at the clock; at 10 us a handler that is half a millisecond. */
+export const ringFramesPerLook = 64;
+/** A poll longer than this returns to the event loop, so timers are late by this and one look at most. */
+export const pollBudgetMs = 1;
+/** How long a thread keeps polling after its last frame before it parks. An answer from a busy peer takes 2-20 us. */
+export const pollWindowMs = 0.1;
+/** Callers that may wait for room on one link; each is a host's own flush, so a handful is normal. */
+export const writableWaitersMax = 1_024;
+/** Threads of one fabric. Rings grow with the square: 64 threads of 1 MiB rings are 5 GiB of address space. */
+export const fabricThreadsMax = 64;
+/** 'node:partition:epoch': a node name takes 32, a partition 5, an epoch 11. */
+export const actorIdBytesMax = 64;
+/** An operation id names one request; a UUID takes 36. It is stored beside the value, so it stays small. */
+export const opIdBytesMax = 64;
+/** Actors a context names: 64 ids of 64 bytes and 100 excepted dots stay below contextBytesMax. */
+export const contextEntriesMax = 64;
+/** Actors a clock of a store with one replica keeps; the oldest epochs without a value go first (protocols.md 2.6). */
+export const actorsPerKeyMax = 50;
+/** The largest count of writes one actor may have made to one key; a context that says more is forged. */
+export const counterMax: number = 2 ** 48;
+/** A record with all its siblings: half of frameBytesMax, so that any record fits into one answer. */
+export const recordBytesMax: number = 8 << 20;
+/** How far ahead of us a stamp from outside may be. NTP keeps honest clocks within a tenth of this. */
+export const clockAheadMsMax = 500;
+/** The longest time to live, a hundred years: an expiry then still fits into its 48 bits for the next 8,800 years. */
+export const ttlMsMax: number = 100 * 366 * 86_400_000;
+/** Operation ids a vnode remembers. A retry comes within seconds; 64 vnodes remember about 10 MB in all. */
+export const opMemoMax = 1_024;
+/** Replicas of one key: their states fit the bits of one number, and more than 7 is a mistake rather than a wish. */
+export const replicasMax = 16;
+/** Records and bytes one page of a scan carries, and records it looks at: about 2 ms of a vnode's thread. */
+export const scanPageRecordsMax = 256;
+export const scanPageBytesMax: number = 256 << 10;
+export const scanPageVisitsMax = 1_024;
+/** A piece of a packed unit on its way to another host: small enough to share a link fairly, large enough to be rare. */
+export const relocatePieceBytes: number = 64 << 10;
+/** Pieces sent and not yet acknowledged. 1 MiB in flight fills any link we have and bounds what both ends buffer. */
+export const relocatePiecesInFlight = 16;
+/** Pieces one pack may announce: 256 MiB. Only the volatile part is packed; more than this is a leak, not an actor. */
+export const relocatePiecesMax = 4_096;
+/** Time a target has to say whether it has room. It only counts, so a second is a stalled thread. */
+export const relocateReserveMs = 1_000;
+/** Time a frozen unit may take to drain its output gate and be packed. */
+export const relocatePackMs = 5_000;
+/** Time between two pieces, or a piece and its acknowledgement, before the other side counts as stuck. */
+export const relocateSilenceMs = 5_000;
+/** Time a target may take to decode and restore what it was sent. */
+export const relocateInstallMs = 5_000;
+/** The directory's watchdog over a whole move. Above the sum of the steps (21 s), so that a step's own reason comes first. */
+export const relocateMoveMs = 30_000;
+/** A switched unit whose old owner still forwards after this long is reported: some host does not read its links. */
+export const relocateSettleWarnMs = 10_000;
+/** Messages a source keeps between pack and verdict. 40 ms (a long pause) at 200,000 messages a second. */
+export const relocateLateMax = 8_192;
+/** Direct messages a new owner holds until the markers came, for one unit. As many as the source kept. */
+export const relocateHeldMax = 8_192;
+/** Messages of one unit that came before the news they rest on. One hop's worth of traffic; as many as may be held. */
+export const relocateParkedMax = 8_192;
+/** Messages of one host that wait to learn where their unit lives, over all units. */
+export const relocateResolvingMax = 65_536;
+/** Routes one host remembers. About 100 bytes each; the oldest goes, the directory knows it still. */
+export const routesMax: number = 1 << 20;
+/** Senders one dedupe window remembers. Far above the hosts of any cluster; one that was forgotten must come back anew. */
+export const dedupeSendersMax = 65_536;
+/** Partitions of a ring: the top 16 bits of a hash. Past it the ring table outgrows what gossip can carry. */
+export const partitionsMax = 65_536;
+/** Empty mailboxes a thread keeps for reuse. More than ever wake between two idle moments would only be memory. */
+export const mailboxesPooledMax = 1_024;
+/** Room in those mailboxes altogether, in messages (32 bytes each: 4 MiB); the many large ones a burst leaves are dropped. */
+export const mailboxRoomPooledMax: number = 1 << 17;
+/** Restarts a supervisor may be asked to count; each is a number kept in memory while the actor is failing. */
+export const restartsMax = 1_000;
+/** Longest window or back-off of a supervisor. A longer one is a stop that nobody notices. */
+export const superviseMsMax = 86_400_000;
