@@ -18,6 +18,7 @@ export type TroupeCode =
   | 'CORRUPT'
   | 'QUORUM'
   | 'BAD_CONTEXT'
+  | 'EXISTS'
   | 'BAD_OPTION'
   | 'TOO_LARGE'
   | 'TOO_MANY_SIBLINGS'
@@ -43,6 +44,7 @@ const traits: Record<TroupeCode, { retryable: boolean; outcome: Outcome }> = {
   CORRUPT: { retryable: false, outcome: 'failed' },
   QUORUM: { retryable: true, outcome: 'unknown' },
   BAD_CONTEXT: { retryable: false, outcome: 'failed' },
+  EXISTS: { retryable: false, outcome: 'failed' },
   BAD_OPTION: { retryable: false, outcome: 'failed' },
   TOO_LARGE: { retryable: false, outcome: 'failed' },
   TOO_MANY_SIBLINGS: { retryable: false, outcome: 'failed' },

@@ -129,3 +129,22 @@ export const mailboxRoomPooledMax: number = 1 << 17;
 export const restartsMax = 1_000;
 /** Longest window or back-off of a supervisor. A longer one is a stop that nobody notices. */
 export const superviseMsMax = 86_400_000;
+
+// Storage.
+
+/** Operations one transaction takes, unless a single group has more. 1,000 cost about 3 ms of JavaScript and 40 ms of disk. */
+export const batchRecordsMax = 1_024;
+/** Bytes one transaction takes, unless a single group has more. An eighth of what may wait: others get their turn. */
+export const batchBytesMax: number = 8 << 20;
+/** Fences that hang on each other in one transaction (record fences of a shard nest); each is a few stack frames. */
+export const fencesPerBatchMax = 256;
+/** A commit that takes longer than this will not come back. Slow disks stall for seconds; 30 are a dead one. */
+export const commitStallMs = 30_000;
+/** An exported chunk, unless a single record is larger. As relocatePieceBytes: small enough to share a link fairly. */
+export const chunkBytesMax: number = 64 << 10;
+/** Records removed at a time from what a dropped shard left behind. A quarter of a batch: it is in no hurry. */
+export const purgeRecordsMax = 256;
+/** Read snapshots all threads of a process may hold open in one environment: a tick's own, and scans and exports. */
+export const readersMax = 512;
+/** Threads assumed to commit between one look at the free space and the next; each may use that part of the margin. */
+export const diskSharersMax = 8;
