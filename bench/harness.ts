@@ -1,0 +1,384 @@
+// The bench harness: ours and peers on the same work, in the same run, and no number that was not earned.
+//
+// The intuition: a benchmark lies in four ways. It measures a machine that drifts (so contenders take turns, in
+// alternating order, and the median of the rounds counts); it hides the spread (so p50, p99 and the relative deviation
+// stand beside the mean); it measures work that was never done (so each run says how much it *confirmed*, and a row
+// that falls short prints the shortfall instead of a number); and it cannot be repeated (so the seed is fixed and the
+// machine, Node and commit are written beside the result).
+//
+//   probe ──> calibrate ──> round 1: A B C ──> round 2: C B A ──> round 3: A B C ──> ...  ──> median
+//   (same n for all,        (n so that one run takes batchMs)
+//    hashes must agree)
+//
+// Invariant: a row has status 'completed' exactly when every run of every round confirmed all its operations.
+
+import v8 from 'node:v8';
+import vm from 'node:vm';
+import { Bench } from 'tinybench';
+import { type Machine, machineFacts } from './machine.ts';
+import { mean, median, percentile, rsdPercent, Sampler, seededRandom } from './stats.ts';
+
+export type Mode = 'small' | 'full';
+
+/** What one run confirmed. */
+export interface Done {
+  /** Operations whose completion was seen: an answer checked, a receiver's own count. */
+  readonly done: number;
+  /** Milliseconds of the run that count, when not all of it does (reading back what was written does not). */
+  readonly ms?: number;
+  /** A fold of what came out. Contenders that give one must agree on it for the same n. */
+  readonly hash?: number;
+  /** For a gauge: the reading, in the unit of the workload. */
+  readonly value?: number;
+}
+
+/** One side of a comparison. `run(n)` does n operations and confirms them; it may be called any number of times. */
+export interface Contender {
+  readonly name: string;
+  setup?(): Promise<void> | void;
+  run(n: number, latency: Sampler): Promise<Done>;
+  teardown?(): Promise<void> | void;
+}
+
+export interface Workload {
+  readonly name: string;
+  /** What one operation is, in a sentence. */
+  readonly about: string;
+  /** A rate (operations a second, the default) or a gauge (a reading, smaller is better) and its unit. */
+  readonly gauge?: string;
+  /** Percentiles come from single operations (the contenders fill the sampler) instead of from whole runs. */
+  readonly latency?: boolean;
+  /** Operations of one run: at least (the probe runs this many), and at most. */
+  readonly opsMin: number;
+  readonly opsMax: number;
+  /** Ours first, by convention; everything else is a peer. */
+  readonly contenders: readonly Contender[];
+  /** What DESIGN.md section 10 asks of us: how many times better than a peer, by rate, or by p50. */
+  readonly goals?: readonly Goal[];
+}
+
+export interface Goal {
+  readonly ours: string;
+  readonly peer: string;
+  readonly by: 'rate' | 'p50' | 'value';
+  readonly times: number;
+}
+
+export interface BenchContext {
+  readonly mode: Mode;
+  /** A size that is small in every test run and large when asked for; it is written into the result. */
+  param(name: string, small: number, full: number): number;
+  /** A generator of numbers in [0, 1) that begins at the same place for everybody who asks for it. */
+  random(): () => number;
+}
+
+export interface BenchDefinition {
+  readonly name: string;
+  readonly about: string;
+  workloads(context: BenchContext): readonly Workload[];
+}
+
+export interface Row {
+  readonly contender: string;
+  /** 'refused': work was not confirmed or the contender failed. 'unavailable': this machine lacks what it needs. */
+  readonly status: 'completed' | 'refused' | 'unavailable';
+  readonly why?: string;
+  readonly opsPerRun?: number;
+  /** One figure a round, in the order of the rounds: operations a second, or the gauge's reading. */
+  readonly rounds: readonly number[];
+  /** The median of the rounds. */
+  readonly figure?: number;
+  readonly mean?: number;
+  readonly rsdPercent?: number;
+  readonly p50Us?: number;
+  readonly p99Us?: number;
+  readonly samples?: number;
+}
+
+export interface WorkloadResult {
+  readonly workload: string;
+  readonly about: string;
+  readonly unit: string;
+  readonly percentilesOf: 'operations' | 'runs';
+  readonly rows: readonly Row[];
+  readonly hash?: number;
+  readonly goals: readonly (Goal & { readonly reached?: number })[];
+}
+
+export interface Report {
+  readonly bench: string;
+  readonly about: string;
+  readonly mode: Mode;
+  readonly seed: number;
+  readonly params: Readonly<Record<string, number>>;
+  readonly roundsWanted: number;
+  readonly machine: Machine;
+  readonly seconds: number;
+  readonly results: readonly WorkloadResult[];
+}
+
+export interface RunOptions {
+  readonly mode: Mode;
+  /** Only workloads whose name contains this. */
+  readonly only?: string;
+  readonly rounds?: number;
+  readonly progress?: (line: string) => void;
+}
+
+export const seed = 7;
+
+/** Small proves that a bench works; full is what may be quoted. Rounds below 5 make no median worth the name. */
+const pace = {
+  small: { rounds: 2, roundMs: 0, batchMs: 0, warmupMs: 0, deadlineMs: 10_000 },
+  full: { rounds: 5, roundMs: 300, batchMs: 20, warmupMs: 300, deadlineMs: 120_000 },
+} as const;
+
+/** Thrown by setup() when this machine lacks something (a server that is not installed): said, but not a failure. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable';
+}
+
+export const defineBench = (definition: BenchDefinition): BenchDefinition => definition;
+
+export async function runBench(definition: BenchDefinition, options: RunOptions): Promise<Report> {
+  const began = performance.now();
+  const machine = machineFacts();
+  const params: Record<string, number> = {};
+  const context: BenchContext = {
+    mode: options.mode,
+    random: () => seededRandom(seed),
+    param(name, small, full) {
+      const value = options.mode === 'full' ? full : small;
+      params[name] = value;
+      return value;
+    },
+  };
+  const workloads = definition.workloads(context).filter(({ name }) => name.includes(options.only ?? ''));
+  const results: WorkloadResult[] = [];
+  for (const workload of workloads) {
+    options.progress?.(`${definition.name}: ${workload.name}`);
+    results.push(await runWorkload(workload, options));
+  }
+  return {
+    bench: definition.name,
+    about: definition.about,
+    mode: options.mode,
+    seed,
+    params,
+    roundsWanted: options.rounds ?? pace[options.mode].rounds,
+    machine,
+    seconds: Number(((performance.now() - began) / 1_000).toFixed(1)),
+    results,
+  };
+}
+
+/** A contender with what was seen of it so far. Once it has an `end`, it is not run again. */
+interface Entrant {
+  readonly contender: Contender;
+  readonly latency: Sampler;
+  ops: number;
+  hash?: number | undefined;
+  readonly readings: number[];
+  /** Milliseconds an operation, one a run, by round. */
+  readonly batches: number[][];
+  end?: { status: 'refused' | 'unavailable'; why: string };
+}
+
+async function runWorkload(workload: Workload, options: RunOptions): Promise<WorkloadResult> {
+  const entrants = workload.contenders.map(
+    (contender): Entrant => ({
+      contender,
+      latency: new Sampler(seededRandom(seed)),
+      ops: workload.opsMin,
+      readings: [],
+      batches: [],
+    }),
+  );
+  try {
+    const { deadlineMs } = pace[options.mode];
+    for (const entrant of entrants)
+      await attempt(entrant, 'setup', () => within(deadlineMs, entrant.contender.setup?.()));
+    for (const entrant of entrants) await attempt(entrant, 'probe', () => probe(entrant, workload, options.mode));
+    for (const entrant of entrants)
+      await attempt(entrant, 'calibration', () => calibrate(entrant, workload, options.mode));
+    refuseDissenters(entrants);
+    const rounds = options.rounds ?? pace[options.mode].rounds;
+    for (let round = 0; round < rounds; round++) await runRound(entrants, workload, options.mode, round);
+  } finally {
+    for (const entrant of entrants.toReversed())
+      await attempt(entrant, 'teardown', () => entrant.contender.teardown?.());
+  }
+  const rows = entrants.map(entrant => rowOf(entrant, workload));
+  const hash = entrants.find(entrant => entrant.hash !== undefined)?.hash;
+  return {
+    workload: workload.name,
+    about: workload.about,
+    unit: workload.gauge ?? 'operations a second',
+    percentilesOf: workload.latency ? 'operations' : 'runs',
+    rows,
+    ...(hash === undefined ? {} : { hash }),
+    goals: (workload.goals ?? []).map(goal => ({ ...goal, ...reached(goal, rows) })),
+  };
+}
+
+async function attempt(entrant: Entrant, what: string, work: () => Promise<void> | void): Promise<void> {
+  if (entrant.end && what !== 'teardown') return;
+  try {
+    await work();
+  } catch (thrown) {
+    const status = thrown instanceof Unavailable ? 'unavailable' : 'refused';
+    entrant.end ??= { status, why: status === 'refused' ? `${what}: ${said(thrown)}` : said(thrown) };
+  }
+}
+
+/** The first run, the same n for everybody, so that what came out can be compared. */
+async function probe(entrant: Entrant, workload: Workload, mode: Mode): Promise<void> {
+  const { hash } = await confirmed(entrant, workload, mode);
+  entrant.hash = hash;
+}
+
+/** One loud voice is not a majority: the first contender that gives a hash sets it, and any other hash is refused. */
+function refuseDissenters(entrants: readonly Entrant[]): void {
+  const first = entrants.find(entrant => entrant.hash !== undefined);
+  for (const entrant of entrants) {
+    if (entrant.hash === undefined || entrant.hash === first?.hash) continue;
+    const why = `other work than ${first?.contender.name}: hash ${entrant.hash} against ${first?.hash}`;
+    entrant.end ??= { status: 'refused', why };
+  }
+}
+
+/** Doubles n until one run takes batchMs, which also warms the code up. */
+async function calibrate(entrant: Entrant, workload: Workload, mode: Mode): Promise<void> {
+  if (workload.gauge !== undefined) return;
+  for (;;) {
+    const began = performance.now();
+    const { ms } = await confirmed(entrant, workload, mode);
+    if ((ms ?? performance.now() - began) >= pace[mode].batchMs || entrant.ops * 2 > workload.opsMax) return;
+    entrant.ops *= 2;
+  }
+}
+
+async function runRound(entrants: readonly Entrant[], workload: Workload, mode: Mode, round: number): Promise<void> {
+  const { roundMs, warmupMs } = pace[mode];
+  const bench = new Bench({
+    time: workload.gauge === undefined ? roundMs : 0,
+    iterations: 1,
+    warmup: round === 0 && warmupMs > 0 && workload.gauge === undefined,
+    warmupTime: warmupMs,
+    warmupIterations: 1,
+    retainSamples: true,
+  });
+  for (const entrant of round % 2 === 0 ? entrants : entrants.toReversed()) {
+    if (entrant.end) continue;
+    const warming = new Sampler(seededRandom(seed));
+    let latency = warming;
+    const task = async (): Promise<{ overriddenDuration: number; overriddenIterationCost: number }> => {
+      const began = performance.now();
+      const { ms = performance.now() - began, value } = await confirmed(entrant, workload, mode, latency);
+      if (value !== undefined) entrant.readings.push(value);
+      return { overriddenDuration: ms / entrant.ops, overriddenIterationCost: ms };
+    };
+    const beforeAll = (phase?: 'run' | 'warmup'): void => {
+      latency = phase === 'warmup' ? warming : entrant.latency;
+      collectGarbage();
+    };
+    bench.add(entrant.contender.name, task, { async: true, beforeAll });
+  }
+  await bench.run();
+  for (const { name, result } of bench.tasks) {
+    const entrant = entrants.find(({ contender }) => contender.name === name) as Entrant;
+    if (result.state === 'completed') entrant.batches.push(result.latency.samples ?? []);
+    else entrant.end ??= { status: 'refused', why: 'error' in result ? said(result.error) : `run ${result.state}` };
+  }
+}
+
+/** One run whose every operation was confirmed; anything less throws, and with it goes the row. */
+async function confirmed(
+  entrant: Entrant,
+  workload: Workload,
+  mode: Mode,
+  latency = new Sampler(seededRandom(seed)),
+): Promise<Done> {
+  const n = entrant.ops;
+  const before = latency.count;
+  const result = await within(pace[mode].deadlineMs, entrant.contender.run(n, latency));
+  if (result.done !== n) throw new Error(`not completed: confirmed ${result.done} of ${n}`);
+  if (workload.gauge !== undefined && result.value === undefined) throw new Error('a gauge without a reading');
+  if (workload.latency && latency.count - before !== n) {
+    throw new Error(`${latency.count - before} latencies for ${n} operations`);
+  }
+  return result;
+}
+
+function rowOf({ contender, ops, end, batches, readings, latency }: Entrant, workload: Workload): Row {
+  const isGauge = workload.gauge !== undefined;
+  const rounds = isGauge ? readings : batches.map(batch => 1_000 / mean(batch));
+  if (end) return { contender: contender.name, ...end, rounds: [] };
+  const perOp = batches.flat();
+  const sorted = workload.latency ? latency.sorted() : Float64Array.from(perOp).sort();
+  return {
+    contender: contender.name,
+    status: 'completed',
+    opsPerRun: ops,
+    rounds,
+    figure: median(rounds),
+    mean: isGauge ? mean(readings) : 1_000 / mean(perOp),
+    rsdPercent: rsdPercent(isGauge ? readings : perOp),
+    ...(isGauge ? {} : { p50Us: percentile(sorted, 0.5) * 1_000, p99Us: percentile(sorted, 0.99) * 1_000 }),
+    samples: isGauge ? readings.length : sorted.length,
+  };
+}
+
+/** How many times better than the peer we are: rates the larger, times and sizes the smaller. */
+function reached(goal: Goal, rows: readonly Row[]): { reached?: number } {
+  const row = (name: string): Row | undefined => rows.find(({ contender }) => contender === name);
+  const read = (from: Row | undefined): number | undefined => (goal.by === 'p50' ? from?.p50Us : from?.figure);
+  const [ours, peer] = [read(row(goal.ours)), read(row(goal.peer))];
+  if (ours === undefined || peer === undefined) return {};
+  return { reached: goal.by === 'rate' ? ours / peer : peer / ours };
+}
+
+/** A message that was lost would keep a run waiting for ever; past the deadline it counts as not completed. */
+async function within<Value>(ms: number, work: Promise<Value> | Value): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not completed within ${ms / 1_000} s`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** So that one contender's garbage is not collected on the next one's time. */
+const collectGarbage: () => void = (() => {
+  v8.setFlagsFromString('--expose-gc');
+  return vm.runInNewContext('gc') as () => void;
+})();
+
+/**
+ * A contender that lives in a module of its own, loaded when its turn comes: a side that cannot be loaded costs its own
+ * row, not the whole bench.
+ */
+export function lazily<Module>(
+  name: string,
+  load: () => Promise<Module>,
+  make: (module: Module) => Contender,
+): Contender {
+  let contender: Contender | undefined;
+  return {
+    name,
+    async setup() {
+      contender = make(await load());
+      await contender.setup?.();
+    },
+    run(n, latency) {
+      if (contender === undefined) throw new Error('run before setup');
+      return contender.run(n, latency);
+    },
+    teardown: () => contender?.teardown?.(),
+  };
+}
+
+const said = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

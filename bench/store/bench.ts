@@ -1,0 +1,85 @@
+// Putting and getting 1 KiB values, embedded stores and Redis over loopback. A put counts when it is as durable as its
+// row says: 'flushed', 'always' and FULL survive the loss of power, 'committed' and 'everysec' the loss of the process.
+
+import {
+  type BenchContext,
+  type BenchDefinition,
+  type Contender,
+  defineBench,
+  type Goal,
+  type Workload,
+} from '../harness.ts';
+import { gets, puts, type StoreSide } from './side.ts';
+
+const sides: Record<string, () => Promise<StoreSide>> = {
+  'troupe flushed': async () => (await import('./ours.ts')).troupeSide('flushed'),
+  'troupe committed': async () => (await import('./ours.ts')).troupeSide('committed'),
+  'lmdb flushed': async () => (await import('./lmdb.ts')).lmdbSide('flushed'),
+  'lmdb committed': async () => (await import('./lmdb.ts')).lmdbSide('committed'),
+  'sqlite FULL': async () => (await import('./sqlite.ts')).sqliteSide(),
+  'redis always': async () => (await import('./redis.ts')).redisSide('always'),
+  'redis everysec': async () => (await import('./redis.ts')).redisSide('everysec'),
+};
+
+/** Reading is the same whatever was promised about writing. */
+const readers = ['troupe committed', 'lmdb committed', 'sqlite FULL', 'redis everysec'];
+
+const goal = (ours: string, peer: string, by: Goal['by'], times: number): Goal => ({ ours, peer, by, times });
+
+const definition: BenchDefinition = defineBench({
+  name: 'store',
+  about: 'Durable puts and gets of 1 KiB values, one at a time and 64 in flight.',
+  workloads(context) {
+    const { param } = context;
+    const keys = param('keys', 500, 100_000);
+    const putsMax = param('puts', 200, 40_000);
+    const getsMax = param('gets', 500, 400_000);
+    const lanes = param('in flight', 64, 64);
+    const work = (inFlight: number) => ({ keys, inFlight, context });
+    const putting = {
+      latency: true,
+      about: 'A put at a random key, acknowledged; the last 64 are read back to confirm.',
+    };
+    const getting = { latency: true, about: 'A get of a random key that is there; every answer is checked.' };
+    return [
+      { ...putting, name: 'put, one at a time', opsMin: 50, opsMax: putsMax, contenders: all(puts, work(1)) },
+      {
+        ...putting,
+        name: 'put, 64 in flight',
+        opsMin: 200,
+        opsMax: putsMax,
+        contenders: all(puts, work(lanes)),
+        goals: [goal('troupe flushed', 'redis always', 'rate', 2)],
+      },
+      {
+        ...getting,
+        name: 'get, one at a time',
+        opsMin: 200,
+        opsMax: getsMax,
+        contenders: all(gets, work(1), readers),
+        goals: [goal('troupe committed', 'redis everysec', 'rate', 5)],
+      },
+      {
+        ...getting,
+        name: 'get, 64 in flight',
+        opsMin: 500,
+        opsMax: getsMax,
+        contenders: all(gets, work(lanes), readers),
+        goals: [goal('troupe committed', 'redis everysec', 'rate', 5)],
+      },
+    ] satisfies Workload[];
+  },
+});
+
+/** Every side as a contender for one kind of work; each draws the same keys. */
+function all(
+  kind: typeof puts | typeof gets,
+  { keys, inFlight, context }: { keys: number; inFlight: number; context: BenchContext },
+  names: readonly string[] = Object.keys(sides),
+): Contender[] {
+  return names.map(name =>
+    kind({ name, open: sides[name] as () => Promise<StoreSide>, keys, inFlight, random: context.random() }),
+  );
+}
+
+export default definition;

@@ -1,0 +1,122 @@
+// What a store has to do to take part: put a value and say so only when it is as durable as its row claims, and get it
+// back. Keys are `key-000042`, values 1 KiB of noise that carries the number of its key and of the put that wrote it.
+
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { drive } from '../drive.ts';
+import type { Contender, Done } from '../harness.ts';
+import { type Sampler, seededRandom } from '../stats.ts';
+
+export interface StoreSide {
+  /** `folder` is empty and on a real disk. */
+  open(folder: string): Promise<void> | void;
+  put(key: string, value: Buffer): Promise<unknown> | unknown;
+  get(key: string): Promise<Buffer | undefined> | Buffer | undefined;
+  close(): Promise<void> | void;
+}
+
+export const valueBytes = 1_024;
+
+export const keyOf = (index: number): string => `key-${String(index).padStart(6, '0')}`;
+
+/** Noise, so that nothing is gained by compressing it. Made once: making it is not what we measure. */
+const noise: readonly Buffer[] = (() => {
+  const random = seededRandom(11);
+  return Array.from({ length: 64 }, () => Buffer.from(Uint8Array.from({ length: valueBytes }, () => random() * 256)));
+})();
+
+/** A fresh buffer a put: a client may still hold the last one. */
+function makeValue(key: number, stamp: number): Buffer {
+  const value = Buffer.from(noise[stamp & 63] as Buffer);
+  value.writeUInt32LE(key, 0);
+  value.writeUInt32LE(stamp, 4);
+  return value;
+}
+
+const carries = (value: Buffer | undefined, key: number): boolean =>
+  value !== undefined && value.length === valueBytes && value.readUInt32LE(0) === key;
+
+interface Work {
+  readonly name: string;
+  readonly open: () => Promise<StoreSide>;
+  readonly keys: number;
+  readonly inFlight: number;
+  readonly random: () => number;
+}
+
+/** Puts at random keys. Confirmed by the acknowledgements and by reading the last of them back, unmeasured. */
+export function puts({ name, open, keys, inFlight, random }: Work): Contender {
+  const readBackMax = 64;
+  const last = new Map<number, number>();
+  let stamps = 0;
+
+  return storeContender(name, open, 0, async (side, n, latency) => {
+    last.clear();
+    const chosen = Uint32Array.from({ length: n }, () => Math.floor(random() * keys));
+    const began = performance.now();
+    const acknowledged = await drive({
+      n,
+      inFlight,
+      latency,
+      ask: async index => side.put(keyOf(chosen[index] as number), makeValue(chosen[index] as number, ++stamps)),
+      ok: () => true,
+    });
+    const ms = performance.now() - began;
+    let lost = 0;
+    for (const key of new Set(chosen.slice(-readBackMax))) if (!carries(await side.get(keyOf(key)), key)) lost++;
+    return { done: acknowledged - lost, ms };
+  });
+}
+
+/** Gets of random keys that are all there; each answer is checked. */
+export function gets({ name, open, keys, inFlight, random }: Work): Contender {
+  return storeContender(name, open, keys, async (side, n, latency) => {
+    const chosen = Uint32Array.from({ length: n }, () => Math.floor(random() * keys));
+    const done = await drive({
+      n,
+      inFlight,
+      latency,
+      ask: index => side.get(keyOf(chosen[index] as number)),
+      ok: (value, index) => carries(value, chosen[index] as number),
+    });
+    return { done };
+  });
+}
+
+/** Opened in a folder of its own with `filled` keys in it, and gone without a trace at the end. */
+function storeContender(
+  name: string,
+  open: () => Promise<StoreSide>,
+  filled: number,
+  run: (side: StoreSide, n: number, latency: Sampler) => Promise<Done>,
+): Contender {
+  let side: StoreSide | undefined;
+  let folder: string | undefined;
+
+  return {
+    name,
+    async setup() {
+      side = await open();
+      folder = emptyFolder();
+      await side.open(folder);
+      const fill = side;
+      const ask = async (key: number): Promise<unknown> => fill.put(keyOf(key), makeValue(key, 0));
+      await drive({ n: filled, inFlight: 1_000, ask, ok: () => true });
+    },
+    run(n, latency) {
+      if (side === undefined) throw new Error('run before setup');
+      return run(side, n, latency);
+    },
+    async teardown() {
+      await side?.close();
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Beside the sources, not in /tmp: that is memory on many machines, and a sync to memory costs nothing. */
+function emptyFolder(): string {
+  const parent = join(import.meta.dirname, '../../.tmp');
+  mkdirSync(parent, { recursive: true });
+  return mkdtempSync(join(parent, 'bench-store-'));
+}
