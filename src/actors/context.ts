@@ -13,7 +13,7 @@
 // stays as a sibling that could have been replaced.
 
 import { actorIdBytesMax, clockAheadMsMax, contextBytesMax, contextEntriesMax, counterMax } from '../limits.ts';
-import { crc32 } from './crc32.ts';
+import { crc32 } from '../storage/crc32.ts';
 import { type ActorId, type Dot, type DvvSet, join, joinAfterWrite, nothingSeen, type Seen } from './dvv.ts';
 import { aheadMs, beginning, compareStamps, laterStamp, type Stamp } from './hlc.ts';
 import { compareIds, type SiblingSet, stampOf } from './sibling.ts';
@@ -114,7 +114,7 @@ export function decodeContext(bytes: Uint8Array, place: Place): Context | BadCon
   if (end < 1 || bytes[0] !== version) return damaged;
   const reader = new ByteReader(bytes, end);
   const checksum = new ByteReader(bytes.subarray(end)).fixed('the checksum', crcBytes);
-  if (checksum !== crc32(bytes, end)) return damaged;
+  if (checksum !== crc32(bytes.subarray(0, end))) return damaged;
   reader.byte('the version');
   const store = reader.fixed('the store', 4);
   const key = reader.fixed('the key', 4);

@@ -8,6 +8,7 @@
 // Invariant: at most `max` operations are remembered, the oldest go first; an operation belongs to one key of one store.
 
 import { opMemoMax } from '../limits.ts';
+import { nameOf } from '../storage/key.ts';
 import type { Dot } from './dvv.ts';
 
 export class OpMemo {
@@ -23,11 +24,11 @@ export class OpMemo {
   }
 
   dotOf(store: string, key: Uint8Array, opId: string): Dot | undefined {
-    return this.dots.get(nameOf(store, key, opId));
+    return this.dots.get(joined(store, key, opId));
   }
 
   remember(store: string, key: Uint8Array, opId: string, dot: Dot): void {
-    const name = nameOf(store, key, opId);
+    const name = joined(store, key, opId);
     this.dots.delete(name);
     this.dots.set(name, dot);
     if (this.dots.size > this.max) this.dots.delete(this.dots.keys().next().value as string);
@@ -35,13 +36,11 @@ export class OpMemo {
 
   /** Its write was refused after all. */
   forget(store: string, key: Uint8Array, opId: string): void {
-    this.dots.delete(nameOf(store, key, opId));
+    this.dots.delete(joined(store, key, opId));
   }
 }
 
-/** Operation ids hold no spaces and no NUL, store names neither, so the parts cannot run into each other. */
-function nameOf(store: string, key: Uint8Array, opId: string): string {
-  let text = `${opId}\0${store}\0`;
-  for (let i = 0; i < key.length; i++) text += String.fromCharCode(key[i] as number);
-  return text;
+/** Operation ids and store names hold no NUL, so the parts cannot run into each other. */
+function joined(store: string, key: Uint8Array, opId: string): string {
+  return `${opId}\0${store}\0${nameOf(key)}`;
 }

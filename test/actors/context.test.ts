@@ -15,8 +15,8 @@ import {
   placeOf,
   toToken,
 } from '../../src/actors/context.ts';
-import { crc32 } from '../../src/actors/crc32.ts';
 import { contextBytesMax, contextEntriesMax, siblingsMax } from '../../src/limits.ts';
+import { crc32 } from '../../src/storage/crc32.ts';
 import { anySet, bytes, setOf, sibling, text } from './records.ts';
 
 const place = placeOf('carts', text('cart:1'));

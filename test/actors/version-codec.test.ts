@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { crc32 } from '../../src/actors/crc32.ts';
 import { sameSet } from '../../src/actors/dvv.ts';
 import type { SiblingSet } from '../../src/actors/sibling.ts';
 import { ByteReader, ByteWriter, varintBytes } from '../../src/actors/strict-bytes.ts';
@@ -190,14 +189,5 @@ describe('strict bytes', () => {
     reader.byte('the second');
     reader.finish();
     expect(reader.why).toBe('the first is cut off at byte 0');
-  });
-});
-
-describe('crc32', () => {
-  it('has the value the standard gives for its check string', () => {
-    const check = new TextEncoder().encode('123456789');
-    expect(crc32(check)).toBe(0xcbf43926);
-    expect(crc32(check.subarray(4), 5, crc32(check, 4))).toBe(0xcbf43926);
-    expect(crc32(bytes())).toBe(0);
   });
 });
