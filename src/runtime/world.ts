@@ -51,11 +51,26 @@ export interface SpawnerSeam {
   readonly threads: number;
 }
 
+/** Carries a turn across the awaits of its handler (AsyncLocalStorage in production). */
+export interface ContextSeam {
+  run<T>(token: object, fn: () => T): T;
+  get(): object | undefined;
+  /** True once anything has ever been run: spares the lookup until then. */
+  active(): boolean;
+}
+
 export interface World {
+  readonly context: ContextSeam;
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: TransportSeam;
   readonly storage: StorageSeam;
   readonly spawner: SpawnerSeam;
   readonly log: Log;
+}
+
+export const silentLog: Log = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
+
+function nothing(): void {
+  // Silent unless the user passes a logger.
 }

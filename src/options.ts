@@ -1,0 +1,130 @@
+// startNode's options, checked once: every wrong one is a BAD_OPTION that names it and says what to do.
+
+import { TroupeError } from './errors.ts';
+import { askDeadlineMsDefault } from './limits.ts';
+import type { ActorType } from './runtime/define-actor.ts';
+import { checkNodeName } from './runtime/ids.ts';
+import type { Log } from './runtime/world.ts';
+
+export interface NodeOptions {
+  /** [a-z0-9-]{1,32}. Default: generated, then kept in dataDir. */
+  readonly name?: string;
+  /** Where everything durable lives. Omit it for a node that forgets when it ends. */
+  readonly dataDir?: string;
+  /** Host threads beside the calling one: 'auto' (cores - 1, at least 1), or a number; 0 = everything on the calling thread. */
+  readonly threads?: 'auto' | number;
+  /** Fixed at the birth of a data directory: a power of two, default 64. */
+  readonly partitions?: number;
+  readonly actors?: readonly ActorType<any>[];
+  /** 'lmdb' with a dataDir, 'memory' without. */
+  readonly engine?: 'lmdb' | 'memory';
+  /** pino-shaped; silent by default. */
+  readonly logger?: Log;
+  /** Actors awake on one thread before the least valuable are put to sleep. Default 1,000,000. */
+  readonly residentsMax?: number;
+  /** Free bytes on the disk of dataDir below which writes are refused with DISK_FULL. */
+  readonly diskFreeLowWater?: number;
+  /** Heap limits of the host threads, in MiB. A thread that exceeds them dies alone and is restarted. */
+  readonly threadHeapMb?: number;
+}
+
+export interface CheckedOptions {
+  readonly name: string | undefined;
+  readonly dataDir: string | undefined;
+  readonly threads: number;
+  readonly partitions: number | undefined;
+  readonly actors: readonly ActorType[];
+  readonly engine: 'lmdb' | 'memory';
+  readonly logger: Log | undefined;
+  readonly residentsMax: number | undefined;
+  readonly diskFreeLowWater: number | undefined;
+  readonly threadHeapMb: number | undefined;
+}
+
+const known: readonly string[] = [
+  'name',
+  'dataDir',
+  'threads',
+  'partitions',
+  'actors',
+  'engine',
+  'logger',
+  'residentsMax',
+  'diskFreeLowWater',
+  'threadHeapMb',
+];
+/** In API.md, not in this version: saying so beats ignoring them. */
+const later: readonly string[] = [
+  'listen',
+  'advertise',
+  'peerVia',
+  'join',
+  'cluster',
+  'zone',
+  'rack',
+  'weight',
+  'secret',
+  'tls',
+  'insecure',
+  'autoJoin',
+];
+const threadsMax = 63;
+const partitionsMax = 65_536;
+
+export const partitionsDefault = 64;
+export { askDeadlineMsDefault };
+
+export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOptions {
+  if (typeof options !== 'object' || options === null) throw bad('startNode takes an object of options');
+  for (const [name, value] of Object.entries(options)) {
+    if (known.includes(name) || value === undefined) continue;
+    if (later.includes(name))
+      throw bad(
+        `option '${name}' belongs to clusters of several processes, which this version does not have yet; leave it out`,
+      );
+    throw bad(`unknown option '${name}'; known are ${known.join(', ')}`);
+  }
+  const { partitions, threads = 'auto', actors = [], dataDir, engine } = options;
+  if (threads !== 'auto' && (!Number.isInteger(threads) || threads < 0 || threads > threadsMax))
+    throw bad(`threads must be 'auto' or a whole number from 0 to ${threadsMax}, not ${String(threads)}`);
+  if (
+    partitions !== undefined &&
+    (!Number.isInteger(partitions) ||
+      partitions < 1 ||
+      partitions > partitionsMax ||
+      (partitions & (partitions - 1)) !== 0)
+  ) {
+    throw bad(`partitions must be a power of two from 1 to ${partitionsMax}, not ${String(partitions)}`);
+  }
+  if (!Array.isArray(actors)) throw bad('actors must be an array of what defineActor or defineBehaviour returned');
+  for (const type of actors)
+    if (type?.kind !== 'troupe-actor-type')
+      throw bad('actors must be an array of what defineActor or defineBehaviour returned; got something else in it');
+  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
+    throw bad('dataDir must be the path of a directory');
+  if (engine !== undefined && engine !== 'lmdb' && engine !== 'memory')
+    throw bad(`engine must be 'lmdb' or 'memory', not ${String(engine)}`);
+  if (engine === 'lmdb' && dataDir === undefined) throw bad("engine 'lmdb' needs a dataDir");
+  return {
+    name: options.name === undefined ? undefined : checkNodeName(options.name),
+    dataDir,
+    threads: threads === 'auto' ? Math.max(1, cores - 1) : threads,
+    partitions,
+    actors: actors as readonly ActorType[],
+    engine: engine ?? (dataDir === undefined ? 'memory' : 'lmdb'),
+    logger: options.logger,
+    residentsMax: whole('residentsMax', options.residentsMax, 1),
+    diskFreeLowWater: whole('diskFreeLowWater', options.diskFreeLowWater, 0),
+    threadHeapMb: whole('threadHeapMb', options.threadHeapMb, 8),
+  };
+}
+
+function whole(name: string, value: number | undefined, min: number): number | undefined {
+  if (value !== undefined && (!Number.isSafeInteger(value) || value < min))
+    throw bad(`${name} must be a whole number of at least ${min}, not ${String(value)}`);
+  return value;
+}
+
+function bad(message: string): TroupeError {
+  return new TroupeError('BAD_OPTION', message);
+}

@@ -1,0 +1,291 @@
+// One awake actor: its mailbox, its turn, and the object the user sees as `this.self`. Being both saves one object an
+// actor; the parts few actors use (timers, children, stash, gate, watches) sit in `extras`, made on first use. An idle
+// actor holds no mailbox either. bench/local measures the bytes.
+//
+// Invariant: at most one exclusive turn is open; user messages run only while no `blocked` flag is set; once `dead`, an
+// activation never runs, sends or stores again.
+
+import { TroupeError } from '../errors.ts';
+import { stashMax } from '../limits.ts';
+import type { Actor, Departure, ReminderTime, Self, TimerId, TimerWork } from './actor.ts';
+import type { Call } from './call.ts';
+import type { ActorType } from './define-actor.ts';
+import { overflow } from './delivery.ts';
+import { blocked, dead, queued, stashing, stopping } from './flags.ts';
+import type { Gate } from './gate.ts';
+import type { HostedType } from './hosted-type.ts';
+import { Mailbox } from './mailbox.ts';
+import type { PackedTimer } from './moves.ts';
+import { type AnyRef, BaseRef, type Ref } from './refs.ts';
+import type { RestartGuard } from './supervision.ts';
+import { type ActorTimer, cancelTimer, startTimer } from './timers.ts';
+import { unitsOf } from './weight.ts';
+import type { Log, Millis } from './world.ts';
+
+/** A message set aside: stashed, or put back in front. */
+export interface Parked {
+  readonly head: number;
+  readonly a0: unknown;
+  readonly a1: unknown;
+  readonly meta: Call | null;
+}
+
+export interface Extras {
+  /** Undroppable: stop, timers, departures, reminders, topics. Each runs as an exclusive turn before user messages. */
+  control: Work[];
+  /** Messages put back by unstashAll() or shipped by a move: they go before the mailbox. */
+  front: Parked[];
+  stash: Parked[];
+  timers: Map<TimerId, ActorTimer> | null;
+  nextTimer: number;
+  children: Activation[] | null;
+  parent: Activation | null;
+  props: unknown;
+  guard: RestartGuard | null;
+  gate: Gate | null;
+  abort: AbortController | null;
+  /** Senders waiting for a slot of an overflow: 'wait' mailbox. */
+  waiters: Waiter[];
+  /** Turns open right now that are 'read' or 'interleave'. */
+  overlapping: number;
+  /** What a move waits for: called when no turn is open and nothing is awaited. */
+  onQuiet: (() => void) | null;
+  watches: number;
+  /** onDeactivate('moved') has run; a move that fails after it must run onActivate() again. */
+  leftForMove: boolean;
+  shippedTimers: readonly PackedTimer[] | null;
+}
+
+export interface Waiter {
+  readonly message: Parked;
+  readonly admit: () => void;
+  readonly refuse: (error: TroupeError) => void;
+}
+
+/** One piece of control work. `run` is a turn: it may return a promise. */
+export interface Work {
+  readonly name: string;
+  readonly run: (actor: Actor) => unknown;
+  readonly settled?: ((error: unknown) => void) | undefined;
+}
+
+export class Activation implements Self {
+  readonly hosted: HostedType;
+  /** A number for spawned children: their text form is made only when somebody asks. */
+  readonly keyed: string | number;
+  actor: Actor | null = null;
+  box: Mailbox | null = null;
+  flags = 0;
+  epochNumber: number;
+  /** Host tick of the last slice; what passivation looks at. */
+  usedTick = 0;
+  /** Calls the open turn has made and not heard of. */
+  waits: Call | null = null;
+  extras: Extras | null = null;
+
+  constructor(hosted: HostedType, keyed: string | number, epoch: number) {
+    this.hosted = hosted;
+    this.keyed = keyed;
+    this.epochNumber = epoch;
+  }
+
+  /** Takes a message: undefined when accepted, a promise when the sender must wait for a slot; throws OVERLOADED. */
+  accept(code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
+    const hosted = this.hosted;
+    const box = this.box ?? this.openBox();
+    const units = unitsOf(code, a0, a1);
+    if (!box.push(code | (units << 10), a0, a1, null))
+      return overflow(hosted.host, this, code | (units << 10), a0, a1, null);
+    if ((this.flags & (queued | blocked)) === 0) {
+      this.flags |= queued;
+      hosted.host.scheduler.add(this);
+    }
+    return undefined;
+  }
+
+  /** The same for a message that wants an outcome. False when the mailbox is full. */
+  offer(head: number, a0: unknown, a1: unknown, meta: Call | null): boolean {
+    const box = this.box ?? this.openBox();
+    if (!box.push(head, a0, a1, meta)) return false;
+    this.ready();
+    return true;
+  }
+
+  /** Puts the actor in the run queue if something may run. */
+  ready(): void {
+    if ((this.flags & (queued | blocked)) === 0) {
+      this.flags |= queued;
+      this.hosted.host.scheduler.add(this);
+    }
+  }
+
+  openBox(): Mailbox {
+    const spec = this.hosted.spec;
+    this.box = Mailbox.take(spec.capacity, spec.bytes);
+    return this.box;
+  }
+
+  /** Adds undroppable work; it runs before user messages, as an exclusive turn. */
+  work(name: string, run: (actor: Actor) => unknown, settled?: (error: unknown) => void): void {
+    if ((this.flags & dead) !== 0) return;
+    this.more().control.push({ name, run, settled });
+    this.ready();
+  }
+
+  more(): Extras {
+    this.extras ??= {
+      control: [],
+      front: [],
+      stash: [],
+      timers: null,
+      nextTimer: 1,
+      children: null,
+      parent: null,
+      props: undefined,
+      guard: null,
+      gate: null,
+      abort: null,
+      waiters: [],
+      overlapping: 0,
+      onQuiet: null,
+      watches: 0,
+      leftForMove: false,
+      shippedTimers: null,
+    };
+    return this.extras;
+  }
+
+  // What the user sees as this.self.
+
+  get type(): string {
+    return this.hosted.name;
+  }
+
+  get key(): string {
+    return typeof this.keyed === 'string' ? this.keyed : this.hosted.host.childKey(this.keyed);
+  }
+
+  get id(): string {
+    return `${this.hosted.name}/${this.key}`;
+  }
+
+  get epoch(): number {
+    return this.epochNumber;
+  }
+
+  get signal(): AbortSignal {
+    const more = this.more();
+    if (more.abort === null) {
+      more.abort = new AbortController();
+      if ((this.flags & dead) !== 0) more.abort.abort();
+    }
+    return more.abort.signal;
+  }
+
+  get log(): Log {
+    return this.hosted.host.logOf(this);
+  }
+
+  ref(): AnyRef;
+  ref<A extends Actor>(type: ActorType<A>, key: string): Ref<A>;
+  ref(type?: ActorType, key?: string): AnyRef {
+    const host = this.hosted.host;
+    if (type !== undefined) return host.ref(type, key as string);
+    return host.refTo(this);
+  }
+
+  spawn<A extends Actor>(type: ActorType<A>, props?: unknown): Ref<A> {
+    this.alive('spawn');
+    return this.hosted.host.spawn(this, type, props) as unknown as Ref<A>;
+  }
+
+  after(ms: Millis, work: TimerWork): TimerId {
+    this.alive('after');
+    return startTimer(this, ms, 0, work);
+  }
+
+  every(ms: Millis, work: TimerWork): TimerId {
+    this.alive('every');
+    return startTimer(this, ms, ms, work);
+  }
+
+  remind(name: string, when: ReminderTime): Promise<void> {
+    this.alive('remind');
+    return this.hosted.host.reminders.set(this, name, when);
+  }
+
+  cancel(timerOrReminder: TimerId | string): void | Promise<void> {
+    if (typeof timerOrReminder === 'number') cancelTimer(this, timerOrReminder);
+    else return this.hosted.host.reminders.cancel(this, timerOrReminder);
+  }
+
+  watch(ref: AnyRef, tell: (departure: Departure) => unknown): () => void {
+    this.alive('watch');
+    this.hosted.host.observer?.effect(this, 'watch', { ref: String(ref) });
+    if (!(ref instanceof BaseRef)) throw new TroupeError('BAD_MESSAGE', 'watch needs a ref; got something else');
+    return this.hosted.host.watches.watch(this, ref, tell);
+  }
+
+  stash(): void {
+    const more = this.more();
+    if (more.stash.length >= stashMax) {
+      throw new TroupeError(
+        'OVERLOADED',
+        `${this.id} has stashed ${stashMax} messages, the most it may; call unstashAll() or refuse the message`,
+        { details: { stashed: stashMax } },
+      );
+    }
+    this.flags |= stashing;
+  }
+
+  unstashAll(): void {
+    const more = this.more();
+    if (more.stash.length === 0) return;
+    more.front = [...more.stash, ...more.front];
+    more.stash = [];
+    this.ready();
+  }
+
+  publish(topic: string, value: unknown): void {
+    this.alive('publish');
+    this.hosted.host.topics.publish(topic, value, this);
+  }
+
+  subscribe(topic: string): void {
+    this.alive('subscribe');
+    this.hosted.host.topics.subscribe(topic, this);
+  }
+
+  unsubscribe(topic: string): void {
+    this.hosted.host.topics.unsubscribe(topic, this);
+  }
+
+  stop(): void {
+    if ((this.flags & dead) !== 0) return;
+    this.hosted.host.observer?.effect(this, 'stop', {});
+    this.flags |= stopping;
+    // Outside a turn nothing would look at the flag: an empty piece of work makes a turn.
+    if (this.hosted.host.current !== this) this.work('stop', () => undefined);
+  }
+
+  // What the base class reaches behind `self`.
+
+  save(actor: Actor, level: 'committed' | 'flushed'): Promise<void> {
+    this.alive('save');
+    return this.hosted.host.persistence.save(this, actor, level);
+  }
+
+  append(actor: Actor, event: unknown): void {
+    this.alive('append');
+    this.hosted.host.persistence.append(this, actor, event);
+  }
+
+  private alive(what: string): void {
+    if ((this.flags & dead) !== 0) {
+      throw new TroupeError(
+        'STOPPED',
+        `${this.id} (epoch ${this.epochNumber}) has ended; ${what}() on an ended activation has no effect`,
+      );
+    }
+  }
+}

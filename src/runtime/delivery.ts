@@ -1,0 +1,210 @@
+// Getting a message into a mailbox, and what can go wrong on the way: a cycle of waiting turns, a full mailbox, a deadline,
+// an abort. The other half of host.ts, which calls these.
+//
+// Invariant: whatever happens here, a call ends exactly once, and a tell is either in a mailbox, in the sender's hands
+// (an exception, a waiting promise) or a dead letter.
+
+import { TroupeError } from '../errors.ts';
+import { chainDepthMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
+import type { Activation, Parked } from './activation.ts';
+import { type Call, ended, started, waiting } from './call.ts';
+import { chainOf, findCycle } from './deadlock.ts';
+import { blocked, busy } from './flags.ts';
+import type { Host } from './host.ts';
+import type { BaseRef } from './refs.ts';
+import { mayStart, runMessage } from './turns.ts';
+
+/** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */
+export function offer(host: Host, act: Activation, call: Call, head: number, a0: unknown, a1: unknown): void {
+  call.act = act;
+  // An actor that asks itself is not `busy` yet: its turn is still in its synchronous part.
+  const open = act.hosted.exclusiveOpen(act) || act === host.current;
+  if (open && (call.from !== null || call.chain !== null)) {
+    const mode = act.hosted.modes[(head >>> 2) & 255] as number;
+    const cycle = mayStart(act, mode) && act !== host.current ? undefined : cycleOf(act, call);
+    if (cycle !== undefined) {
+      const sameChain = chainOf(call.from, call.parent)
+        .concat(call.chain ?? [])
+        .includes(act.id);
+      if (act.hosted.spec.reentrant === 'same-chain' && sameChain && (act.flags & (blocked & ~busy)) === 0) {
+        runMessage(host, act, { head, a0, a1, meta: call });
+        return;
+      }
+      host.fail(
+        call,
+        new TroupeError(
+          'DEADLOCK',
+          `this ask would wait for itself: ${cycle.join(' -> ')}. Make one of them a tell, or set reentrant: 'same-chain' on '${act.hosted.name}'`,
+          { details: { chain: cycle } },
+        ),
+      );
+      return;
+    }
+  }
+  if (!act.offer(head, a0, a1, call)) overflow(host, act, head, a0, a1, call);
+}
+
+function cycleOf(act: Activation, call: Call): string[] | undefined {
+  const above = call.chain;
+  if (above !== null) {
+    if (above.length > chainDepthMax) return [...above].reverse().concat(act.id);
+    const at = above.indexOf(act.id);
+    if (at >= 0)
+      return above
+        .slice(0, at + 1)
+        .reverse()
+        .concat(act.id);
+  }
+  if (call.from === null) return undefined;
+  const local = findCycle(call.from, act);
+  if (local !== undefined) return local;
+  const ids = chainOf(call.from, call.parent);
+  const at = ids.indexOf(act.id);
+  return at < 0
+    ? undefined
+    : ids
+        .slice(0, at + 1)
+        .reverse()
+        .concat(act.id);
+}
+
+/** The mailbox is full: refuse now, or let the sender wait for a slot. */
+export function overflow(
+  host: Host,
+  act: Activation,
+  head: number,
+  a0: unknown,
+  a1: unknown,
+  call: Call | null,
+): Promise<void> | undefined {
+  const spec = act.hosted.spec;
+  const units = head >>> 10;
+  const refuse = (error: TroupeError): undefined => {
+    if (call === null) throw error;
+    host.fail(call, error);
+    return undefined;
+  };
+  if (units * 64 > spec.bytes + 64) {
+    return refuse(
+      new TroupeError(
+        'TOO_LARGE',
+        `a message of about ${units * 64} bytes to ${act.id} is larger than its whole mailbox (${spec.bytes} bytes)`,
+        { details: { bytes: units * 64, limit: spec.bytes } },
+      ),
+    );
+  }
+  const waiters = act.extras?.waiters.length ?? 0;
+  if (spec.overflow === 'reject' || waiters >= waitersPerMailboxMax) {
+    const count = act.box?.count ?? 0;
+    return refuse(
+      new TroupeError(
+        'OVERLOADED',
+        `the mailbox of ${act.id} is full (${count} of ${spec.capacity} messages); it was not sent`,
+        { details: { messages: count, capacity: spec.capacity, waiters } },
+      ),
+    );
+  }
+  const message: Parked = { head, a0, a1, meta: call };
+  if (call !== null) {
+    act.more().waiters.push({ message, admit: () => undefined, refuse: error => host.fail(call, error) });
+    return undefined;
+  }
+  return new Promise((admit, reject) => act.more().waiters.push({ message, admit, refuse: reject }));
+}
+
+export function admitWaiters(act: Activation): void {
+  const waiters = act.extras?.waiters;
+  if (waiters === undefined) return;
+  let admitted = 0;
+  for (const waiter of waiters) {
+    const { head, a0, a1, meta } = waiter.message;
+    if (meta !== null && meta.state === ended) {
+      admitted++;
+      continue;
+    }
+    const box = act.box ?? act.openBox();
+    if (!box.push(head, a0, a1, meta)) break;
+    admitted++;
+    waiter.admit();
+  }
+  if (admitted > 0) waiters.splice(0, admitted);
+}
+
+export function expire(host: Host, call: Call): void {
+  if (call.state === ended) return;
+  const what = call.act?.id ?? 'the actor';
+  if (call.arrived) {
+    if (call.state === waiting)
+      host.fail(
+        call,
+        new TroupeError(
+          'DEADLINE',
+          `the deadline passed while the message waited for its turn in ${what}; it was not run`,
+        ),
+      );
+    else host.router.started(call);
+    return;
+  }
+  if (call.peer >= 0) {
+    if (call.extra?.verdict !== true) {
+      call.extra = { ...call.extra, verdict: true };
+      host.router.verdict(call);
+      host.arm(call, host.now() + verdictGraceMs);
+      return;
+    }
+    host.fail(
+      call,
+      new TroupeError(
+        'UNKNOWN_OUTCOME',
+        `no answer within the deadline from thread ${call.peer}; the message was sent and may have run`,
+      ),
+    );
+    return;
+  }
+  if (call.state === started)
+    host.fail(
+      call,
+      new TroupeError('UNKNOWN_OUTCOME', `${what} had begun its turn but gave no answer within the deadline`),
+    );
+  else
+    host.fail(
+      call,
+      new TroupeError(
+        'DEADLINE',
+        `the deadline passed while the message waited for its turn in ${what}; it was not run`,
+      ),
+    );
+}
+
+export function follow(host: Host, call: Call, ref: BaseRef, signal: AbortSignal): void {
+  const aborted = (): void => {
+    if (call.state === ended) return;
+    const details = { aborted: true };
+    if (call.state === waiting && call.peer < 0)
+      host.fail(
+        call,
+        new TroupeError('DEADLINE', `aborted before its turn in ${ref.toString()}; it was not run`, {
+          cause: signal.reason,
+          details,
+        }),
+      );
+    else if (call.peer >= 0 && call.extra?.verdict !== true) {
+      call.extra = { ...call.extra, verdict: true };
+      host.router.verdict(call);
+      host.arm(call, host.now() + verdictGraceMs);
+    } else
+      host.fail(
+        call,
+        new TroupeError('UNKNOWN_OUTCOME', `aborted after its turn in ${ref.toString()} had begun`, {
+          cause: signal.reason,
+          details,
+        }),
+      );
+  };
+  if (signal.aborted) {
+    aborted();
+    return;
+  }
+  signal.addEventListener('abort', aborted, { once: true });
+  call.extra = { ...call.extra, detach: () => signal.removeEventListener('abort', aborted) };
+}

@@ -1,0 +1,80 @@
+// Fencing epochs: rising numbers that are never used twice, neither by two threads nor after a crash.
+//
+// Intuition: one shared counter hands out chunks of 1,024 epochs to threads; how far the counter may go is written to disk
+// ahead of use, so the next start of the process begins beyond everything this one can have used.
+//
+//     stored limit  ────────────────────────────▶ |            (node file, synced)
+//     shared counter ──────▶ |  chunks go to threads in rising order
+//     a thread's chunk  [e, e+1023]
+//
+// Two activations of one actor on two threads need rising epochs too: a thread that hears of a move takes a fresh chunk
+// (`renew`), which lies above every chunk handed out before.
+
+import { TroupeError } from '../errors.ts';
+
+export const epochsPerChunk = 1_024;
+/** Chunks reserved on disk at a time: a billion activations or a million moves. */
+export const chunksPerReserve: number = 1 << 20;
+
+/** Cells of the shared counter: next chunk of this run, and how many are reserved, both counted from `base`. */
+const nextCell = 0;
+const limitCell = 1;
+
+export interface EpochMemory {
+  /** First chunk of this run of the process. */
+  readonly base: number;
+  readonly cells: Int32Array;
+}
+
+/** `base`: the limit the last run has stored, or 1. The caller has stored `base + chunksPerReserve` before. */
+export function epochMemory(base: number): EpochMemory {
+  const cells = new Int32Array(new SharedArrayBuffer(8));
+  cells[limitCell] = chunksPerReserve;
+  return { base, cells };
+}
+
+/** True when the owner of the node file should reserve more. */
+export function reserveRunsLow(memory: EpochMemory): boolean {
+  return Atomics.load(memory.cells, limitCell) - Atomics.load(memory.cells, nextCell) < chunksPerReserve / 2;
+}
+
+/** The limit to store; call `reserved` once it is synced. */
+export function nextReserve(memory: EpochMemory): number {
+  return memory.base + Atomics.load(memory.cells, limitCell) + chunksPerReserve;
+}
+
+export function reserved(memory: EpochMemory): void {
+  Atomics.add(memory.cells, limitCell, chunksPerReserve);
+}
+
+export class Epochs {
+  private readonly memory: EpochMemory;
+  private at = 0;
+  private end = 0;
+
+  constructor(memory: EpochMemory) {
+    this.memory = memory;
+  }
+
+  next(): number {
+    if (this.at === this.end) this.take();
+    return this.at++;
+  }
+
+  /** The next epoch will be above every epoch handed out to any thread so far. */
+  renew(): void {
+    this.at = this.end;
+  }
+
+  private take(): void {
+    const chunk = Atomics.add(this.memory.cells, nextCell, 1);
+    if (chunk >= Atomics.load(this.memory.cells, limitCell)) {
+      throw new TroupeError(
+        'OVERLOADED',
+        'epochs are used faster than they can be reserved on disk; try again in a moment',
+      );
+    }
+    this.at = (this.memory.base + chunk) * epochsPerChunk;
+    this.end = this.at + epochsPerChunk;
+  }
+}

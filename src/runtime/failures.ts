@@ -1,0 +1,299 @@
+// What happens when a handler throws, and how an activation ends: supervision and the one place where actors die.
+//
+// Intuition: an error is first of all the asker's answer. What becomes of the actor is its `supervise` option: go on with
+// its state (resume), start anew from what is stored (restart, bounded by intensity), end (stop), or make it the parent's
+// failure (escalate). A poison message costs one turn, never the process.
+
+import { type TroupeCode, TroupeError } from '../errors.ts';
+import type { Activation, Parked } from './activation.ts';
+import { Actor, type DeactivateReason, type Departure } from './actor.ts';
+import { type Call, ended } from './call.ts';
+import { backoff, busy, dead, exclusive, frozen, starting, stashing, stopping } from './flags.ts';
+import type { Host, HostTimer } from './host.ts';
+import { Mailbox } from './mailbox.ts';
+import { argumentsOf } from './messages.ts';
+import { RestartGuard } from './supervision.ts';
+import type { WheelEntry } from './timer-wheel.ts';
+import { cancelAllTimers } from './timers.ts';
+import { isThenable } from './turns.ts';
+
+/** Codes that speak of one message's fate. Rethrown by a handler they would lie about the outer message: they become REMOTE. */
+const ofOneMessage: ReadonlySet<TroupeCode> = new Set([
+  'OVERLOADED',
+  'DEADLINE',
+  'UNKNOWN_OUTCOME',
+  'STOPPED',
+  'FENCED',
+  'NO_METHOD',
+  'NO_ACTOR_TYPE',
+  'REMOTE',
+  'BAD_MESSAGE',
+]);
+
+export class Failures {
+  private readonly host: Host;
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  /** The error as the asker sees it. */
+  asRemote(act: Activation, error: unknown): TroupeError {
+    if (error instanceof TroupeError && !ofOneMessage.has(error.code)) return error;
+    const thrown = error as { name?: unknown; message?: unknown; code?: unknown; outcome?: unknown } | null | undefined;
+    const name = typeof thrown?.name === 'string' ? thrown.name : typeof error;
+    const message = typeof thrown?.message === 'string' ? thrown.message : printable(error);
+    const details: Record<string, unknown> = { name, message, actor: act.id };
+    if (typeof thrown?.code === 'string' || typeof thrown?.code === 'number') details['code'] = thrown.code;
+    const outcome = thrown?.outcome === 'unknown' ? 'unknown' : 'failed';
+    return new TroupeError('REMOTE', message, { cause: error, details, outcome });
+  }
+
+  turnFailed(act: Activation, _message: Parked | null, call: Call | null, error: unknown): void {
+    const host = this.host;
+    act.flags &= ~stashing;
+    act.hosted.failed++;
+    if (act.hosted.persists) host.persistence.turnSuspended(act, false);
+    if (call !== null && call.state !== ended) host.fail(call, this.asRemote(act, error));
+    this.supervise(act, error);
+  }
+
+  private supervise(act: Activation, error: unknown): void {
+    if ((act.flags & dead) !== 0) return;
+    const more = act.more();
+    more.guard ??= new RestartGuard(act.hosted.spec.supervise);
+    const verdict = more.guard.onFailure(this.host.now(), this.host.world.random.float());
+    this.host.events.emit('actor-failed', { id: act.id, epoch: act.epochNumber, error, action: verdict.action });
+    act.log.warn({ err: error, action: verdict.action }, 'a turn failed');
+    switch (verdict.action) {
+      case 'resume':
+        if ((act.flags & stopping) !== 0) this.stopAfterTurn(act);
+        return;
+      case 'restart':
+        this.restart(act, verdict.waitMs);
+        return;
+      case 'escalate':
+        if (more.parent !== null && (more.parent.flags & dead) === 0) {
+          const parent = more.parent;
+          this.end(act, 'failed');
+          this.supervise(parent, error);
+          return;
+        }
+        this.end(act, 'failed');
+        return;
+      case 'stop':
+        this.end(act, 'failed');
+    }
+  }
+
+  /** A new object, the state from storage (or initial()), a fresh epoch, the same mailbox. */
+  private restart(act: Activation, waitMs: number): void {
+    const host = this.host;
+    this.dropVolatile(act);
+    act.actor = null;
+    act.flags = (act.flags | backoff) & ~stopping;
+    if (act.extras !== null) {
+      act.extras.front = [...act.extras.stash, ...act.extras.front];
+      act.extras.stash = [];
+      act.extras.overlapping = 0;
+    }
+    const again = (): void => {
+      if ((act.flags & dead) !== 0) return;
+      act.hosted.settle(act);
+      act.epochNumber = host.epochs.next();
+      act.flags &= ~backoff;
+      host.persistence.forget(act);
+      host.begin(act, act.extras?.props);
+    };
+    if (waitMs <= 0) host.world.clock.micro(again);
+    else host.arm(new Wake(again), host.now() + waitMs);
+  }
+
+  /** Loading or onActivate() failed: the messages that woke the actor learn why. */
+  startFailed(act: Activation, actor: Actor | null, error: unknown): void {
+    if ((act.flags & dead) !== 0 || act.actor !== actor) return;
+    act.hosted.failed++;
+    const more = act.more();
+    more.guard ??= new RestartGuard(act.hosted.spec.supervise);
+    const cause = this.asRemote(act, error);
+    this.host.events.emit('actor-failed', { id: act.id, epoch: act.epochNumber, error, action: 'stop' });
+    act.log.error({ err: error }, 'activation failed');
+    this.end(act, 'failed', cause);
+  }
+
+  /** stop() was called in this turn. */
+  stopAfterTurn(act: Activation): void {
+    this.retire(act, 'stopped', () => undefined);
+  }
+
+  /** Ends in good order: onDeactivate first, then what must be stored, then the end. `done` hears how it went. */
+  retire(act: Activation, why: DeactivateReason, done: (error?: unknown) => void): void {
+    const host = this.host;
+    const actor = act.actor;
+    if ((act.flags & dead) !== 0 || actor === null) {
+      done();
+      return;
+    }
+    act.flags = (act.flags | frozen) & ~stopping;
+    const finish = (): void => {
+      if ((act.flags & dead) !== 0) {
+        done();
+        return;
+      }
+      const stored = host.persistence.sleep(act, actor, why);
+      if (stored === undefined) {
+        this.end(act, why);
+        done();
+        return;
+      }
+      stored.then(
+        () => {
+          this.end(act, why);
+          done();
+        },
+        error => {
+          // The state could not be stored: stay awake rather than lose it, unless the end is not ours to refuse.
+          if (why === 'idle' || why === 'evicted') {
+            act.flags &= ~frozen;
+            act.ready();
+          } else this.end(act, why);
+          done(error);
+        },
+      );
+    };
+    if (actor.onDeactivate === Actor.prototype.onDeactivate) {
+      finish();
+      return;
+    }
+    try {
+      const result = host.inContext(act, null, () => actor.onDeactivate(why), actor);
+      if (isThenable(result)) {
+        result.then(finish, error => {
+          act.log.warn({ err: error }, 'onDeactivate failed');
+          finish();
+        });
+        return;
+      }
+    } catch (error) {
+      act.log.warn({ err: error }, 'onDeactivate failed');
+    }
+    finish();
+  }
+
+  /** The end of an activation. After this nothing it does has effect. */
+  end(act: Activation, why: DeactivateReason | 'crashed', error?: TroupeError): void {
+    if ((act.flags & dead) !== 0) return;
+    const host = this.host;
+    this.dropVolatile(act);
+    act.flags |= dead;
+    act.hosted.gone(act);
+    host.residents.removed(act);
+    host.persistence.forget(act);
+    const goesOn = why === 'idle' || why === 'evicted' || why === 'moved';
+    const stopped =
+      error ??
+      new TroupeError('STOPPED', `${act.id} has ended (${why}); the message was not run`, { details: { why } });
+    this.refuseAll(act, stopped, goesOn);
+    act.actor = null;
+    if (act.extras?.parent != null) {
+      const family = act.extras.parent.extras?.children;
+      const at = family?.indexOf(act) ?? -1;
+      if (family != null && at >= 0) {
+        family[at] = family[family.length - 1] as Activation;
+        family.pop();
+      }
+    }
+    if (!goesOn && why !== 'crashed') host.watches.ended(act, why as Departure['reason']);
+    host.router.ended(act);
+  }
+
+  /** Messages left behind: asks fail, tells become dead letters; a sleeper's late arrivals are sent again. */
+  private refuseAll(act: Activation, error: TroupeError, again: boolean): void {
+    const host = this.host;
+    const left: Parked[] = [];
+    if (act.extras !== null) {
+      left.push(...act.extras.stash, ...act.extras.front);
+      act.extras.stash = [];
+      act.extras.front = [];
+      for (const work of act.extras.control.splice(0)) work.settled?.(error);
+    }
+    const box = act.box;
+    if (box !== null) {
+      act.box = null;
+      box.drainTo((head, a0, a1, meta) => left.push({ head, a0, a1, meta: meta as Call | null }));
+      Mailbox.give(box);
+    }
+    const waiters = act.extras?.waiters.splice(0) ?? [];
+    for (const { message, admit } of waiters) {
+      left.push(message);
+      admit();
+    }
+    for (const message of left) {
+      const call = message.meta;
+      if (call !== null && call.state === ended) continue;
+      if (again && host.redeliver(act, message)) continue;
+      if (call !== null) host.fail(call, error);
+      else
+        host.deadLetter(
+          act.id,
+          act.hosted.methods[(message.head >>> 2) & 255]?.name ?? '?',
+          argumentsOf(message.head, message.a0, message.a1),
+          error.message,
+        );
+    }
+  }
+
+  /** What lives with the activation: timers, children, the signal, its watches. */
+  private dropVolatile(act: Activation): void {
+    cancelAllTimers(act);
+    const extras = act.extras;
+    if (extras === null) return;
+    for (const child of extras.children?.slice() ?? []) this.end(child, 'stopped');
+    extras.children = null;
+    extras.abort?.abort(new TroupeError('STOPPED', `${act.id} has ended`));
+    extras.abort = null;
+    this.host.watches.dropWatcher(act);
+  }
+
+  /** The actor's memory is gone, as when its thread dies: what ran or waited has no known outcome, nothing is stored. */
+  crash(act: Activation): void {
+    const unknown = new TroupeError('UNKNOWN_OUTCOME', `${act.id} was lost with its thread; the message may have run`);
+    this.host.watches.ended(act, 'thread-lost');
+    for (const call of this.host.callsTo(act)) this.host.fail(call, unknown);
+    this.end(act, 'crashed', unknown);
+  }
+
+  /** Puts every actor of this host to rest, in good order, for as long as the node's drain allows. */
+  async retireAll(why: DeactivateReason): Promise<void> {
+    const all = this.host.types.flatMap(hosted => [...hosted.live.values()]);
+    await Promise.all(
+      all.map(act => new Promise<void>(resolve => this.whenIdle(act, () => this.retire(act, why, () => resolve())))),
+    );
+  }
+
+  private whenIdle(act: Activation, then: () => void): void {
+    if ((act.flags & (busy | exclusive | starting)) === 0 && act.hosted.idle(act)) then();
+    else act.more().onQuiet = () => this.whenIdle(act, then);
+  }
+}
+
+/** A one-shot timer of the runtime. */
+export class Wake implements HostTimer {
+  at = 0;
+  wheelPrev: WheelEntry | null = null;
+  wheelNext: WheelEntry | null = null;
+  wheelSlot = -1;
+  readonly fire: (now: number) => void;
+
+  constructor(fire: (now: number) => void) {
+    this.fire = fire;
+  }
+}
+
+function printable(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return 'a value that cannot be printed';
+  }
+}

@@ -1,0 +1,32 @@
+// The bits of an activation's `flags`. `blocked` is what the scheduler tests: while any of these is set, user messages
+// wait in the mailbox.
+//
+//      starting ──ok──▶ (0) ◀──────── turn ends ── busy
+//         │              │ ▲ ── exclusive async turn ─▶
+//         └─failed─▶ dead│ └─ thaw ── frozen ── moved ──▶ dead
+//                        └─ handler failed ─▶ backoff ─▶ starting
+
+/** onActivate() has not finished, or the state is still being read. */
+export const starting = 1;
+/** An exclusive turn is open: its promise has not settled. */
+export const busy = 2;
+/** Being moved: the mailbox takes messages but runs none. */
+export const frozen = 4;
+/** Failed, waiting to be restarted. */
+export const backoff = 8;
+/** Gone. Refs look the actor up anew. */
+export const dead = 16;
+/** In the run queue. */
+export const queued = 32;
+/** stop() was called: ends after the running turn. */
+export const stopping = 64;
+/** The running turn called stash(). */
+export const stashing = 128;
+/** Gate closed or saves pending: outputs take the slow road. */
+export const gated = 256;
+/** An exclusive turn is open in an actor that also has overlapping methods: those may still start. */
+export const exclusive = 512;
+/** A move waits for this actor to come to rest: control work goes on, user messages do not start. */
+export const freezing = 1024;
+
+export const blocked: number = starting | busy | frozen | backoff | dead;

@@ -1,0 +1,57 @@
+// The output gate of one persisted actor: what it has handed to storage, how much of that is durable, and which outputs
+// wait. Pure bookkeeping; persistence.ts does the writing.
+//
+//      turn ──▶ write 7 handed in ──▶ reply held behind 7 ──▶ write 7 durable ──▶ reply leaves
+//
+// Invariant: an output leaves only when every write handed in before it is durable; outputs leave in the order they were
+// made. A refused write takes down everything that was held behind it or any later write.
+
+export interface HeldOutput {
+  readonly send: () => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+export class Gate {
+  /** The newest state handed to storage, encoded: an equal one need not be written again. */
+  handedIn: Uint8Array | undefined;
+  /** Outputs made in the synchronous part of the running turn; its end decides what they wait for. */
+  held: HeldOutput[] = [];
+  /** Journal: number of the last event, and events since the last snapshot. */
+  lastEvent = 0;
+  sinceSnapshot = 0;
+  private tickets = 0;
+  private durable = 0;
+  private readonly queue: { readonly after: number; readonly output: HeldOutput }[] = [];
+
+  /** A write was handed in. Its ticket is passed to settled() or refused(). */
+  ticket(): number {
+    return ++this.tickets;
+  }
+
+  get open(): boolean {
+    return this.durable === this.tickets;
+  }
+
+  get waiting(): number {
+    return this.queue.length + this.held.length;
+  }
+
+  /** Lets the output go now or behind everything handed in so far. */
+  pass(output: HeldOutput): void {
+    if (this.open && this.queue.length === 0) output.send();
+    else this.queue.push({ after: this.tickets, output });
+  }
+
+  settled(ticket: number): void {
+    if (ticket > this.durable) this.durable = ticket;
+    let count = 0;
+    while (count < this.queue.length && (this.queue[count]?.after as number) <= this.durable) count++;
+    for (const { output } of this.queue.splice(0, count)) output.send();
+  }
+
+  /** A write failed: what waits behind it, and the writes after it, will never be durable. */
+  refused(error: unknown): void {
+    this.durable = this.tickets;
+    for (const { output } of this.queue.splice(0)) output.refuse(error);
+  }
+}

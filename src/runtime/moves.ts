@@ -1,0 +1,291 @@
+// Freezing, packing and installing one actor: the part of a move that touches the actor itself. The protocol around it is
+// in relocation-*.ts; the test kit uses the same three steps to move an actor "elsewhere" within one host.
+//
+//   freeze   no user message starts; what runs and what it awaits ends; timers stop with their remaining time
+//   pack     state, messages, stash, timers, topics, who watches: plain data, encoded by the caller
+//   install  a new activation, not running yet; run() lets it start: shipped messages first
+//   thaw     the move is off: the frozen activation goes on under a fresh epoch
+//
+// Invariant: between freeze and (thaw or retire) the actor causes nothing. What cannot travel (a closure in a timer, live
+// children) refuses the move with the reason; it is never dropped.
+
+import { TroupeError } from '../errors.ts';
+import { Activation, type Parked } from './activation.ts';
+import { Actor, constructWith } from './actor.ts';
+import { type Call, ended } from './call.ts';
+import { dead, freezing, frozen, starting } from './flags.ts';
+import type { Host } from './host.ts';
+import type { HostedType } from './hosted-type.ts';
+import { Mailbox } from './mailbox.ts';
+import { argumentsOf } from './messages.ts';
+import { ActorTimer, startTimer } from './timers.ts';
+import { isThenable } from './turns.ts';
+import { weigh } from './weight.ts';
+
+/** A message in transit. `call` is the caller's way to name a pending ask (see CallShipping); -1 for a tell. */
+export interface PackedMessage {
+  readonly method: string;
+  readonly args: readonly unknown[];
+  readonly call: unknown;
+}
+
+export interface PackedTimer {
+  readonly work: string | null;
+  readonly everyMs: number;
+  readonly remainingMs: number;
+}
+
+export interface PackedActor {
+  readonly type: string;
+  readonly key: string;
+  readonly version: number;
+  readonly state: unknown;
+  readonly messages: readonly PackedMessage[];
+  readonly stash: readonly PackedMessage[];
+  /** In the order they were made; work null = made by onActivate() with a closure, which will make it again. */
+  readonly timers: readonly PackedTimer[];
+  readonly topics: readonly string[];
+  readonly reportTo: readonly number[];
+}
+
+/** How pending asks travel: the test kit keeps them at hand, threads send (asker's thread, call number). */
+export interface CallShipping {
+  out(call: Call): unknown;
+  in(shipped: unknown): Call | null;
+}
+
+/** Why this actor cannot move now; undefined when it can. */
+export function unmovable(act: Activation): string | undefined {
+  const { placement } = act.hosted.spec;
+  if (placement === 'pinned' || placement === 'pool') return `its placement is '${placement}'`;
+  if (typeof act.keyed !== 'string') return 'it is a spawned child; move its parent';
+  const extras = act.extras;
+  if (extras === null) return undefined;
+  if ((extras.children?.length ?? 0) > 0) return `it has ${extras.children?.length} live children`;
+  if (extras.watches > 0) return `it watches ${extras.watches} other actors`;
+  for (const timer of extras.timers?.values() ?? []) {
+    if (typeof timer.work === 'function' && !timer.fromActivate) {
+      return 'it holds a timer with a closure; give after()/every() the name of a method, or set the timer in onActivate()';
+    }
+  }
+  return undefined;
+}
+
+/** Calls back once no turn is open, nothing is awaited and every write is durable. The caller bounds the wait. */
+export function freeze(host: Host, act: Activation, quiet: () => void): void {
+  act.flags |= freezing;
+  const settle = (): void => {
+    const more = act.more();
+    if ((act.flags & (dead | freezing)) !== freezing) return;
+    if (!host.isQuiet(act)) {
+      more.onQuiet = settle;
+      return;
+    }
+    const gate = more.gate;
+    if (gate !== null && !gate.open) {
+      gate.pass({ send: settle, refuse: settle });
+      return;
+    }
+    act.flags = (act.flags | frozen) & ~freezing;
+    for (const timer of more.timers?.values() ?? []) {
+      timer.remainingMs = timer.pending ? 0 : Math.max(0, timer.at - host.now());
+      host.disarm(timer);
+    }
+    quiet();
+  };
+  settle();
+}
+
+/** The frozen actor as plain data. Throws when something in it cannot travel. onDeactivate('moved') runs first. */
+export async function pack(host: Host, act: Activation, calls: CallShipping): Promise<PackedActor> {
+  const reason = unmovable(act);
+  if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${act.id} cannot move: ${reason}`);
+  const actor = act.actor as Actor;
+  if (actor.onDeactivate !== Actor.prototype.onDeactivate) {
+    act.more().leftForMove = true;
+    await host.inContext(act, null, () => actor.onDeactivate('moved'), actor);
+  }
+  const extras = act.extras;
+  const messages: PackedMessage[] = [];
+  const take = (message: Parked): PackedMessage | undefined => packMessage(act.hosted, message, calls);
+  for (const message of messagesOf(act)) {
+    const packed = take(message);
+    if (packed !== undefined) messages.push(packed);
+  }
+  return {
+    type: act.hosted.name,
+    key: act.key,
+    version: act.hosted.spec.version,
+    state: actor.state,
+    messages,
+    stash: (extras?.stash ?? []).map(take).filter(each => each !== undefined),
+    timers: [...(extras?.timers?.values() ?? [])].map(timer => ({
+      work: typeof timer.work === 'string' ? timer.work : null,
+      everyMs: timer.everyMs,
+      remainingMs: timer.remainingMs,
+    })),
+    topics: host.topics.of(act.id),
+    reportTo: host.watches.reportsOf(act.id),
+  };
+}
+
+/** Everything waiting in front of the actor, in order, without taking it out: an aborted move must find it again. */
+function messagesOf(act: Activation): Parked[] {
+  const all: Parked[] = [...(act.extras?.front ?? [])];
+  const box = act.box;
+  if (box !== null) {
+    // Out and in again: a mailbox has no other way to be read.
+    const copy: Parked[] = [];
+    box.drainTo((head, a0, a1, meta) => copy.push({ head, a0, a1, meta: meta as Call | null }));
+    for (const { head, a0, a1, meta } of copy) box.force(head, a0, a1, meta);
+    all.push(...copy);
+  }
+  for (const waiter of act.extras?.waiters ?? []) all.push(waiter.message);
+  return all;
+}
+
+function packMessage(hosted: HostedType, message: Parked, calls: CallShipping): PackedMessage | undefined {
+  if (message.meta !== null && message.meta.state === ended) return undefined;
+  return {
+    method: hosted.nameOf((message.head >>> 2) & 255),
+    args: argumentsOf(message.head, message.a0, message.a1),
+    call: message.meta === null ? -1 : calls.out(message.meta),
+  };
+}
+
+/** A new activation holding everything, blocked until run(). */
+export function install(host: Host, packed: PackedActor, epoch: number, calls: CallShipping): Activation {
+  const hosted = host.byName.get(packed.type);
+  if (hosted === undefined)
+    throw new TroupeError('NO_ACTOR_TYPE', `no actor type '${packed.type}' on ${host.node}/${host.thread}`);
+  if (packed.version > hosted.spec.version) {
+    throw new TroupeError(
+      'FENCED',
+      `${packed.type}/${packed.key} comes with state version ${packed.version}; this thread knows ${hosted.spec.version}`,
+    );
+  }
+  const make = hosted.source.make;
+  if (make === undefined)
+    throw new TroupeError('NO_ACTOR_TYPE', `actor type '${packed.type}' is known by contract only`);
+  const act = new Activation(hosted, packed.key, epoch);
+  act.flags |= frozen;
+  const actor = constructWith(act, make);
+  act.actor = actor;
+  if (hosted.persists) host.persistence.load(act, actor);
+  actor.state =
+    packed.version === hosted.spec.version ? packed.state : hosted.spec.migrate?.(packed.state, packed.version);
+  const more = act.more();
+  more.front = packed.messages.map(message => unpack(act, message, calls));
+  more.stash = packed.stash.map(message => unpack(act, message, calls));
+  more.shippedTimers = packed.timers;
+  host.topics.give(act.id, packed.topics);
+  for (const thread of packed.reportTo) host.watches.report(act.id, thread);
+  hosted.live.set(packed.key, act);
+  host.residents.added(act);
+  hosted.activated++;
+  return act;
+}
+
+function unpack(act: Activation, message: PackedMessage, calls: CallShipping): Parked {
+  const code = act.hosted.methodCode(message.method) ?? act.hosted.reservedCode(message.method);
+  if (code === undefined)
+    throw new TroupeError('NO_METHOD', `${act.id} has no method '${message.method}' on this thread`);
+  const meta = message.call === -1 ? null : calls.in(message.call);
+  if (meta !== null) meta.act = act;
+  const parked = weigh(code, message.args);
+  return { ...parked, meta };
+}
+
+/** Lets an installed (or thawed) actor run: onActivate(), its timers with the time they had left, then its messages. */
+export function run(host: Host, act: Activation): void {
+  const actor = act.actor as Actor;
+  act.flags = (act.flags | starting) & ~frozen;
+  const go = (): void => {
+    if ((act.flags & dead) !== 0 || act.actor !== actor) return;
+    restoreTimers(host, act);
+    act.flags &= ~starting;
+    act.ready();
+  };
+  if (actor.onActivate === Actor.prototype.onActivate) {
+    go();
+    return;
+  }
+  try {
+    const ready = host.inContext(act, null, () => actor.onActivate(), actor);
+    if (isThenable(ready)) ready.then(go, error => host.failures.startFailed(act, actor, error));
+    else go();
+  } catch (error) {
+    host.failures.startFailed(act, actor, error);
+  }
+}
+
+/** Timers that onActivate() has made again take over the time left of their predecessors, in the order they were made. */
+function restoreTimers(host: Host, act: Activation): void {
+  const more = act.more();
+  const shipped = more.shippedTimers;
+  if (shipped === null) return;
+  more.shippedTimers = null;
+  const remade = [...(more.timers?.values() ?? [])];
+  for (const { work, everyMs, remainingMs } of shipped) {
+    const at = remade.findIndex(
+      timer => timer.everyMs === everyMs && (work === null ? typeof timer.work === 'function' : timer.work === work),
+    );
+    const successor = at < 0 ? undefined : remade.splice(at, 1)[0];
+    if (successor !== undefined) host.arm(successor, host.now() + remainingMs);
+    else if (work !== null) {
+      const id = startTimer(act, remainingMs, 0, work);
+      const made = more.timers?.get(id) as ActorTimer;
+      if (everyMs > 0) {
+        host.disarm(made);
+        const lasting = new ActorTimer(act, id, everyMs, work, false);
+        more.timers?.set(id, lasting);
+        host.arm(lasting, host.now() + remainingMs);
+      }
+    }
+  }
+}
+
+/** The move is off. */
+export function thaw(host: Host, act: Activation, epoch: number): void {
+  if ((act.flags & dead) !== 0) return;
+  act.epochNumber = epoch;
+  if ((act.flags & freezing) !== 0) {
+    act.flags &= ~freezing;
+    act.more().onQuiet = null;
+    act.ready();
+    return;
+  }
+  const more = act.more();
+  if (more.leftForMove) {
+    // onDeactivate() has run: to the actor this is a new life with the same state.
+    more.leftForMove = false;
+    more.shippedTimers = [...(more.timers?.values() ?? [])].map(timer => ({
+      work: typeof timer.work === 'string' ? timer.work : null,
+      everyMs: timer.everyMs,
+      remainingMs: timer.remainingMs,
+    }));
+    more.timers = null;
+    run(host, act);
+    return;
+  }
+  for (const timer of more.timers?.values() ?? []) host.arm(timer, host.now() + timer.remainingMs);
+  act.flags &= ~frozen;
+  act.ready();
+}
+
+/** The actor lives elsewhere now: what is here is history. Its messages are not refused, they have gone along. */
+export function retire(host: Host, act: Activation): void {
+  const more = act.more();
+  more.front = [];
+  more.stash = [];
+  more.control = [];
+  for (const waiter of more.waiters.splice(0)) waiter.admit();
+  if (act.box !== null) {
+    act.box.drainTo(() => undefined);
+    Mailbox.give(act.box);
+    act.box = null;
+  }
+  host.topics.drop(act.id);
+  host.watches.takeReports(act.id);
+  host.failures.end(act, 'moved');
+}

@@ -1,0 +1,413 @@
+// State that survives: loading on activation, one write per turn that changed something, events, sleep, and the output gate
+// around all of it. Writes of all actors of a thread share the engine's group commit.
+//
+// persist: 'snapshot'  the whole state, after each turn that changed it (saves: 'turn') or when save() says so.
+// persist: 'journal'   events by append(); a snapshot every so many events keeps replay short.
+// persist: 'none'      nothing on disk; a sleeping actor's state waits in memory, so idleness alone never loses it.
+//
+// Where: shard a/<partition>, keys
+//   s <type> 00 <key>                     the snapshot; version bytes = [state version u32][last event u48]
+//   e <length u16> <type> 00 <key> <n u48>  event n
+// Every write carries the activation's epoch and is refused by the engine when a higher one has written ('record' fence).
+
+import { TroupeError } from '../errors.ts';
+import type { Ack, Engine, Shard, WriteOp } from '../storage/engine.ts';
+import type { Activation } from './activation.ts';
+import type { Actor, DeactivateReason } from './actor.ts';
+import type { Call } from './call.ts';
+import { dead } from './flags.ts';
+import { Gate, type HeldOutput } from './gate.ts';
+import type { Host } from './host.ts';
+import type { HostedType } from './hosted-type.ts';
+import { partitionOf } from './partition.ts';
+
+/** Events between two snapshots: at 1 us an event to replay, a millisecond of activation. */
+const eventsPerSnapshot = 1_024;
+/** Sleeping states of unpersisted actors kept in memory; the oldest are forgotten beyond it. */
+const sleepersMax = 4_000_000;
+
+const text = new TextEncoder();
+
+export class Persistence {
+  private readonly host: Host;
+  private readonly sleepers = new Map<string, Uint8Array>();
+  forgotten = 0;
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  private get engine(): Engine {
+    return this.host.engine;
+  }
+
+  private shardOf(act: Activation): Shard {
+    return this.engine.shard(`a/${partitionOf(act.key, this.host.partitions)}`);
+  }
+
+  private gateOf(act: Activation): Gate {
+    const more = act.more();
+    more.gate ??= new Gate();
+    return more.gate;
+  }
+
+  // Loading.
+
+  /** Puts the stored state in place. Undefined when there is none. Throws CORRUPT, or FENCED for a state from newer code. */
+  load(act: Activation, actor: Actor): true | undefined {
+    if (!act.hosted.persists) return this.wake(act, actor);
+    const shard = this.shardOf(act);
+    const stored = shard.get(snapshotKey(act.hosted.name, act.key));
+    const gate = this.gateOf(act);
+    if (stored !== undefined) {
+      const { stateVersion, lastEvent } = readVersion(stored.version);
+      actor.state = this.upToDate(act, this.host.codec.decode(stored.value), stateVersion);
+      if (stateVersion === act.hosted.spec.version) gate.handedIn = stored.value;
+      gate.lastEvent = lastEvent;
+    }
+    if (act.hosted.spec.persist !== 'journal') return stored === undefined ? undefined : true;
+    if (stored === undefined) actor.state = actor.initial(undefined);
+    const prefix = eventPrefix(act.hosted.name, act.key);
+    for (const record of shard.scan({
+      from: eventKey(prefix, gate.lastEvent + 1),
+      to: eventKey(prefix, 2 ** 48 - 1),
+    })) {
+      actor.onEvent(this.host.codec.decode(record.value));
+      gate.lastEvent++;
+      gate.sinceSnapshot++;
+    }
+    return true;
+  }
+
+  private upToDate(act: Activation, state: unknown, from: number): unknown {
+    const { version, migrate } = act.hosted.spec;
+    if (from === version) return state;
+    if (from > version) {
+      throw new TroupeError(
+        'FENCED',
+        `the stored state of ${act.id} has version ${from}, this code knows ${version}; it is left untouched: deploy the newer code`,
+        { details: { stored: from, known: version }, retryable: false },
+      );
+    }
+    if (migrate === undefined) {
+      throw new TroupeError(
+        'BAD_OPTION',
+        `the stored state of ${act.id} has version ${from}, the code ${version}, and actor type '${act.hosted.name}' has no migrate function`,
+        { details: { stored: from, known: version } },
+      );
+    }
+    return migrate(state, from);
+  }
+
+  private wake(act: Activation, actor: Actor): true | undefined {
+    if (this.sleepers.size === 0) return undefined;
+    const id = act.id;
+    const bytes = this.sleepers.get(id);
+    if (bytes === undefined) return undefined;
+    this.sleepers.delete(id);
+    actor.state = this.host.codec.decode(bytes);
+    return true;
+  }
+
+  // Turns.
+
+  /** The end of a turn of a persisted actor: store what changed, then let its outputs follow. */
+  turnEnded(act: Activation, call: Call | null, result: unknown, mayHaveChanged: boolean): void {
+    const gate = this.gateOf(act);
+    try {
+      if (mayHaveChanged) this.savePoint(act, gate);
+    } catch (error) {
+      // The state cannot be encoded: nothing of this turn may leave, and the next turn must not build on it.
+      this.refuse(act, gate, error, call);
+      return;
+    }
+    this.flushHeld(gate);
+    if (call !== null) {
+      gate.pass({ send: () => this.host.answer(call, result), refuse: error => this.host.fail(call, error) });
+    }
+  }
+
+  /** The synchronous part of a turn is over (it awaits, or it threw): outputs so far may not wait for its end. */
+  turnSuspended(act: Activation, save: boolean): void {
+    const gate = act.extras?.gate;
+    if (gate == null || gate.held.length === 0) return;
+    try {
+      if (save) this.savePoint(act, gate);
+    } catch (error) {
+      this.refuse(act, gate, error, null);
+      return;
+    }
+    this.flushHeld(gate);
+  }
+
+  private flushHeld(gate: Gate): void {
+    for (const output of gate.held.splice(0)) gate.pass(output);
+  }
+
+  gateTell(act: Activation, send: () => Promise<void> | undefined | void): Promise<void> | undefined {
+    const gate = this.gateOf(act);
+    const output: HeldOutput = {
+      send: () => void this.sendLate(act, send),
+      refuse: error => this.host.deadLetter(act.id, 'tell', [], String(error)),
+    };
+    if (this.host.current === act) gate.held.push(output);
+    else {
+      if (act.hosted.spec.saves === 'turn') this.savePoint(act, gate);
+      gate.pass(output);
+    }
+    return undefined;
+  }
+
+  private sendLate(act: Activation, send: () => Promise<void> | undefined | void): void {
+    try {
+      send();
+    } catch (error) {
+      this.host.deadLetter(act.id, 'tell', [], String(error));
+    }
+  }
+
+  gateAsk(act: Activation, call: Call, send: () => void): void {
+    const gate = this.gateOf(act);
+    try {
+      this.savePoint(act, gate);
+    } catch (error) {
+      this.host.fail(call, error);
+      return;
+    }
+    this.flushHeld(gate);
+    gate.pass({ send, refuse: error => this.host.fail(call, error) });
+  }
+
+  /** Hands the state to storage if it differs from what was handed in last. */
+  private savePoint(act: Activation, gate: Gate): void {
+    const spec = act.hosted.spec;
+    if (act.actor === null || spec.saves === 'explicit') return;
+    if (spec.persist === 'journal') {
+      if (gate.sinceSnapshot >= eventsPerSnapshot) this.compactJournal(act, act.actor, gate);
+      return;
+    }
+    const bytes = this.encode(act, act.actor);
+    if (gate.handedIn !== undefined && equal(bytes, gate.handedIn)) return;
+    gate.handedIn = bytes;
+    void this.write(act, gate, [this.snapshotOp(act, bytes, gate)], spec.durability).catch(() => undefined);
+  }
+
+  private encode(act: Activation, actor: Actor): Uint8Array {
+    try {
+      return this.host.codec.encode(actor.state);
+    } catch (error) {
+      throw new TroupeError('BAD_MESSAGE', `the state of ${act.id} cannot be stored: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  private snapshotOp(act: Activation, value: Uint8Array, gate: Gate): WriteOp {
+    return {
+      type: 'put',
+      key: snapshotKey(act.hosted.name, act.key),
+      version: writeVersion(act.hosted.spec.version, gate.lastEvent),
+      value,
+    };
+  }
+
+  private write(act: Activation, gate: Gate, ops: WriteOp[], ack: Ack): Promise<void> {
+    const ticket = gate.ticket();
+    const { hosted } = act;
+    return this.shardOf(act)
+      .commit({ epoch: act.epochNumber, fence: 'record', ops }, ack)
+      .then(
+        () => gate.settled(ticket),
+        error => {
+          if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
+          else gate.refused(error);
+          hosted.failed++;
+          throw error;
+        },
+      );
+  }
+
+  /** A write was refused: its outputs fail with the reason, and memory goes back to what is stored. */
+  private refuse(act: Activation, gate: Gate, error: unknown, call: Call | null): void {
+    for (const output of gate.held.splice(0)) output.refuse(error);
+    gate.refused(error);
+    if (call !== null) this.host.fail(call, error);
+    if ((act.flags & dead) !== 0 || act.actor === null) return;
+    this.host.events.emit('actor-failed', { id: act.id, epoch: act.epochNumber, error, action: 'roll-back' });
+    if (error instanceof TroupeError && error.code === 'FENCED') {
+      this.host.failures.end(act, 'failed', error);
+      return;
+    }
+    if (act.hosted.spec.saves === 'explicit') return;
+    try {
+      if (act.extras !== null) act.extras.gate = null;
+      if (this.load(act, act.actor) === undefined) act.actor.state = act.actor.initial(act.extras?.props);
+    } catch (cause) {
+      this.host.failures.startFailed(act, act.actor, cause);
+    }
+  }
+
+  // What the actor calls.
+
+  save(act: Activation, actor: Actor, level: Ack): Promise<void> {
+    if (!act.hosted.persists) {
+      return Promise.reject(
+        new TroupeError(
+          'BAD_OPTION',
+          `${act.id} cannot save(): its type has persist: 'none'. Set persist: 'snapshot' or 'journal'`,
+        ),
+      );
+    }
+    const gate = this.gateOf(act);
+    try {
+      const bytes = this.encode(act, actor);
+      gate.handedIn = bytes;
+      this.host.observer?.effect(act, 'persist', { level });
+      const ops =
+        act.hosted.spec.persist === 'journal' ? this.compactOps(act, bytes, gate) : [this.snapshotOp(act, bytes, gate)];
+      const written = this.write(act, gate, ops, level);
+      this.flushHeld(gate);
+      return written;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  append(act: Activation, actor: Actor, event: unknown): void {
+    if (act.hosted.spec.persist !== 'journal') {
+      throw new TroupeError(
+        'BAD_OPTION',
+        `${act.id} cannot append(): its type has persist: '${act.hosted.spec.persist}'. Set persist: 'journal'`,
+      );
+    }
+    const value = this.host.codec.encode(event);
+    actor.onEvent(event);
+    const gate = this.gateOf(act);
+    gate.lastEvent++;
+    gate.sinceSnapshot++;
+    const key = eventKey(eventPrefix(act.hosted.name, act.key), gate.lastEvent);
+    this.host.observer?.effect(act, 'append', { event });
+    void this.write(act, gate, [{ type: 'put', key, version: empty, value }], act.hosted.spec.durability).catch(
+      () => undefined,
+    );
+  }
+
+  private compactJournal(act: Activation, actor: Actor, gate: Gate): void {
+    void this.write(act, gate, this.compactOps(act, this.encode(act, actor), gate), act.hosted.spec.durability).catch(
+      () => undefined,
+    );
+  }
+
+  /** A snapshot, and the events it contains gone, in one group. */
+  private compactOps(act: Activation, bytes: Uint8Array, gate: Gate): WriteOp[] {
+    const ops: WriteOp[] = [this.snapshotOp(act, bytes, gate)];
+    const prefix = eventPrefix(act.hosted.name, act.key);
+    for (let n = gate.lastEvent - gate.sinceSnapshot + 1; n <= gate.lastEvent; n++)
+      ops.push({ type: 'delete', key: eventKey(prefix, n) });
+    gate.sinceSnapshot = 0;
+    return ops;
+  }
+
+  // Sleep.
+
+  /** What an ending activation leaves behind. A promise when something must be stored first. */
+  sleep(act: Activation, actor: Actor, why: DeactivateReason): Promise<void> | undefined {
+    const gate = act.extras?.gate ?? null;
+    const { hosted } = act;
+    if (!hosted.persists) {
+      if ((why === 'idle' || why === 'evicted') && typeof act.keyed === 'string') this.lull(act, actor);
+      return undefined;
+    }
+    const keepsUnsaved = hosted.spec.persist === 'snapshot' && why !== 'failed';
+    if (keepsUnsaved) {
+      const bytes = this.encode(act, actor);
+      const own = this.gateOf(act);
+      if (own.handedIn === undefined || !equal(bytes, own.handedIn)) {
+        own.handedIn = bytes;
+        return this.write(act, own, [this.snapshotOp(act, bytes, own)], hosted.spec.durability);
+      }
+    }
+    if (gate === null || gate.open) return undefined;
+    return new Promise((resolve, reject) => gate.pass({ send: resolve, refuse: reject }));
+  }
+
+  /** An unpersisted actor goes to sleep: its state waits in memory, unless it is just what initial() makes. */
+  private lull(act: Activation, actor: Actor): void {
+    try {
+      if (actor.state === undefined) return;
+      const bytes = this.host.codec.encode(actor.state);
+      if (equal(bytes, this.host.codec.encode(actor.initial(undefined)))) return;
+      if (this.sleepers.size >= sleepersMax) {
+        const [oldest] = this.sleepers.keys();
+        this.sleepers.delete(oldest as string);
+        this.forgotten++;
+      }
+      this.sleepers.set(act.id, bytes);
+    } catch (error) {
+      act.log.warn({ err: error }, 'the state of a sleeping actor could not be kept');
+    }
+  }
+
+  get sleeping(): number {
+    return this.sleepers.size;
+  }
+
+  /** A moved or restarted actor's gate and sleeping copy are void. */
+  forget(act: Activation): void {
+    if (act.extras !== null) act.extras.gate = null;
+  }
+
+  dropSleeper(hosted: HostedType, key: string): Uint8Array | undefined {
+    const id = `${hosted.name}/${key}`;
+    const bytes = this.sleepers.get(id);
+    this.sleepers.delete(id);
+    return bytes;
+  }
+}
+
+const empty = new Uint8Array(0);
+
+function snapshotKey(type: string, key: string): Uint8Array {
+  return text.encode(`s${type}\u0000${key}`);
+}
+
+function eventPrefix(type: string, key: string): Uint8Array {
+  const name = text.encode(`${type}\u0000${key}`);
+  const prefix = new Uint8Array(3 + name.length);
+  prefix[0] = 0x65;
+  prefix[1] = name.length >>> 8;
+  prefix[2] = name.length & 255;
+  prefix.set(name, 3);
+  return prefix;
+}
+
+function eventKey(prefix: Uint8Array, n: number): Uint8Array {
+  const key = new Uint8Array(prefix.length + 6);
+  key.set(prefix);
+  writeU48(key, prefix.length, n);
+  return key;
+}
+
+function writeVersion(stateVersion: number, lastEvent: number): Uint8Array {
+  const bytes = new Uint8Array(10);
+  new DataView(bytes.buffer).setUint32(0, stateVersion);
+  writeU48(bytes, 4, lastEvent);
+  return bytes;
+}
+
+function readVersion(bytes: Uint8Array): { stateVersion: number; lastEvent: number } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { stateVersion: view.getUint32(0), lastEvent: view.getUint16(4) * 2 ** 32 + view.getUint32(6) };
+}
+
+function writeU48(bytes: Uint8Array, at: number, n: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  view.setUint16(at, Math.floor(n / 2 ** 32));
+  view.setUint32(at + 2, n >>> 0);
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

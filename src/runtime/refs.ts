@@ -1,0 +1,169 @@
+// Refs and their stubs. A ref is data: a type and a key. What makes `cart.add('book')` work is a class generated once per
+// type and host, whose methods put a number and the arguments into the right mailbox; a ref itself holds the key and a
+// pointer to where it last found the actor.
+//
+// Hot path: bench/local watches it. A tell to an actor on the same thread allocates nothing: the method's closure knows its
+// number, `arguments.length` is read without making an arguments object, and the message is four slots of a flat array.
+//
+// Invariant: the cached activation is only a hint. It is checked for life on every use and looked up again when dead.
+
+import type { Activation } from './activation.ts';
+import type { Actor } from './actor.ts';
+import { dead } from './flags.ts';
+import type { Host } from './host.ts';
+import type { HostedType } from './hosted-type.ts';
+
+export const KEY: unique symbol = Symbol('key');
+export const ACT: unique symbol = Symbol('activation');
+export const TELL: unique symbol = Symbol('tell');
+export const FAR: unique symbol = Symbol('far');
+export const TYPE: unique symbol = Symbol('type');
+export const REF: unique symbol = Symbol('ref');
+
+/** What every ref is, whatever its type: can be sent, stored, watched, located, relocated, printed. */
+export interface AnyRef {
+  readonly [KEY]: string;
+  toString(): string;
+}
+
+type FrameName = keyof Actor;
+type MethodNames<A> = {
+  [K in keyof A]: K extends FrameName ? never : A[K] extends (...args: any[]) => unknown ? K : never;
+}[keyof A];
+
+/** A typed handle of an actor. Each call is an ask with the default deadline (5 s). */
+export type Ref<A> = AnyRef & {
+  readonly [K in MethodNames<A>]: A[K] extends (...args: infer P) => infer R
+    ? (...args: P) => Promise<Awaited<R>>
+    : never;
+};
+
+/** The same methods as tells: undefined when accepted at once, a promise when an `overflow: 'wait'` mailbox is full. */
+export type TellStub<R> = {
+  readonly [K in Exclude<keyof R, keyof AnyRef>]: R[K] extends (...args: infer P) => unknown
+    ? (...args: P) => Promise<void> | undefined
+    : never;
+};
+
+export interface CallOptions {
+  /** Time for the whole ask, default 5,000 ms. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+  /** Names the operation: a retry with the same opId is answered from memory instead of done twice. */
+  readonly opId?: string;
+}
+
+/** Where an actor was last known to be on another thread. */
+export interface Far {
+  thread: number;
+  /** The host's routing version this was looked up under. */
+  version: number;
+  /** Its slot in the link's table of interned targets. */
+  slot: number;
+}
+
+export class BaseRef implements AnyRef {
+  declare readonly [TYPE]: HostedType;
+  readonly [KEY]: string;
+  [ACT]: Activation | null;
+  [FAR]: Far | null;
+  [TELL]: object | null;
+
+  constructor(key: string) {
+    this[KEY] = key;
+    this[ACT] = null;
+    this[FAR] = null;
+    this[TELL] = null;
+  }
+
+  toString(): string {
+    return `${this[TYPE].name}/${this[KEY] === '' ? (this[ACT]?.key ?? '') : this[KEY]}`;
+  }
+
+  toJSON(): { ref: string } {
+    return { ref: this.toString() };
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return `Ref(${this.toString()})`;
+  }
+}
+
+class BaseTell {
+  readonly [REF]: BaseRef;
+  constructor(ref: BaseRef) {
+    this[REF] = ref;
+  }
+}
+
+class BaseCall {
+  readonly [REF]: BaseRef;
+  readonly options: CallOptions;
+  constructor(ref: BaseRef, options: CallOptions) {
+    this[REF] = ref;
+    this.options = options;
+  }
+}
+
+export interface StubClasses {
+  readonly Ref: new (key: string) => BaseRef;
+  readonly Tell: new (ref: BaseRef) => BaseTell;
+  readonly Call: new (ref: BaseRef, options: CallOptions) => BaseCall;
+}
+
+/** Low bits of a message head: how many arguments travel unboxed; 3 = a0 is the array of all arguments. */
+export const boxedArguments = 3;
+
+export function makeStubs(host: Host, type: HostedType): StubClasses {
+  class TypedRef extends BaseRef {}
+  class TypedTell extends BaseTell {}
+  class TypedCall extends BaseCall {}
+  Object.defineProperty(TypedRef.prototype, TYPE, { value: type });
+  type.methods.forEach((method, index) => {
+    const code = index << 2;
+    define(TypedRef, method.name, function (this: BaseRef, a0: unknown, a1: unknown) {
+      const count = arguments.length;
+      if (count < boxedArguments) return host.ask(this, code | count, a0, a1, null);
+      return host.ask(this, code | boxedArguments, Array.prototype.slice.call(arguments), undefined, null);
+    });
+    define(TypedTell, method.name, function (this: BaseTell, a0: unknown, a1: unknown) {
+      const count = arguments.length;
+      if (count < boxedArguments) {
+        const act = this[REF][ACT];
+        // The common case: the actor lives here, is not persisted-and-gated, nobody traces. `plain` says the last two.
+        if (act !== null && (act.flags & dead) === 0 && host.plain) return act.accept(code | count, a0, a1);
+        return host.tell(this[REF], code | count, a0, a1);
+      }
+      return host.tell(this[REF], code | boxedArguments, Array.prototype.slice.call(arguments), undefined);
+    });
+    define(TypedCall, method.name, function (this: BaseCall, a0: unknown, a1: unknown) {
+      const count = arguments.length;
+      if (count < boxedArguments) return host.ask(this[REF], code | count, a0, a1, this.options);
+      return host.ask(this[REF], code | boxedArguments, Array.prototype.slice.call(arguments), undefined, this.options);
+    });
+  });
+  return { Ref: TypedRef, Tell: TypedTell, Call: TypedCall };
+}
+
+function define(cls: { prototype: object }, name: string, value: (...args: any[]) => unknown): void {
+  Object.defineProperty(cls.prototype, name, { value, enumerable: false, configurable: true, writable: true });
+}
+
+export function isRef(value: unknown): value is BaseRef {
+  return value instanceof BaseRef;
+}
+
+/** Fire and forget. Throws OVERLOADED when the mailbox is full and its type says 'reject'. */
+export function tell<R extends AnyRef>(ref: R): TellStub<R> {
+  const base = ref as unknown as BaseRef;
+  const stub = base[TELL];
+  if (stub !== null) return stub as TellStub<R>;
+  base[TELL] = new base[TYPE].stubs.Tell(base);
+  return base[TELL] as TellStub<R>;
+}
+
+/** An ask with options: deadline, signal, operation id. */
+export function call<R extends AnyRef>(ref: R, options: CallOptions): Omit<R, keyof AnyRef> {
+  const base = ref as unknown as BaseRef;
+  return new base[TYPE].stubs.Call(base, options) as unknown as Omit<R, keyof AnyRef>;
+}

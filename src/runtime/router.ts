@@ -1,0 +1,87 @@
+// Where actors live and how to reach them: the one thing that differs between a host that is alone and one of many. The
+// host asks owns(); what it does not own it hands over here.
+
+import type { Activation } from './activation.ts';
+import type { Call } from './call.ts';
+import type { Host } from './host.ts';
+import type { HostedType } from './hosted-type.ts';
+import type { BaseRef } from './refs.ts';
+
+export interface Router {
+  /** May this host activate that actor now? */
+  owns(hosted: HostedType, key: string): boolean;
+  /** The thread that owns it. */
+  ownerOf(hosted: HostedType, key: string): number;
+  tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined;
+  ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void;
+  /** Outcomes of calls that arrived from another thread. */
+  answer(call: Call, value: unknown): void;
+  refuse(call: Call, error: unknown): void;
+  /** An arrived call has outlived its deadline inside its turn: its asker need not wait any longer. */
+  started(call: Call): void;
+  /** Asks the receiver of an expired or aborted call whether its turn ever began. */
+  verdict(call: Call): void;
+  /** A control message to every other host. */
+  broadcast(name: string, payload: unknown): void;
+  /** A control message to one host. */
+  control(thread: number, name: string, payload: unknown): void;
+  /** An actor here has ended for good or gone to sleep. */
+  ended(act: Activation): void;
+}
+
+/** A host that is alone: everything lives here. */
+export class LocalRouter implements Router {
+  private readonly host: Host;
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  owns(): boolean {
+    return true;
+  }
+
+  ownerOf(): number {
+    return this.host.thread;
+  }
+
+  tell(): never {
+    throw alone();
+  }
+
+  ask(): never {
+    throw alone();
+  }
+
+  answer(): void {
+    throw alone();
+  }
+
+  refuse(): void {
+    throw alone();
+  }
+
+  started(): void {
+    throw alone();
+  }
+
+  verdict(): void {
+    throw alone();
+  }
+
+  broadcast(): void {
+    // Nobody else to tell.
+  }
+
+  control(): void {
+    // Nobody else to tell.
+  }
+
+  ended(): void {
+    // Nobody keeps routes to it.
+  }
+}
+
+function alone(): Error {
+  return new Error('a host that is alone was asked to reach another one');
+}

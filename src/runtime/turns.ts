@@ -1,0 +1,269 @@
+// Hot path: running messages. A slice takes messages of one actor until it is empty, blocked, or has had its share.
+// Nothing is allocated for a tell whose handler returns a plain value; a handler that returns a promise opens a turn.
+//
+// Rules kept here (DESIGN section 2):
+//  - exclusive: one message at a time, awaits included. `read` turns overlap reads, `interleave` overlaps anything.
+//  - strict arrival order: a message that may not start yet holds up those behind it, so a sender's order is never broken.
+//  - a value that is not thenable is never awaited.
+//  - what a handler throws goes to its asker and to supervision; it never leaves the slice.
+
+import type { Activation, Extras, Parked, Work } from './activation.ts';
+import type { Actor } from './actor.ts';
+import { type Call, ended, started, waiting } from './call.ts';
+import { admitWaiters } from './delivery.ts';
+import { blocked, busy, dead, freezing, gated, stashing, stopping } from './flags.ts';
+import type { Host } from './host.ts';
+import { Mailbox } from './mailbox.ts';
+import { boxedArguments } from './refs.ts';
+import { sliceMessages } from './scheduler.ts';
+
+export const exclusiveMode = 0;
+export const readMode = 1;
+export const interleaveMode = 2;
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+export function runSlice(host: Host, act: Activation): void {
+  if ((act.flags & blocked) !== 0) return;
+  if (act.extras !== null && !runFront(host, act, act.extras)) return;
+  const box = act.box;
+  if (box === null) return;
+  const hosted = act.hosted;
+  const actor = act.actor as Actor;
+  const table = hosted.table;
+  const simple = hosted.simple;
+  const scheduler = host.scheduler;
+  let share = sliceMessages;
+  let done = 0;
+  let call: Call | null = null;
+  let head = 0;
+  let a0: unknown;
+  let a1: unknown;
+  host.current = act;
+  try {
+    while (box.count !== 0) {
+      if (share-- === 0) break;
+      if (--scheduler.left <= 0 && scheduler.look()) break;
+      if (!simple && !mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) break;
+      box.shift();
+      head = box.head;
+      a0 = box.a0;
+      a1 = box.a1;
+      call = box.meta as Call | null;
+      if (call !== null) {
+        if (call.state !== waiting) continue;
+        call.state = started;
+      }
+      host.call = call;
+      done++;
+      const method = (head >>> 2) & 255;
+      const fn = table[method] as (...args: unknown[]) => unknown;
+      let result: unknown;
+      if (hosted.asyncs[method] === 1) result = host.inTurn(act, call, fn, actor, head, a0, a1);
+      else
+        switch (head & boxedArguments) {
+          case 0:
+            result = fn.call(actor);
+            break;
+          case 1:
+            result = fn.call(actor, a0);
+            break;
+          case 2:
+            result = fn.call(actor, a0, a1);
+            break;
+          default:
+            result = fn.apply(actor, a0 as unknown[]);
+        }
+      if (result !== undefined && isThenable(result)) {
+        const mode = simple ? exclusiveMode : (hosted.modes[method] as number);
+        openTurn(host, act, mode, call, { head, a0, a1, meta: call }, result);
+        if ((act.flags & (blocked | freezing)) !== 0) break;
+        continue;
+      }
+      if (hosted.careful || (act.flags & (stashing | stopping | gated)) !== 0) {
+        afterTurn(host, act, { head, a0, a1, meta: call }, call, result, hosted.modes[method] !== readMode);
+        if ((act.flags & (blocked | freezing)) !== 0 || act.box !== box) break;
+      } else if (call !== null) host.answer(call, result);
+    }
+  } catch (error) {
+    host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
+  }
+  host.current = null;
+  host.call = null;
+  act.usedTick = host.tick;
+  hosted.handled += done;
+  if (act.box !== box) return;
+  if (act.extras !== null && act.extras.waiters.length !== 0) admitWaiters(act);
+  if (box.count === 0) {
+    act.box = null;
+    Mailbox.give(box);
+  } else if (
+    (act.flags & blocked) === 0 &&
+    (simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number))
+  )
+    act.ready();
+}
+
+/** May a turn of this mode start beside those that are open? */
+export function mayStart(act: Activation, mode: number): boolean {
+  if (mode === interleaveMode) return true;
+  if (act.hosted.simple) return (act.flags & busy) === 0;
+  if ((act.extras?.overlapping ?? 0) === 0 && !act.hosted.exclusiveOpen(act)) return true;
+  return mode === readMode && !act.hosted.exclusiveOpen(act);
+}
+
+/** Control work and messages put back in front. False when the slice must end here. */
+function runFront(host: Host, act: Activation, extras: Extras): boolean {
+  while (extras.control.length !== 0) {
+    if (!mayStart(act, exclusiveMode)) return false;
+    runWork(host, act, extras.control.shift() as Work);
+    if ((act.flags & blocked) !== 0) return false;
+  }
+  if ((act.flags & freezing) !== 0) {
+    if (extras.onQuiet !== null) host.checkQuiet(act);
+    return false;
+  }
+  while (extras.front.length !== 0) {
+    const parked = extras.front[0] as Parked;
+    const mode = act.hosted.modes[(parked.head >>> 2) & 255] as number;
+    if (!mayStart(act, mode)) return false;
+    extras.front.shift();
+    runMessage(host, act, parked);
+    if ((act.flags & blocked) !== 0) return false;
+  }
+  return true;
+}
+
+/** One message outside the fast loop: put back by unstash, shipped by a move, or re-entering its own chain. */
+export function runMessage(host: Host, act: Activation, message: Parked): void {
+  const call = message.meta;
+  if (call !== null) {
+    if (call.state === ended) return;
+    call.state = started;
+  }
+  const hosted = act.hosted;
+  const method = (message.head >>> 2) & 255;
+  const mode = hosted.modes[method] as number;
+  const before = host.current;
+  const callBefore = host.call;
+  host.current = act;
+  host.call = call;
+  hosted.handled++;
+  try {
+    const fn = hosted.table[method] as (...args: unknown[]) => unknown;
+    const result = host.inTurn(act, call, fn, act.actor as Actor, message.head, message.a0, message.a1);
+    if (isThenable(result)) openTurn(host, act, mode, call, message, result);
+    else afterTurn(host, act, message, call, result, mode !== readMode);
+  } catch (error) {
+    host.failures.turnFailed(act, message, call, error);
+  }
+  host.current = before;
+  host.call = callBefore;
+}
+
+/** Control work is an exclusive turn of its own. */
+function runWork(host: Host, act: Activation, work: Work): void {
+  host.current = act;
+  host.call = null;
+  try {
+    const result = host.inContext(act, null, work.run, act.actor as Actor);
+    if (isThenable(result)) openTurn(host, act, exclusiveMode, null, null, result, work);
+    else {
+      afterTurn(host, act, null, null, undefined, true);
+      work.settled?.(undefined);
+    }
+  } catch (error) {
+    work.settled?.(error);
+    host.failures.turnFailed(act, null, null, error);
+  }
+  host.current = null;
+}
+
+/** A handler returned a promise: the turn stays open until it settles. */
+function openTurn(
+  host: Host,
+  act: Activation,
+  mode: number,
+  call: Call | null,
+  message: Parked | null,
+  promise: PromiseLike<unknown>,
+  work?: Work,
+): void {
+  if (act.hosted.persists) host.persistence.turnSuspended(act, true);
+  act.hosted.open(act, mode);
+  const actor = act.actor;
+  promise.then(
+    value => {
+      // A restart has replaced the actor meanwhile: this turn belongs to the past, only its asker still cares.
+      if (act.actor !== actor) {
+        if (call !== null) host.answer(call, value);
+        work?.settled?.(undefined);
+        return;
+      }
+      act.hosted.close(act, mode);
+      if ((act.flags & dead) !== 0) {
+        if (call !== null) host.answer(call, value);
+        return;
+      }
+      const before = host.current;
+      host.current = act;
+      afterTurn(host, act, message, call, value, mode !== readMode);
+      host.current = before;
+      work?.settled?.(undefined);
+      turnClosed(act);
+    },
+    error => {
+      work?.settled?.(error);
+      if (act.actor !== actor || (act.flags & dead) !== 0) {
+        if (act.actor === actor) act.hosted.close(act, mode);
+        if (call !== null) host.fail(call, host.failures.asRemote(act, error));
+        return;
+      }
+      act.hosted.close(act, mode);
+      host.failures.turnFailed(act, message, call, error);
+      turnClosed(act);
+    },
+  );
+}
+
+function turnClosed(act: Activation): void {
+  const extras = act.extras;
+  if (
+    (act.box !== null && act.box.count !== 0) ||
+    (extras !== null && (extras.control.length !== 0 || extras.front.length !== 0))
+  )
+    act.ready();
+  if (extras?.onQuiet != null) act.hosted.host.checkQuiet(act);
+}
+
+/** What a finished turn may still have to do: stash its message, store its state, hold its reply, end its actor. */
+export function afterTurn(
+  host: Host,
+  act: Activation,
+  message: Parked | null,
+  call: Call | null,
+  result: unknown,
+  mayHaveChanged: boolean,
+): void {
+  if ((act.flags & stashing) !== 0) {
+    act.flags &= ~stashing;
+    if (message !== null) {
+      if (call !== null) call.state = waiting;
+      act.more().stash.push(message);
+      return;
+    }
+  }
+  if (host.observer !== null) {
+    try {
+      host.observer.turnEnded(act);
+    } catch (error) {
+      host.failures.turnFailed(act, message, call, error);
+      return;
+    }
+  }
+  if (act.hosted.persists) host.persistence.turnEnded(act, call, result, mayHaveChanged);
+  else if (call !== null) host.answer(call, result);
+  if ((act.flags & stopping) !== 0) host.failures.stopAfterTurn(act);
+}

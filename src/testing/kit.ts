@@ -1,0 +1,245 @@
+// The test kit: people test their own actors with it, and so do we. One host on virtual time, memory for a disk, and every
+// message and every state passed through the codec, so that what could not cross a thread fails here first.
+
+import { TroupeError } from '../errors.ts';
+import type { Activation } from '../runtime/activation.ts';
+import type { Actor } from '../runtime/actor.ts';
+import type { Call } from '../runtime/call.ts';
+import type { ActorType } from '../runtime/define-actor.ts';
+import { Epochs, epochMemory } from '../runtime/epochs.ts';
+import { dead } from '../runtime/flags.ts';
+import { Host, type HostObserver } from '../runtime/host.ts';
+import { argumentsOf } from '../runtime/messages.ts';
+import { type CallShipping, freeze, install, pack, retire, run, thaw } from '../runtime/moves.ts';
+import { type BaseRef, KEY, type Ref, TYPE } from '../runtime/refs.ts';
+import { LocalRouter } from '../runtime/router.ts';
+import type { Log } from '../runtime/world.ts';
+import type { MemoryStore } from '../storage/memory-store.ts';
+import { Probe } from './probe.ts';
+import { type VirtualClock, virtualWorld } from './virtual-world.ts';
+
+export interface TestKitOptions {
+  /** Same seed, same run. Default 1. */
+  readonly seed?: number;
+  readonly actors: readonly ActorType<any>[];
+  /** Pass every message, reply and state through the codec. Default true. */
+  readonly serialize?: boolean;
+  readonly logger?: Log;
+}
+
+export interface RecordedEffect {
+  readonly kind: string;
+  readonly at: number;
+  readonly [detail: string]: unknown;
+}
+
+export interface RecordedEvent {
+  readonly name: string;
+  readonly payload: any;
+}
+
+export interface TestKit extends AsyncDisposable {
+  readonly clock: VirtualClock;
+  readonly seed: number;
+  /** Everything node.on() would have heard. */
+  readonly events: readonly RecordedEvent[];
+  ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A>;
+  /** Takes the place of an actor: its messages wait for the test. */
+  probe<A extends Actor<any>>(type: ActorType<A>, key: string): Probe;
+  /** What an actor has caused, oldest first: tell, ask, timer, spawn, persist, append, remind, publish, watch, stop. */
+  effects(id: string): readonly RecordedEffect[];
+  /** Resolves when nothing more can happen without time passing. Rejects when a probe saw a disallowed message. */
+  settle(): Promise<void>;
+  /** The actor's thread dies: memory is gone, what was stored is not; pending asks end UNKNOWN_OUTCOME. */
+  crash(id: string): Promise<void>;
+  /** Moves the actor "elsewhere" through the real freeze, pack, install. Rejects with the reason when it cannot move. */
+  relocate(id: string): Promise<{ epoch: number; shipped: number }>;
+  /** The state of an awake actor, as a copy; undefined when it sleeps. */
+  state(id: string): unknown;
+  isAwake(id: string): boolean;
+  /** The memory disk: crash(), powerLoss(), faults. */
+  readonly disk: MemoryStore;
+  close(): Promise<void>;
+}
+
+/** Slices without rest before settle() gives up: an endless exchange of messages. */
+const slicesMax = 2_000_000;
+
+export function createTestKit(options: TestKitOptions): TestKit {
+  return new Kit(options);
+}
+
+class Kit implements TestKit {
+  readonly clock: VirtualClock;
+  readonly seed: number;
+  readonly events: RecordedEvent[] = [];
+  readonly disk: MemoryStore;
+  private readonly host: Host;
+  private readonly probes = new Map<string, Probe>();
+  private readonly recorded = new Map<string, RecordedEffect[]>();
+
+  constructor(options: TestKitOptions) {
+    if (!Array.isArray(options?.actors))
+      throw new TroupeError('BAD_OPTION', 'createTestKit({ actors: [...] }) needs the actor types under test');
+    this.seed = options.seed ?? 1;
+    const world = virtualWorld({ seed: this.seed, log: options.logger });
+    this.clock = world.clock;
+    this.clock.rest = () => this.rest();
+    this.disk = world.storage.open({ kind: 'memory' }) as MemoryStore;
+    this.host = new Host({
+      node: 'test',
+      thread: 0,
+      world,
+      router: host => new LocalRouter(host),
+      epochs: new Epochs(epochMemory(1)),
+      events: { emit: (name, payload) => this.events.push({ name, payload }) },
+      types: options.actors,
+      engine: this.disk,
+      partitions: 64,
+      observer: this.observer(options.serialize ?? true),
+    });
+  }
+
+  private observer(serialize: boolean): HostObserver {
+    return {
+      clone: value =>
+        serialize && typeof value === 'object' && value !== null
+          ? this.host.codec.decode(this.host.codec.encode(value))
+          : value,
+      effect: (act, kind, detail) => {
+        const list = this.recorded.get(act.id) ?? [];
+        list.push({ kind, at: this.clock.mono(), ...detail });
+        this.recorded.set(act.id, list);
+      },
+      intercept: (ref: BaseRef, call: Call | null, code: number, a0: unknown, a1: unknown) => {
+        if (this.probes.size === 0) return false;
+        const probe = this.probes.get(ref.toString());
+        if (probe === undefined) return false;
+        probe.take(ref[TYPE].nameOf((code >>> 2) & 255), argumentsOf(code, a0, a1), call);
+        return true;
+      },
+      turnEnded: act => {
+        if (!serialize || act.actor === null) return;
+        try {
+          this.host.codec.encode(act.actor.state);
+        } catch (error) {
+          throw new TroupeError(
+            'BAD_MESSAGE',
+            `the state of ${act.id} would not survive a save or a move: ${(error as Error).message}`,
+            { cause: error },
+          );
+        }
+      },
+    };
+  }
+
+  ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A> {
+    return this.host.ref(type, key);
+  }
+
+  probe<A extends Actor<any>>(type: ActorType<A>, key: string): Probe {
+    // A probed type need not be under test: its methods are all that is needed.
+    if (!this.host.byName.has(type.type)) this.host.addType(type as ActorType);
+    const id = `${type.type}/${key}`;
+    const probe = this.probes.get(id) ?? new Probe(this.host, id);
+    this.probes.set(id, probe);
+    return probe;
+  }
+
+  effects(id: string): readonly RecordedEffect[] {
+    return this.recorded.get(id) ?? [];
+  }
+
+  async settle(): Promise<void> {
+    await this.clock.still();
+    await this.rest();
+    const broken = [...this.probes.values()].flatMap(probe => probe.violations);
+    if (broken.length > 0) throw new Error(broken.join('\n'));
+  }
+
+  /** Turns of the event loop until two in a row have moved nothing. */
+  private async rest(): Promise<void> {
+    const began = this.host.scheduler.slices;
+    let quiet = 0;
+    let before = -1;
+    while (quiet < 2) {
+      await new Promise<void>(resolve => setImmediate(resolve));
+      const now = this.host.scheduler.slices + this.disk.stats().groups;
+      quiet =
+        now === before && this.host.scheduler.length === 0 && this.disk.stats().pendingWrites === 0 ? quiet + 1 : 0;
+      before = now;
+      if (this.host.scheduler.slices - began > slicesMax)
+        throw new Error(
+          `the actors did not come to rest within ${slicesMax} slices: do two of them answer each other for ever?`,
+        );
+    }
+  }
+
+  async crash(id: string): Promise<void> {
+    const act = this.awake(id);
+    if (act !== undefined) this.host.failures.crash(act);
+    await this.rest();
+  }
+
+  async relocate(id: string): Promise<{ epoch: number; shipped: number }> {
+    const act = this.awake(id) ?? this.wake(id);
+    const kept: Call[] = [];
+    const calls: CallShipping = { out: call => kept.push(call) - 1, in: shipped => kept[shipped as number] ?? null };
+    await new Promise<void>(resolve => {
+      freeze(this.host, act, resolve);
+      void this.rest().then(resolve);
+    });
+    if (!this.host.isQuiet(act)) {
+      thaw(this.host, act, this.host.epochs.next());
+      throw new TroupeError(
+        'DEADLINE',
+        `${id} cannot move now: a turn is open and waits for something; let it finish first`,
+      );
+    }
+    const epoch = this.host.epochs.next();
+    try {
+      const packed = await pack(this.host, act, calls);
+      const shipped = this.host.codec.decode(this.host.codec.encode(packed)) as typeof packed;
+      retire(this.host, act);
+      run(this.host, install(this.host, shipped, epoch, calls));
+      await this.rest();
+      return { epoch, shipped: packed.messages.length };
+    } catch (error) {
+      if ((act.flags & dead) === 0) thaw(this.host, act, this.host.epochs.next());
+      throw error;
+    }
+  }
+
+  state(id: string): unknown {
+    const actor = this.awake(id)?.actor;
+    return actor === null || actor === undefined
+      ? undefined
+      : this.host.codec.decode(this.host.codec.encode(actor.state));
+  }
+
+  isAwake(id: string): boolean {
+    return this.awake(id) !== undefined;
+  }
+
+  private awake(id: string): Activation | undefined {
+    const slash = id.indexOf('/');
+    return this.host.byName.get(id.slice(0, slash))?.live.get(id.slice(slash + 1));
+  }
+
+  private wake(id: string): Activation {
+    const slash = id.indexOf('/');
+    const ref = this.host.refByName(id.slice(0, slash), id.slice(slash + 1));
+    const act = this.host.find(ref);
+    if (act === null) throw new TroupeError('NO_ACTOR_TYPE', `there is no actor ${ref[TYPE].name}/${ref[KEY]}`);
+    return act;
+  }
+
+  async close(): Promise<void> {
+    await this.host.stop();
+    await this.disk.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
