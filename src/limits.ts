@@ -148,3 +148,9 @@ export const purgeRecordsMax = 256;
 export const readersMax = 512;
 /** Threads assumed to commit between one look at the free space and the next; each may use that part of the margin. */
 export const diskSharersMax = 8;
+/** Subscribers of one topic on one thread: publishing is a message to each, 65,536 of them some 20 ms. */
+export const subscribersPerTopicMax = 65_536;
+/** Topics one actor may subscribe to; its subscriptions travel with it when it moves. */
+export const topicsPerSubscriberMax = 1_024;
+/** Topics one thread knows. Far below the 2^24 entries where a Map ends. */
+export const topicsMax: number = 1 << 20;
