@@ -14,9 +14,9 @@ const loaders: Record<string, () => Promise<() => LocalSide>> = {
 };
 
 /** Each library as a contender whose run is one method of its side. */
-const contenders = (run: (side: LocalSide, n: number) => Promise<Done>): Contender[] =>
-  Object.entries(loaders).map(([name, load]) =>
-    lazily(name, load, make => {
+const contenders = (run: (side: LocalSide, n: number) => Promise<Done>, names = Object.keys(loaders)): Contender[] =>
+  names.map(name =>
+    lazily(name, loaders[name] as () => Promise<() => LocalSide>, make => {
       const side = make();
       return {
         name,
@@ -67,7 +67,7 @@ const definition: BenchDefinition = defineBench({
     const opsMin = 1_000;
     const messages = param('messages', 1_000, 4_000_000);
     const requests = param('asks', 1_000, 1_000_000);
-    const spawns = param('spawns', 1_000, 64_000);
+    const spawns = param('spawns', 1_000, 20_000);
     const actors = param('idle actors', 2_000, 100_000);
     return [
       {
@@ -91,7 +91,8 @@ const definition: BenchDefinition = defineBench({
         about: 'A token goes round 1,000 actors; an operation is one hop.',
         opsMin,
         opsMax: messages,
-        contenders: contenders((side, n) => side.ring(n)),
+        // Not XState: a ring of 1,000 is a call 6,000 deep there, and overflows the stack.
+        contenders: contenders(async (side, n) => (await side.ring?.(n)) ?? { done: 0 }, ['troupe', 'nact']),
       },
       {
         name: 'flood, 1,000 queued',
@@ -119,7 +120,7 @@ const definition: BenchDefinition = defineBench({
       {
         name: 'spawn',
         about: 'New actors; each is then told something, unmeasured, to show that it lives.',
-        opsMin,
+        opsMin: spawns,
         opsMax: spawns,
         contenders: contenders((side, n) => side.spawn(n)),
         goals: [{ ours: 'troupe', peer: 'nact', by: 'rate', times: 5 }],

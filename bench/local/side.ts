@@ -9,8 +9,8 @@ export interface LocalSide {
   pingPong(n: number): Promise<Done>;
   /** `sendersMax` actors tell one counter; one operation is one message counted there. */
   fanIn(n: number): Promise<Done>;
-  /** A token travels round `ringSize` actors; one operation is one hop, handled. */
-  ring(n: number): Promise<Done>;
+  /** A token travels round `ringSize` actors; one operation is one hop, handled. Left out where it cannot be done. */
+  ring?(n: number): Promise<Done>;
   /** `floodSize` messages are queued at one actor in one go, and waited for, again and again. */
   flood(n: number): Promise<Done>;
   /** A request with an answer of its own: i goes there, i + 1 comes back. */

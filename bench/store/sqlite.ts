@@ -20,6 +20,11 @@ export function sqliteSide(): StoreSide {
     },
     put: (key, value) => put.run(key, value),
     get: key => (get.get(key) as { value: Buffer } | undefined)?.value,
+    fill(entries) {
+      db.exec('BEGIN');
+      for (const [key, value] of entries) put.run(key, value);
+      db.exec('COMMIT');
+    },
     close: () => void db.close(),
   };
 }
