@@ -1,0 +1,125 @@
+// A vnode's share of one store: its shard, under which actor it makes dots there, and which of its writes are under way.
+//
+// Intuition: the engine shows a write on this thread before it is durable. That is right for whoever computes the next
+// write, and wrong for whoever answers a client: a value that was seen must not be gone after a crash. So a write that is
+// under way is remembered with its key, and what would show that key waits for it.
+//
+// Invariants: an actor id is used only together with, or after, the storing of its epoch; underWay(key) settles after
+// every write of the key that was handed in before has settled, and rejects when the newest of them was refused.
+
+import { TroupeError } from '../errors.ts';
+import type { Ack, Shard, WriteOp } from '../storage/engine.ts';
+import { type KeyName, nameOf } from '../storage/key.ts';
+import { actorIdOf, freshEpoch } from './actor-id.ts';
+import type { ActorId } from './dvv.ts';
+import { ownKey } from './store-key.ts';
+import { ByteReader, ByteWriter } from './strict-bytes.ts';
+
+export interface ShardPlace {
+  readonly node: string;
+  readonly partition: number;
+  /** The fencing epoch of the vnode, for each group. */
+  fence(): number;
+  /** Wall clock. */
+  now(): number;
+}
+
+const format = 1;
+const nothing = new Uint8Array(0);
+
+export class VnodeShard {
+  readonly shard: Shard;
+  private readonly place: ShardPlace;
+  private readonly writes = new Map<KeyName, Promise<void>>();
+  private writer: { readonly actor: ActorId; readonly epoch: number; stored: boolean } | undefined;
+  private lastEpoch: number | undefined;
+
+  constructor(shard: Shard, place: ShardPlace) {
+    this.shard = shard;
+    this.place = place;
+  }
+
+  /** Who writes here. Throws CORRUPT when the record of the last epoch cannot be read: without it none is safe to take. */
+  get actor(): ActorId {
+    return this.openWriter().actor;
+  }
+
+  /** From now on another actor writes: what the old one wrote to some key has left the disk without a trace. */
+  retireActor(): void {
+    this.writer = undefined;
+  }
+
+  /** Hands in one operation, fenced by the vnode's epoch. Rejects as Shard.commit() does. */
+  commit(op: WriteOp, ack: Ack): Promise<void> {
+    const writer = op.type === 'put' ? this.openWriter() : undefined;
+    const ops = writer === undefined || writer.stored ? [op] : [ownRecord(writer.epoch), op];
+    const done = this.shard.commit({ epoch: this.place.fence(), fence: 'shard', ops }, ack);
+    this.remember(nameOf(op.key), done);
+    if (writer === undefined || writer.stored) return done;
+    return done.then(() => {
+      writer.stored = true;
+    });
+  }
+
+  /** Settles when what a reader sees of the key now has become durable, or was refused. Undefined: it is durable. */
+  underWay(key: Uint8Array): Promise<void> | undefined {
+    return this.writes.size === 0 ? undefined : this.writes.get(nameOf(key));
+  }
+
+  /** The same for the whole shard. */
+  allUnderWay(): Promise<unknown> | undefined {
+    return this.writes.size === 0 ? undefined : Promise.all(this.writes.values());
+  }
+
+  /** Keys with a record, live or dead. */
+  count(): number {
+    return this.shard.count() - (this.hasOwnRecord() ? 1 : 0);
+  }
+
+  private remember(name: KeyName, done: Promise<void>): void {
+    const before = this.writes.get(name);
+    const both = before === undefined ? done : Promise.allSettled([before, done]).then(() => done);
+    const forget = (): void => {
+      if (this.writes.get(name) === both) this.writes.delete(name);
+    };
+    this.writes.set(name, both);
+    both.then(forget, forget);
+  }
+
+  private openWriter(): { readonly actor: ActorId; readonly epoch: number; stored: boolean } {
+    if (this.writer !== undefined) return this.writer;
+    const stored = this.storedEpoch();
+    const last = Math.max(stored ?? 0, this.lastEpoch ?? 0);
+    const epoch = freshEpoch(last === 0 ? undefined : last, this.place.now());
+    this.lastEpoch = epoch;
+    this.writer = { actor: actorIdOf(this.place.node, this.place.partition, epoch), epoch, stored: false };
+    return this.writer;
+  }
+
+  private storedEpoch(): number | undefined {
+    const record = this.shard.get(ownKey);
+    if (record === undefined) return undefined;
+    const reader = new ByteReader(record.value);
+    if (reader.byte('the format') !== format) reader.fail('the format is unknown');
+    const epoch = reader.varint('the epoch');
+    reader.finish();
+    if (reader.ok) return epoch;
+    throw new TroupeError('CORRUPT', `the vnode's own record in ${this.shard.name} is damaged: ${reader.why}`);
+  }
+
+  private hasOwnRecord(): boolean {
+    try {
+      return this.shard.get(ownKey) !== undefined;
+    } catch {
+      return true;
+    }
+  }
+}
+
+const bytes = new ByteWriter();
+
+function ownRecord(epoch: number): WriteOp {
+  bytes.byte(format);
+  bytes.varint(epoch);
+  return { type: 'put', key: ownKey, version: nothing, value: bytes.done() };
+}
