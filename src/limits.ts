@@ -136,8 +136,6 @@ export const superviseMsMax = 86_400_000;
 export const batchRecordsMax = 1_024;
 /** Bytes one transaction takes, unless a single group has more. An eighth of what may wait: others get their turn. */
 export const batchBytesMax: number = 8 << 20;
-/** Fences that hang on each other in one transaction (record fences of a shard nest); each is a few stack frames. */
-export const fencesPerBatchMax = 256;
 /** A commit that takes longer than this will not come back. Slow disks stall for seconds; 30 are a dead one. */
 export const commitStallMs = 30_000;
 /** An exported chunk, unless a single record is larger. As relocatePieceBytes: small enough to share a link fairly. */
@@ -154,3 +152,13 @@ export const subscribersPerTopicMax = 65_536;
 export const topicsPerSubscriberMax = 1_024;
 /** Topics one thread knows. Far below the 2^24 entries where a Map ends. */
 export const topicsMax: number = 1 << 20;
+/** Largest cap of awake actors on one thread: a Map ends at 2^24, and at 200 bytes each this is 3 GB. */
+export const residentsCapMax: number = 1 << 24;
+/** Actors a link names by number in each direction. A link talks to fewer at a time; more only means naming them again. */
+export const internedTargetsMax = 16_384;
+/** Bytes of the sender's name in a frame; its length is a byte. */
+export const senderBytesMax = 255;
+/** A W3C traceparent is 55 characters. */
+export const traceCharsMax = 55;
+/** Characters of an error's message that cross a link; the rest is for the log of the thread that threw. */
+export const errorCharsMax = 4_096;

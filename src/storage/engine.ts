@@ -15,7 +15,6 @@
 //  6. If a group is refused (DISK_FULL, FENCED), every later pending group of the same shard that was handed in before
 //     the refusal became known is refused with the same code: it may rest on what was refused.
 
-
 /** Survives the death of the process; survives the loss of power. */
 export type Ack = 'committed' | 'flushed';
 

@@ -1,0 +1,299 @@
+// The reference engine: everything in memory, with the same lines, fences and checksums as the engines on a disk, and
+// with the faults a disk has, on demand.
+//
+//     handed in ──soon──> committed ──soon──> flushed
+//     crash() keeps       committed and flushed
+//     powerLoss() keeps                       flushed
+//
+// It is deterministic: it knows no clock, and everything that happens later happens through `soon`. The simulator and the
+// test kit run on it; so does a node without a data directory.
+//
+// Invariant: `undo` holds, newest last, how to take back each thing that is committed and not flushed.
+
+import { crc32 as fastCrc32 } from 'node:zlib';
+import type { TroupeError } from '../errors.ts';
+import { ChunkReader, ChunkWriter } from './chunk.ts';
+import type { Crc32 } from './crc32.ts';
+import type { Ack, Engine, EngineStats, Shard, ShardChunk } from './engine.ts';
+import { GroupCommit, type Verdict } from './group-commit.ts';
+import { checkShardName, nameOf } from './key.ts';
+import { OrderedMap } from './ordered-map.ts';
+import type { PendingGroup } from './pending-writes.ts';
+import { encodeRecord, epochOf } from './record.ts';
+import { crashed, diskFull, fenced } from './refusals.ts';
+import { type Found, type Medium, ShardHandle } from './shard-handle.ts';
+
+export interface MemoryStoreOptions {
+  /** Runs fn later in the same tick. Default queueMicrotask; the simulator passes its own. */
+  readonly soon?: (fn: () => void) => void;
+  readonly crc?: Crc32;
+  readonly onFatal?: (why: Error) => void;
+}
+
+interface Place {
+  records: OrderedMap<Uint8Array>;
+  /** The highest epoch a group with a shard fence carried. */
+  fence: number;
+  /** Written to, and not dropped since. */
+  used: boolean;
+}
+
+type MemoryShard = ShardHandle<Place>;
+type Group = PendingGroup<MemoryShard>;
+
+export class MemoryStore implements Engine, Medium<Place> {
+  readonly kind = 'memory';
+  readonly shared = false;
+  readonly crc: Crc32;
+  readonly commits: GroupCommit<MemoryShard>;
+  /** While true, groups that store anything are refused with DISK_FULL. */
+  diskFull = false;
+  readonly #soon: (fn: () => void) => void;
+  readonly #shards = new Map<string, MemoryShard>();
+  #undo: (() => void)[] = [];
+  /** Counts crashes: what was under way before one must not go on after it. */
+  #life = 0;
+  #held: (() => void)[] | undefined;
+  #flushing: Promise<void> | undefined;
+  #corrupt = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#soon = options.soon ?? queueMicrotask;
+    this.crc = options.crc ?? fastCrc32;
+    this.commits = new GroupCommit<MemoryShard>({
+      soon: this.#soon,
+      apply: batch => this.#apply(batch),
+      flush: () => this.#flush(),
+      pendingOf: shard => shard.writes,
+      onFatal: options.onFatal ?? (() => {}),
+    });
+  }
+
+  shard(name: string): Shard {
+    return this.#handle(name);
+  }
+
+  shards(): readonly string[] {
+    this.commits.check();
+    return [...this.#shards.values()]
+      .filter(isUsed)
+      .map(({ name }) => name)
+      .sort();
+  }
+
+  drop(name: string): Promise<void> {
+    const shard = this.#handle(name);
+    return this.#job(() => this.#replace(shard, { records: new OrderedMap(), fence: 0, used: false }));
+  }
+
+  async *export(name: string): AsyncIterable<ShardChunk> {
+    const shard = this.#handle(name);
+    await this.commits.sync('committed');
+    const writer = new ChunkWriter(this.crc, shard.at.fence);
+    for (const { key, bytes } of this.walk(shard, undefined, undefined)) {
+      const chunk = writer.add(shard.open(key, bytes));
+      if (chunk) yield chunk;
+    }
+    yield writer.end();
+  }
+
+  async import(name: string, chunks: AsyncIterable<ShardChunk> | Iterable<ShardChunk>): Promise<void> {
+    this.commits.check();
+    const shard = this.#handle(name);
+    const reader = new ChunkReader(this.crc, name);
+    const records = new OrderedMap<Uint8Array>();
+    for await (const chunk of chunks) {
+      for (const { key, epoch, version, value } of reader.read(chunk)) {
+        records.set(nameOf(key), encodeRecord(this.crc, shard.seed, key, epoch, version, value));
+      }
+    }
+    const fence = reader.end();
+    return this.#job(() => {
+      if (this.diskFull && records.size > 0) throw diskFull(0, 0);
+      this.#replace(shard, { records, fence, used: true });
+    });
+  }
+
+  sync(ack: Ack): Promise<void> {
+    return this.commits.sync(ack);
+  }
+
+  stats(): EngineStats {
+    const { writes, bytes } = this.commits.pending;
+    const { counts } = this.commits;
+    return { kind: this.kind, pendingWrites: writes, pendingBytes: bytes, ...counts, corrupt: this.#corrupt };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.commits.stop();
+    return this.#closed;
+  }
+
+  // The faults.
+
+  /** The process dies and starts again: what was not committed is gone, and whoever waited for it is told. */
+  crash(): void {
+    this.#life++;
+    this.#flushing = undefined;
+    this.commits.crash();
+    this.release();
+    this.#flushLater();
+  }
+
+  /** The machine loses power and starts again: what was not flushed is gone too. */
+  powerLoss(): void {
+    this.crash();
+    for (const undo of this.#undo.reverse()) undo();
+    this.#undo = [];
+  }
+
+  /** The disk hangs: nothing commits until release(). */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    for (const go of held ?? []) go();
+  }
+
+  /** Turns one bit of a stored record around. False when there is no such record or bit. */
+  flipBit(shard: string, key: Uint8Array, bit: number): boolean {
+    const bytes = this.#shards.get(shard)?.at.records.get(nameOf(key));
+    if (!bytes || bit >= bytes.length * 8) return false;
+    bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+    return true;
+  }
+
+  // What ShardHandle asks of us.
+
+  find({ at }: MemoryShard, key: Uint8Array): Uint8Array | undefined {
+    // Copied: what leaves here belongs to the caller.
+    return at.records.get(nameOf(key))?.slice();
+  }
+
+  walk({ at }: MemoryShard, from: Uint8Array | undefined, to: Uint8Array | undefined): Iterable<Found> {
+    return copies(at.records.range(from && nameOf(from), to && nameOf(to)));
+  }
+
+  countCommitted({ at }: MemoryShard): number {
+    return at.records.size;
+  }
+
+  noteCorrupt(): void {
+    this.#corrupt++;
+  }
+
+  #handle(name: string): MemoryShard {
+    const known = this.#shards.get(name);
+    if (known) return known;
+    checkShardName(name);
+    const shard: MemoryShard = new ShardHandle(name, this, { records: new OrderedMap(), fence: 0, used: false });
+    this.#shards.set(name, shard);
+    return shard;
+  }
+
+  // Committing.
+
+  async #apply(batch: readonly Group[]): Promise<Verdict[]> {
+    const life = this.#life;
+    await this.#disk();
+    // The crash has told everyone; nobody looks at these verdicts.
+    if (life !== this.#life) return batch.map(() => 'again');
+    const refused = new Map<MemoryShard, TroupeError>();
+    return batch.map(group => {
+      const why = refused.get(group.owner) ?? this.#refusal(group);
+      if (why) refused.set(group.owner, why);
+      else this.#write(group);
+      return why ?? 'done';
+    });
+  }
+
+  #refusal(group: Group): TroupeError | undefined {
+    if (this.diskFull && group.puts) return diskFull(0, 0);
+    const seen = fenceOf(group);
+    if (seen <= group.epoch) return undefined;
+    return fenced(group.owner.name, group.epoch, seen);
+  }
+
+  #write({ owner, epoch, fence, writes }: Group): void {
+    const { at } = owner;
+    const raised = fence === 'shard' && epoch > at.fence;
+    if (raised || !at.used) this.#become(at, { fence: raised ? epoch : at.fence, used: true });
+    const { records } = at;
+    for (const { name, record } of writes) {
+      const before = records.get(name);
+      this.#undo.push(() => (before ? records.set(name, before) : records.delete(name)));
+      if (record) records.set(name, record);
+      else records.delete(name);
+    }
+    this.#flushLater();
+  }
+
+  #replace(shard: MemoryShard, place: Place): void {
+    this.#become(shard.at, place);
+    this.#flushLater();
+  }
+
+  #become(at: Place, next: Partial<Place>): void {
+    const before = { ...at };
+    this.#undo.push(() => Object.assign(at, before));
+    Object.assign(at, next);
+  }
+
+  #job(change: () => void): Promise<void> {
+    return this.commits.job(async () => {
+      const life = this.#life;
+      await this.#disk();
+      if (life !== this.#life) throw crashed();
+      change();
+    });
+  }
+
+  /** Every disk writes back in the end; without it `undo` would grow for ever. */
+  #flushLater(): void {
+    this.#flush().catch(() => {});
+  }
+
+  /** One flush takes along whatever is committed until it happens. */
+  #flush(): Promise<void> {
+    this.#flushing ??= new Promise((resolve, reject) => {
+      const life = this.#life;
+      this.#soon(() => {
+        if (life !== this.#life) return reject(crashed());
+        this.#flushing = undefined;
+        this.#undo = [];
+        resolve();
+      });
+    });
+    return this.#flushing;
+  }
+
+  /** Resolves when the disk is not held. */
+  #disk(): Promise<void> {
+    return new Promise(resolve => (this.#held ? this.#held.push(resolve) : resolve()));
+  }
+}
+
+/** The highest epoch that the fence of this group has seen. */
+function fenceOf({ owner, fence, writes }: Group): number {
+  if (fence === 'shard') return owner.at.fence;
+  let highest = 0;
+  for (const { name } of writes) {
+    const record = owner.at.records.get(name);
+    if (record) highest = Math.max(highest, epochOf(record));
+  }
+  return highest;
+}
+
+function isUsed({ at, writes }: MemoryShard): boolean {
+  return at.used || writes.groups.size > 0;
+}
+
+function* copies(entries: Iterable<{ readonly name: string; readonly value: Uint8Array }>): Generator<Found> {
+  for (const { name, value } of entries) {
+    yield { key: Uint8Array.from(name, letter => letter.charCodeAt(0)), bytes: value.slice() };
+  }
+}

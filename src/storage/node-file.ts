@@ -1,0 +1,181 @@
+// troupe.json: who the node of a data directory is, and the few numbers it must know before anything else is open.
+//
+//     write troupe.json.new ── fsync ── rename over troupe.json ── fsync the directory
+//
+// A rename is all or nothing, but it outlives a loss of power only once the directory itself is synced.
+//
+// Invariant: whatever instant the process or the machine dies at, troupe.json is a whole file, the old one or the new one;
+// and when update() has resolved, it is the new one.
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TroupeError } from '../errors.ts';
+
+const format = 1;
+const fileName = 'troupe.json';
+/** When neither the file nor the caller says otherwise. */
+const partitionsDefault = 64;
+
+export interface NodeFileContent {
+  readonly format: typeof format;
+  readonly name: string;
+  /** 128 random bits in hex: two nodes of one name are still two. */
+  readonly id: string;
+  /** Fixed at the birth of the directory: keys are placed by it. */
+  readonly partitions: number;
+  /** Milliseconds since 1970. For people; nothing depends on it. */
+  readonly createdAt: number;
+  /** How often a process has started on this directory. */
+  readonly bootCount: number;
+  /** Chunks of epochs below this may have been used; above it, none has. */
+  readonly epochChunkLimit: number;
+}
+
+export interface WantedNode {
+  /** Undefined: keep the stored one, or make one up. */
+  readonly name?: string | undefined;
+  /** Undefined: keep the stored number, or 64. */
+  readonly partitions?: number | undefined;
+}
+
+/** What may change after the birth of the file. */
+export type NodeFileChange = Partial<Pick<NodeFileContent, 'bootCount' | 'epochChunkLimit'>>;
+
+export class NodeFile {
+  readonly path: string;
+  readonly #dir: string;
+  #content: NodeFileContent;
+  /** Writes go one after the other: two of them share one temporary file. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(dir: string, content: NodeFileContent) {
+    this.#dir = dir;
+    this.path = join(dir, fileName);
+    this.#content = content;
+  }
+
+  /** What is on the disk, as far as every update() that has resolved is concerned. */
+  get content(): NodeFileContent {
+    return this.#content;
+  }
+
+  /** Resolves when the change is durable. The numbers only ever rise. */
+  update(change: NodeFileChange): Promise<void> {
+    return this.#change(() => change);
+  }
+
+  /** Counts one more start, durably, and says which it is. */
+  async bump(): Promise<number> {
+    await this.#change(({ bootCount }) => ({ bootCount: bootCount + 1 }));
+    return this.#content.bootCount;
+  }
+
+  #change(make: (content: NodeFileContent) => NodeFileChange): Promise<void> {
+    const done = this.#last.then(async () => {
+      const next = { ...this.#content, ...make(this.#content) };
+      if (next.bootCount < this.#content.bootCount || next.epochChunkLimit < this.#content.epochChunkLimit) {
+        throw new TroupeError('BAD_OPTION', `The numbers in ${this.path} never go back.`, { details: { ...next } });
+      }
+      await write(this.#dir, next);
+      this.#content = next;
+    });
+    this.#last = done.catch(() => {});
+    return done;
+  }
+}
+
+/** Reads the file of a data directory, or writes it if there is none. The caller holds the directory's lock. */
+export async function openNodeFile(dir: string, wanted: WantedNode): Promise<NodeFile> {
+  await mkdir(dir, { recursive: true });
+  const path = join(dir, fileName);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text !== undefined) return new NodeFile(dir, agree(path, parse(path, text), wanted));
+  const content = born(wanted);
+  await write(dir, content);
+  return new NodeFile(dir, content);
+}
+
+function born({ name, partitions }: WantedNode): NodeFileContent {
+  const id = randomBytes(16).toString('hex');
+  return {
+    format,
+    name: name ?? `n-${id.slice(0, 8)}`,
+    id,
+    partitions: partitions ?? partitionsDefault,
+    createdAt: Date.now(),
+    bootCount: 0,
+    epochChunkLimit: 1,
+  };
+}
+
+function agree(path: string, content: NodeFileContent, wanted: WantedNode): NodeFileContent {
+  for (const what of ['partitions', 'name'] as const) {
+    if (wanted[what] === undefined || wanted[what] === content[what]) continue;
+    throw new TroupeError(
+      'BAD_OPTION',
+      `${path} was made with ${what} ${content[what]}, and ${wanted[what]} is wanted. It cannot change: ask for ${content[what]}, or use another directory.`,
+      { details: { path, what, stored: content[what], wanted: wanted[what] } },
+    );
+  }
+  return content;
+}
+
+function parse(path: string, text: string): NodeFileContent {
+  let content: Partial<Record<keyof NodeFileContent, unknown>>;
+  try {
+    content = JSON.parse(text);
+  } catch (cause) {
+    throw damaged(path, 'it is not JSON', cause);
+  }
+  if (typeof content !== 'object' || content === null) throw damaged(path, 'it is not an object');
+  const { format: found } = content;
+  if (typeof found === 'number' && found > format) {
+    throw new TroupeError(
+      'BAD_OPTION',
+      `${path} has format ${found}, this version knows ${format}. Use the newer version that wrote it.`,
+      { details: { path, format: found, known: format } },
+    );
+  }
+  for (const [field, holds] of fields) {
+    if (!holds(content[field])) throw damaged(path, `${field} is ${JSON.stringify(content[field])}`);
+  }
+  return content as NodeFileContent;
+}
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const fields: readonly (readonly [keyof NodeFileContent, (value: unknown) => boolean])[] = [
+  ['format', value => value === format],
+  ['name', value => typeof value === 'string' && value !== ''],
+  ['id', value => typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)],
+  ['partitions', value => isCount(value) && (value as number) > 0],
+  ['createdAt', isCount],
+  ['bootCount', isCount],
+  ['epochChunkLimit', isCount],
+];
+
+function damaged(path: string, reason: string, cause?: unknown): TroupeError {
+  const remedy = 'Restore it from a backup, or start on an empty directory and let the replicas fill it.';
+  return new TroupeError('CORRUPT', `${path} is damaged: ${reason}. ${remedy}`, { details: { path, reason }, cause });
+}
+
+async function write(dir: string, content: NodeFileContent): Promise<void> {
+  const path = join(dir, fileName);
+  const file = await open(`${path}.new`, 'w');
+  try {
+    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+  const directory = await open(dir, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
