@@ -223,6 +223,27 @@ export type RuntimeAnswer =
   | { readonly type: 'restored'; readonly unit: Unit; readonly epoch: Epoch }
   | { readonly type: 'restore-failed'; readonly unit: Unit; readonly epoch: Epoch; readonly reason: InstallFailure };
 
+/** Route.describe(). */
+export interface RouteReport {
+  readonly self: HostId;
+  readonly routes: number;
+  /** Local messages that wait to learn where their unit lives. */
+  readonly resolving: number;
+  /** Messages that reached a host which neither owns their unit nor forwards for it. Stays 0 while all hosts live. */
+  readonly strays: number;
+  readonly refused: number;
+  readonly thawed: number;
+  readonly shipped: number;
+  readonly forwarded: number;
+  readonly held: number;
+  readonly parked: number;
+  readonly parted: number;
+  readonly pauses: number;
+  readonly pausedMs: Millis;
+  readonly pausedMsMax: Millis;
+  readonly motions: readonly object[];
+}
+
 // The directory's own door.
 
 export type DirectoryInput =

@@ -23,6 +23,7 @@ import {
   nowhere,
   type RelocationLimits,
   type RouteInput,
+  type RouteReport,
   type RuntimeAnswer,
   relocationLimits,
   type ToDirectory,
@@ -382,24 +383,4 @@ export class Route<P> {
       motions: this.#motions.describe(),
     };
   }
-}
-
-export interface RouteReport {
-  readonly self: HostId;
-  readonly routes: number;
-  /** Local messages that wait to learn where their unit lives. */
-  readonly resolving: number;
-  /** Messages that reached a host which neither owns their unit nor forwards for it. Stays 0 while all hosts live. */
-  readonly strays: number;
-  readonly refused: number;
-  readonly thawed: number;
-  readonly shipped: number;
-  readonly forwarded: number;
-  readonly held: number;
-  readonly parked: number;
-  readonly parted: number;
-  readonly pauses: number;
-  readonly pausedMs: Millis;
-  readonly pausedMsMax: Millis;
-  readonly motions: readonly object[];
 }
