@@ -41,6 +41,8 @@ export type DecodeRef = (type: string, key: string) => unknown;
 const nothing = new Uint8Array(0);
 
 export class Reader {
+  /** What decodeRef threw last: such an error is not about the bytes. */
+  refError: unknown = undefined;
   private readonly decodeRef: DecodeRef;
   private readonly keys = new KeyCache();
   private bytes: Uint8Array = nothing;
@@ -280,7 +282,13 @@ export class Reader {
   private refAt(start: number, length: number): unknown {
     const [type, key] = readRef(this.bytes, start, length);
     const { bytes, view, at, end, bytesLong, budget } = this;
-    const ref = this.decodeRef(type, key);
+    let ref: unknown;
+    try {
+      ref = this.decodeRef(type, key);
+    } catch (error) {
+      this.refError = error;
+      throw error;
+    }
     this.bytes = bytes;
     this.view = view;
     this.at = at;

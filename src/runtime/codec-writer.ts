@@ -16,6 +16,8 @@ import {
   notFit,
   putBytes,
   refused,
+  shortTextMax,
+  writeAscii,
   writeBigint,
   writeDate,
   writeRef,
@@ -30,8 +32,6 @@ export interface RefWriting {
   encodeRef(value: object): readonly [type: string, key: string];
 }
 
-/** Text of at most this many bytes has a one-byte header, and a loop is quicker for it than a call into the engine. */
-const shortTextMax = 31;
 /** Keys of an object that fit its one-byte header. */
 const shortMapMax = 15;
 
@@ -292,13 +292,7 @@ export function writeString(text: string, bytes: Uint8Array, view: DataView, at:
   const length = text.length;
   if (length <= shortTextMax) {
     if (at + 1 + length > limit) return notFit;
-    let i = 0;
-    for (; i < length; i++) {
-      const unit = text.charCodeAt(i);
-      if (unit >= 0x80) break;
-      bytes[at + 1 + i] = unit;
-    }
-    if (i === length) {
+    if (writeAscii(text, bytes, at + 1)) {
       bytes[at] = 0xa0 | length;
       return at + 1 + length;
     }

@@ -49,6 +49,8 @@ export interface Codec {
   ): number;
   /** Reads what encodeArgs wrote from exactly [start, end). Untrusted frames go through scanWire first. */
   decodeArgs(bytes: Uint8Array, view: DataView, start: number, end: number, out: Arguments): void;
+  /** Whether an error of decodeArgs came from decodeRef, and so says nothing about the bytes. */
+  isOfRef(error: unknown): boolean;
   /**
    * The bytes of one value, a private array. TOO_LARGE above `bytesMax`, and (unless that is above frameBytesMax, for what
    * is only read as trusted) above what a reader that trusts nobody accepts.
@@ -100,6 +102,8 @@ export function createCodec(hooks: CodecHooks): Codec {
     decodeArgs(bytes, view, start, end, out) {
       reader.readArguments(bytes, view, start, end, out);
     },
+
+    isOfRef: error => error === reader.refError,
 
     encode(value, bytesMax = frameBytesMax) {
       return withEncoded(value, bytesMax, (bytes, end) => copyBytes(bytes, 0, end));

@@ -9,6 +9,8 @@
 
 /** Four times the distinct names a service uses; 8 KiB a codec. */
 const slots = 1_024;
+/** Longer names are not kept: they seldom come again, and a thousand of them would be a lot. */
+const nameCharsMax = 64;
 
 export class KeyCache {
   private readonly names: string[] = new Array<string>(slots).fill('');
@@ -24,6 +26,7 @@ export class KeyCache {
   }
 
   keep(name: string, bytes: Uint8Array, at: number): string {
+    if (name.length > nameCharsMax) return name;
     for (let i = 0; i < name.length; i++) {
       if (name.charCodeAt(i) >= 0x80) return name;
     }
