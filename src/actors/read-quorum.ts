@@ -65,6 +65,10 @@ export class ReadQuorum {
     return this.verdict;
   }
 
+  hasAnswered(slot: number): boolean {
+    return this.sets[slot] !== undefined;
+  }
+
   /** All answers so far, joined. */
   merged(): SiblingSet {
     let all = nothing;

@@ -25,7 +25,8 @@ interface Source<T> {
 
 export type Next<T> =
   | { readonly type: 'item'; readonly item: T; readonly from: number }
-  | { readonly type: 'starved' | 'end' };
+  | { readonly type: 'starved' }
+  | { readonly type: 'end' };
 
 export class ScanMerge<T extends Keyed> {
   private readonly sources: Source<T>[];
