@@ -54,6 +54,8 @@ export interface Extras {
   /** onDeactivate('moved') has run; a move that fails after it must run onActivate() again. */
   leftForMove: boolean;
   shippedTimers: readonly PackedTimer[] | null;
+  /** Threads that were asked to pause because this mailbox is full. */
+  paused: Set<number> | null;
 }
 
 export interface Waiter {
@@ -77,8 +79,9 @@ export class Activation implements Self {
   box: Mailbox | null = null;
   flags = 0;
   epochNumber: number;
-  /** Host tick of the last slice; what passivation looks at. */
+  /** Host tick of the last slice, and the place among the residents: passivation.ts. */
   usedTick = 0;
+  place = -1;
   /** Calls the open turn has made and not heard of. */
   waits: Call | null = null;
   extras: Extras | null = null;
@@ -122,6 +125,7 @@ export class Activation implements Self {
   openBox(): Mailbox {
     const spec = this.hosted.spec;
     this.box = Mailbox.take(spec.capacity, spec.bytes);
+    this.hosted.host.boxes.push(this);
     return this.box;
   }
 
@@ -151,6 +155,7 @@ export class Activation implements Self {
       watches: 0,
       leftForMove: false,
       shippedTimers: null,
+      paused: null,
     };
     return this.extras;
   }

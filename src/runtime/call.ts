@@ -9,6 +9,7 @@
 //                                  └── deadline: UNKNOWN_OUTCOME (started, no answer)
 
 import type { Activation } from './activation.ts';
+import type { BaseRef } from './refs.ts';
 import type { WheelEntry } from './timer-wheel.ts';
 
 export type CallState = 'waiting' | 'started' | 'ended';
@@ -27,6 +28,8 @@ export class Call implements WheelEntry {
   state: number = waiting;
   resolve: (value: any) => void;
   reject: (error: unknown) => void;
+  /** Whom it was addressed to; null for calls that arrived. */
+  to: BaseRef | null = null;
   /** The receiver on this thread; null while it is on another. */
   act: Activation | null = null;
   /** The actor whose turn made this ask, if one did, and the next call that turn waits for. */

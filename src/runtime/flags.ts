@@ -28,5 +28,7 @@ export const gated = 256;
 export const exclusive = 512;
 /** A move waits for this actor to come to rest: control work goes on, user messages do not start. */
 export const freezing = 1024;
+/** Its unit is in motion here (relocation-route.ts): messages go through the route, which keeps their order. */
+export const moving = 2048;
 
 export const blocked: number = starting | busy | frozen | backoff | dead;

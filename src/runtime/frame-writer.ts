@@ -149,8 +149,9 @@ export class FrameWriter {
       let end = notFit;
       try {
         const limit = at + room;
-        end = writeHeader(kind, method, slot, callId, envelope, link.bytes, link.view, at, limit);
-        if (end >= 0) end = codec.encodeArgs(argc, a0, a1, a2, rest, link.bytes, link.view, end, limit);
+        const body = writeHeader(kind, method, slot, callId, envelope, link.bytes, link.view, at, limit);
+        // Set only when all of it is there: an argument that cannot be sent throws, and half a frame must not be published.
+        if (body >= 0) end = codec.encodeArgs(argc, a0, a1, a2, rest, link.bytes, link.view, body, limit);
       } finally {
         this.close(end < 0 ? 0 : end - at);
       }

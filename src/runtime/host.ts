@@ -14,9 +14,10 @@ import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
 import { expire, follow, offer } from './delivery.ts';
 import { Failures } from './failures.ts';
-import { dead, starting } from './flags.ts';
+import { dead, moving, starting } from './flags.ts';
 import { HostedType } from './hosted-type.ts';
 import { checkActorKey } from './ids.ts';
+import { Mailbox } from './mailbox.ts';
 import { argumentsOf } from './messages.ts';
 import { Persistence } from './persistence.ts';
 import { ACT, type AnyRef, type BaseRef, type CallOptions, isRef, KEY, type Ref, TYPE } from './refs.ts';
@@ -40,6 +41,8 @@ export interface HostEvents {
 /** Hands out fencing epochs: rising, never twice, also not after a crash of the process. */
 export interface EpochSource {
   next(): number;
+  /** The next one will be above every epoch handed out to any thread so far. */
+  renew(): void;
 }
 
 export interface HostOptions {
@@ -103,6 +106,8 @@ export class Host {
   /** Coarse time for passivation, see residents.ts. */
   tick = 0;
   stopped = false;
+  /** Actors that hold a mailbox. Those found empty when the event loop turns give it back: an idle actor holds none. */
+  readonly boxes: Activation[] = [];
   outstanding = 0;
   deadLetters = 0;
   private readonly wheel: TimerWheel<WheelEntry>;
@@ -134,6 +139,7 @@ export class Host {
     this.plain = this.observer === null;
     this.wheel = new TimerWheel(this.now());
     this.scheduler = new Scheduler(options.world.clock, act => runSlice(this, act));
+    this.scheduler.onTurn = () => this.releaseBoxes();
     this.failures = new Failures(this);
     this.watches = new Watches(this);
     this.topics = new Topics(this);
@@ -212,7 +218,7 @@ export class Host {
   /** The actor behind a ref, awake on this thread; null when it lives elsewhere. */
   find(ref: BaseRef): Activation | null {
     const known = ref[ACT];
-    if (known !== null && (known.flags & dead) === 0) return known;
+    if (known !== null && (known.flags & dead) === 0) return (known.flags & moving) === 0 ? known : null;
     const hosted = ref[TYPE];
     const key = ref[KEY];
     if (key === '') throw this.endedChild(ref.toString());
@@ -222,7 +228,7 @@ export class Host {
       else if (this.router.owns(hosted, key)) act = this.activate(hosted, key);
     }
     ref[ACT] = act;
-    return act;
+    return act !== null && (act.flags & moving) !== 0 ? null : act;
   }
 
   private findChild(key: string): Activation | null {
@@ -405,6 +411,7 @@ export class Host {
     const promise = new Promise(this.capture);
     const call = new Call(this.captureResolve, this.captureReject, false);
     call.method = code;
+    call.to = ref;
     const deadlineMs = options?.deadlineMs ?? askDeadlineMsDefault;
     if (!(deadlineMs >= 0)) {
       call.reject(new TroupeError('BAD_OPTION', `deadlineMs must be 0 or more, not ${String(deadlineMs)}`));
@@ -436,6 +443,11 @@ export class Host {
       this.persistence.gateAsk(turn.act, call, () => this.dispatch(ref, call, code, a0, a1));
     else this.dispatch(ref, call, code, a0, a1);
     return promise;
+  }
+
+  /** Sends a call on to wherever its actor is now. */
+  redispatch(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
+    this.dispatch(ref, call, code, a0, a1);
   }
 
   private dispatch(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
@@ -495,6 +507,7 @@ export class Host {
       return;
     }
     this.outstanding--;
+    if (call.peer >= 0) this.router.forget(call);
     unlinkWaiting(call);
     if (call.extra !== null) call.extra.detach?.();
     call.reject(error);
@@ -556,6 +569,45 @@ export class Host {
     const found: Call[] = [];
     for (const entry of this.wheel.entries()) if (entry instanceof Call && entry.act === act) found.push(entry);
     return found;
+  }
+
+  /** A call from another thread that has not ended. Looks at every deadline: for the rare verdict only. */
+  arrivedCall(peer: number, id: number): Call | undefined {
+    for (const entry of this.wheel.entries()) {
+      if (entry instanceof Call && entry.arrived && entry.peer === peer && entry.id === id) return entry;
+    }
+    return undefined;
+  }
+
+  describe(): object {
+    return {
+      thread: this.thread,
+      queued: this.scheduler.length,
+      slices: this.scheduler.slices,
+      asksOutstanding: this.outstanding,
+      deadLetters: this.deadLetters,
+      timers: this.wheel.count,
+      reminders: this.reminders.count,
+      sleeping: this.persistence.sleeping,
+      residents: this.residents.describe(),
+      types: this.types.map(hosted => hosted.describe()),
+      storage: this.engine.stats(),
+    };
+  }
+
+  private releaseBoxes(): void {
+    const boxes = this.boxes;
+    let kept = 0;
+    for (let i = 0; i < boxes.length; i++) {
+      const act = boxes[i] as Activation;
+      const box = act.box;
+      if (box === null) continue;
+      if (box.count === 0) {
+        act.box = null;
+        Mailbox.give(box);
+      } else boxes[kept++] = act;
+    }
+    boxes.length = kept;
   }
 
   /** Lets every actor end in good order, then refuses everything. */

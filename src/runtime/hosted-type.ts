@@ -97,6 +97,20 @@ export class HostedType {
     else if (this.live.get(act.keyed) === act) this.live.delete(act.keyed);
   }
 
+  describe(): object {
+    const { placement, persist } = this.spec;
+    return {
+      type: this.name,
+      placement,
+      persist,
+      awake: this.live.size,
+      children: this.children,
+      activated: this.activated,
+      handled: this.handled,
+      failed: this.failed,
+    };
+  }
+
   /** A restart begins with no turn open. */
   settle(act: Activation): void {
     act.flags &= ~(busy | exclusive);

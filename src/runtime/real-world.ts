@@ -9,6 +9,8 @@ import { type Cancel, type Clock, type ContextSeam, type Log, type Random, silen
 /** setTimeout fires at once beyond this; longer delays are chained. */
 const timeoutMax = 2 ** 31 - 1;
 
+const resolved: Promise<void> = Promise.resolve();
+
 export const realClock: Clock = {
   now: () => Date.now(),
   mono: () => performance.now(),
@@ -27,7 +29,8 @@ export const realClock: Clock = {
     setImmediate(fn);
   },
   micro(fn: () => void): void {
-    queueMicrotask(fn);
+    // Not queueMicrotask: Node wraps each of its calls in an AsyncResource, which costs more than a whole local ask.
+    void resolved.then(fn);
   },
 };
 

@@ -9,7 +9,7 @@
 
 import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
-import { dead } from './flags.ts';
+import { dead, moving } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 
@@ -131,7 +131,7 @@ export function makeStubs(host: Host, type: HostedType): StubClasses {
       if (count < boxedArguments) {
         const act = this[REF][ACT];
         // The common case: the actor lives here, is not persisted-and-gated, nobody traces. `plain` says the last two.
-        if (act !== null && (act.flags & dead) === 0 && host.plain) return act.accept(code | count, a0, a1);
+        if (act !== null && (act.flags & (dead | moving)) === 0 && host.plain) return act.accept(code | count, a0, a1);
         return host.tell(this[REF], code | count, a0, a1);
       }
       return host.tell(this[REF], code | boxedArguments, Array.prototype.slice.call(arguments), undefined);

@@ -1,113 +1,95 @@
-// Who is awake on this thread and who should go to sleep: those idle for longer than their type's idleMs, and, above the
-// cap, those the admission policy values least (passivation.ts). A sweep looks at a bounded number of actors.
+// Who is awake on this thread and who should go to sleep. The policy is passivation.ts; here are the tick, the conditions
+// under which sleep would lose nothing, and the sleeping itself.
 
 import { residentsMaxDefault } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import { Wake } from './failures.ts';
-import { blocked, dead } from './flags.ts';
+import { blocked, dead, freezing, moving } from './flags.ts';
 import type { Host } from './host.ts';
+import { hash32 } from './partition.ts';
+import { type Departing, ResidentSet } from './passivation.ts';
 
-/** How often a slice of the residents is looked at; also the length of one tick of `usedTick`. */
+/** How often some residents are looked at; also the length of one tick of `usedTick`. */
 export const sweepEveryMs = 250;
-/** Actors looked at in one sweep: 0.2 ms of work. */
+/** Actors looked at in one sweep: well below a millisecond of work. */
 const sweepBudget = 4_096;
 
 export class Residents {
   private readonly host: Host;
   private readonly cap: number;
-  count = 0;
+  private readonly set: ResidentSet<Activation>;
   passivated = 0;
   evicted = 0;
-  private walk: Iterator<Activation> | null = null;
-  private walkType = 0;
   private ticking = false;
 
   constructor(host: Host, cap: number = residentsMaxDefault) {
     this.host = host;
     this.cap = cap;
+    this.set = new ResidentSet<Activation>({
+      cap,
+      idleTicksOf: act => Math.ceil(act.hosted.spec.idleMs / sweepEveryMs),
+      hashOf: act => hash32(act.id),
+    });
+  }
+
+  get count(): number {
+    return this.set.size;
+  }
+
+  get hasRoom(): boolean {
+    return this.set.size < this.cap;
   }
 
   added(act: Activation): void {
-    this.count++;
-    act.usedTick = this.host.tick;
+    this.set.added(act);
     if (!this.ticking) this.start();
+    else if (this.set.excess > sweepBudget) this.set.evict(sweepBudget, this.leave);
   }
 
   removed(act: Activation): void {
-    if (typeof act.keyed === 'string') this.count--;
+    this.set.removed(act);
   }
 
   private start(): void {
     this.ticking = true;
     const wake = new Wake(() => {
       this.host.tick++;
-      this.sweep();
-      if (this.count === 0 || this.host.stopped) this.ticking = false;
+      this.set.sweep(this.host.tick, sweepBudget, this.leave);
+      if (this.set.size === 0 || this.host.stopped) this.ticking = false;
       else this.host.arm(wake, this.host.now() + sweepEveryMs);
     });
     this.host.arm(wake, this.host.now() + sweepEveryMs);
   }
 
-  private sweep(): void {
-    const over = this.count - this.cap;
-    let budget = sweepBudget;
-    let toEvict = Math.max(0, over);
-    const types = this.host.types;
-    while (budget-- > 0) {
-      if (this.walk === null) {
-        const hosted = types[this.walkType++ % Math.max(1, types.length)];
-        if (hosted === undefined) return;
-        if (hosted.live.size === 0) {
-          if (this.walkType >= types.length * 2) {
-            this.walkType = 0;
-            return;
-          }
-          continue;
-        }
-        this.walk = hosted.live.values();
-      }
-      const next = this.walk.next();
-      if (next.done === true) {
-        this.walk = null;
-        if (this.walkType >= types.length) {
-          this.walkType = 0;
-          return;
-        }
-        continue;
-      }
-      const act = next.value;
-      if (!restful(act)) continue;
-      const idleMs = (this.host.tick - act.usedTick) * sweepEveryMs;
-      if (idleMs >= act.hosted.spec.idleMs) this.sleep(act, 'idle');
-      else if (toEvict > 0 && idleMs > 0) {
-        toEvict--;
-        this.sleep(act, 'evicted');
-      }
+  private readonly leave = (act: Activation, why: Departing): void => {
+    if ((act.flags & dead) !== 0) return;
+    if (!restful(act)) {
+      this.set.kept(act);
+      return;
     }
-  }
-
-  private sleep(act: Activation, why: 'idle' | 'evicted'): void {
     this.host.failures.retire(act, why, error => {
-      if (error !== undefined) act.log.warn({ err: error }, 'could not go to sleep');
-      else if (why === 'idle') this.passivated++;
+      if (error !== undefined) {
+        act.log.warn({ err: error }, 'could not go to sleep');
+        this.set.kept(act);
+      } else if (why === 'idle') this.passivated++;
       else this.evicted++;
     });
+  };
+
+  describe(): object {
+    return { ...this.set.describe(), passivated: this.passivated, evicted: this.evicted };
   }
 }
 
 /** Nothing would be lost or missed if it slept now. */
-export function restful(act: Activation): boolean {
-  if ((act.flags & (blocked | dead)) !== 0 || act.box !== null || act.waits !== null || !act.hosted.idle(act))
+function restful(act: Activation): boolean {
+  if ((act.flags & (blocked | dead | freezing | moving)) !== 0 || (act.box?.count ?? 0) !== 0 || act.waits !== null)
     return false;
+  if (!act.hosted.idle(act)) return false;
   const extras = act.extras;
   if (extras === null) return true;
+  const waiting = extras.stash.length + extras.control.length + extras.front.length + extras.waiters.length;
   return (
-    (extras.timers?.size ?? 0) === 0 &&
-    (extras.children?.length ?? 0) === 0 &&
-    extras.stash.length === 0 &&
-    extras.control.length === 0 &&
-    extras.front.length === 0 &&
-    extras.waiters.length === 0 &&
-    extras.watches === 0
+    waiting === 0 && (extras.timers?.size ?? 0) === 0 && (extras.children?.length ?? 0) === 0 && extras.watches === 0
   );
 }

@@ -25,6 +25,10 @@ export interface Router {
   broadcast(name: string, payload: unknown): void;
   /** A control message to one host. */
   control(thread: number, name: string, payload: unknown): void;
+  /** A call sent away has ended on this side: its answer, if one still comes, finds nobody. */
+  forget(call: Call): void;
+  /** The mailbox of an actor that made other threads pause has room again. */
+  drained(act: Activation): void;
   /** An actor here has ended for good or gone to sleep. */
   ended(act: Activation): void;
 }
@@ -75,6 +79,14 @@ export class LocalRouter implements Router {
 
   control(): void {
     // Nobody else to tell.
+  }
+
+  forget(): void {
+    // Nothing was sent away.
+  }
+
+  drained(): void {
+    // Nobody was asked to pause.
   }
 
   ended(): void {

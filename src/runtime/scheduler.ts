@@ -39,8 +39,8 @@ export class Scheduler {
   private lookedAt: Millis = 0;
   private over = false;
   slices = 0;
-  /** Called after each run, when control is about to go back: links publish, gates flush. */
-  afterRun: (() => void) | null = null;
+  /** Called once a turn of the event loop in which actors have run. */
+  onTurn: () => void = () => undefined;
 
   constructor(clock: Clock, slice: (act: Activation) => void) {
     this.clock = clock;
@@ -97,7 +97,6 @@ export class Scheduler {
       if (this.over) break;
     }
     this.running = false;
-    if (this.afterRun !== null) this.afterRun();
     if (this.length !== 0 && !this.planned) {
       this.planned = true;
       this.clock.soon(this.drain);
@@ -109,6 +108,7 @@ export class Scheduler {
     this.resetPlanned = false;
     this.budgetEnd = 0;
     this.over = false;
+    this.onTurn();
   };
 
   private grow(): void {

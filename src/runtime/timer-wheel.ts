@@ -126,6 +126,18 @@ export class TimerWheel<E extends WheelEntry = WheelEntry> {
     }
   }
 
+  /** Everything that waits, in no particular order. For reports and tests; visits each entry. */
+  *entries(): IterableIterator<E> {
+    for (const head of this.heads) {
+      if (head === null) continue;
+      let entry = head;
+      do {
+        yield entry as E;
+        entry = entry.wheelNext as WheelEntry;
+      } while (entry !== head);
+    }
+  }
+
   private get present(): number {
     return this.base + this.low;
   }

@@ -13,7 +13,6 @@ import { type Call, ended, started, waiting } from './call.ts';
 import { admitWaiters } from './delivery.ts';
 import { blocked, busy, dead, freezing, gated, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
-import { Mailbox } from './mailbox.ts';
 import { boxedArguments } from './refs.ts';
 import { sliceMessages } from './scheduler.ts';
 
@@ -95,15 +94,20 @@ export function runSlice(host: Host, act: Activation): void {
   act.usedTick = host.tick;
   hosted.handled += done;
   if (act.box !== box) return;
-  if (act.extras !== null && act.extras.waiters.length !== 0) admitWaiters(act);
-  if (box.count === 0) {
-    act.box = null;
-    Mailbox.give(box);
-  } else if (
+  if (act.extras !== null) makeRoom(host, act, act.extras, box.count);
+  // An empty mailbox stays for the moment (host.ts, boxes): the next message is often on its way already.
+  if (
+    box.count !== 0 &&
     (act.flags & blocked) === 0 &&
     (simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number))
   )
     act.ready();
+}
+
+/** The mailbox has shrunk: those who wait for a slot, here and on other threads, hear of it. */
+function makeRoom(host: Host, act: Activation, extras: Extras, count: number): void {
+  if (extras.waiters.length !== 0) admitWaiters(act);
+  if (extras.paused !== null && count * 2 <= act.hosted.spec.capacity) host.router.drained(act);
 }
 
 /** May a turn of this mode start beside those that are open? */

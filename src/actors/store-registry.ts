@@ -1,0 +1,67 @@
+// The stores of one node, as its user opens them: options agreed with `stores/all`, requests routed to `vnode/p`.
+//
+// With one node the preference list of every partition is this node alone; the cluster will pass a routing of its own.
+
+import type { Actor } from '../runtime/actor.ts';
+import type { ActorType } from '../runtime/define-actor.ts';
+import { partitionOf } from '../runtime/partition.ts';
+import { call, type Ref } from '../runtime/refs.ts';
+import type { Clock } from '../runtime/world.ts';
+import type { Replica, Routing } from './coordinator.ts';
+import { Store } from './store.ts';
+import { encodeKey } from './store-key.ts';
+import type { StoreOptions, StoreOptionsInput } from './store-options.ts';
+import type { ValueCodec } from './store-value.ts';
+import { StoresT, storesKey } from './stores-actor.ts';
+import { VnodeT } from './vnode-actor.ts';
+import { accepted, type VnodeDoor } from './vnode-messages.ts';
+
+/** What the registry needs of the node it serves. */
+export interface StoreHome {
+  readonly node: string;
+  readonly partitions: number;
+  readonly clock: Clock;
+  readonly codec: ValueCodec;
+  ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A>;
+}
+
+export class StoreRegistry {
+  private readonly home: StoreHome;
+  private readonly routing: Routing;
+  private readonly opened = new Map<string, Store>();
+
+  constructor(home: StoreHome) {
+    this.home = home;
+    this.routing = soleRouting(home);
+  }
+
+  /** Opens a store, which is made if it is not there. Throws BAD_OPTION naming the option that differs. */
+  async open(name: string, given: StoreOptionsInput): Promise<Store> {
+    const options: StoreOptions = accepted(await this.home.ref(StoresT, storesKey).open(name, given, 1));
+    const known = this.opened.get(name);
+    if (known !== undefined) return known;
+    const { clock, codec } = this.home;
+    const store = new Store({ name, options, routing: this.routing, clock, codec });
+    this.opened.set(name, store);
+    return store;
+  }
+
+  describe(): object[] {
+    return [...this.opened.values()].map(({ name, options }) => ({ name, ...options }));
+  }
+}
+
+/** Every partition is kept by this node's vnode and nobody else. */
+function soleRouting(home: StoreHome): Routing {
+  const replicas: (readonly Replica[])[] = Array.from({ length: home.partitions }, (_, partition) => {
+    const vnode = home.ref(VnodeT, String(partition));
+    const door = (deadlineMs: number | undefined): VnodeDoor =>
+      (deadlineMs === undefined ? vnode : call(vnode, { deadlineMs })) as unknown as VnodeDoor;
+    return [{ node: home.node, kind: 'primary', door }];
+  });
+  return {
+    partitions: home.partitions,
+    partitionOf: key => partitionOf(typeof key === 'string' ? key : encodeKey(key), home.partitions),
+    replicas: partition => replicas[partition] ?? [],
+  };
+}

@@ -1,0 +1,46 @@
+// What a user imports. API.md is the reference; everything else is reached through these names.
+
+export type {
+  GetOptions,
+  GetResult,
+  Inspection,
+  PartitionDigest,
+  PutOptions,
+  ScanItem,
+  ScanOptions,
+  Store,
+  WriteOptions,
+  WriteResult,
+} from './actors/store.ts';
+export type { StoreOptionsInput as StoreOptions } from './actors/store-options.ts';
+export { type Outcome, type TroupeCode, TroupeError, type TroupeErrorOptions } from './errors.ts';
+export { Node, type NodeEvents, startNode } from './node.ts';
+export type { NodeOptions } from './options.ts';
+export {
+  Actor,
+  type DeactivateReason,
+  type Departure,
+  type ReminderTime,
+  type Self,
+  type TimerId,
+} from './runtime/actor.ts';
+export {
+  type ActorOptions,
+  type ActorType,
+  defineActor,
+  type Persist,
+  type Placement,
+  type TurnMode,
+} from './runtime/define-actor.ts';
+export {
+  type Behaviour,
+  type BehaviourOptions,
+  type BehaviourTurn,
+  defineBehaviour,
+  type Effect,
+  type Outcome as BehaviourOutcome,
+} from './runtime/define-behaviour.ts';
+export { type AnyRef, type CallOptions, call, type Ref, type TellStub, tell } from './runtime/refs.ts';
+export type { SupervisionOptions } from './runtime/supervision.ts';
+export type { Location, Relocation } from './runtime/thread-troupe.ts';
+export type { Log } from './runtime/world.ts';

@@ -1,0 +1,197 @@
+// startNode(): wires runtime, storage and components into one member. What a user holds is a Node: refs, stores, where
+// things are, what is going on, and a way to stop that loses nothing.
+
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { EventEmitter } from 'eventemitter3';
+import type { Store } from './actors/store.ts';
+import type { StoreOptionsInput } from './actors/store-options.ts';
+import { StoreRegistry } from './actors/store-registry.ts';
+import { systemTypes } from './actors/system-types.ts';
+import { TroupeError } from './errors.ts';
+import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
+import type { Actor } from './runtime/actor.ts';
+import type { ActorType } from './runtime/define-actor.ts';
+import {
+  chunksPerReserve,
+  type EpochMemory,
+  epochMemory,
+  nextReserve,
+  reserved,
+  reserveRunsLow,
+} from './runtime/epochs.ts';
+import { realRandom, realWorld } from './runtime/real-world.ts';
+import type { AnyRef, Ref } from './runtime/refs.ts';
+import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
+import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
+import type { EngineOptions } from './storage/engine.ts';
+import { type NodeFile, openNodeFile } from './storage/node-file.ts';
+
+/** What node.on() tells. Payloads are plain data. */
+export interface NodeEvents {
+  relocating: (event: { id: string; epoch: number; from: number; to: number }) => void;
+  relocated: (event: { id: string; epoch: number; from: number; to: number }) => void;
+  'relocation-aborted': (event: { id: string; epoch: number; reason: string }) => void;
+  'dead-letter': (event: { to: string; method: string; args: readonly unknown[]; why: string }) => void;
+  'actor-failed': (event: { id: string; epoch: number; error: unknown; action: string }) => void;
+  'thread-died': (event: { thread: number; error: string }) => void;
+  'thread-restarted': (event: { thread: number; afterMs: number }) => void;
+  'disk-low': (event: { freeBytes: number }) => void;
+}
+
+/** How often the reserve of epochs is looked at. */
+const reserveEveryMs = 200;
+
+export async function startNode(options: NodeOptions = {}): Promise<Node> {
+  const checked = checkNodeOptions(options, availableParallelism());
+  const home = checked.dataDir === undefined ? undefined : await openHome(checked.dataDir, checked);
+  try {
+    const node = new Node(checked, home);
+    await node.start();
+    return node;
+  } catch (error) {
+    await home?.lock.release();
+    throw error;
+  }
+}
+
+interface Home {
+  readonly lock: DirLock;
+  readonly file: NodeFile;
+}
+
+async function openHome(dir: string, options: CheckedOptions): Promise<Home> {
+  await mkdir(dir, { recursive: true });
+  const lock = await acquireDirLock(dir);
+  try {
+    const file = await openNodeFile(dir, { name: options.name, partitions: options.partitions });
+    return { lock, file };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+function generatedName(): string {
+  return `n-${Buffer.from(realRandom().bytes(4)).toString('hex')}`;
+}
+
+export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
+  readonly name: string;
+  private readonly options: CheckedOptions;
+  private readonly home: Home | undefined;
+  private readonly epochs: EpochMemory;
+  private readonly troupe: Troupe;
+  private readonly stores: StoreRegistry;
+  private reserving: NodeJS.Timeout | undefined;
+  private stopping: Promise<void> | undefined;
+
+  constructor(options: CheckedOptions, home: Home | undefined) {
+    super();
+    this.options = options;
+    this.home = home;
+    this.name = home?.file.content.name ?? options.name ?? generatedName();
+    const partitions = home?.file.content.partitions ?? options.partitions ?? partitionsDefault;
+    this.epochs = epochMemory(Math.max(1, home?.file.content.epochChunkLimit ?? 1));
+    const engine: EngineOptions = {
+      kind: options.engine,
+      ...(options.dataDir === undefined ? {} : { dir: join(options.dataDir, options.engine) }),
+      ...(options.diskFreeLowWater === undefined ? {} : { freeLowWater: options.diskFreeLowWater }),
+    };
+    this.troupe = new Troupe({
+      node: this.name,
+      threads: options.threads,
+      partitions,
+      epochs: this.epochs,
+      engine,
+      types: [...systemTypes, ...options.actors],
+      world: realWorld({ threads: options.threads, log: options.logger }),
+      heapMb: options.threadHeapMb,
+      residentsMax: options.residentsMax,
+      emit: (name, payload) => void this.emit(name as 'disk-low', payload as never),
+    });
+    const { host } = this.troupe;
+    this.stores = new StoreRegistry({
+      node: this.name,
+      partitions,
+      clock: host.world.clock,
+      codec: host.codec,
+      ref: (type, key) => this.troupe.ref(type, key),
+    });
+  }
+
+  /** Called by startNode. */
+  async start(): Promise<void> {
+    if (this.home !== undefined) {
+      await this.home.file.bump();
+      await this.home.file.update({ epochChunkLimit: this.epochs.base + chunksPerReserve });
+      this.reserving = setInterval(() => void this.reserve(), reserveEveryMs);
+      this.reserving.unref();
+    }
+    await this.troupe.start();
+  }
+
+  private async reserve(): Promise<void> {
+    if (!reserveRunsLow(this.epochs)) return;
+    try {
+      await this.home?.file.update({ epochChunkLimit: nextReserve(this.epochs) });
+      reserved(this.epochs);
+    } catch (error) {
+      this.options.logger?.error({ err: error }, 'the reserve of epochs could not be extended');
+    }
+  }
+
+  /** Resolves when the node can serve. */
+  async ready(): Promise<void> {
+    if (this.stopping !== undefined) throw new TroupeError('STOPPED', `node ${this.name} is stopping`);
+  }
+
+  /** A typed ref to a named actor; wherever it lives, it wakes with the first message. Throws NO_ACTOR_TYPE, BAD_MESSAGE. */
+  ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A> {
+    return this.troupe.ref(type, key);
+  }
+
+  /** Where an actor lives. `epoch` is 0 while it sleeps. */
+  locate(ref: AnyRef): Promise<Location> {
+    return this.troupe.locate(ref);
+  }
+
+  /** Moves an actor to another thread, 'n1/2'; nothing sent to it meanwhile is lost, doubled or reordered. Rejects, unmoved, with the reason. */
+  relocate(ref: AnyRef, to: string): Promise<Relocation> {
+    return this.troupe.relocate(ref, to);
+  }
+
+  /** The store of this name; the first call fixes its options. Throws BAD_OPTION when they differ from the stored ones. */
+  store(name: string, options: StoreOptionsInput = {}): Promise<Store> {
+    return this.stores.open(name, options);
+  }
+
+  /** Everything a person or a test wants to see, as plain JSON. */
+  async describe(): Promise<Record<string, unknown>> {
+    return {
+      node: this.name,
+      dataDir: this.options.dataDir ?? null,
+      engine: this.options.engine,
+      ...(await this.troupe.describe()),
+      stores: this.stores.describe(),
+    };
+  }
+
+  /** Lets running turns end, stores what must be stored, ends the threads. Safe to call twice. */
+  stop(options: { drainMs?: number } = {}): Promise<void> {
+    this.stopping ??= this.shutDown(options.drainMs ?? 5_000);
+    return this.stopping;
+  }
+
+  private async shutDown(drainMs: number): Promise<void> {
+    clearInterval(this.reserving);
+    await this.troupe.stop(drainMs);
+    await this.home?.lock.release();
+    this.removeAllListeners();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}

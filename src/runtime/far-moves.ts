@@ -1,0 +1,462 @@
+// Moves, as one host takes part in them: feeds the relocation route with what happens, and does what it asks for. The
+// protocol is in relocation-*.ts (pure), the handling of the actor itself in moves.ts; this shell joins the two.
+//
+// Invariant: the route's effects are performed in the order it gave them, one input at a time: an effect that causes
+// another input puts it in a queue, so no machine is stepped from within its own step.
+
+import { TroupeError } from '../errors.ts';
+import type { Activation } from './activation.ts';
+import type { Call } from './call.ts';
+import { Wake } from './failures.ts';
+import type { FarRouter } from './far-router.ts';
+import { dead, moving } from './flags.ts';
+import type { Host } from './host.ts';
+import type { HostedType } from './hosted-type.ts';
+import { argumentsOf } from './messages.ts';
+import { type CallShipping, freeze, install, type PackedActor, pack, retire, run, thaw, unmovable } from './moves.ts';
+import type {
+  BetweenHosts,
+  FromDirectory,
+  HostEffect,
+  HostId,
+  Outcome,
+  RouteInput,
+  ToDirectory,
+  Unit,
+} from './relocation-messages.ts';
+import { isForDirectory } from './relocation-messages.ts';
+import { type Checksum, cutPieces, joinPieces } from './relocation-pieces.ts';
+import { Route } from './relocation-route.ts';
+import { weigh } from './weight.ts';
+
+/** A message on its way: as it lies in a mailbox. */
+export interface FarMessage {
+  readonly code: number;
+  readonly a0: unknown;
+  readonly a1: unknown;
+  readonly call: Call | null;
+}
+
+/** The same as plain data; `call` is [asker's thread, its number for the call, ms left or -1, chain]. */
+export interface ExportedMessage {
+  readonly method: string;
+  readonly args: readonly unknown[];
+  readonly call: ExportedCall | -1;
+}
+
+type ExportedCall = readonly [thread: number, id: number, remainingMs: number, chain: readonly string[] | null];
+
+/** A host number holds the thread and how often it has been restarted: a new life is a new host. */
+export const livesPerThread = 4_096;
+export const threadOf = (host: HostId): number => Math.floor(host / livesPerThread);
+export const hostOf = (thread: number, life: number): HostId => thread * livesPerThread + life;
+
+export interface FarMovesOptions {
+  readonly self: HostId;
+  readonly directory: HostId;
+  readonly checksum: Checksum;
+  /** Only on the directory's host: hands a message to it. */
+  readonly toDirectory?: (from: HostId, message: ToDirectory) => void;
+  readonly relocateTurnMs?: number;
+}
+
+export class FarMoves {
+  readonly router: FarRouter;
+  readonly route: Route<FarMessage>;
+  private readonly host: Host;
+  private readonly options: FarMovesOptions;
+  private readonly inputs: RouteInput<FarMessage>[] = [];
+  private stepping = false;
+  private tick: Wake | null = null;
+  private tickAt = Number.POSITIVE_INFINITY;
+  private readonly tickets = new Map<number, (outcome: Outcome) => void>();
+  private ticket = 0;
+  /** Installed, not running yet. */
+  private readonly installed = new Map<Unit, Activation>();
+  /** Why the last move of a unit could not be packed, for the one who asked. */
+  readonly refusals = new Map<Unit, string>();
+  private readonly hungUp = new Set<HostId>();
+  lost = 0;
+
+  constructor(router: FarRouter, options: FarMovesOptions) {
+    this.router = router;
+    this.host = router.host;
+    this.options = options;
+    const limits = options.relocateTurnMs === undefined ? {} : { turnMs: options.relocateTurnMs };
+    this.route = new Route<FarMessage>({
+      self: options.self,
+      directory: options.directory,
+      checksum: options.checksum,
+      limits,
+      learnsAll: true,
+    });
+    router.on('move', (from, { host, message }) => this.heard(host ?? hostOf(from, 0), this.importMessage(message)));
+    router.on('forwarded', (from, { unit, ...message }) => this.arrived(from, unit, this.importPayload(message)));
+    router.on('movable', (_from, unit: Unit) => this.movable(unit));
+  }
+
+  /** Whether anything has ever moved: until then nobody need look. */
+  get any(): boolean {
+    return this.route.size !== 0;
+  }
+
+  knows(unit: Unit): boolean {
+    return this.route.knows(unit);
+  }
+
+  inMotion(unit: Unit): boolean {
+    return this.route.inMotion(unit);
+  }
+
+  /** The thread of a unit that has moved; -2 when the directory must be asked; undefined when it never moved. */
+  threadOf(unit: Unit): number | undefined {
+    if (!this.route.knows(unit)) return undefined;
+    const owner = this.route.ownerOf(unit);
+    return owner === undefined ? -2 : threadOf(owner.host);
+  }
+
+  /** A local sender's message to a unit in motion or in doubt. */
+  send(unit: Unit, payload: FarMessage): void {
+    this.step({ type: 'send', unit, payload });
+  }
+
+  /** A message from another thread for a unit the route knows. */
+  arrived(from: number, unit: Unit, payload: FarMessage): void {
+    if (!this.route.knows(unit)) {
+      const slash = unit.indexOf('/');
+      const ref = this.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
+      if (payload.call === null) void this.host.tell(ref, payload.code, payload.a0, payload.a1);
+      else this.host.redispatch(ref, payload.call, payload.code, payload.a0, payload.a1);
+      return;
+    }
+    this.step({
+      type: 'heard',
+      from: this.lifeOf(from),
+      message: { type: 'direct', unit, epoch: this.route.ownerOf(unit)?.epoch ?? 0, payload },
+    });
+  }
+
+  heard(from: HostId, message: FromDirectory | BetweenHosts<FarMessage> | ToDirectory): void {
+    if (this.hungUp.has(from)) return;
+    if (isForDirectory(message)) this.options.toDirectory?.(from, message);
+    else this.step({ type: 'heard', from, message });
+  }
+
+  propose(unit: Unit, to: HostId): Promise<Outcome> {
+    return new Promise(resolve => {
+      const ticket = ++this.ticket;
+      this.tickets.set(ticket, resolve);
+      this.step({ type: 'propose', unit, to, expect: 0, ticket });
+    });
+  }
+
+  /** Current lives of the threads, told by the overseer. */
+  readonly lives: number[] = [];
+
+  private lifeOf(thread: number): HostId {
+    return hostOf(thread, this.lives[thread] ?? 0);
+  }
+
+  private step(input: RouteInput<FarMessage>): void {
+    this.inputs.push(input);
+    if (this.stepping) return;
+    this.stepping = true;
+    try {
+      for (let next = this.inputs.shift(); next !== undefined; next = this.inputs.shift()) {
+        const effects = this.route.step(next, this.host.now());
+        for (const effect of effects) this.perform(effect);
+        if ('unit' in next) this.mark(next.unit);
+        else if (next.type === 'heard' && 'unit' in next.message) this.mark(next.message.unit);
+        if (next.type === 'heard' && (next.message.type === 'moved' || next.message.type === 'died')) {
+          this.host.epochs.renew();
+          this.router.version++;
+        }
+      }
+    } finally {
+      this.stepping = false;
+    }
+    this.armTick();
+  }
+
+  /** Messages take the slow road to an actor exactly while its unit is in motion here. */
+  private mark(unit: Unit): void {
+    const act = this.residentOf(unit);
+    if (act === undefined) return;
+    if (this.route.inMotion(unit)) act.flags |= moving;
+    else act.flags &= ~moving;
+    this.router.version++;
+  }
+
+  private armTick(): void {
+    const at = this.route.deadlineAt ?? Number.POSITIVE_INFINITY;
+    if (at === this.tickAt) return;
+    if (this.tick !== null) this.host.disarm(this.tick);
+    this.tickAt = at;
+    if (at === Number.POSITIVE_INFINITY) return;
+    this.tick = new Wake(() => {
+      this.tickAt = Number.POSITIVE_INFINITY;
+      this.step({ type: 'tick' });
+    });
+    this.host.arm(this.tick, at);
+  }
+
+  private perform(effect: HostEffect<FarMessage>): void {
+    switch (effect.type) {
+      case 'send':
+        return this.post(effect.to, effect.message);
+      case 'deliver':
+        return this.deliver(effect.unit, effect.from, effect.payload, effect.accepted);
+      case 'refuse':
+        return this.refuse(effect.unit, effect.payload, effect.by);
+      case 'reserve':
+        return this.reserve(effect.unit, effect.epoch);
+      case 'freeze':
+        return this.freeze(effect.unit, effect.epoch);
+      case 'pack':
+        return this.pack(effect.unit, effect.epoch);
+      case 'install':
+        return this.install(effect.unit, effect.epoch, effect.pieces);
+      case 'discard':
+        return this.discard(effect.unit);
+      case 'thaw':
+        return this.thaw(effect.unit, effect.epoch);
+      case 'activate':
+        return this.activate(effect.unit, effect.epoch, effect.how);
+      case 'retire':
+        return this.retire(effect.unit);
+      case 'hang-up':
+        this.hungUp.add(effect.host);
+        return;
+      case 'lost':
+        // Calls to what lived there were ended with the thread (FarRouter.peerDied).
+        return;
+      case 'doubt':
+        return this.doubt(effect.unit);
+      case 'outcome': {
+        const settle = this.tickets.get(effect.ticket);
+        this.tickets.delete(effect.ticket);
+        settle?.(effect.outcome);
+      }
+    }
+  }
+
+  private post(to: HostId, message: ToDirectory | BetweenHosts<FarMessage>): void {
+    if (to === this.options.self) {
+      if (isForDirectory(message)) this.options.toDirectory?.(to, message);
+      else this.step({ type: 'heard', from: to, message });
+      return;
+    }
+    this.router.control(threadOf(to), 'move', { host: this.options.self, message: this.exportEnvelope(message) });
+  }
+
+  // Payloads between hosts.
+
+  private exportEnvelope(message: ToDirectory | BetweenHosts<FarMessage>): object {
+    return 'payload' in message ? { ...message, payload: this.exportMessage(message.payload) } : message;
+  }
+
+  private importMessage(message: any): FromDirectory | BetweenHosts<FarMessage> | ToDirectory {
+    return message.payload === undefined ? message : { ...message, payload: this.importPayload(message.payload) };
+  }
+
+  exportMessage(message: FarMessage): ExportedMessage & { type?: string } {
+    return {
+      method: String((message.code >>> 2) & 255),
+      args: argumentsOf(message.code, message.a0, message.a1),
+      call: message.call === null ? -1 : this.exportCall(message.call),
+    };
+  }
+
+  private importPayload(exported: ExportedMessage): FarMessage {
+    const { head, a0, a1 } = weigh(Number(exported.method), exported.args);
+    return { code: head & 1_023, a0, a1, call: exported.call === -1 ? null : this.importCall(exported.call) };
+  }
+
+  /** An ask that travels stays its asker's: a call made here becomes one that waits for an answer from elsewhere. */
+  exportCall(call: Call): ExportedCall {
+    const remainingMs = this.router.remaining(call);
+    const left = remainingMs === Number.POSITIVE_INFINITY ? -1 : remainingMs;
+    const chain = this.router.chainFor(call);
+    if (call.arrived) return [call.peer, call.id, left, chain];
+    if (call.peer < 0) {
+      call.id = this.router.pending.add(call);
+      call.peer = this.host.thread;
+      call.act = null;
+    }
+    return [this.host.thread, call.id, left, chain];
+  }
+
+  importCall([thread, id, remainingMs, chain]: ExportedCall): Call | null {
+    // It has come home: the asker lives on this very thread.
+    if (thread === this.host.thread) {
+      const call = this.router.pending.take(id);
+      if (call === undefined) return null;
+      call.peer = -1;
+      return call;
+    }
+    return this.router.arrivedCall(thread, id, remainingMs < 0 ? Number.POSITIVE_INFINITY : remainingMs, chain);
+  }
+
+  /** Calls made on this host that were packed: if the move is called off they are ordinary local calls again. */
+  private readonly packed = new Map<Unit, Call[]>();
+
+  private shipping(unit: Unit): CallShipping {
+    const own: Call[] = [];
+    this.packed.set(unit, own);
+    return {
+      out: call => {
+        if (!call.arrived && call.peer < 0) own.push(call);
+        return this.exportCall(call);
+      },
+      in: shipped => this.importCall(shipped as ExportedCall),
+    };
+  }
+
+  private takeBack(unit: Unit): void {
+    for (const call of this.packed.get(unit) ?? []) {
+      this.router.pending.take(call.id);
+      call.peer = -1;
+    }
+    this.packed.delete(unit);
+  }
+
+  // What the route asks for.
+
+  private split(unit: Unit): { hosted: HostedType | undefined; key: string } {
+    const slash = unit.indexOf('/');
+    return { hosted: this.host.byName.get(unit.slice(0, slash)), key: unit.slice(slash + 1) };
+  }
+
+  private residentOf(unit: Unit): Activation | undefined {
+    const { hosted, key } = this.split(unit);
+    return hosted?.live.get(key);
+  }
+
+  private deliver(unit: Unit, from: HostId, payload: FarMessage, accepted: boolean): void {
+    const { hosted, key } = this.split(unit);
+    if (hosted === undefined) return this.refuse(unit, payload, 'no-type');
+    try {
+      const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
+      this.router.deliver(act, threadOf(from), payload.code, payload.a0, payload.a1, payload.call, accepted);
+    } catch (error) {
+      if (payload.call !== null) this.host.fail(payload.call, error);
+      else this.refuse(unit, payload, String(error));
+    }
+  }
+
+  private refuse(unit: Unit, payload: FarMessage, by: string): void {
+    const why = `${unit} is on the move and too much waits for it (${by}); the message was not run`;
+    if (payload.call !== null) this.host.fail(payload.call, new TroupeError('OVERLOADED', why));
+    else
+      this.host.deadLetter(
+        unit,
+        `method ${(payload.code >>> 2) & 255}`,
+        argumentsOf(payload.code, payload.a0, payload.a1),
+        why,
+      );
+  }
+
+  private reserve(unit: Unit, epoch: number): void {
+    const { hosted } = this.split(unit);
+    const room = hosted !== undefined && !this.host.stopped && this.host.residents.hasRoom;
+    this.step({ type: room ? 'reserved' : 'reserve-refused', unit, epoch });
+  }
+
+  /** Why a unit cannot leave this host now; undefined when it can. */
+  private movable(unit: Unit): string | undefined {
+    const act = this.residentOf(unit);
+    if (act === undefined) {
+      const placement = this.split(unit).hosted?.spec.placement;
+      return placement === 'pinned' || placement === 'pool' ? `its placement is '${placement}'` : undefined;
+    }
+    return unmovable(act);
+  }
+
+  private freeze(unit: Unit, epoch: number): void {
+    const { hosted, key } = this.split(unit);
+    if (hosted === undefined) return;
+    try {
+      const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
+      act.flags |= moving;
+      freeze(this.host, act, () => this.step({ type: 'frozen', unit, epoch }));
+    } catch (error) {
+      // It cannot even be woken: there is nothing to pack, and the route's bound ends the move.
+      this.refusals.set(unit, String(error));
+      this.step({ type: 'frozen', unit, epoch });
+    }
+  }
+
+  private pack(unit: Unit, epoch: number): void {
+    const act = this.residentOf(unit);
+    const fail = (error: unknown): void => {
+      this.refusals.set(unit, (error as Error).message);
+      this.step({ type: 'pack-failed', unit, epoch });
+    };
+    if (act === undefined) return fail(new Error(`${unit} is not awake`));
+    pack(this.host, act, this.shipping(unit)).then(packed => {
+      try {
+        if (!this.host.engine.shared && act.hosted.persists)
+          this.host.world.log.debug({ unit }, 'state ships with the pack: the engine is not shared');
+        const pieces = cutPieces(this.host.codec.encode(packed, 1 << 30), this.options.checksum);
+        this.step({ type: 'packed', unit, epoch, pieces, messages: packed.messages.length + packed.stash.length });
+      } catch (error) {
+        fail(error);
+      }
+    }, fail);
+  }
+
+  private install(unit: Unit, epoch: number, pieces: readonly Uint8Array[]): void {
+    try {
+      const packed = this.host.codec.decode(joinPieces(pieces), true) as PackedActor;
+      const act = install(this.host, packed, epoch, this.shipping(unit));
+      act.flags |= moving;
+      this.installed.set(unit, act);
+      this.step({ type: 'restored', unit, epoch });
+    } catch (error) {
+      this.host.world.log.warn({ err: error, unit }, 'a moved actor could not be installed');
+      const code = (error as TroupeError).code;
+      this.step({ type: 'restore-failed', unit, epoch, reason: code === 'FENCED' ? 'version' : 'decode' });
+    }
+  }
+
+  private discard(unit: Unit): void {
+    const act = this.installed.get(unit);
+    this.installed.delete(unit);
+    if (act !== undefined) retire(this.host, act);
+  }
+
+  private thaw(unit: Unit, epoch: number): void {
+    this.takeBack(unit);
+    const act = this.residentOf(unit);
+    if (act !== undefined) thaw(this.host, act, epoch);
+  }
+
+  private activate(unit: Unit, epoch: number, how: 'shipped' | 'disk'): void {
+    this.host.epochs.renew();
+    if (how === 'shipped') {
+      const act = this.installed.get(unit);
+      this.installed.delete(unit);
+      if (act !== undefined) run(this.host, act);
+      return;
+    }
+    const act = this.residentOf(unit);
+    if (act !== undefined && (act.flags & dead) === 0) act.epochNumber = epoch;
+  }
+
+  private retire(unit: Unit): void {
+    this.packed.delete(unit);
+    const act = this.residentOf(unit);
+    if (act !== undefined && !this.installed.has(unit)) retire(this.host, act);
+    this.router.version++;
+  }
+
+  /** Asks that an old owner may have taken along when it died. */
+  private doubt(unit: Unit): void {
+    for (const call of this.router.pending.all())
+      if (call.to?.toString() === unit) this.router.loseCall(call, call.peer);
+  }
+
+  describe(): object {
+    return { ...this.route.describe(), lost: this.lost };
+  }
+}

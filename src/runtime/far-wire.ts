@@ -1,0 +1,214 @@
+// Frames between this host and the others: what the router says, as frame.ts writes it, and back.
+//
+// Hot path: bench/threads watches it. One writer a peer, one envelope for all asks; a tell with up to two arguments goes
+// from the stub into the ring without an object in between.
+
+import { TroupeError, type WireError } from '../errors.ts';
+import type { Activation } from './activation.ts';
+import type { Call } from './call.ts';
+import type { FarRouter } from './far-router.ts';
+import { Envelope, type Frame, type FrameHandler, FrameReader, FrameWriter } from './frame.ts';
+import type { HostedType } from './hosted-type.ts';
+import type { LinkWriter } from './link.ts';
+import { ACT, type BaseRef, boxedArguments, FAR, KEY, TYPE } from './refs.ts';
+
+/** What the receiving side keeps for an address it has been told of: looked up once a link, not once a message. */
+export interface FarPlace {
+  readonly hosted: HostedType;
+  readonly key: string;
+  act: Activation | null;
+}
+
+/** The links this host writes to, by thread. */
+export interface FarLinks {
+  writer(to: number): LinkWriter;
+}
+
+export class FarWire implements FrameHandler<FarPlace> {
+  private readonly router: FarRouter;
+  private readonly links: FarLinks;
+  private readonly writers: (FrameWriter | undefined)[] = [];
+  private readonly readers: (FrameReader<FarPlace> | undefined)[] = [];
+  private readonly envelope = new Envelope();
+
+  constructor(router: FarRouter, links: FarLinks) {
+    this.router = router;
+    this.links = links;
+  }
+
+  private writer(thread: number): FrameWriter {
+    const known = this.writers[thread];
+    if (known !== undefined) return known;
+    const made = new FrameWriter(this.links.writer(thread), this.router.host.codec);
+    this.writers[thread] = made;
+    return made;
+  }
+
+  private reader(thread: number): FrameReader<FarPlace> {
+    const known = this.readers[thread];
+    if (known !== undefined) return known;
+    const host = this.router.host;
+    const made = new FrameReader<FarPlace>(host.codec, (type, key) => this.placeOf(type, key), this, true);
+    this.readers[thread] = made;
+    return made;
+  }
+
+  private placeOf(type: string, key: string): FarPlace {
+    const hosted = this.router.host.byName.get(type);
+    if (hosted === undefined)
+      throw new TroupeError('NO_ACTOR_TYPE', `no actor type '${type}' on thread ${this.router.host.thread}`);
+    return { hosted, key, act: null };
+  }
+
+  /** The peer's rings have been replaced: both sides begin with empty tables of targets. */
+  forget(thread: number): void {
+    this.writers[thread] = undefined;
+    this.readers[thread] = undefined;
+  }
+
+  onWritable(thread: number, fn: () => void): void {
+    this.links.writer(thread).onWritable(fn);
+  }
+
+  // Out. Each returns false when the link is full and nothing was sent.
+
+  tell(thread: number, ref: BaseRef, code: number, a0: unknown, a1: unknown): boolean {
+    const writer = this.writers[thread] ?? this.writer(thread);
+    const far = ref[FAR];
+    const count = code & boxedArguments;
+    const method = (code >>> 2) & 255;
+    const type = ref[TYPE].name;
+    const key = keyOf(ref);
+    const hint = far === null ? -1 : far.slot;
+    let sent: boolean;
+    if (count < boxedArguments) sent = writer.encodeTell(type, key, hint, method, count, a0, a1, undefined, null, null);
+    else {
+      const args = a0 as unknown[];
+      sent = writer.encodeTell(
+        type,
+        key,
+        hint,
+        method,
+        args.length,
+        args[0],
+        args[1],
+        args[2],
+        args.length > 3 ? args.slice(3) : null,
+        null,
+      );
+    }
+    if (far !== null) far.slot = writer.slot;
+    return sent;
+  }
+
+  ask(
+    thread: number,
+    ref: BaseRef,
+    code: number,
+    a0: unknown,
+    a1: unknown,
+    call: Call,
+    remainingMs: number,
+    chain: readonly string[] | null,
+  ): boolean {
+    const writer = this.writers[thread] ?? this.writer(thread);
+    const far = ref[FAR];
+    const count = code & boxedArguments;
+    const method = (code >>> 2) & 255;
+    const envelope = this.envelope;
+    envelope.remainingMs = remainingMs;
+    envelope.chain = chain;
+    const hint = far === null ? -1 : far.slot;
+    const type = ref[TYPE].name;
+    const key = keyOf(ref);
+    let sent: boolean;
+    if (count < boxedArguments)
+      sent = writer.encodeAsk(type, key, hint, method, call.id, count, a0, a1, undefined, null, envelope);
+    else {
+      const args = a0 as unknown[];
+      sent = writer.encodeAsk(
+        type,
+        key,
+        hint,
+        method,
+        call.id,
+        args.length,
+        args[0],
+        args[1],
+        args[2],
+        args.length > 3 ? args.slice(3) : null,
+        envelope,
+      );
+    }
+    if (far !== null) far.slot = writer.slot;
+    return sent;
+  }
+
+  answer(thread: number, id: number, value: unknown): boolean {
+    return this.writer(thread).encodeReply(id, value);
+  }
+
+  refuse(thread: number, id: number, error: WireError): boolean {
+    return this.writer(thread).encodeError(id, error);
+  }
+
+  control(thread: number, name: string, payload: unknown): boolean {
+    return this.writer(thread).encodeControl(name, payload);
+  }
+
+  // In.
+
+  receive(from: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    const reader = this.readers[from] ?? this.reader(from);
+    reader.read(from, bytes, view, start, end);
+  }
+
+  onTell(frame: Frame<FarPlace>): void {
+    const place = frame.target as FarPlace;
+    const code = codeOf(frame);
+    this.router.arrive(frame.from, place, code, firstOf(frame), frame.argc === 2 ? frame.a1 : undefined, null);
+  }
+
+  onAsk(frame: Frame<FarPlace>): void {
+    const place = frame.target as FarPlace;
+    const call = this.router.arrivedCall(frame.from, frame.callId, frame.remainingMs, frame.chain);
+    this.router.arrive(frame.from, place, codeOf(frame), firstOf(frame), frame.argc === 2 ? frame.a1 : undefined, call);
+  }
+
+  onReply(_from: number, callId: number, value: unknown): void {
+    this.router.onAnswer(callId, value);
+  }
+
+  onError(_from: number, callId: number, error: WireError): void {
+    this.router.onRefused(callId, error);
+  }
+
+  onControl(from: number, name: string, payload: unknown): void {
+    this.router.onControl(from, name, payload);
+  }
+
+  onRefused(frame: Frame<FarPlace>, error: unknown): void {
+    if (frame.callId !== 0) {
+      const call = this.router.arrivedCall(frame.from, frame.callId, Number.POSITIVE_INFINITY, null);
+      this.router.refuse(call, error);
+      return;
+    }
+    const to = frame.target === undefined ? 'an unknown actor' : `${frame.target.hosted.name}/${frame.target.key}`;
+    this.router.host.deadLetter(to, `method ${frame.method}`, [], String(error));
+  }
+}
+
+function keyOf(ref: BaseRef): string {
+  const key = ref[KEY];
+  return key === '' ? (ref[ACT] as Activation).key : key;
+}
+
+/** How a message lies in a mailbox: up to two arguments unboxed, more as one array. */
+function codeOf(frame: Frame<FarPlace>): number {
+  return (frame.method << 2) | (frame.argc < boxedArguments ? frame.argc : boxedArguments);
+}
+
+function firstOf(frame: Frame<FarPlace>): unknown {
+  if (frame.argc < boxedArguments) return frame.argc === 0 ? undefined : frame.a0;
+  return frame.rest === null ? [frame.a0, frame.a1, frame.a2] : [frame.a0, frame.a1, frame.a2, ...frame.rest];
+}

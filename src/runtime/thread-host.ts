@@ -1,0 +1,118 @@
+// One host with its links to the others: built the same way on the calling thread and on every host thread. An edge.
+
+import { crc32 } from 'node:zlib';
+import type { TroupeError } from '../errors.ts';
+import type { Engine } from '../storage/engine.ts';
+import type { ActorType } from './define-actor.ts';
+import { type EpochMemory, Epochs } from './epochs.ts';
+import { FarMoves, hostOf } from './far-moves.ts';
+import { FarRouter } from './far-router.ts';
+import { FarWire } from './far-wire.ts';
+import { Host, type HostEvents } from './host.ts';
+import { Overseer, tableOf } from './overseer.ts';
+import type { PartitionTable } from './placement.ts';
+import type { ToDirectory } from './relocation-messages.ts';
+import { type FabricMemory, ThreadPort } from './thread-port.ts';
+import type { World } from './world.ts';
+
+export interface MemberOptions {
+  readonly node: string;
+  readonly thread: number;
+  readonly life: number;
+  readonly lives: readonly number[];
+  readonly threads: number;
+  readonly partitions: number;
+  readonly table: PartitionTable;
+  readonly fabric: FabricMemory;
+  readonly epochs: EpochMemory;
+  readonly types: readonly ActorType[];
+  readonly engine: Engine;
+  readonly world: World;
+  readonly events: HostEvents;
+  readonly residentsMax: number | undefined;
+  readonly relocateTurnMs: number | undefined;
+  readonly onBroken: (peer: number, error: TroupeError) => void;
+}
+
+export interface Member {
+  readonly host: Host;
+  readonly router: FarRouter;
+  readonly port: ThreadPort;
+  /** Thread 0 only. */
+  readonly overseer: Overseer | undefined;
+}
+
+export function makeMember(options: MemberOptions): Member {
+  let router: FarRouter | undefined;
+  let overseer: Overseer | undefined;
+  const port = new ThreadPort(options.fabric, options.thread, {
+    onFrame: (from, bytes, view, start, end) => (router as FarRouter).wire.receive(from, bytes, view, start, end),
+    onBroken: options.onBroken,
+    soon: fn => options.world.clock.soon(fn),
+    mono: () => options.world.clock.mono(),
+  });
+  const host = new Host({
+    node: options.node,
+    thread: options.thread,
+    world: options.world,
+    epochs: new Epochs(options.epochs),
+    events: options.events,
+    types: options.types,
+    partitions: options.partitions,
+    engine: options.engine,
+    residentsMax: options.residentsMax,
+    router: own => {
+      router = new FarRouter(own, made => new FarWire(made, port), {
+        table: options.table,
+        threads: options.threads,
+        moves: made =>
+          new FarMoves(made, {
+            self: hostOf(options.thread, options.life),
+            directory: hostOf(0, 0),
+            checksum: bytes => crc32(bytes),
+            toDirectory: (from: number, message: ToDirectory) => overseer?.heard(from, message),
+            ...(options.relocateTurnMs === undefined ? {} : { relocateTurnMs: options.relocateTurnMs }),
+          }),
+      });
+      return router;
+    },
+  });
+  const made = router as unknown as FarRouter;
+  made.moves.lives.push(...options.lives);
+  if (options.thread === 0) overseer = new Overseer(made, options.threads, options.relocateTurnMs);
+  made.on('peer-died', (_from, { thread, table }) => {
+    port.drainRemainder(thread);
+    made.peerDied(thread, tableOf(table));
+    takeOver(host, options.table, made.table);
+  });
+  made.on('peer-joined', (_from, { thread, life }) => {
+    made.moves.lives[thread] = life;
+    made.peers[thread]?.revive();
+  });
+  made.on('describe', () => describeHost(made, port));
+  made.on('locate', (_from, { type, key }) => epochAt(host, type, key));
+  return { host, router: made, port, overseer };
+}
+
+/** Reminders of partitions that are ours from now on. */
+export function takeOver(host: Host, before: PartitionTable, after: PartitionTable): void {
+  const mine: number[] = [];
+  after.forEach((thread, partition) => {
+    if (thread === host.thread && before[partition] !== host.thread) mine.push(partition);
+  });
+  if (host.engine.shared) host.reminders.load(mine);
+}
+
+/** The epoch of an actor awake here, 0 while it sleeps. */
+export function epochAt(host: Host, type: string, key: string): number {
+  return host.byName.get(type)?.live.get(key)?.epochNumber ?? 0;
+}
+
+export function describeHost(router: FarRouter | undefined, port: ThreadPort | undefined, host?: Host): object {
+  const own = router?.host ?? (host as Host);
+  return {
+    ...own.describe(),
+    ...(router === undefined ? {} : { router: router.describe() }),
+    ...(port === undefined ? {} : { links: port.describe() }),
+  };
+}

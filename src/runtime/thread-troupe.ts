@@ -1,0 +1,348 @@
+// All hosts of one process as one thing: the calling thread's host, the pool of host threads, and what joins them. With
+// `threads: 0` it is a single host that is alone. An edge; node.ts puts names, files and stores around it.
+//
+//   a thread dies ─▶ overseer: everybody hears, partitions go to others ─▶ fresh rings everywhere ─▶ next life after a
+//   back-off ─▶ hello ─▶ overseer: joined
+
+import { TroupeError } from '../errors.ts';
+import type { Engine, EngineOptions } from '../storage/engine.ts';
+import { openEngine } from '../storage/open-engine.ts';
+import type { Actor } from './actor.ts';
+import type { ActorType } from './define-actor.ts';
+import { type EpochMemory, Epochs } from './epochs.ts';
+import { hostOf } from './far-moves.ts';
+import { Host } from './host.ts';
+import { checkActorKey, parseNodeAddress } from './ids.ts';
+import { tableBytes } from './overseer.ts';
+import { spread } from './placement.ts';
+import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
+import { LocalRouter } from './router.ts';
+import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
+import { ThreadPool } from './thread-pool.ts';
+import { createFabric, type FabricMemory, type PeerRings, replacePeer } from './thread-port.ts';
+import type { FromThread, ThreadTask } from './thread-task.ts';
+import type { World } from './world.ts';
+
+export interface TroupeOptions {
+  readonly node: string;
+  readonly threads: number;
+  readonly partitions: number;
+  readonly epochs: EpochMemory;
+  readonly engine: EngineOptions;
+  readonly types: readonly ActorType[];
+  readonly world: World;
+  readonly heapMb: number | undefined;
+  readonly residentsMax: number | undefined;
+  readonly relocateTurnMs?: number | undefined;
+  emit(name: string, payload: unknown): void;
+}
+
+export interface Location {
+  readonly node: string;
+  readonly thread: number;
+  /** Epoch of the activation; 0 while the actor sleeps. */
+  readonly epoch: number;
+}
+
+export interface Relocation {
+  readonly epoch: number;
+  /** From the freeze to the verdict, on the source's clock. */
+  readonly pausedMs: number;
+  /** Messages that travelled with it, and that followed it. */
+  readonly shipped: number;
+  readonly forwarded: number;
+}
+
+export class Troupe {
+  readonly host: Host;
+  private readonly options: TroupeOptions;
+  private readonly engine: Engine;
+  private readonly member: Member | undefined;
+  private readonly fabric: FabricMemory | undefined;
+  private pool: ThreadPool | undefined;
+  private readonly lives: number[];
+  private readonly replacing = new Map<number, { waiting: Set<number>; done: () => void }>();
+  private stopped = false;
+
+  constructor(options: TroupeOptions) {
+    this.options = options;
+    const threads = options.threads + 1;
+    this.lives = new Array<number>(threads).fill(0);
+    for (const type of options.types) {
+      if (options.threads > 0 && type.url === '')
+        throw new TroupeError('BAD_OPTION', `actor type '${type.type}' has no module url; threads cannot import it`);
+    }
+    this.engine = openEngine(options.engine);
+    const events = { emit: (name: string, payload: unknown): void => options.emit(name, payload) };
+    if (options.threads === 0) {
+      this.host = new Host({
+        node: options.node,
+        thread: 0,
+        world: options.world,
+        epochs: new Epochs(options.epochs),
+        events,
+        types: options.types,
+        partitions: options.partitions,
+        engine: this.engine,
+        residentsMax: options.residentsMax,
+        router: host => new LocalRouter(host),
+      });
+      return;
+    }
+    this.fabric = createFabric({ threads });
+    this.member = makeMember({
+      node: options.node,
+      thread: 0,
+      life: 0,
+      lives: this.lives,
+      threads,
+      partitions: options.partitions,
+      table: spread(options.partitions, this.hostThreads()),
+      fabric: this.fabric,
+      epochs: options.epochs,
+      types: options.types,
+      engine: this.engine,
+      world: options.world,
+      events,
+      residentsMax: options.residentsMax,
+      relocateTurnMs: options.relocateTurnMs,
+      onBroken: (peer, error) => options.world.log.error({ err: error, peer }, 'a ring is broken'),
+    });
+    this.host = this.member.host;
+  }
+
+  private hostThreads(): number[] {
+    return Array.from({ length: this.options.threads }, (_, index) => index + 1);
+  }
+
+  async start(): Promise<void> {
+    if (this.member === undefined) {
+      this.host.reminders.load(Array.from({ length: this.options.partitions }, (_, partition) => partition));
+      return;
+    }
+    this.member.port.start();
+    this.pool = new ThreadPool(this.options.threads, this.options.heapMb, {
+      onHello: () => undefined,
+      onDeath: (thread, error) => void this.onDeath(thread, error),
+      onMessage: (thread, message) => this.onMessage(thread, message),
+    });
+    try {
+      await Promise.all(this.hostThreads().map(thread => (this.pool as ThreadPool).start(this.taskFor(thread))));
+    } catch (error) {
+      await this.stop(0);
+      throw error;
+    }
+  }
+
+  private taskFor(thread: number): Omit<ThreadTask, 'control'> {
+    const { node, partitions, engine, types, epochs, residentsMax, relocateTurnMs, world } = this.options;
+    const member = this.member as Member;
+    return {
+      thread,
+      life: this.lives[thread] as number,
+      threads: this.options.threads + 1,
+      node,
+      partitions,
+      table: tableBytes(member.router.table),
+      lives: this.lives,
+      fabric: this.fabric as FabricMemory,
+      epochs,
+      types: types.map(({ url, type }) => ({ url, type })),
+      engine,
+      residentsMax,
+      relocateTurnMs,
+      logging: world.log !== undefined,
+    };
+  }
+
+  // Deaths.
+
+  private async onDeath(thread: number, error: Error): Promise<void> {
+    if (this.stopped) return;
+    const { world, emit } = this.options;
+    const { overseer, port } = this.member as Member;
+    world.log.error({ err: error, thread }, 'a host thread died');
+    const diedAt = world.clock.mono();
+    port.drainRemainder(thread);
+    overseer?.threadDied(thread, this.lives[thread] as number);
+    emit('thread-died', { thread, error: error.message });
+    await this.replaceRings(thread);
+    const pool = this.pool as ThreadPool;
+    for (;;) {
+      await new Promise<void>(resolve => world.clock.timer(pool.backoffMs(thread), resolve));
+      if (this.stopped) return;
+      this.lives[thread] = (this.lives[thread] as number) + 1;
+      try {
+        await pool.start(this.taskFor(thread));
+        break;
+      } catch (cause) {
+        world.log.error({ err: cause, thread }, 'a host thread could not be restarted; trying again');
+      }
+    }
+    overseer?.threadJoined(thread, this.lives[thread] as number);
+    emit('thread-restarted', { thread, afterMs: world.clock.mono() - diedAt });
+  }
+
+  /** Every survivor takes the fresh rings before the next life may use them. */
+  private async replaceRings(thread: number): Promise<void> {
+    const rings: PeerRings = replacePeer(this.fabric as FabricMemory, thread);
+    (this.member as Member).port.replace(thread, rings);
+    const others = this.hostThreads().filter(
+      other => other !== thread && this.member?.router.peers[other]?.gone !== true,
+    );
+    if (others.length === 0) return;
+    await new Promise<void>(done => {
+      this.replacing.set(thread, { waiting: new Set(others), done });
+      for (const other of others) this.pool?.post(other, { type: 'rings', rings });
+    });
+  }
+
+  private onMessage(thread: number, message: FromThread): void {
+    switch (message.type) {
+      case 'replaced': {
+        const entry = this.replacing.get(message.thread);
+        entry?.waiting.delete(thread);
+        if (entry?.waiting.size === 0) {
+          this.replacing.delete(message.thread);
+          entry.done();
+        }
+        return;
+      }
+      case 'event':
+        this.options.emit(message.name, message.payload);
+        return;
+      case 'log':
+        this.options.world.log[message.level]({ thread, ...message.fields }, message.message);
+    }
+  }
+
+  // What a node offers.
+
+  ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A> {
+    checkActorKey(key);
+    return this.host.ref(type, key);
+  }
+
+  async locate(ref: AnyRef): Promise<Location> {
+    const own = this.own(ref);
+    const type = own[TYPE].name;
+    const key = own[KEY];
+    const thread = this.threadOf(own);
+    const epoch =
+      thread === 0 || this.member === undefined
+        ? epochAt(this.host, type, key)
+        : ((await this.member.router.query(thread, 'locate', { type, key })) as number);
+    return { node: this.options.node, thread, epoch };
+  }
+
+  private threadOf(ref: BaseRef): number {
+    if (this.member === undefined) return 0;
+    const thread = this.member.router.where(ref[TYPE], ref[KEY]);
+    return thread < 0 ? 0 : thread;
+  }
+
+  private own(ref: AnyRef): BaseRef {
+    if (!(ref instanceof BaseRef) || ref[TYPE].host !== this.host)
+      throw new TroupeError('BAD_MESSAGE', 'expected a ref made by this node');
+    return ref;
+  }
+
+  async relocate(ref: AnyRef, to: string): Promise<Relocation> {
+    const own = this.own(ref);
+    const unit = own.toString();
+    const thread = this.threadNamed(to);
+    const member = this.member;
+    if (member === undefined)
+      throw new TroupeError(
+        'BAD_OPTION',
+        `${unit} cannot move: node ${this.options.node} runs with threads: 0, there is only one place`,
+      );
+    const { router, overseer } = member;
+    const reason = (await this.askOwner(own, 'movable', unit)) as string | undefined;
+    if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
+    if (!router.moves.knows(unit)) overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });
+    const outcome = await router.moves.propose(unit, hostOf(thread, this.lives[thread] as number));
+    switch (outcome.result) {
+      case 'moved':
+        return {
+          epoch: outcome.epoch,
+          pausedMs: outcome.stats?.pausedMs ?? 0,
+          shipped: outcome.stats?.shipped ?? 0,
+          forwarded: outcome.stats?.forwarded ?? 0,
+        };
+      case 'refused':
+        if (outcome.reason === 'same-host')
+          return { epoch: (await this.locate(ref)).epoch, pausedMs: 0, shipped: 0, forwarded: 0 };
+        throw new TroupeError(
+          'OVERLOADED',
+          `${unit} was not moved to ${to}: ${outcome.reason}; nothing has changed, try again later`,
+          { details: { reason: outcome.reason } },
+        );
+      case 'aborted': {
+        const why = (await this.askOwner(own, 'why-aborted', unit)) as string | undefined;
+        throw new TroupeError(
+          'DEADLINE',
+          `the move of ${unit} to ${to} was called off (${outcome.reason}${why === undefined ? '' : `: ${why}`}); it runs on where it was`,
+          { details: { reason: outcome.reason } },
+        );
+      }
+    }
+  }
+
+  private threadNamed(to: string): number {
+    const { node, thread } = parseNodeAddress(to);
+    if (node !== this.options.node)
+      throw new TroupeError('BAD_OPTION', `there is no node '${node}' here; this is '${this.options.node}'`);
+    if (thread === undefined || thread > this.options.threads)
+      throw new TroupeError(
+        'BAD_OPTION',
+        `name a thread of ${node} to move to, '${node}/0' to '${node}/${this.options.threads}', not '${to}'`,
+      );
+    return thread;
+  }
+
+  private async askOwner(ref: BaseRef, name: string, payload: unknown): Promise<unknown> {
+    return (this.member as Member).router.query(this.threadOf(ref), name, payload);
+  }
+
+  async describe(): Promise<Record<string, unknown>> {
+    if (this.member === undefined) return { threads: [describeHost(undefined, undefined, this.host)] };
+    const { router, port, overseer } = this.member;
+    const others = await Promise.all(
+      this.hostThreads().map(thread =>
+        router.peers[thread]?.gone === true
+          ? { thread, dead: true }
+          : router.query(thread, 'describe', null).catch(error => ({ thread, error: String(error) })),
+      ),
+    );
+    return {
+      threads: [describeHost(router, port), ...others],
+      directory: overseer?.describe(),
+      restarts: this.pool?.restarts ?? 0,
+    };
+  }
+
+  async stop(drainMs: number): Promise<void> {
+    if (this.stopped) return;
+    this.stopped = true;
+    const { member, pool } = this;
+    const { clock } = this.options.world;
+    const bounded = (work: Promise<unknown>): Promise<unknown> => {
+      let cancel: (() => void) | undefined;
+      const late = new Promise<void>(resolve => {
+        cancel = clock.timer(drainMs, resolve);
+      });
+      return Promise.race([work.catch(error => this.options.world.log.warn({ err: error }, 'stopping')), late]).finally(
+        () => cancel?.(),
+      );
+    };
+    if (member !== undefined && pool !== undefined) {
+      const alive = this.hostThreads().filter(thread => member.router.peers[thread]?.gone !== true);
+      await bounded(Promise.all(alive.map(thread => member.router.query(thread, 'drain', null))));
+    }
+    await bounded(this.host.stop());
+    await pool?.stop(1_000);
+    member?.port.stop();
+    await bounded(this.engine.close());
+  }
+}
