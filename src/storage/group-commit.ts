@@ -174,8 +174,9 @@ export class GroupCommit<Owner> {
       }
     });
     if (verdicts.includes('done')) this.#counts.transactions++;
-    this.#line.unshift(...again);
     if (refused.size > 0) this.#refuse([...refusals, ...this.#takeBehind(refused)]);
+    // What is tried again stood before any refusal of its shard, so nothing takes it along.
+    this.#line.unshift(...again);
   }
 
   /** The line behind a refusal: whatever of the same shard stands there was handed in before anyone could know. */

@@ -173,10 +173,10 @@ function plan(
     } else if (kind === 'shard') {
       const raise = epoch > raised ? [{ key: fence, value: encode({ key: fence, number: epoch }) }] : [];
       raised = Math.max(raised, epoch);
-      share.links.push({ epoch, fences: [fence], writes: [...raise, ...physical] });
+      share.links.push({ epoch, fences: [fence], absentFences: false, writes: [...raise, ...physical] });
     } else {
       const names = new Map(writes.map(({ name }, at) => [name, (physical[at] as (typeof physical)[number]).key]));
-      share.links.push({ epoch, fences: [...names.values()], writes: physical });
+      share.links.push({ epoch, fences: [...names.values()], absentFences: true, writes: physical });
     }
     share.linkOf.push(share.links.length - 1);
   }

@@ -9,7 +9,8 @@
 // later, a little at a time. A number is never used twice, so whoever still believes in an old one is told by the
 // condition on the name's record, and looks again.
 //
-// Invariant: every record is under a number that a name points to, or that is marked as garbage or as an import.
+// Invariants: every record is under a number that a name points to, or that is marked as garbage or as an import. A number
+// that a name points to has a fence.
 
 import { TroupeError } from '../errors.ts';
 import { purgeRecordsMax } from '../limits.ts';
@@ -48,16 +49,19 @@ export class LmdbShards {
     return [...this.#db.getKeys({ start: metaKey('n'), end: metaKey('o') })].map(key => latin1(key.subarray(5)));
   }
 
-  /** Gives each name a number, unless someone else is faster. The caller locates them afterwards. */
+  /** Gives each name a number and a fence, unless someone else is faster. The caller locates them afterwards. */
   async allocate(names: readonly string[]): Promise<void> {
     const first = await this.#reserve(names.length);
-    await this.#disk.settle(
-      names.map((name, index) => {
-        const key = homeKey(name);
-        const number = first + index;
-        return this.#db.put(key, this.encodeNumber(key, number), { version: number, noOverwrite: true });
-      }),
-    );
+    const writes = names.flatMap((name, index) => {
+      const home = homeKey(name);
+      const number = first + index;
+      const fence = fenceKey(number);
+      return [
+        this.#db.put(home, this.encodeNumber(home, number), { version: number, noOverwrite: true }),
+        this.#db.ifVersion(home, number, () => void this.#db.put(fence, this.encodeNumber(fence, 0), 0)),
+      ];
+    });
+    await this.#disk.settle(writes);
   }
 
   /** Points a name at another number (0: at none), and marks what it pointed at before as garbage. Returns that. */
