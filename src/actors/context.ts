@@ -41,8 +41,13 @@ export function isBadContext<T extends object>(decoded: T | BadContext): decoded
 
 export const emptyContext: Context = { seen: nothingSeen, stamp: beginning };
 
-export function placeOf(store: string, key: Uint8Array): Place {
-  return { store: crc32(utf8.encode(store)), key: crc32(key) };
+/** A store's name as a number; whoever makes many places keeps it. */
+export function storeNumber(store: string): number {
+  return crc32(new TextEncoder().encode(store));
+}
+
+export function placeOf(store: number, key: Uint8Array): Place {
+  return { store, key: crc32(key) };
 }
 
 /** What somebody has seen who was shown the whole set. */
@@ -73,7 +78,6 @@ const version = 1;
 const crcBytes = 4;
 const stampBytes = 6;
 const writer = new ByteWriter();
-const utf8 = new TextEncoder();
 
 export function encodeContext({ seen, stamp }: Context, place: Place): Uint8Array {
   writer.byte(version);

@@ -8,7 +8,7 @@
 import { TroupeError } from '../errors.ts';
 import { opIdBytesMax, ttlMsMax } from '../limits.ts';
 import type { Clock } from '../runtime/world.ts';
-import { contextOf, encodeContext, fromToken, isBadContext, placeOf, toToken } from './context.ts';
+import { contextOf, encodeContext, fromToken, isBadContext, placeOf, storeNumber, toToken } from './context.ts';
 import { Coordinator, type Routing, type Target } from './coordinator.ts';
 import { dotted, join } from './dvv.ts';
 import { compareIds, type SiblingSet, viewOf } from './sibling.ts';
@@ -129,6 +129,7 @@ export class Store {
   private readonly seams: StoreSeams;
   private readonly coordinator: Coordinator;
   private readonly rules: StoreRules;
+  private readonly number: number;
 
   constructor(seams: StoreSeams) {
     this.name = seams.name;
@@ -136,6 +137,7 @@ export class Store {
     this.seams = seams;
     this.coordinator = new Coordinator({ ...seams, store: seams.name });
     this.rules = rulesOf(seams.options);
+    this.number = storeNumber(seams.name);
   }
 
   async put(key: Key, value: unknown, options: PutOptions = noOptions): Promise<WriteResult> {
@@ -255,7 +257,7 @@ export class Store {
   private async seen(target: Target): Promise<Uint8Array | null> {
     if (this.rules.alone) return null;
     const { set } = await this.coordinator.read(target, this.options.r);
-    return encodeContext(contextOf(set), placeOf(this.name, target.key));
+    return encodeContext(contextOf(set), placeOf(this.number, target.key));
   }
 
   // ---- what a user is shown ----
@@ -266,7 +268,7 @@ export class Store {
   }
 
   private token(key: Uint8Array, set: SiblingSet): string {
-    return toToken(encodeContext(contextOf(set), placeOf(this.name, key)));
+    return toToken(encodeContext(contextOf(set), placeOf(this.number, key)));
   }
 
   private uncover(set: SiblingSet): Pick<ReplicaView, 'clock' | 'values' | 'siblings'> {

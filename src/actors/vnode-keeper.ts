@@ -13,7 +13,15 @@
 import { TroupeError } from '../errors.ts';
 import { scanPageRecordsMax, siblingsWarn } from '../limits.ts';
 import type { Ack, Engine, StoredRecord } from '../storage/engine.ts';
-import { type Context, decodeContext, encodeContext, isBadContext, type Place, placeOf } from './context.ts';
+import {
+  type Context,
+  decodeContext,
+  encodeContext,
+  isBadContext,
+  type Place,
+  placeOf,
+  storeNumber,
+} from './context.ts';
 import { size } from './dvv.ts';
 import { beginning, laterStamp, type Stamp } from './hlc.ts';
 import { OpMemo } from './op-memo.ts';
@@ -192,10 +200,10 @@ export class VnodeKeeper {
     valueBytesMax: number,
   ): Write {
     const flags = unpackFlags(bits);
-    const place = placeOf(store, key);
+    const shard = this.shardOf(store);
+    const place = placeOf(shard.store, key);
     const context = contextBytes === null ? undefined : decodeContext(contextBytes, place);
     if (context !== undefined && isBadContext(context)) throw new TroupeError('BAD_CONTEXT', context.badContext);
-    const shard = this.shardOf(store);
     const rules = { valueBytesMax, siblings: flags.siblings, alone: flags.alone };
     const turn = { actor: shard.actor, now: this.place.now(), stamp: this.stamp, rules };
     return { store, key, shard, place, flags, opId: opId ?? undefined, turn, context };
@@ -290,7 +298,11 @@ export class VnodeKeeper {
   private shardOf(store: string): VnodeShard {
     const known = this.shards.get(store);
     if (known !== undefined) return known;
-    const made = new VnodeShard(this.place.engine.shard(`kv/${store}/${this.place.partition}`), this.place);
+    const made = new VnodeShard(
+      storeNumber(store),
+      this.place.engine.shard(`kv/${store}/${this.place.partition}`),
+      this.place,
+    );
     this.shards.set(store, made);
     return made;
   }

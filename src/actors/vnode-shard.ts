@@ -28,13 +28,16 @@ const format = 1;
 const nothing = new Uint8Array(0);
 
 export class VnodeShard {
+  /** The store, as contexts name it. */
+  readonly store: number;
   readonly shard: Shard;
   private readonly place: ShardPlace;
   private readonly writes = new Map<KeyName, Promise<void>>();
   private writer: { readonly actor: ActorId; readonly epoch: number; stored: boolean } | undefined;
   private lastEpoch: number | undefined;
 
-  constructor(shard: Shard, place: ShardPlace) {
+  constructor(store: number, shard: Shard, place: ShardPlace) {
+    this.store = store;
     this.shard = shard;
     this.place = place;
   }

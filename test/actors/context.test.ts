@@ -13,13 +13,14 @@ import {
   fromToken,
   isBadContext,
   placeOf,
+  storeNumber,
   toToken,
 } from '../../src/actors/context.ts';
 import { contextBytesMax, contextEntriesMax, siblingsMax } from '../../src/limits.ts';
 import { crc32 } from '../../src/storage/crc32.ts';
 import { anySet, bytes, setOf, sibling, text } from './records.ts';
 
-const place = placeOf('carts', text('cart:1'));
+const place = placeOf(storeNumber('carts'), text('cart:1'));
 const settings = { seed: 86, numRuns: 300 };
 
 const anyContext: fc.Arbitrary<Context> = fc.tuple(anySet, fc.boolean()).map(([set, exact]) => {
@@ -136,8 +137,8 @@ describe('a context that is not what we gave out (A-86, S15)', () => {
   });
 
   it('says when it belongs to another store or another key', () => {
-    expect(why(decodeContext(good, placeOf('orders', text('cart:1'))))).toContain('another store');
-    expect(why(decodeContext(good, placeOf('carts', text('cart:2'))))).toContain('another key');
+    expect(why(decodeContext(good, placeOf(storeNumber('orders'), text('cart:1'))))).toContain('another store');
+    expect(why(decodeContext(good, placeOf(storeNumber('carts'), text('cart:2'))))).toContain('another key');
   });
 
   it('with ten thousand actors, or a counter of 2^53, is refused though its checksum fits', () => {
