@@ -141,8 +141,10 @@ function internalsOf(self: Self | undefined): SelfInternals {
   return self as unknown as SelfInternals;
 }
 
-/** Names of Actor.prototype: part of the frame, never callable from outside. */
+/** Names of Actor.prototype, and those every object has: part of the frame, never callable from outside. */
 export const frameMethods: ReadonlySet<string> = new Set([
+  ...Object.getOwnPropertyNames(Object.prototype),
+  'toJSON',
   'constructor',
   'initial',
   'onActivate',

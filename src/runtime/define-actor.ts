@@ -107,9 +107,11 @@ export function methodTable(prototype: object, options: ActorOptions): MethodSpe
     chain.unshift(at);
   for (const level of chain) {
     for (const name of Object.getOwnPropertyNames(level)) {
+      if (frameMethods.has(name)) continue;
       const property = Object.getOwnPropertyDescriptor(level, name);
-      if (frameMethods.has(name) || typeof property?.value !== 'function') continue;
-      found.set(name, property.value);
+      // What a subclass has made a getter or a value is no method any more, although its base still has one.
+      if (typeof property?.value === 'function') found.set(name, property.value);
+      else found.delete(name);
     }
   }
   if (found.has('then')) {
@@ -172,6 +174,11 @@ export function checkOptions(options: ActorOptions): ActorSpec {
       throw badOption(`actor type '${type}': ${name} must be a whole number from ${min} to ${max}, not ${show(value)}`);
     return value;
   };
+  for (const name of Object.keys(options.mailbox ?? {}))
+    if (!['capacity', 'bytes', 'overflow'].includes(name))
+      throw badOption(
+        `actor type '${type}': unknown option 'mailbox.${name}'; known are mailbox.capacity, mailbox.bytes, mailbox.overflow`,
+      );
   if (options.migrate !== undefined && typeof options.migrate !== 'function')
     throw badOption(`actor type '${type}': migrate must be a function (state, fromVersion) => state`);
   const idleMs = options.idleMs ?? 60_000;

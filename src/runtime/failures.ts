@@ -49,10 +49,15 @@ export class Failures {
     return new TroupeError('REMOTE', message, { cause: error, details, outcome });
   }
 
-  turnFailed(act: Activation, _message: Parked | null, call: Call | null, error: unknown): void {
+  turnFailed(act: Activation, message: Parked | null, call: Call | null, error: unknown): void {
     const host = this.host;
     act.flags &= ~stashing;
     act.hosted.failed++;
+    if (message !== null && !act.hosted.has((message.head >>> 2) & 255)) {
+      // Nothing of the actor has run, so nothing of it has failed.
+      if (call !== null) host.fail(call, error);
+      return;
+    }
     if (act.hosted.persists) host.persistence.turnSuspended(act, false);
     if (call !== null && call.state !== ended) host.fail(call, this.asRemote(act, error));
     this.supervise(act, error);

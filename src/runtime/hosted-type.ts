@@ -1,5 +1,6 @@
 // An actor type on one host: its method table as flat arrays, its stubs, and the actors of that type awake here.
 
+import { TroupeError } from '../errors.ts';
 import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import type { ActorSpec, ActorType, MethodSpec, TurnMode } from './define-actor.ts';
@@ -75,6 +76,11 @@ export class HostedType {
     this.stubs = makeStubs(host, this);
   }
 
+  /** Does a message of this number have a method to run? */
+  has(code: number): boolean {
+    return this.table[code] !== noMethod;
+  }
+
   /** The number of a declared method; undefined for anything else, whatever its name. */
   methodCode(name: string): number | undefined {
     return this.codes.get(name);
@@ -137,6 +143,7 @@ export class HostedType {
   }
 }
 
+/** Only a damaged frame, or one from other code, gets here. It ends the message and nothing else (failures.ts). */
 function noMethod(): never {
-  throw new TypeError('a message names a method that its actor type does not have');
+  throw new TroupeError('NO_METHOD', 'the message names a method that its actor type does not have; it was not run');
 }

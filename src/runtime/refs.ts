@@ -7,6 +7,8 @@
 //
 // Invariant: the cached activation is only a hint. It is checked for life on every use and looked up again when dead.
 
+import { TroupeError } from '../errors.ts';
+import { argumentsMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { dead, moving } from './flags.ts';
@@ -26,7 +28,8 @@ export interface AnyRef {
   toString(): string;
 }
 
-type FrameName = keyof Actor;
+/** Not callable: the frame, and what every object has (a ref must stay printable). */
+type FrameName = keyof Actor | keyof object | 'toJSON' | 'toString' | 'toLocaleString' | 'valueOf' | 'hasOwnProperty';
 type MethodNames<A> = {
   [K in keyof A]: K extends FrameName ? never : A[K] extends (...args: any[]) => unknown ? K : never;
 }[keyof A];
@@ -124,6 +127,7 @@ export function makeStubs(host: Host, type: HostedType): StubClasses {
     define(TypedRef, method.name, function (this: BaseRef, a0: unknown, a1: unknown) {
       const count = arguments.length;
       if (count < boxedArguments) return host.ask(this, code | count, a0, a1, null);
+      if (count > argumentsMax) return Promise.reject(tooMany(this, method.name, count));
       return host.ask(this, code | boxedArguments, Array.prototype.slice.call(arguments), undefined, null);
     });
     define(TypedTell, method.name, function (this: BaseTell, a0: unknown, a1: unknown) {
@@ -134,15 +138,25 @@ export function makeStubs(host: Host, type: HostedType): StubClasses {
         if (act !== null && (act.flags & (dead | moving)) === 0 && host.plain) return act.accept(code | count, a0, a1);
         return host.tell(this[REF], code | count, a0, a1);
       }
+      if (count > argumentsMax) throw tooMany(this[REF], method.name, count);
       return host.tell(this[REF], code | boxedArguments, Array.prototype.slice.call(arguments), undefined);
     });
     define(TypedCall, method.name, function (this: BaseCall, a0: unknown, a1: unknown) {
       const count = arguments.length;
       if (count < boxedArguments) return host.ask(this[REF], code | count, a0, a1, this.options);
+      if (count > argumentsMax) return Promise.reject(tooMany(this[REF], method.name, count));
       return host.ask(this[REF], code | boxedArguments, Array.prototype.slice.call(arguments), undefined, this.options);
     });
   });
   return { Ref: TypedRef, Tell: TypedTell, Call: TypedCall };
+}
+
+function tooMany(ref: BaseRef, method: string, count: number): TroupeError {
+  return new TroupeError(
+    'TOO_LARGE',
+    `${ref.toString()}.${method}() was given ${count} arguments, a message carries ${argumentsMax}; put them in one array`,
+    { details: { arguments: count, limit: argumentsMax } },
+  );
 }
 
 function define(cls: { prototype: object }, name: string, value: (...args: any[]) => unknown): void {
