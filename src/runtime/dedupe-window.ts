@@ -5,8 +5,9 @@
 // is one life of a host (or of an actor, when the window travels with a unit), counts from 1 and starts again only
 // under a new name.
 //
-// Invariant: for each sender the sequences answered 'next' are 1, 2, 3 ... without a gap and without a repeat. That holds
-// for a sender that was forgotten too: it is asked for a 1 it no longer has, so it must come back under a new name.
+// Invariant: as long as a sender is remembered, the sequences answered 'next' are 1, 2, 3 ... without a gap and without a
+// repeat. One that was forgotten is asked for a 1 it no longer has, so it must come back under a new name; the bound is far
+// above the number of senders that are alive, or a repeat of its very first frame could be taken again.
 
 import { dedupeSendersMax } from '../limits.ts';
 
