@@ -29,7 +29,7 @@ export interface MemoryPort {
   digest(at: number, count: number): number;
   /** Calls woken once, in a later turn, after a notify of this cell; false (and never calls) if it does not hold `expected`. */
   wait(cell: number, expected: number, woken: () => void): boolean;
-  /** Wakes one waiter of the cell, if there is one. */
+  /** Wakes whoever waits for the cell; a bell has one owner, so that is one or nobody. */
   notify(cell: number): void;
 }
 
@@ -100,6 +100,6 @@ export class AtomicsPort implements MemoryPort {
   }
 
   notify(cell: number): void {
-    Atomics.notify(this.cells, cell, 1);
+    Atomics.notify(this.cells, cell);
   }
 }

@@ -156,8 +156,7 @@ export class RingWriter implements LinkWriter {
   /** Goes on where a refusal stopped: first the pieces of a large frame, then whoever waits for room. */
   settle(): void {
     this.blocked = false;
-    if (this.port.load(statusCell) === statusBroken) this.error = broken('the reader closed the ring');
-    if (this.error !== null || (this.rest !== null && !this.pushRest())) return;
+    if (this.closed() || (this.rest !== null && !this.pushRest())) return;
     for (let count = this.waiters.length; count > 0; count--) (this.waiters.shift() as () => void)();
   }
 
@@ -217,9 +216,18 @@ export class RingWriter implements LinkWriter {
       this.blocked = false;
       return true;
     }
+    if (this.closed()) return false;
     this.blocked = true;
     if (this.rest !== null) this.room = 0;
     return false;
+  }
+
+  /** A reader that closes the ring says so before it takes our note away, so we see it here or when we are woken. */
+  private closed(): boolean {
+    if (this.port.load(statusCell) !== statusBroken) return false;
+    this.error ??= broken('the reader closed the ring');
+    this.room = 0;
+    return true;
   }
 
   private look(): number {

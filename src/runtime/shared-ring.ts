@@ -65,7 +65,7 @@ export function windowOf(capacity: number): number {
 }
 
 export function makeRing({ capacity, salt }: RingShape): SharedArrayBuffer {
-  if (capacity < 32 || capacity > ringBytesMax || (capacity & (capacity - 1)) !== 0) {
+  if (!(capacity >= 32) || capacity > ringBytesMax || (capacity & (capacity - 1)) !== 0) {
     throw new TroupeError('BAD_OPTION', `a ring has a power of two of bytes, 32 to ${ringBytesMax}, not ${capacity}`);
   }
   const memory = new SharedArrayBuffer(dataCell * 4 + capacity + windowOf(capacity) + headerBytes);

@@ -55,9 +55,14 @@ const fullCases: Record<string, ModelConfig> = {
   },
 };
 
-/** The first case in which the ring goes wrong. */
+/** The first case in which the ring goes wrong; the small ones without deaths first, since they find most mistakes at once. */
 function firstViolation(kit: RingKit): string | null {
-  for (const config of Object.values(cases)) {
+  const small = [
+    [4, 0, 8, 4],
+    [4, 20],
+    [20, 4],
+  ].map(frames => ({ capacity, start, frames: [frames] }));
+  for (const config of [...small, ...Object.values(cases)]) {
     const { violation } = checkRings(kit, config);
     if (violation !== null) return violation;
   }
@@ -66,7 +71,7 @@ function firstViolation(kit: RingKit): string | null {
 
 describe('in every interleaving no frame is lost, torn, doubled or reordered, and nobody sleeps through one', async () => {
   const kit = await loadKit();
-  const full = process.env['TROUPE_MODEL'] === 'full';
+  const full = process.env.TROUPE_MODEL === 'full';
   for (const [name, config] of Object.entries(full ? { ...cases, ...fullCases } : cases)) {
     test(name, { timeout: full ? 240_000 : 60_000 }, () => {
       const { states, violation, trace } = checkRings(kit, config);

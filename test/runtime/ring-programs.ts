@@ -264,7 +264,7 @@ export class Producer extends Sleeper {
   }
 
   private over(): boolean {
-    return this.life.next === this.frames.length && (this.writer as unknown as Loose)['rest'] === null;
+    return this.life.next === this.frames.length && (this.writer as unknown as Loose).rest === null;
   }
 }
 
