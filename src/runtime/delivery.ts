@@ -7,12 +7,67 @@
 import { TroupeError } from '../errors.ts';
 import { chainDepthMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
 import type { Activation, Parked } from './activation.ts';
+import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { chainOf, findCycle } from './deadlock.ts';
-import { blocked, busy } from './flags.ts';
+import { blocked, busy, exclusive, freezing, gated, moving, queued, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
-import type { BaseRef } from './refs.ts';
-import { mayStart, runMessage } from './turns.ts';
+import { type BaseRef, boxedArguments } from './refs.ts';
+import { afterTurn, isThenable,mayStart, runMessage, openTurn } from './turns.ts';
+
+/** What stands between an actor and a turn right now. */
+const notIdle = blocked | queued | moving | freezing | exclusive;
+
+/** An awake actor with nothing waiting and nothing special about it. */
+export function canRunNow(act: Activation, code: number): boolean {
+  if ((act.flags & notIdle) !== 0 || act.extras !== null || (act.box !== null && act.box.count !== 0)) return false;
+  const { careful, asyncs } = act.hosted;
+  return !careful && asyncs[code >>> 2] === 0;
+}
+
+/** Hot path: an ask whose turn runs inside it. Only what does not end with a plain value becomes a Call. */
+export function askNow(host: Host, ref: BaseRef, act: Activation, code: number, a0: unknown, a1: unknown): Promise<unknown> {
+  const hosted = act.hosted;
+  const method = code >>> 2;
+  const fn = hosted.table[method] as (...args: unknown[]) => unknown;
+  const actor = act.actor as Actor;
+  let result: unknown;
+  hosted.handled++;
+  act.usedTick = host.tick;
+  host.current = act;
+  try {
+    switch (code & boxedArguments) {
+      case 0:
+        result = fn.call(actor);
+        break;
+      case 1:
+        result = fn.call(actor, a0);
+        break;
+      case 2:
+        result = fn.call(actor, a0, a1);
+        break;
+      default:
+        result = fn.apply(actor, a0 as unknown[]);
+    }
+  } catch (error) {
+    host.current = null;
+    const remote = host.failures.asRemote(act, error);
+    host.failures.turnFailed(act, null, null, error);
+    return Promise.reject(remote);
+  }
+  host.current = null;
+  const thenable = result !== undefined && isThenable(result);
+  if (!thenable && (act.flags & (stashing | stopping | gated)) === 0) return Promise.resolve(result);
+  const promise = new Promise(host.capture);
+  const call = host.newCall(ref, code);
+  call.state = started;
+  call.act = act;
+  const message: Parked = { head: code, a0, a1, meta: call };
+  const mode = hosted.modes[method] as number;
+  if (thenable) openTurn(host, act, mode, call, message, result as PromiseLike<unknown>);
+  else afterTurn(host, act, message, call, result, true);
+  return promise;
+}
 
 /** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */
 export function offer(host: Host, act: Activation, call: Call, head: number, a0: unknown, a1: unknown): void {

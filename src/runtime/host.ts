@@ -12,7 +12,7 @@ import { Actor, constructWith } from './actor.ts';
 import { Call, ended, linkWaiting, unlinkWaiting } from './call.ts';
 import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
-import { expire, follow, offer } from './delivery.ts';
+import { askNow, canRunNow, expire, follow, offer } from './delivery.ts';
 import { Failures } from './failures.ts';
 import { dead, moving, starting } from './flags.ts';
 import { HostedType } from './hosted-type.ts';
@@ -103,6 +103,7 @@ export class Host {
   call: Call | null = null;
   /** True while tells need nothing but a mailbox: no gate, no trace, no observer. Checked on the hot path. */
   plain = true;
+  private openCareful = 0;
   /** Coarse time for passivation, see residents.ts. */
   tick = 0;
   stopped = false;
@@ -117,7 +118,7 @@ export class Host {
   private readonly childrenByNumber = new Map<number, Activation>();
   private captureResolve: (value: any) => void = () => undefined;
   private captureReject: (error: unknown) => void = () => undefined;
-  private readonly capture = (resolve: (value: any) => void, reject: (error: unknown) => void): void => {
+  readonly capture = (resolve: (value: any) => void, reject: (error: unknown) => void): void => {
     this.captureResolve = resolve;
     this.captureReject = reject;
   };
@@ -163,7 +164,6 @@ export class Host {
     const hosted = new HostedType(this, this.types.length, source);
     this.types.push(hosted);
     this.byName.set(source.type, hosted);
-    if (hosted.persists) this.plain = false;
     return hosted;
   }
 
@@ -408,6 +408,11 @@ export class Host {
   }
 
   ask(ref: BaseRef, code: number, a0: unknown, a1: unknown, options: CallOptions | null): Promise<unknown> {
+    if (options === null && this.current === null && this.scheduler.idle) {
+      const act = ref[ACT];
+      // Nobody is before us in any queue, so the turn may as well run at once: no mailbox, no scheduling, no deadline.
+      if (act !== null && canRunNow(act, code) && !this.inContinuation() && this.scheduler.spend()) return askNow(this, ref, act, code, a0, a1);
+    }
     const promise = new Promise(this.capture);
     const call = new Call(this.captureResolve, this.captureReject, false);
     call.method = code;
@@ -417,7 +422,7 @@ export class Host {
       call.reject(new TroupeError('BAD_OPTION', `deadlineMs must be 0 or more, not ${String(deadlineMs)}`));
       return promise;
     }
-    const turn = this.current !== null || this.world.context.active() ? this.turn() : undefined;
+    const turn = this.current !== null || this.inContinuation() ? this.turn() : undefined;
     if (turn !== undefined) {
       linkWaiting(turn.act, call);
       call.parent = turn.call;
@@ -443,6 +448,28 @@ export class Host {
       this.persistence.gateAsk(turn.act, call, () => this.dispatch(ref, call, code, a0, a1));
     else this.dispatch(ref, call, code, a0, a1);
     return promise;
+  }
+
+  /** A call of the promise just made with `capture`, with the default deadline running. */
+  newCall(ref: BaseRef, code: number): Call {
+    const call = new Call(this.captureResolve, this.captureReject, false);
+    call.method = code;
+    call.to = ref;
+    this.outstanding++;
+    this.arm(call, this.now() + askDeadlineMsDefault);
+    return call;
+  }
+
+  /** Does this run as the continuation of an actor's await? */
+  private inContinuation(): boolean {
+    const { context } = this.world;
+    return context.active() && context.get() !== undefined;
+  }
+
+  /** A persisted actor's turn begins or ends: while one runs or is open, tells may have to wait at its gate. */
+  carefully(opened: number): void {
+    this.openCareful += opened;
+    this.plain = this.observer === null && this.openCareful === 0;
   }
 
   /** Sends a call on to wherever its actor is now. */

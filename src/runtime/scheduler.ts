@@ -47,6 +47,17 @@ export class Scheduler {
     this.slice = slice;
   }
 
+  /** Nothing runs and nothing waits to. */
+  get idle(): boolean {
+    return this.length === 0 && !this.running;
+  }
+
+  /** Takes one message from the budget, for a turn outside the queue. False when it must go through the queue after all. */
+  spend(): boolean {
+    if (this.budgetEnd === 0) this.begin();
+    return --this.left > 0 || !this.look();
+  }
+
   add(act: Activation): void {
     if (this.length > this.mask) this.grow();
     this.ring[(this.first + this.length++) & this.mask] = act;
@@ -75,16 +86,7 @@ export class Scheduler {
     this.planned = false;
     if (this.running) return;
     this.running = true;
-    const now = this.clock.mono();
-    if (this.budgetEnd === 0) {
-      this.budgetEnd = now + budgetMs;
-      if (!this.resetPlanned) {
-        this.resetPlanned = true;
-        this.clock.soon(this.reset);
-      }
-    }
-    this.lookedAt = now;
-    this.left = this.stride;
+    if (this.budgetEnd === 0) this.begin();
     this.over = false;
     while (this.length !== 0) {
       const act = this.ring[this.first] as Activation;
@@ -102,6 +104,15 @@ export class Scheduler {
       this.clock.soon(this.drain);
     }
   };
+
+  private begin(): void {
+    this.lookedAt = this.clock.mono();
+    this.budgetEnd = this.lookedAt + budgetMs;
+    this.left = this.stride;
+    if (this.resetPlanned) return;
+    this.resetPlanned = true;
+    this.clock.soon(this.reset);
+  }
 
   /** The event loop has turned: a new budget begins with the next drain. */
   private readonly reset = (): void => {

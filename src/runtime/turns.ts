@@ -13,6 +13,7 @@ import { type Call, ended, started, waiting } from './call.ts';
 import { admitWaiters } from './delivery.ts';
 import { blocked, busy, dead, freezing, gated, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
+import type { Mailbox } from './mailbox.ts';
 import { boxedArguments } from './refs.ts';
 import { sliceMessages } from './scheduler.ts';
 
@@ -24,29 +25,47 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
+/** One slice of one actor: its control work first, then messages. */
 export function runSlice(host: Host, act: Activation): void {
   if ((act.flags & blocked) !== 0) return;
   if (act.extras !== null && !runFront(host, act, act.extras)) return;
   const box = act.box;
-  if (box === null) return;
+  if (box === null || box.count === 0) return;
+  const hosted = act.hosted;
+  const before = hosted.handled;
+  const scheduler = host.scheduler;
+  const share = scheduler.left < sliceMessages ? scheduler.left : sliceMessages;
+  host.current = act;
+  if (hosted.persists) host.carefully(1);
+  runMessages(host, act, box, share);
+  if (hosted.persists) host.carefully(-1);
+  host.current = null;
+  host.call = null;
+  act.usedTick = host.tick;
+  scheduler.left -= hosted.handled - before;
+  if (scheduler.left <= 0) scheduler.look();
+  if (act.box !== box) return;
+  if (act.extras !== null) makeRoom(host, act, act.extras, box.count);
+  // An empty mailbox stays for the moment (host.ts, boxes): the next message is often on its way already.
+  if (box.count === 0 || (act.flags & blocked) !== 0) return;
+  if (hosted.simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) act.ready();
+}
+
+/** The loop itself. Ends when the mailbox is empty, the share is used up, or the actor is blocked. */
+function runMessages(host: Host, act: Activation, box: Mailbox, share: number): void {
   const hosted = act.hosted;
   const actor = act.actor as Actor;
-  const table = hosted.table;
-  const simple = hosted.simple;
-  const scheduler = host.scheduler;
-  let share = sliceMessages;
-  let done = 0;
+  const { table, asyncs, simple, careful } = hosted;
+  const last = hosted.handled + share;
   let call: Call | null = null;
   let head = 0;
   let a0: unknown;
   let a1: unknown;
-  host.current = act;
   try {
-    while (box.count !== 0) {
-      if (share-- === 0) break;
-      if (--scheduler.left <= 0 && scheduler.look()) break;
-      if (!simple && !mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) break;
+    do {
+      if (!simple && !mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) return;
       box.shift();
+      hosted.handled++;
       head = box.head;
       a0 = box.a0;
       a1 = box.a1;
@@ -55,12 +74,12 @@ export function runSlice(host: Host, act: Activation): void {
         if (call.state !== waiting) continue;
         call.state = started;
       }
-      host.call = call;
-      done++;
+      // Compared first: a store of a pointer costs more than a load.
+      if (host.call !== call) host.call = call;
       const method = (head >>> 2) & 255;
       const fn = table[method] as (...args: unknown[]) => unknown;
       let result: unknown;
-      if (hosted.asyncs[method] === 1) result = host.inTurn(act, call, fn, actor, head, a0, a1);
+      if (asyncs[method] === 1) result = host.inTurn(act, call, fn, actor, head, a0, a1);
       else
         switch (head & boxedArguments) {
           case 0:
@@ -78,30 +97,15 @@ export function runSlice(host: Host, act: Activation): void {
       if (result !== undefined && isThenable(result)) {
         const mode = simple ? exclusiveMode : (hosted.modes[method] as number);
         openTurn(host, act, mode, call, { head, a0, a1, meta: call }, result);
-        if ((act.flags & (blocked | freezing)) !== 0) break;
-        continue;
-      }
-      if (hosted.careful || (act.flags & (stashing | stopping | gated)) !== 0) {
+        if ((act.flags & (blocked | freezing)) !== 0) return;
+      } else if (careful || (act.flags & (stashing | stopping | gated)) !== 0) {
         afterTurn(host, act, { head, a0, a1, meta: call }, call, result, hosted.modes[method] !== readMode);
-        if ((act.flags & (blocked | freezing)) !== 0 || act.box !== box) break;
+        if ((act.flags & (blocked | freezing)) !== 0 || act.box !== box) return;
       } else if (call !== null) host.answer(call, result);
-    }
+    } while (box.count !== 0 && hosted.handled !== last);
   } catch (error) {
     host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
   }
-  host.current = null;
-  host.call = null;
-  act.usedTick = host.tick;
-  hosted.handled += done;
-  if (act.box !== box) return;
-  if (act.extras !== null) makeRoom(host, act, act.extras, box.count);
-  // An empty mailbox stays for the moment (host.ts, boxes): the next message is often on its way already.
-  if (
-    box.count !== 0 &&
-    (act.flags & blocked) === 0 &&
-    (simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number))
-  )
-    act.ready();
 }
 
 /** The mailbox has shrunk: those who wait for a slot, here and on other threads, hear of it. */
@@ -142,6 +146,12 @@ function runFront(host: Host, act: Activation, extras: Extras): boolean {
 
 /** One message outside the fast loop: put back by unstash, shipped by a move, or re-entering its own chain. */
 export function runMessage(host: Host, act: Activation, message: Parked): void {
+  if (act.hosted.persists) host.carefully(1);
+  runOne(host, act, message);
+  if (act.hosted.persists) host.carefully(-1);
+}
+
+function runOne(host: Host, act: Activation, message: Parked): void {
   const call = message.meta;
   if (call !== null) {
     if (call.state === ended) return;
@@ -169,6 +179,12 @@ export function runMessage(host: Host, act: Activation, message: Parked): void {
 
 /** Control work is an exclusive turn of its own. */
 function runWork(host: Host, act: Activation, work: Work): void {
+  if (act.hosted.persists) host.carefully(1);
+  runOneWork(host, act, work);
+  if (act.hosted.persists) host.carefully(-1);
+}
+
+function runOneWork(host: Host, act: Activation, work: Work): void {
   host.current = act;
   host.call = null;
   try {
@@ -186,7 +202,7 @@ function runWork(host: Host, act: Activation, work: Work): void {
 }
 
 /** A handler returned a promise: the turn stays open until it settles. */
-function openTurn(
+export function openTurn(
   host: Host,
   act: Activation,
   mode: number,
@@ -195,11 +211,16 @@ function openTurn(
   promise: PromiseLike<unknown>,
   work?: Work,
 ): void {
-  if (act.hosted.persists) host.persistence.turnSuspended(act, true);
+  const { persists } = act.hosted;
+  if (persists) {
+    host.persistence.turnSuspended(act, true);
+    host.carefully(1);
+  }
   act.hosted.open(act, mode);
   const actor = act.actor;
   promise.then(
     value => {
+      if (persists) host.carefully(-1);
       // A restart has replaced the actor meanwhile: this turn belongs to the past, only its asker still cares.
       if (act.actor !== actor) {
         if (call !== null) host.answer(call, value);
@@ -219,6 +240,7 @@ function openTurn(
       turnClosed(act);
     },
     error => {
+      if (persists) host.carefully(-1);
       work?.settled?.(error);
       if (act.actor !== actor || (act.flags & dead) !== 0) {
         if (act.actor === actor) act.hosted.close(act, mode);
