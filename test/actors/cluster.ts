@@ -53,13 +53,14 @@ export async function quiet(): Promise<void> {
   for (let i = 0; i < 200; i++) await Promise.resolve();
 }
 
-/** open: as usual. refuses: a definite error. deaf: takes requests and does them, answers never. gone: neither. */
-export type DoorState = 'open' | 'refuses' | 'deaf' | 'gone';
+/** open: as usual. slow: answers when it is opened again. refuses: a definite error. gone: takes nothing, answers nothing. */
+export type DoorState = 'open' | 'slow' | 'refuses' | 'gone';
 
 export class TestNode {
   readonly name: string;
   readonly disk = new MemoryStore();
-  door: DoorState = 'open';
+  private state: DoorState = 'open';
+  private readonly answering: (() => void)[] = [];
   /** Requests that came through the door, by method. */
   readonly asked: string[] = [];
   private readonly keepers = new Map<number, VnodeKeeper>();
@@ -68,6 +69,15 @@ export class TestNode {
   constructor(name: string, clock: Clock) {
     this.name = name;
     this.clock = clock;
+  }
+
+  get door(): DoorState {
+    return this.state;
+  }
+
+  set door(state: DoorState) {
+    this.state = state;
+    if (state === 'open') for (const answer of this.answering.splice(0)) answer();
   }
 
   keeper(partition: number): VnodeKeeper {
@@ -97,9 +107,11 @@ export class TestNode {
             return run();
           case 'refuses':
             throw new TroupeError('OVERLOADED', `${this.name} has too much to do`);
-          case 'deaf':
-            await run();
-            return new Promise(() => undefined);
+          case 'slow': {
+            const answer = await run();
+            await new Promise<void>(resolve => this.answering.push(resolve));
+            return answer;
+          }
           case 'gone':
             return new Promise(() => undefined);
         }

@@ -66,11 +66,12 @@ describe('a put with three replicas', () => {
   });
 
   it('is coordinated by the next replica when the first definitely refuses', async () => {
-    const { carts, n1 } = three();
+    const { carts, n1, n2 } = three();
     n1.disk.diskFull = true;
     expect(await carts.put('k', 'v')).toMatchObject({ coordinator: 'n2', acks: 2 });
     await quiet();
     expect(await held(carts)).toEqual([[], ['v'], ['v']]);
+    expect(n2.asked).toEqual(['put', 'inspect']);
   });
 
   it('is not coordinated twice when the first may have written', async () => {
@@ -139,6 +140,20 @@ describe('a get from three replicas', () => {
     await carts.get('k');
     await quiet();
     expect((await held(carts))[2]).toEqual(['new']);
+  });
+
+  it('what a slow replica knew reaches the others by the repair', async () => {
+    const { carts, n1, n2, n3 } = three();
+    n1.disk.diskFull = true;
+    n2.disk.diskFull = true;
+    await carts.put('k', 'only here', { w: 1 });
+    n1.disk.diskFull = false;
+    n2.disk.diskFull = false;
+    n3.door = 'slow';
+    expect(await carts.get('k')).toMatchObject({ found: false, replies: 2, repaired: 0 });
+    n3.door = 'open';
+    await quiet();
+    expect(await held(carts)).toEqual([['only here'], ['only here'], ['only here']]);
   });
 
   it("repairs nothing with readRepair: 'none'", async () => {

@@ -3,7 +3,7 @@ import type { Key, PutOptions, ScanItem, Store } from '../../src/actors/store.ts
 import type { StoreOptionsInput } from '../../src/actors/store-options.ts';
 import { TroupeError } from '../../src/errors.ts';
 import { partitionOf } from '../../src/runtime/partition.ts';
-import { cluster, firstActor } from './cluster.ts';
+import { cluster, firstActor, quiet } from './cluster.ts';
 import { bytes, text } from './records.ts';
 
 function single(options?: StoreOptionsInput) {
@@ -280,6 +280,23 @@ describe('scan', () => {
     }
     expect(seen.filter(key => names.includes(key as string))).toEqual(names);
     expect(seen).toEqual([...new Set(seen)].sort());
+  });
+
+  it('asks for the next page when the first key of a page is taken, and no sooner', async () => {
+    const { routing, nodes, store } = cluster(['n1'], 1);
+    expect(routing.partitions).toBe(1);
+    const carts = store('carts');
+    await Promise.all(names.map(name => carts.put(name, 1)));
+    const asked = nodes[0]?.asked as string[];
+    asked.length = 0;
+    const walk = carts.scan();
+    await walk.next();
+    await quiet();
+    expect(asked).toEqual(['scan', 'scan']);
+    await walk.next();
+    await quiet();
+    expect(asked).toEqual(['scan', 'scan']);
+    await walk.return();
   });
 
   it('asks no more of the vnodes than a small limit needs', async () => {

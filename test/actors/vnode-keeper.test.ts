@@ -239,6 +239,38 @@ describe('nothing is shown or answered before it is durable', () => {
     expect(Object.values(await clock())).toEqual([2]);
   });
 
+  it('a write that is refused at once does not hide one that is still on its way', async () => {
+    let epoch = 1;
+    const at = new VnodeKeeper({
+      engine: disk,
+      node: 'n1',
+      partition: 3,
+      fence: () => epoch,
+      now: () => now,
+      onFenced: () => undefined,
+    });
+    disk.hold();
+    const first = put('v1', { at });
+    epoch = -1;
+    const second = put('v2', { at });
+    expect(await settled(second)).toBe(true);
+    expect(isRefusal(await second)).toBe(true);
+    const reading = get(k, at);
+    expect(await settled(reading)).toBe(false);
+    disk.release();
+    good(await first);
+    expect(await reading).toEqual(['v1']);
+  });
+
+  it('a refused operation is forgotten: its dot goes to another write, and its retry is done', async () => {
+    disk.diskFull = true;
+    expect(codeOf(await put('v1', { opId: 'r-1' }))).toBe('DISK_FULL');
+    disk.diskFull = false;
+    good(await put('other'));
+    good(await put('v1', { opId: 'r-1' }));
+    expect(await get()).toEqual(['v1', 'other']);
+  });
+
   it('a repeated request waits for the first one', async () => {
     disk.hold();
     const first = put('v', { opId: 'r-1' });

@@ -321,6 +321,12 @@ describe('a request that comes twice (A-83)', () => {
     expect(key.get().values).toEqual(['mine', 'other']);
   });
 
+  it('is done when the memo names a write that the record has never seen', () => {
+    const turn: Turn = { actor: 'a', now: 1, stamp: beginning, rules };
+    const request = { value: text('v'), opId: 'r-1', doneAs: { actor: 'a', counter: 1 } };
+    expect(put(undefined, request, turn).type).toBe('write');
+  });
+
   it('is not mistaken for the same id on another key or store, and is forgotten when its write was refused', () => {
     const memo = new OpMemo();
     const dot = { actor: 'a', counter: 1 };
