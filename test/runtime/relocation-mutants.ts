@@ -244,6 +244,12 @@ export const mutants: readonly Mutant[] = [
     find: "const cancel = this.#send(to, { type: 'cancel', unit, epoch });",
     replace: "const cancel = this.#send(nowhere, { type: 'cancel', unit, epoch });",
   },
+  {
+    name: 'the target does not listen to a cancel',
+    file: target,
+    find: "case 'cancel':\n        return this.becomeGone();",
+    replace: "case 'cancel':\n        return [];",
+  },
   // Standing still.
   {
     name: 'a dead host is waited for',
