@@ -11,10 +11,22 @@
 // Invariant: nothing here is called again after a failed commit. lmdb-js goes on after one and corrupts the heap
 // (research/pitfalls.md F4, F8).
 
-import { mkdirSync, readFileSync, realpathSync, statfsSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  statfsSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { open } from 'lmdb';
 import { TroupeError } from '../errors.ts';
 import { readersMax } from '../limits.ts';
+import { headBytes, headerDamage } from './lmdb-header.ts';
 
 /** A read transaction that stays as it is until done() is called. */
 export interface Snapshot {
@@ -54,6 +66,9 @@ export interface Lmdb {
   close(): Promise<void>;
 }
 
+/** LMDB's own code for a file that is none of its own. */
+const lmdbInvalid = -30_793;
+
 /** lmdb-js must not open one environment twice in a thread; this module exists once a thread. */
 const openHere = new Set<string>();
 
@@ -66,6 +81,8 @@ export function openLmdb(dir: string): Lmdb {
       `This thread has the storage in ${real} open already: close that engine first.`,
     );
   }
+  const damage = damageOf(join(real, 'data.mdb'));
+  if (damage) throw unopened(real, { code: lmdbInvalid, message: damage });
   let db: Lmdb;
   try {
     db = open({
@@ -89,6 +106,24 @@ export function openLmdb(dir: string): Lmdb {
   const close = db.close.bind(db);
   db.close = () => close().finally(() => openHere.delete(real));
   return db;
+}
+
+/** Another thread may be at work on the file: what it has half written when we look is whole when we look again. */
+function damageOf(path: string): string | undefined {
+  let damage: string | undefined;
+  for (let look = 0; look < 3; look++) {
+    if (!existsSync(path)) return undefined;
+    const file = openSync(path, 'r');
+    try {
+      const head = new Uint8Array(headBytes);
+      const bytes = readSync(file, head, 0, headBytes, 0);
+      damage = headerDamage(head.subarray(0, bytes), fstatSync(file).size);
+    } finally {
+      closeSync(file);
+    }
+    if (!damage) return undefined;
+  }
+  return damage;
 }
 
 function makeDir(dir: string): string {
