@@ -31,7 +31,7 @@ export function encodeKey(key: unknown): Uint8Array {
 
 export function decodeKey(encoded: Uint8Array): Key {
   const body = encoded.subarray(1);
-  return encoded[0] === textTag ? fromUtf8.decode(body) : body.slice();
+  return encoded[0] === textTag ? fromUtf8.decode(body) : new Uint8Array(body);
 }
 
 export interface KeyRange {

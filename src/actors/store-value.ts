@@ -38,7 +38,8 @@ export function decodeValue(codec: ValueCodec, encoded: Uint8Array): unknown {
   const body = encoded.subarray(valueTagBytes);
   switch (encoded[0]) {
     case bytesTag:
-      return body.slice();
+      // Not slice(): of a Buffer that would be a view, and a Buffer.
+      return new Uint8Array(body);
     case packedTag:
       return codec.decode(body);
     default:

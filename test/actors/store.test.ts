@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Key, PutOptions, ScanItem, Store } from '../../src/actors/store.ts';
 import type { StoreOptionsInput } from '../../src/actors/store-options.ts';
+import { decodeValue, encodeValue } from '../../src/actors/store-value.ts';
 import { TroupeError } from '../../src/errors.ts';
 import { partitionOf } from '../../src/runtime/partition.ts';
 import { cluster, firstActor, quiet } from './cluster.ts';
@@ -94,6 +95,16 @@ describe('a store with one replica', () => {
     expect(value).toEqual(all);
     (value as Uint8Array).fill(0);
     expect((await carts.get('k')).value).toEqual(all);
+  });
+
+  it('gives bytes away as a copy, also when the disk handed over a Buffer', () => {
+    const codec = { encode: () => bytes(), decode: () => undefined };
+    const stored = Buffer.from(encodeValue(codec, bytes(1, 2), 10));
+    const value = decodeValue(codec, stored) as Uint8Array;
+    stored.fill(9);
+    expect(value.constructor).toBe(Uint8Array);
+    expect(value).toEqual(bytes(1, 2));
+    expect(() => decodeValue(codec, bytes(7, 1))).toThrow(/begins with byte 7/);
   });
 
   it('takes a value of valueBytesMax and refuses one byte more (A-48)', async () => {
