@@ -39,6 +39,8 @@ export interface Arguments {
 export type DecodeRef = (type: string, key: string) => unknown;
 
 const nothing = new Uint8Array(0);
+/** Items an array has room for before the first is read. Beyond it grows with what really comes, not with what is said. */
+const roomMax = 1_024;
 
 export class Reader {
   /** What decodeRef threw last: such an error is not about the bytes. */
@@ -180,7 +182,7 @@ export class Reader {
 
   private readArray(count: number, levels: number): unknown[] {
     this.open(count, levels);
-    const items = new Array<unknown>(count);
+    const items = new Array<unknown>(Math.min(count, roomMax));
     for (let i = 0; i < count; i++) items[i] = this.read(levels - 1);
     return items;
   }

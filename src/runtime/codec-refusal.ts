@@ -53,7 +53,7 @@ class Search {
     if (seenAt >= 0) return { path, why: `is circular: it is ${this.paths[seenAt] || 'the value itself'} again` };
     if (types.isProxy(value) && (Array.isArray(value) || !this.refs.isRef(value))) return { path, why: 'is a Proxy' };
     if (Array.isArray(value)) {
-      if (!isPlainArray(value)) return { path, why: `is an instance of ${className(value)}` };
+      if (!isPlainArray(value)) return { path, why: strange(value) };
       return this.within(value, path, () => this.first(value, (item, i) => this.visit(item, `${path}[${i}]`)));
     }
     if (this.refs.isRef(value)) return this.longRef(value, path);
@@ -84,7 +84,7 @@ class Search {
         this.first([...value], (item, i) => this.visit(item, `${path}.item(${i})`)),
       );
     }
-    return { path, why: `is an instance of ${className(value)}` };
+    return { path, why: strange(value) };
   }
 
   private within(value: object, path: string, search: () => Finding | undefined): Finding | undefined {
@@ -126,8 +126,10 @@ const show = (key: unknown, index: number): string =>
 const nameOfFunction = (fn: unknown): string =>
   /^class\b/.test(Function.prototype.toString.call(fn)) ? 'is a class' : 'is a function';
 
-function className(value: object): string {
+/** An instance of a class, or something that was given another prototype. */
+function strange(value: object): string {
   const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
   const name = prototype?.constructor?.name;
-  return typeof name === 'string' && name !== '' ? name : 'an unnamed class';
+  if (typeof name !== 'string' || name === '' || name === 'Object') return 'has a prototype of its own';
+  return `is an instance of ${name}`;
 }

@@ -120,7 +120,7 @@ class Scan {
           const width = widthOf[token - 0xc0] as number;
           if (what === scalar || what === fixext) {
             length = width;
-          } else {
+          } else if (what !== never) {
             if (width > end - at) throw badMessage('an end before its last value', at);
             length = width === 1 ? (bytes[at] as number) : width === 2 ? view.getUint16(at) : view.getUint32(at);
             at += width;
