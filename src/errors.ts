@@ -96,7 +96,7 @@ export function toWireError(thrown: unknown): WireError {
   const name = typeof error?.name === 'string' ? error.name : typeof thrown;
   const message = typeof error?.message === 'string' ? error.message : safeString(thrown);
   const details: Record<string, unknown> = { name };
-  if (typeof error?.code === 'string' || typeof error?.code === 'number') details['code'] = error.code;
+  if (typeof error?.code === 'string' || typeof error?.code === 'number') details.code = error.code;
   return ['REMOTE', message, details, 'failed', false];
 }
 

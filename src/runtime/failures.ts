@@ -44,7 +44,7 @@ export class Failures {
     const name = typeof thrown?.name === 'string' ? thrown.name : typeof error;
     const message = typeof thrown?.message === 'string' ? thrown.message : printable(error);
     const details: Record<string, unknown> = { name, message, actor: act.id };
-    if (typeof thrown?.code === 'string' || typeof thrown?.code === 'number') details['code'] = thrown.code;
+    if (typeof thrown?.code === 'string' || typeof thrown?.code === 'number') details.code = thrown.code;
     const outcome = thrown?.outcome === 'unknown' ? 'unknown' : 'failed';
     return new TroupeError('REMOTE', message, { cause: error, details, outcome });
   }

@@ -205,7 +205,7 @@ function keyOf(ref: BaseRef): string {
 
 /** How a message lies in a mailbox: up to two arguments unboxed, more as one array. */
 function codeOf(frame: Frame<FarPlace>): number {
-  return (frame.method << 2) | (frame.argc < boxedArguments ? frame.argc : boxedArguments);
+  return (frame.method << 2) | Math.min(frame.argc, boxedArguments);
 }
 
 function firstOf(frame: Frame<FarPlace>): unknown {

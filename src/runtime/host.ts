@@ -354,7 +354,7 @@ export class Host {
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
     if (!this.plain) {
       const turn = this.turn();
-      if (turn !== undefined && turn.act.hosted.persists) {
+      if (turn?.act.hosted.persists) {
         return this.persistence.gateTell(turn.act, () => this.tellNow(ref, code, a0, a1));
       }
     }
@@ -411,7 +411,8 @@ export class Host {
     if (options === null && this.current === null && this.scheduler.idle) {
       const act = ref[ACT];
       // Nobody is before us in any queue, so the turn may as well run at once: no mailbox, no scheduling, no deadline.
-      if (act !== null && canRunNow(act, code) && !this.inContinuation() && this.scheduler.spend()) return askNow(this, ref, act, code, a0, a1);
+      if (act !== null && canRunNow(act, code) && !this.inContinuation() && this.scheduler.spend())
+        return askNow(this, ref, act, code, a0, a1);
     }
     const promise = new Promise(this.capture);
     const call = new Call(this.captureResolve, this.captureReject, false);
@@ -444,7 +445,7 @@ export class Host {
       if (options.opId !== undefined) call.extra = { ...call.extra, opId: options.opId };
       if (call.state === ended) return promise;
     }
-    if (turn !== undefined && turn.act.hosted.persists)
+    if (turn?.act.hosted.persists)
       this.persistence.gateAsk(turn.act, call, () => this.dispatch(ref, call, code, a0, a1));
     else this.dispatch(ref, call, code, a0, a1);
     return promise;

@@ -238,7 +238,7 @@ export class Troupe {
   private threadOf(ref: BaseRef): number {
     if (this.member === undefined) return 0;
     const thread = this.member.router.where(ref[TYPE], ref[KEY]);
-    return thread < 0 ? 0 : thread;
+    return Math.max(thread, 0);
   }
 
   private own(ref: AnyRef): BaseRef {

@@ -32,17 +32,17 @@ export function runSlice(host: Host, act: Activation): void {
   const box = act.box;
   if (box === null || box.count === 0) return;
   const hosted = act.hosted;
-  const before = hosted.handled;
   const scheduler = host.scheduler;
-  const share = scheduler.left < sliceMessages ? scheduler.left : sliceMessages;
+  const share = Math.min(scheduler.left, sliceMessages);
   host.current = act;
   if (hosted.persists) host.carefully(1);
-  runMessages(host, act, box, share);
+  const handled = runMessages(host, act, box, share);
   if (hosted.persists) host.carefully(-1);
   host.current = null;
-  host.call = null;
+  if (host.call !== null) host.call = null;
   act.usedTick = host.tick;
-  scheduler.left -= hosted.handled - before;
+  hosted.handled += handled;
+  scheduler.left -= handled;
   if (scheduler.left <= 0) scheduler.look();
   if (act.box !== box) return;
   if (act.extras !== null) makeRoom(host, act, act.extras, box.count);
@@ -51,21 +51,21 @@ export function runSlice(host: Host, act: Activation): void {
   if (hosted.simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) act.ready();
 }
 
-/** The loop itself. Ends when the mailbox is empty, the share is used up, or the actor is blocked. */
-function runMessages(host: Host, act: Activation, box: Mailbox, share: number): void {
+/** The loop itself. Ends when the mailbox is empty, the share is used up, or the actor is blocked; says how many it ran. */
+function runMessages(host: Host, act: Activation, box: Mailbox, share: number): number {
   const hosted = act.hosted;
   const actor = act.actor as Actor;
   const { table, asyncs, simple, careful } = hosted;
-  const last = hosted.handled + share;
+  let left = share;
   let call: Call | null = null;
   let head = 0;
   let a0: unknown;
   let a1: unknown;
   try {
     do {
-      if (!simple && !mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) return;
+      if (!simple && !mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) break;
       box.shift();
-      hosted.handled++;
+      left--;
       head = box.head;
       a0 = box.a0;
       a1 = box.a1;
@@ -97,15 +97,16 @@ function runMessages(host: Host, act: Activation, box: Mailbox, share: number): 
       if (result !== undefined && isThenable(result)) {
         const mode = simple ? exclusiveMode : (hosted.modes[method] as number);
         openTurn(host, act, mode, call, { head, a0, a1, meta: call }, result);
-        if ((act.flags & (blocked | freezing)) !== 0) return;
+        if ((act.flags & (blocked | freezing)) !== 0) break;
       } else if (careful || (act.flags & (stashing | stopping | gated)) !== 0) {
         afterTurn(host, act, { head, a0, a1, meta: call }, call, result, hosted.modes[method] !== readMode);
-        if ((act.flags & (blocked | freezing)) !== 0 || act.box !== box) return;
+        if ((act.flags & (blocked | freezing)) !== 0 || act.box !== box) break;
       } else if (call !== null) host.answer(call, result);
-    } while (box.count !== 0 && hosted.handled !== last);
+    } while (box.count !== 0 && left !== 0);
   } catch (error) {
     host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
   }
+  return share - left;
 }
 
 /** The mailbox has shrunk: those who wait for a slot, here and on other threads, hear of it. */

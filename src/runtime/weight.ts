@@ -15,7 +15,7 @@ export function unitsOf(code: number, a0: unknown, a1: unknown): number {
 function heavy(_code: number, a0: unknown, a1: unknown): number {
   const bytes = sizeOf(a0) + sizeOf(a1);
   const units = (bytes + unitBytes) >>> 6;
-  return units > unitsMax ? unitsMax : units;
+  return Math.min(units, unitsMax);
 }
 
 /** A message from its list of arguments, head and all. */
@@ -28,5 +28,5 @@ export function weigh(method: number, args: readonly unknown[]): { head: number;
 /** Units of a message that arrived encoded: its bytes are known. */
 export function unitsOfBytes(bytes: number): number {
   const units = (bytes + unitBytes) >>> 6;
-  return units > unitsMax ? unitsMax : units;
+  return Math.min(units, unitsMax);
 }

@@ -2,8 +2,7 @@
 
 import { Actor } from '../../src/runtime/actor.ts';
 import { type ActorType, defineActor } from '../../src/runtime/define-actor.ts';
-import type { AnyRef, Ref } from '../../src/runtime/refs.ts';
-import { tell } from '../../src/runtime/refs.ts';
+import type { AnyRef } from '../../src/runtime/refs.ts';
 
 export class Counter extends Actor<{ n: number; log: string[] }> {
   override initial(): { n: number; log: string[] } {
