@@ -1,4 +1,4 @@
-// The LMDB engine passes the suite of all engines. What only a real disk can show is in lmdb-faults.test.ts.
+// The LMDB engine passes the suite of all engines. What only a real disk can show is in lmdb-disk, lmdb-rot, lmdb-failure and lmdb-threads.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

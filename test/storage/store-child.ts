@@ -1,6 +1,7 @@
 // A process of its own around an LMDB store: to be killed, to read what may crash it, or to fill its disk.
 //
-//   write <dir> <acks>    commits numbered groups as fast as it can; appends each number to <acks> once it is acknowledged
+//   write <dir> <acks> <from>  commits groups numbered from <from> as fast as it can; appends each number to <acks> once
+//                         it is acknowledged
 //   read <dir>            reads every record in every way; prints what it found
 //   fill <dir> <acks>     as write, without the guard for a full disk; by default it dies of it
 //   fatal <dir>           the same with onFatal of its own; prints how every promise ended
@@ -13,7 +14,7 @@ import { acquireDirLock } from '../../src/storage/dir-lock.ts';
 import type { ShardChunk } from '../../src/storage/engine.ts';
 import { LmdbStore } from '../../src/storage/lmdb-store.ts';
 
-const [mode = '', dir = '', acks = ''] = process.argv.slice(2);
+const [mode = '', dir = '', acks = '', from = '0'] = process.argv.slice(2);
 const none = new Uint8Array(0);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const inFlight = 32;
@@ -37,7 +38,7 @@ function commit(store: LmdbStore, n: number): Promise<void> {
 
 async function write(store: LmdbStore): Promise<void> {
   const file = openSync(acks, 'a');
-  let next = 0;
+  let next = Number(from);
   const writer = async (): Promise<void> => {
     for (;;) {
       const n = next++;

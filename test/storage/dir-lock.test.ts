@@ -1,0 +1,56 @@
+// A data directory is one process's at a time, and free as soon as that process is dead.
+
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { acquireDirLock } from '../../src/storage/dir-lock.ts';
+import { startChild } from './child.ts';
+import { outcome } from './conformance.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'troupe-lock-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+it('a second process is refused with the directory and a remedy, until the first is killed', async () => {
+  const child = startChild('lock', dir);
+  while (!child.said.includes('locked')) await child.more();
+  await expect(acquireDirLock(dir)).rejects.toMatchObject({
+    code: 'BAD_OPTION',
+    message: expect.stringMatching(/in use by another node.*a directory of its own/),
+    details: { dir },
+  });
+  child.process.kill('SIGKILL');
+  expect(await child.end).toBe('SIGKILL');
+  const lock = await acquireDirLock(dir);
+  await lock.release();
+});
+
+it('a second node of the same process is refused too, by whatever path it comes', async () => {
+  const lock = await acquireDirLock(dir);
+  const link = `${dir}-link`;
+  symlinkSync(dir, link);
+  expect(await outcome(acquireDirLock(link))).toBe('BAD_OPTION');
+  expect(await outcome(acquireDirLock(join(dir, '..', dir.slice(dir.lastIndexOf('/') + 1))))).toBe('BAD_OPTION');
+  rmSync(link);
+  await lock.release();
+});
+
+it('a released lock can be taken again, and another directory at any time', async () => {
+  mkdirSync(join(dir, 'a'));
+  const first = await acquireDirLock(join(dir, 'a'));
+  // Made on the way.
+  const other = await acquireDirLock(join(dir, 'b', 'c'));
+  await first.release();
+  const again = await acquireDirLock(join(dir, 'a'));
+  await Promise.all([again.release(), other.release()]);
+});
+
+it('of many who try at once, one gets it', async () => {
+  const tries = await Promise.allSettled(Array.from({ length: 8 }, () => acquireDirLock(dir)));
+  const got = tries.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []));
+  expect(got).toHaveLength(1);
+  await got[0]?.release();
+});
