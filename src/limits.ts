@@ -162,3 +162,7 @@ export const senderBytesMax = 255;
 export const traceCharsMax = 55;
 /** Characters of an error's message that cross a link; the rest is for the log of the thread that threw. */
 export const errorCharsMax = 4_096;
+/** Threads for jobs. One leaves a core of two for the hosts; more cores than that are better spent on hosts. */
+export const jobsThreadsMax = 1;
+/** Jobs that may wait for a thread. They are whole merges and rebuilds: this many is minutes of work. */
+export const jobsQueuedMax = 1_024;

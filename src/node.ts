@@ -23,6 +23,7 @@ import {
 } from './runtime/epochs.ts';
 import { realRandom, realWorld } from './runtime/real-world.ts';
 import type { AnyRef, Ref } from './runtime/refs.ts';
+import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
 import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
 import type { EngineOptions } from './storage/engine.ts';
@@ -165,6 +166,11 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   /** The store of this name; the first call fixes its options. Throws BAD_OPTION when they differ from the stored ones. */
   store(name: string, options: StoreOptionsInput = {}): Promise<Store> {
     return this.stores.open(name, options);
+  }
+
+  /** Runs an exported function of a module with one argument on the jobs pool: CPU work that would hold up an event loop. */
+  job<T = unknown>(module: string | URL, name: string, argument: unknown, options: JobOptions = {}): Promise<T> {
+    return this.troupe.jobs.run(String(module), name, argument, options) as Promise<T>;
   }
 
   /** Everything a person or a test wants to see, as plain JSON. */

@@ -91,7 +91,9 @@ export class FarMoves {
       learnsAll: true,
     });
     router.on('move', (from, { host, message }) => this.heard(host ?? hostOf(from, 0), this.importMessage(message)));
-    router.on('forwarded', (from, { unit, ...message }) => this.arrived(from, unit, this.importPayload(message)));
+    router.on('forwarded', (from, { unit, epoch, ...message }) =>
+      this.arrived(from, unit, epoch, this.importPayload(message)),
+    );
     router.on('movable', (_from, unit: Unit) => this.movable(unit));
   }
 
@@ -120,20 +122,25 @@ export class FarMoves {
     this.step({ type: 'send', unit, payload });
   }
 
-  /** A message from another thread for a unit the route knows. */
-  arrived(from: number, unit: Unit, payload: FarMessage): void {
-    if (!this.route.knows(unit)) {
+  /** The epoch of a moved unit's owner as far as this host knows: it goes with every message to it. */
+  epochOf(unit: Unit): number {
+    return this.route.ownerOf(unit)?.epoch ?? -1;
+  }
+
+  /**
+   * A message from another thread for a unit that has moved or is moving here. `epoch` is what its sender believed in: a
+   * higher one than ours means that the sender has read news which is still on its way to us, and the route waits for it.
+   */
+  arrived(from: number, unit: Unit, epoch: number, payload: FarMessage): void {
+    if (!this.route.knows(unit) && !this.route.inMotion(unit)) {
       const slash = unit.indexOf('/');
       const ref = this.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
       if (payload.call === null) void this.host.tell(ref, payload.code, payload.a0, payload.a1);
       else this.host.redispatch(ref, payload.call, payload.code, payload.a0, payload.a1);
       return;
     }
-    this.step({
-      type: 'heard',
-      from: this.lifeOf(from),
-      message: { type: 'direct', unit, epoch: this.route.ownerOf(unit)?.epoch ?? 0, payload },
-    });
+    const message = { type: 'direct', unit, epoch: Math.max(0, epoch), payload } as const;
+    this.step({ type: 'heard', from: this.lifeOf(from), message });
   }
 
   heard(from: HostId, message: FromDirectory | BetweenHosts<FarMessage> | ToDirectory): void {
@@ -195,7 +202,8 @@ export class FarMoves {
     if (at === Number.POSITIVE_INFINITY) return;
     this.tick = new Wake(() => {
       this.tickAt = Number.POSITIVE_INFINITY;
-      this.step({ type: 'tick' });
+      // Not before the links have been read: after a long block the answer may be there already.
+      this.host.world.clock.soon(() => this.step({ type: 'tick' }));
     });
     this.host.arm(this.tick, at);
   }

@@ -16,7 +16,7 @@ import type { Activation } from './activation.ts';
 import { Call, ended, started, waiting } from './call.ts';
 import { chainOf } from './deadlock.ts';
 import { offer, overflow } from './delivery.ts';
-import type { FarMoves } from './far-moves.ts';
+import type { FarMessage, FarMoves } from './far-moves.ts';
 import { FarPeer } from './far-peer.ts';
 import type { FarPlace, FarWire } from './far-wire.ts';
 import { dead, moving } from './flags.ts';
@@ -109,7 +109,10 @@ export class FarRouter implements Router {
     if (far !== null && far.version === this.version) return far.thread;
     const act = ref[ACT];
     const thread = ref[KEY] === '' && act !== null ? this.host.thread : this.where(ref[TYPE], ref[KEY]);
-    if (thread !== inDoubt) ref[FAR] = { thread, version: this.version, slot: far?.slot ?? -1 };
+    if (thread !== inDoubt) {
+      const epoch = this.moves.any ? this.moves.epochOf(ref.toString()) : -1;
+      ref[FAR] = { thread, version: this.version, slot: far?.slot ?? -1, epoch };
+    }
     return thread;
   }
 
@@ -230,14 +233,22 @@ export class FarRouter implements Router {
   // Receiving. `place` is what the wire keeps for an interned target: type, key, and the activation it last found.
 
   /** A message for an actor that should live here. */
-  arrive(from: number, place: FarPlace, code: number, a0: unknown, a1: unknown, call: Call | null): void {
+  arrive(
+    from: number,
+    place: FarPlace,
+    epoch: number,
+    code: number,
+    a0: unknown,
+    a1: unknown,
+    call: Call | null,
+  ): void {
     let act = place.act;
     if (act === null || (act.flags & dead) !== 0) {
       act = this.resident(place.hosted, place.key);
       place.act = act;
     }
     if (act === null || (act.flags & moving) !== 0) {
-      this.arriveSlow(from, place.hosted, place.key, code, a0, a1, call);
+      this.arriveSlow(from, place, epoch, { code, a0, a1, call });
       return;
     }
     this.deliver(act, from, code, a0, a1, call, false);
@@ -255,19 +266,12 @@ export class FarRouter implements Router {
     }
   }
 
-  private arriveSlow(
-    from: number,
-    hosted: HostedType,
-    key: string,
-    code: number,
-    a0: unknown,
-    a1: unknown,
-    call: Call | null,
-  ): void {
+  private arriveSlow(from: number, { hosted, key }: FarPlace, epoch: number, message: FarMessage): void {
     const unit = `${hosted.name}/${key}`;
+    const { code, a0, a1, call } = message;
     try {
       if (this.moves.any && (this.moves.knows(unit) || this.moves.inMotion(unit))) {
-        this.moves.arrived(from, unit, { code, a0, a1, call });
+        this.moves.arrived(from, unit, epoch, message);
         return;
       }
       const ref = new hosted.stubs.Ref(key);
@@ -284,7 +288,11 @@ export class FarRouter implements Router {
   /** An ask that came to the wrong thread (the table has just changed) goes on; its answer goes straight to its asker. */
   private forwardAsk(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
     const thread = this.threadFor(ref);
-    this.control(thread, 'forwarded', { unit: ref.toString(), ...this.moves.exportMessage({ code, a0, a1, call }) });
+    this.control(thread, 'forwarded', {
+      unit: ref.toString(),
+      epoch: -1,
+      ...this.moves.exportMessage({ code, a0, a1, call }),
+    });
     call.state = ended;
     this.host.disarm(call);
   }

@@ -81,7 +81,9 @@ export class FarWire implements FrameHandler<FarPlace> {
     const key = keyOf(ref);
     const hint = far === null ? -1 : far.slot;
     let sent: boolean;
-    if (count < boxedArguments) sent = writer.encodeTell(type, key, hint, method, count, a0, a1, undefined, null, null);
+    const envelope = far === null || far.epoch < 0 ? null : this.epochOnly(far.epoch);
+    if (count < boxedArguments)
+      sent = writer.encodeTell(type, key, hint, method, count, a0, a1, undefined, null, envelope);
     else {
       const args = a0 as unknown[];
       sent = writer.encodeTell(
@@ -94,7 +96,7 @@ export class FarWire implements FrameHandler<FarPlace> {
         args[1],
         args[2],
         args.length > 3 ? args.slice(3) : null,
-        null,
+        envelope,
       );
     }
     if (far !== null) far.slot = writer.slot;
@@ -118,6 +120,7 @@ export class FarWire implements FrameHandler<FarPlace> {
     const envelope = this.envelope;
     envelope.remainingMs = remainingMs;
     envelope.chain = chain;
+    envelope.epoch = far === null ? -1 : far.epoch;
     const hint = far === null ? -1 : far.slot;
     const type = ref[TYPE].name;
     const key = keyOf(ref);
@@ -144,6 +147,15 @@ export class FarWire implements FrameHandler<FarPlace> {
     return sent;
   }
 
+  /** What a tell to an actor that has moved carries; to the others it carries nothing. */
+  private epochOnly(epoch: number): Envelope {
+    const { envelope } = this;
+    envelope.remainingMs = Number.POSITIVE_INFINITY;
+    envelope.chain = null;
+    envelope.epoch = epoch;
+    return envelope;
+  }
+
   answer(thread: number, id: number, value: unknown): boolean {
     return this.writer(thread).encodeReply(id, value);
   }
@@ -166,13 +178,29 @@ export class FarWire implements FrameHandler<FarPlace> {
   onTell(frame: Frame<FarPlace>): void {
     const place = frame.target as FarPlace;
     const code = codeOf(frame);
-    this.router.arrive(frame.from, place, code, firstOf(frame), frame.argc === 2 ? frame.a1 : undefined, null);
+    this.router.arrive(
+      frame.from,
+      place,
+      frame.epoch,
+      code,
+      firstOf(frame),
+      frame.argc === 2 ? frame.a1 : undefined,
+      null,
+    );
   }
 
   onAsk(frame: Frame<FarPlace>): void {
     const place = frame.target as FarPlace;
     const call = this.router.arrivedCall(frame.from, frame.callId, frame.remainingMs, frame.chain);
-    this.router.arrive(frame.from, place, codeOf(frame), firstOf(frame), frame.argc === 2 ? frame.a1 : undefined, call);
+    this.router.arrive(
+      frame.from,
+      place,
+      frame.epoch,
+      codeOf(frame),
+      firstOf(frame),
+      frame.argc === 2 ? frame.a1 : undefined,
+      call,
+    );
   }
 
   onReply(_from: number, callId: number, value: unknown): void {

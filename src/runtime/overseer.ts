@@ -95,7 +95,8 @@ export class Overseer {
     if (at === Number.POSITIVE_INFINITY) return;
     this.tick = new Wake(() => {
       this.tickAt = Number.POSITIVE_INFINITY;
-      this.step({ type: 'tick' });
+      // Not before the links have been read: after a long block the answer may be there already.
+      this.host.world.clock.soon(() => this.step({ type: 'tick' }));
     });
     this.host.arm(this.tick, at);
   }

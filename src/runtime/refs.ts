@@ -63,6 +63,8 @@ export interface Far {
   version: number;
   /** Its slot in the link's table of interned targets. */
   slot: number;
+  /** The epoch of its owner as this host knows it; -1 for an actor that has never moved. */
+  epoch: number;
 }
 
 export class BaseRef implements AnyRef {

@@ -18,6 +18,7 @@ import { spread } from './placement.ts';
 import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
 import { LocalRouter } from './router.ts';
 import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
+import { Jobs } from './thread-jobs.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { createFabric, type FabricMemory, type PeerRings, replacePeer } from './thread-port.ts';
 import type { FromThread, ThreadTask } from './thread-task.ts';
@@ -62,6 +63,7 @@ export class Troupe {
   private pool: ThreadPool | undefined;
   private readonly lives: number[];
   private readonly replacing = new Map<number, { waiting: Set<number>; done: () => void }>();
+  readonly jobs: Jobs = new Jobs();
   private stopped = false;
 
   constructor(options: TroupeOptions) {
@@ -342,6 +344,7 @@ export class Troupe {
     }
     await bounded(this.host.stop());
     await pool?.stop(1_000);
+    await this.jobs.stop();
     member?.port.stop();
     await bounded(this.engine.close());
   }
