@@ -166,3 +166,8 @@ export const errorCharsMax = 4_096;
 export const jobsThreadsMax = 1;
 /** Jobs that may wait for a thread. They are whole merges and rebuilds: this many is minutes of work. */
 export const jobsQueuedMax = 1_024;
+/**
+ * A key as a storage engine sees it: a user's key (keyBytesMax) behind what its owner puts before and after it, the longest
+ * being a reminder's: type, actor key and name. LMDB takes 1,978 bytes, 4 of them are the shard's.
+ */
+export const recordKeyBytesMax = 1_900;

@@ -9,7 +9,6 @@ import { call, type Ref } from '../runtime/refs.ts';
 import type { Clock } from '../runtime/world.ts';
 import type { Replica, Routing } from './coordinator.ts';
 import { Store } from './store.ts';
-import { encodeKey } from './store-key.ts';
 import type { StoreOptions, StoreOptionsInput } from './store-options.ts';
 import type { ValueCodec } from './store-value.ts';
 import { StoresT, storesKey } from './stores-actor.ts';
@@ -61,7 +60,7 @@ function soleRouting(home: StoreHome): Routing {
   });
   return {
     partitions: home.partitions,
-    partitionOf: key => partitionOf(typeof key === 'string' ? key : encodeKey(key), home.partitions),
+    partitionOf: key => partitionOf(key, home.partitions),
     replicas: partition => replicas[partition] ?? [],
   };
 }

@@ -11,7 +11,7 @@
 // Invariant: reader.end() returns only if every chunk of one export was read, whole and in order.
 
 import { TroupeError } from '../errors.ts';
-import { chunkBytesMax, keyBytesMax } from '../limits.ts';
+import { chunkBytesMax, recordKeyBytesMax } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { ShardChunk, StoredRecord } from './engine.ts';
 import { readU16, readU32, readU56, writeU16, writeU32, writeU56 } from './little-endian.ts';
@@ -111,7 +111,7 @@ export class ChunkReader {
       const end = at + entryHeaderBytes <= bytes.length ? entryEnd(bytes, at) : Number.POSITIVE_INFINITY;
       if (end > bytes.length) throw this.#damaged('a record ends behind it');
       const record = readEntry(bytes, at);
-      if (record.key.length > keyBytesMax) throw this.#damaged('a key is too long');
+      if (record.key.length > recordKeyBytesMax) throw this.#damaged('a key is too long');
       records.push(record);
       at = end;
     }

@@ -5,13 +5,13 @@
 // Such a string is the key's *name* here: a Map can look it up, and `<` orders it.
 
 import { TroupeError } from '../errors.ts';
-import { keyBytesMax } from '../limits.ts';
+import { recordKeyBytesMax } from '../limits.ts';
 
 /** A key with one character per byte; not the text the key may spell. */
 export type KeyName = string;
 
 export function nameOf(key: Uint8Array): KeyName {
-  // Keys end at keyBytesMax, far below what apply() can spread.
+  // Keys end at recordKeyBytesMax, far below what apply() can spread.
   return String.fromCharCode.apply(null, key as unknown as number[]);
 }
 
@@ -36,9 +36,9 @@ export function showKey(key: Uint8Array): string {
 }
 
 export function checkKey(key: Uint8Array): void {
-  if (key.length <= keyBytesMax) return;
-  throw new TroupeError('TOO_LARGE', `A key has ${key.length} bytes; ${keyBytesMax} are allowed.`, {
-    details: { bytes: key.length, bytesMax: keyBytesMax },
+  if (key.length <= recordKeyBytesMax) return;
+  throw new TroupeError('TOO_LARGE', `A key has ${key.length} bytes; ${recordKeyBytesMax} are allowed.`, {
+    details: { bytes: key.length, bytesMax: recordKeyBytesMax },
   });
 }
 

@@ -3,7 +3,7 @@
 import { randomFillSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TroupeError } from '../../src/errors.ts';
-import { keyBytesMax, writesPendingMax } from '../../src/limits.ts';
+import { recordKeyBytesMax, writesPendingMax } from '../../src/limits.ts';
 import type { Engine, Shard, ShardChunk, StoredRecord, WriteGroup, WriteOp } from '../../src/storage/engine.ts';
 
 /** An engine on a place of its own, which can be left and come back to. */
@@ -178,7 +178,7 @@ export function engineConformance(name: string, open: () => Promise<Rig>): void 
       });
 
       it('refuses what does not fit, or is no epoch, and writes nothing of it', async () => {
-        const tooLong = new Uint8Array(keyBytesMax + 1);
+        const tooLong = new Uint8Array(recordKeyBytesMax + 1);
         expect(
           await outcomes([
             write(1, [put('k', '1'), put(tooLong, '1')]),
@@ -205,9 +205,9 @@ export function engineConformance(name: string, open: () => Promise<Rig>): void 
         Uint8Array.of(0x80),
         Uint8Array.of(0xff),
         Uint8Array.of(0xff, 0xff, 0xff, 0xff),
-        new Uint8Array(keyBytesMax).fill(0x61),
-        new Uint8Array(keyBytesMax).fill(0xff),
-        new Uint8Array(keyBytesMax - 1).fill(0xff),
+        new Uint8Array(recordKeyBytesMax).fill(0x61),
+        new Uint8Array(recordKeyBytesMax).fill(0xff),
+        new Uint8Array(recordKeyBytesMax - 1).fill(0xff),
       ];
       const byBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b);
 
