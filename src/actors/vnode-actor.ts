@@ -82,6 +82,7 @@ export const VnodeT: ActorType<Vnode> = defineActor(import.meta.url, Vnode, {
   persist: 'none',
   placement: 'ring',
   idleMs: Number.POSITIVE_INFINITY,
+  ownsShards: true,
   turns: {
     put: 'interleave',
     delete: 'interleave',

@@ -32,6 +32,8 @@ export interface ActorOptions<A extends Actor<any> = Actor<any>> {
   /** Durability the output gate waits for. */
   readonly durability?: 'committed' | 'flushed';
   readonly idleMs?: number;
+  /** It keeps records of its own in the thread's storage engine (a vnode does): it can only move where that is shared. */
+  readonly ownsShards?: boolean;
   readonly supervise?: SupervisionOptions;
 }
 
@@ -49,6 +51,7 @@ export interface ActorSpec {
   readonly saves: 'turn' | 'explicit';
   readonly durability: 'committed' | 'flushed';
   readonly idleMs: number;
+  readonly ownsShards: boolean;
   readonly supervise: Required<SupervisionOptions>;
 }
 
@@ -151,6 +154,7 @@ export function checkOptions(options: ActorOptions): ActorSpec {
     'saves',
     'durability',
     'idleMs',
+    'ownsShards',
     'supervise',
   ];
   for (const name of Object.keys(options))
@@ -205,6 +209,7 @@ export function checkOptions(options: ActorOptions): ActorSpec {
     saves: oneOf('saves', options.saves, ['turn', 'explicit'] as const),
     durability: oneOf('durability', options.durability, ['committed', 'flushed'] as const),
     idleMs,
+    ownsShards: options.ownsShards === true,
     supervise: checkSupervision(type, { onError: 'resume', ...options.supervise }),
   });
 }
