@@ -7,9 +7,9 @@
 //        +----------------- bell rung, or this thread sends ----------------+
 //
 // Polling goes through `soon` (setImmediate), so timers and sockets have their turn between any two polls, and a poll itself
-// ends after pollBudgetMs. A sleeping thread costs nothing; waking it costs some 50 us whatever the means (waitAsync 61 us and a
-// MessagePort 58 us for a round trip of two wake-ups in one run, the other way round in the next), so we took the one without ports
-// to hand around. A pending waitAsync does not keep a process alive: threads that exist to serve call ref().
+// ends after pollBudgetMs. A sleeping thread costs nothing. Waking does, whatever the means: a round trip of two wake-ups took 61, 62 and
+// 77 us with waitAsync, 58, 56 and 89 with a MessagePort, so we took the one without ports to hand around. A pending waitAsync does
+// not keep a process alive: threads that exist to serve call ref().
 //
 // Tried and dropped: not polling after ringing a sleeper (it leaves it the core, but two threads on one core then take turns
 // sleeping, 230 us an ask for as long as they talk); polling longer while a writer waits for room (it takes the core its reader needs).
