@@ -99,6 +99,11 @@ export class FarRouter implements Router {
     );
   }
 
+  isFar(ref: BaseRef): boolean {
+    const far = ref[FAR];
+    return far !== null && far.version === this.version && far.thread !== this.host.thread;
+  }
+
   ownerOf(hosted: HostedType, key: string): number {
     return this.where(hosted, key);
   }

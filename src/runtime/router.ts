@@ -10,6 +10,8 @@ import type { BaseRef } from './refs.ts';
 export interface Router {
   /** May this host activate that actor now? */
   owns(hosted: HostedType, key: string): boolean;
+  /** Hot path: was this ref's actor on another thread when it was last looked up, and has nothing moved since? */
+  isFar(ref: BaseRef): boolean;
   /** The thread that owns it. */
   ownerOf(hosted: HostedType, key: string): number;
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined;
@@ -43,6 +45,10 @@ export class LocalRouter implements Router {
 
   owns(): boolean {
     return true;
+  }
+
+  isFar(): boolean {
+    return false;
   }
 
   ownerOf(): number {
