@@ -48,6 +48,8 @@ export interface Extras {
   waiters: Waiter[];
   /** Turns open right now that are 'read' or 'interleave'. */
   overlapping: number;
+  /** Exclusive turns open inside the open exclusive turn: re-entered by its own call chain. */
+  nested: number;
   /** What a move waits for: called when no turn is open and nothing is awaited. */
   onQuiet: (() => void) | null;
   watches: number;
@@ -151,6 +153,7 @@ export class Activation implements Self {
       abort: null,
       waiters: [],
       overlapping: 0,
+      nested: 0,
       onQuiet: null,
       watches: 0,
       leftForMove: false,

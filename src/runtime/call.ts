@@ -9,6 +9,7 @@
 //                                  └── deadline: UNKNOWN_OUTCOME (started, no answer)
 
 import type { Activation } from './activation.ts';
+import type { TurnToken } from './host.ts';
 import type { BaseRef } from './refs.ts';
 import type { WheelEntry } from './timer-wheel.ts';
 
@@ -34,7 +35,10 @@ export class Call implements WheelEntry {
   act: Activation | null = null;
   /** The actor whose turn made this ask, if one did, and the next call that turn waits for. */
   from: Activation | null = null;
+  turn: TurnToken | null = null;
   parent: Call | null = null;
+  /** Asks above this one in its chain. */
+  depth = 0;
   nextWaiting: Call | null = null;
   prevWaiting: Call | null = null;
   /** Addresses of the exclusive turns above, when the ask came from another thread. */

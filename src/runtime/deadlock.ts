@@ -1,36 +1,60 @@
 // Finds a cycle of waiting turns the moment an ask would close it. Pure: it only follows pointers.
 //
-// Intuition: an open exclusive turn waits for the calls it made; each call waits for its receiver's open turn. If from the
-// receiver we can walk back to the asker, the ask can never be answered. An ask from another thread brings the addresses
-// above it along (`chain`), so a cycle across threads is found when it comes back to where it began.
-// Limit: two chains on different threads that cross (neither contains the other) are not seen here; they end by deadline.
+// Intuition: an open turn waits for the calls it has made. A call that has begun waits for the turn that serves it; one
+// that has not waits for every open turn of its receiver that its own mode may not overlap. If those lead back to the turn
+// that asks, the ask can never be answered. An ask from another thread brings the addresses above it along (`chain`), so a
+// cycle across threads is found when it comes back to where it began.
+//
+// It follows turns, not actors: an actor with `read` or `interleave` methods has several, and that one of them waits does
+// not mean that the others do. A turn that has ended waits for nothing, though a promise it never awaited may be open.
+// Limits: an ask that its turn does not await counts as awaited, the runtime cannot tell; and two chains on different
+// threads that cross (neither contains the other) are not seen here. They end by deadline.
 
 import type { Activation } from './activation.ts';
-import type { Call } from './call.ts';
+import { type Call, waiting } from './call.ts';
+import type { TurnToken } from './host.ts';
+import { KEY, TYPE } from './refs.ts';
+import { conflict } from './turn-modes.ts';
 
-/** Visits at most this many activations; a fan-out beyond it is left to the deadline. */
+/** Visits at most this many calls; a fan-out beyond it is left to the deadline. */
 const visitsMax = 256;
 
-/** The cycle as addresses, asker first, receiver repeated last; undefined when there is none. */
-export function findCycle(asker: Activation, receiver: Activation): string[] | undefined {
-  if (asker === receiver) return [asker.id, receiver.id];
-  const seen = new Set<Activation>([receiver]);
+/**
+ * The cycle as addresses, asker first and last; undefined when there is none. `mode` is how the message would run at the
+ * receiver, or the exclusive mode when others that must run before it stand in front.
+ */
+export function findCycle(asking: TurnToken, receiver: Activation, mode: number): string[] | undefined {
   const path: Activation[] = [];
-  const walk = (at: Activation): boolean => {
+  const seen = new Set<Call>();
+
+  /** Does a message of this mode that waits at `at` wait for the asking turn? */
+  const waitsAt = (at: Activation, its: number): boolean => {
+    if (at === asking.act && conflict(its, asking.mode)) return true;
+    return anyOf(at, turn => conflict(its, turn.mode));
+  };
+  /** Does one of these turns of `at` wait for the asking turn? */
+  const anyOf = (at: Activation, isMeant: (turn: TurnToken) => boolean): boolean => {
     path.push(at);
-    for (let call: Call | null = at.waits; call !== null; call = call.nextWaiting) {
-      const next = call.act;
-      if (next === null) continue;
-      if (next === asker) return true;
-      if (seen.has(next) || seen.size >= visitsMax) continue;
-      seen.add(next);
-      if (walk(next)) return true;
-    }
+    for (let call: Call | null = at.waits; call !== null; call = call.nextWaiting)
+      if (call.turn?.open === true && isMeant(call.turn) && leadsBack(call)) return true;
     path.pop();
     return false;
   };
-  if (!walk(receiver)) return undefined;
-  return [asker.id, ...path.map(each => each.id), asker.id];
+  const leadsBack = (call: Call): boolean => {
+    const next = call.act ?? resident(call);
+    if (next === undefined || seen.has(call) || seen.size >= visitsMax) return false;
+    seen.add(call);
+    if (call.state === waiting) return waitsAt(next, next.hosted.modes[(call.method >>> 2) & 255] as number);
+    return asking.call === call || anyOf(next, turn => turn.call === call);
+  };
+
+  if (!waitsAt(receiver, mode)) return undefined;
+  return [asking.act.id, ...path.map(each => each.id), asking.act.id];
+}
+
+/** Whom a call woke that is still on its way: its receiver may ask back while it starts. */
+function resident(call: Call): Activation | undefined {
+  return call.to === null || call.peer >= 0 ? undefined : call.to[TYPE].live.get(call.to[KEY]);
 }
 
 /** The addresses of the turns above a turn: what travels with an ask to another thread. Nearest first. */

@@ -10,10 +10,23 @@ import type { Activation, Parked } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { chainOf, findCycle } from './deadlock.ts';
-import { blocked, busy, exclusive, freezing, gated, moving, queued, stashing, stopping } from './flags.ts';
+import {
+  blocked,
+  busy,
+  exclusive,
+  freezing,
+  frozen,
+  gated,
+  moving,
+  queued,
+  starting,
+  stashing,
+  stopping,
+} from './flags.ts';
 import type { Host } from './host.ts';
 import { type BaseRef, boxedArguments } from './refs.ts';
-import { afterTurn, isThenable,mayStart, runMessage, openTurn } from './turns.ts';
+import { conflict, exclusiveMode } from './turn-modes.ts';
+import { afterTurn, closeToken, isThenable, mayStart, openTurn, runMessage } from './turns.ts';
 
 /** What stands between an actor and a turn right now. */
 const notIdle = blocked | queued | moving | freezing | exclusive;
@@ -26,7 +39,14 @@ export function canRunNow(act: Activation, code: number): boolean {
 }
 
 /** Hot path: an ask whose turn runs inside it. Only what does not end with a plain value becomes a Call. */
-export function askNow(host: Host, ref: BaseRef, act: Activation, code: number, a0: unknown, a1: unknown): Promise<unknown> {
+export function askNow(
+  host: Host,
+  ref: BaseRef,
+  act: Activation,
+  code: number,
+  a0: unknown,
+  a1: unknown,
+): Promise<unknown> {
   const hosted = act.hosted;
   const method = code >>> 2;
   const fn = hosted.table[method] as (...args: unknown[]) => unknown;
@@ -35,6 +55,8 @@ export function askNow(host: Host, ref: BaseRef, act: Activation, code: number, 
   hosted.handled++;
   act.usedTick = host.tick;
   host.current = act;
+  host.call = null;
+  host.mode = hosted.modes[method] as number;
   try {
     switch (code & boxedArguments) {
       case 0:
@@ -50,13 +72,17 @@ export function askNow(host: Host, ref: BaseRef, act: Activation, code: number, 
         result = fn.apply(actor, a0 as unknown[]);
     }
   } catch (error) {
+    closeToken(host);
     host.current = null;
     const remote = host.failures.asRemote(act, error);
     host.failures.turnFailed(act, null, null, error);
     return Promise.reject(remote);
   }
+  const token = host.running;
+  if (token !== null) host.running = null;
   host.current = null;
   const thenable = result !== undefined && isThenable(result);
+  if (token !== null && !thenable) token.open = false;
   if (!thenable && (act.flags & (stashing | stopping | gated)) === 0) return Promise.resolve(result);
   const promise = new Promise(host.capture);
   const call = host.newCall(ref, code);
@@ -64,7 +90,7 @@ export function askNow(host: Host, ref: BaseRef, act: Activation, code: number, 
   call.act = act;
   const message: Parked = { head: code, a0, a1, meta: call };
   const mode = hosted.modes[method] as number;
-  if (thenable) openTurn(host, act, mode, call, message, result as PromiseLike<unknown>);
+  if (thenable) openTurn(host, act, mode, call, message, result as PromiseLike<unknown>, token);
   else afterTurn(host, act, message, call, result, true);
   return promise;
 }
@@ -72,16 +98,18 @@ export function askNow(host: Host, ref: BaseRef, act: Activation, code: number, 
 /** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */
 export function offer(host: Host, act: Activation, call: Call, head: number, a0: unknown, a1: unknown): void {
   call.act = act;
-  // An actor that asks itself is not `busy` yet: its turn is still in its synchronous part.
-  const open = act.hosted.exclusiveOpen(act) || act === host.current;
-  if (open && (call.from !== null || call.chain !== null)) {
+  if (call.depth > chainDepthMax || (call.chain !== null && call.chain.length > chainDepthMax)) {
+    host.fail(call, tooDeep(act, call));
+    return;
+  }
+  if (call.turn?.open === true || call.chain !== null) {
     const mode = act.hosted.modes[(head >>> 2) & 255] as number;
-    const cycle = mayStart(act, mode) && act !== host.current ? undefined : cycleOf(act, call);
+    const stuck = !startable(host, act, mode);
+    const cycle = stuck || isHeldUp(host, act) ? cycleOf(act, call, stuck ? mode : exclusiveMode) : undefined;
     if (cycle !== undefined) {
-      const sameChain = chainOf(call.from, call.parent)
-        .concat(call.chain ?? [])
-        .includes(act.id);
-      if (act.hosted.spec.reentrant === 'same-chain' && sameChain && (act.flags & (blocked & ~busy)) === 0) {
+      const reenters = act.hosted.spec.reentrant === 'same-chain' && isOfChain(act, call);
+      // Arrival order gives way where keeping it would be a deadlock: a message that could run, but for those in front.
+      if ((reenters || !stuck) && (act.flags & (blocked & ~busy)) === 0) {
         runMessage(host, act, { head, a0, a1, meta: call });
         return;
       }
@@ -99,28 +127,60 @@ export function offer(host: Host, act: Activation, call: Call, head: number, a0:
   if (!act.offer(head, a0, a1, call)) overflow(host, act, head, a0, a1, call);
 }
 
-function cycleOf(act: Activation, call: Call): string[] | undefined {
-  const above = call.chain;
-  if (above !== null) {
-    if (above.length > chainDepthMax) return [...above].reverse().concat(act.id);
-    const at = above.indexOf(act.id);
-    if (at >= 0)
-      return above
-        .slice(0, at + 1)
-        .reverse()
-        .concat(act.id);
-  }
-  if (call.from === null) return undefined;
-  const local = findCycle(call.from, act);
+/** Could a message of this mode start now, were it in front? */
+function startable(host: Host, act: Activation, mode: number): boolean {
+  if ((act.flags & (starting | frozen)) !== 0 || !mayStart(act, mode)) return false;
+  // The turn in its synchronous part is not among the open ones yet.
+  if (act === host.current) return !conflict(mode, host.mode);
+  return !host.interrupted.some(turn => turn.act === act && conflict(mode, turn.mode));
+}
+
+/** Does something that may not start stand in front of the next message? */
+function isHeldUp(host: Host, act: Activation): boolean {
+  const modes = act.hosted.modes;
+  const { box, extras } = act;
+  if (box !== null && box.count !== 0 && !startable(host, act, modes[(box.peekHead() >>> 2) & 255] as number))
+    return true;
+  if (extras === null) return false;
+  if (extras.control.length !== 0 && !startable(host, act, exclusiveMode)) return true;
+  const front = extras.front[0];
+  return front !== undefined && !startable(host, act, modes[(front.head >>> 2) & 255] as number);
+}
+
+function isOfChain(act: Activation, call: Call): boolean {
+  return chainOf(call.from, call.parent)
+    .concat(call.chain ?? [])
+    .includes(act.id);
+}
+
+function cycleOf(act: Activation, call: Call, mode: number): string[] | undefined {
+  const local = call.turn === null ? undefined : findCycle(call.turn, act, mode);
   if (local !== undefined) return local;
-  const ids = chainOf(call.from, call.parent);
-  const at = ids.indexOf(act.id);
-  return at < 0
-    ? undefined
-    : ids
-        .slice(0, at + 1)
-        .reverse()
-        .concat(act.id);
+  // Turns that are linked by a hop over another thread are only known by their addresses.
+  if (!isAboveFarHop(call, act.id)) return undefined;
+  const ids = chainOf(call.from, call.parent).concat(call.chain ?? []);
+  return ids
+    .slice(0, ids.indexOf(act.id) + 1)
+    .reverse()
+    .concat(act.id);
+}
+
+function isAboveFarHop(call: Call, id: string): boolean {
+  for (let each: Call | null = call; each !== null; each = each.parent)
+    if (each.chain?.includes(id) === true) return true;
+  return false;
+}
+
+function tooDeep(act: Activation, call: Call): TroupeError {
+  const chain = chainOf(call.from, call.parent)
+    .concat(call.chain ?? [])
+    .reverse()
+    .concat(act.id);
+  return new TroupeError(
+    'DEADLOCK',
+    `asks are nested ${call.depth} deep, the most is ${chainDepthMax}; is it a recursion that does not end? The last were ${chain.slice(-4).join(' -> ')}`,
+    { details: { chain, depth: call.depth } },
+  );
 }
 
 /** The mailbox is full: refuse now, or let the sender wait for a slot. */

@@ -171,7 +171,7 @@ export class Failures {
       return;
     }
     try {
-      const result = host.inContext(act, null, () => actor.onDeactivate(why), actor);
+      const result = host.hook(act, actor, () => actor.onDeactivate(why));
       if (isThenable(result)) {
         result.then(finish, error => {
           act.log.warn({ err: error }, 'onDeactivate failed');

@@ -28,6 +28,7 @@ import { Scheduler } from './scheduler.ts';
 import { TimerWheel, type WheelEntry } from './timer-wheel.ts';
 import { ActorTimer, fireTimer } from './timers.ts';
 import { Topics } from './topics.ts';
+import { exclusiveMode, hookMode } from './turn-modes.ts';
 import { isThenable, runSlice } from './turns.ts';
 import { Watches } from './watches.ts';
 import { unitsOf } from './weight.ts';
@@ -76,6 +77,10 @@ export interface TurnToken {
   readonly act: Activation;
   readonly call: Call | null;
   readonly actor: Actor | null;
+  /** How it goes together with other turns of its actor: turn-modes.ts. */
+  readonly mode: number;
+  /** False once the turn has ended: what still runs was not awaited, and nobody waits for it. */
+  open: boolean;
 }
 
 export class Host {
@@ -101,6 +106,11 @@ export class Host {
   /** The turn running right now, synchronously. */
   current: Activation | null = null;
   call: Call | null = null;
+  mode: number = exclusiveMode;
+  /** The same turn as a token, made when something first needs one. */
+  running: TurnToken | null = null;
+  /** Turns in whose synchronous part another one runs right now: it woke an actor, or was re-entered. */
+  readonly interrupted: TurnToken[] = [];
   /** True while tells need nothing but a mailbox: no gate, no trace, no observer. Checked on the hot path. */
   plain = true;
   private openCareful = 0;
@@ -139,7 +149,11 @@ export class Host {
     });
     this.plain = this.observer === null;
     this.wheel = new TimerWheel(this.now());
-    this.scheduler = new Scheduler(options.world.clock, act => runSlice(this, act));
+    this.scheduler = new Scheduler(
+      options.world.clock,
+      act => runSlice(this, act),
+      run => this.outside(run),
+    );
     this.scheduler.onTurn = () => this.releaseBoxes();
     this.failures = new Failures(this);
     this.watches = new Watches(this);
@@ -292,7 +306,7 @@ export class Host {
       const stored = hosted.persists || typeof act.keyed === 'string' ? this.persistence.load(act, actor) : undefined;
       if (stored === undefined) actor.state = actor.initial(props);
       if (actor.onActivate !== plainActor.onActivate) {
-        const ready = this.inContext(act, null, () => actor.onActivate(), actor);
+        const ready = this.hook(act, actor, () => actor.onActivate());
         if (isThenable(ready)) {
           ready.then(
             () => this.begun(act, actor),
@@ -325,7 +339,8 @@ export class Host {
     a0: unknown,
     a1: unknown,
   ): unknown {
-    const token: TurnToken = { host: this, act, call, actor };
+    const token: TurnToken = { host: this, act, call, actor, mode: this.mode, open: true };
+    this.running = token;
     switch (head & 3) {
       case 0:
         return this.world.context.run(token, () => fn.call(actor));
@@ -338,13 +353,76 @@ export class Host {
     }
   }
 
-  inContext(act: Activation, call: Call | null, run: (actor: Actor) => unknown, actor: Actor): unknown {
-    return this.world.context.run({ host: this, act, call, actor }, () => run(actor));
+  /** A turn that serves no message. */
+  token(act: Activation, actor: Actor | null, mode: number): TurnToken {
+    return { host: this, act, call: null, actor, mode, open: true };
+  }
+
+  /** Runs the synchronous part of such a turn, whosever turn it interrupts. */
+  inContext(token: TurnToken, run: (actor: Actor) => unknown): unknown {
+    const before = this.interrupt();
+    this.current = token.act;
+    this.mode = token.mode;
+    this.running = token;
+    try {
+      return this.world.context.run(token, () => run(token.actor as Actor));
+    } finally {
+      this.resume(before);
+    }
+  }
+
+  /** Sets aside the turn that runs right now, if any, for one that runs inside it; resume() takes it up again. */
+  interrupt(): TurnToken | null {
+    const token = this.current === null ? null : (this.turn() as TurnToken);
+    if (token !== null) this.interrupted.push(token);
+    this.running = null;
+    this.call = null;
+    return token;
+  }
+
+  resume(token: TurnToken | null): void {
+    if (token !== null) this.interrupted.pop();
+    this.current = token?.act ?? null;
+    this.call = token?.call ?? null;
+    this.mode = token?.mode ?? exclusiveMode;
+    this.running = token;
+  }
+
+  /** onActivate() or onDeactivate(): a turn beside which nothing of the actor starts. What it throws, the caller handles. */
+  hook(act: Activation, actor: Actor, run: (actor: Actor) => unknown): unknown {
+    const token = this.token(act, actor, hookMode);
+    if (act.hosted.persists) this.carefully(1);
+    try {
+      const result = this.inContext(token, run);
+      if (act.hosted.persists) this.persistence.turnSuspended(act, true);
+      if (isThenable(result)) return Promise.resolve(result).finally(() => this.hookEnded(token));
+      this.hookEnded(token);
+      return result;
+    } catch (error) {
+      this.hookEnded(token);
+      throw error;
+    }
+  }
+
+  private hookEnded(token: TurnToken): void {
+    token.open = false;
+    if (token.act.hosted.persists) this.carefully(-1);
+  }
+
+  /** Runs fn as nobody's turn: what comes from the event loop must not pass for the turn that happened to plan it. */
+  outside(fn: () => void): void {
+    const { context } = this.world;
+    if (context.active() && context.get() !== undefined) context.run(nobody, fn);
+    else fn();
   }
 
   /** Whose turn is running: synchronously, or as the continuation of an await. */
-  turn(): TurnToken | { act: Activation; call: Call | null } | undefined {
-    if (this.current !== null) return { act: this.current, call: this.call };
+  turn(): TurnToken | undefined {
+    const act = this.current;
+    if (act !== null) {
+      this.running ??= { host: this, act, call: this.call, actor: act.actor, mode: this.mode, open: true };
+      return this.running;
+    }
     const token = this.world.context.get() as TurnToken | undefined;
     return token !== undefined && token.host === this ? token : undefined;
   }
@@ -354,6 +432,7 @@ export class Host {
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
     if (!this.plain) {
       const turn = this.turn();
+      if (turn !== undefined && isGhost(turn)) throw ghost(turn, 'tell');
       if (turn?.act.hosted.persists) {
         return this.persistence.gateTell(turn.act, () => this.tellNow(ref, code, a0, a1));
       }
@@ -375,6 +454,7 @@ export class Host {
         });
       if (observer.intercept(ref, null, code, a0, a1)) return undefined;
     }
+    if (ref[ACT] === null && this.router.isFar(ref)) return this.router.tell(ref, code, a0, a1);
     let act: Activation | null;
     try {
       act = this.find(ref);
@@ -425,8 +505,14 @@ export class Host {
     }
     const turn = this.current !== null || this.inContinuation() ? this.turn() : undefined;
     if (turn !== undefined) {
+      if (isGhost(turn)) {
+        call.reject(ghost(turn, 'ask'));
+        return promise;
+      }
       linkWaiting(turn.act, call);
+      call.turn = turn;
       call.parent = turn.call;
+      call.depth = turn.call === null ? 1 : 1 + (turn.call.chain?.length ?? turn.call.depth);
     }
     if (++this.outstanding > asksPerThreadMax) {
       this.fail(
@@ -493,7 +579,7 @@ export class Host {
           });
         if (observer.intercept(ref, call, code, a0, a1)) return;
       }
-      const act = this.find(ref);
+      const act = ref[ACT] === null && this.router.isFar(ref) ? null : this.find(ref);
       if (act === null) this.router.ask(ref, call, code, a0, a1);
       else offer(this, act, call, code | (unitsOf(code, a0, a1) << 10), a0, a1);
     } catch (error) {
@@ -580,6 +666,10 @@ export class Host {
   }
 
   private readonly onTimer = (): void => {
+    this.outside(this.fireDue);
+  };
+
+  private readonly fireDue = (): void => {
     this.armedAt = Number.POSITIVE_INFINITY;
     this.disarmTimer = null;
     const now = this.now();
@@ -663,6 +753,21 @@ export class Host {
 /** A timer of the runtime itself. */
 export interface HostTimer extends WheelEntry {
   fire(now: Millis): void;
+}
+
+/** The token of no turn. */
+const nobody: object = Object.freeze({ host: null });
+
+/** The turn's activation has ended, or has been restarted: what still runs belongs to the past and causes nothing. */
+function isGhost(turn: TurnToken): boolean {
+  return (turn.act.flags & dead) !== 0 || turn.actor !== turn.act.actor;
+}
+
+function ghost(turn: TurnToken, what: string): TroupeError {
+  return new TroupeError(
+    'STOPPED',
+    `${turn.act.id} has ended or was restarted since this turn began; its ${what} was not sent`,
+  );
 }
 
 const plainActor: Pick<Actor, 'onActivate'> = Actor.prototype;

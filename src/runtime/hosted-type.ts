@@ -7,7 +7,7 @@ import type { ActorSpec, ActorType, MethodSpec, TurnMode } from './define-actor.
 import { busy, exclusive } from './flags.ts';
 import type { Host } from './host.ts';
 import { makeStubs, type StubClasses } from './refs.ts';
-import { exclusiveMode, interleaveMode, readMode } from './turns.ts';
+import { exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
 
 /** Messages of the runtime that take their place among user messages, so that they follow a moving actor in order. */
 export const topicMethod = 254;
@@ -29,6 +29,7 @@ export class HostedType {
   readonly methods: readonly MethodSpec[];
   readonly table: readonly ((...args: any[]) => unknown)[];
   readonly modes: Uint8Array;
+  /** 1 where the turn is carried along for continuations: async methods, and all of a persisted actor (its gate). */
   readonly asyncs: Uint8Array;
   /** All methods exclusive: the fast loop need not look at modes. */
   readonly simple: boolean;
@@ -57,7 +58,7 @@ export class HostedType {
     source.methods.forEach((method, code) => {
       table[code] = method.fn;
       this.modes[code] = modeNumber[method.mode];
-      this.asyncs[code] = method.isAsync ? 1 : 0;
+      this.asyncs[code] = method.isAsync || source.spec.persist !== 'none' ? 1 : 0;
     });
     // Called on the actor, so that a class's own onTopic() is found.
     table[topicMethod] = function (this: Actor, topic: string, value: unknown) {
@@ -120,17 +121,21 @@ export class HostedType {
   /** A restart begins with no turn open. */
   settle(act: Activation): void {
     act.flags &= ~(busy | exclusive);
-    if (act.extras !== null) act.extras.overlapping = 0;
+    if (act.extras === null) return;
+    act.extras.overlapping = 0;
+    act.extras.nested = 0;
   }
 
   open(act: Activation, mode: number): void {
-    if (mode === exclusiveMode) act.flags |= this.simple ? busy : exclusive;
-    else act.more().overlapping++;
+    if (mode !== exclusiveMode) act.more().overlapping++;
+    else if (this.exclusiveOpen(act)) act.more().nested++;
+    else act.flags |= this.simple ? busy : exclusive;
   }
 
   close(act: Activation, mode: number): void {
-    if (mode === exclusiveMode) act.flags &= ~(busy | exclusive);
-    else if (act.extras !== null) act.extras.overlapping--;
+    if (mode !== exclusiveMode) act.more().overlapping--;
+    else if ((act.extras?.nested ?? 0) > 0) act.more().nested--;
+    else act.flags &= ~(busy | exclusive);
   }
 
   exclusiveOpen(act: Activation): boolean {

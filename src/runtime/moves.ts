@@ -59,6 +59,9 @@ export function unmovable(act: Activation): string | undefined {
   const { placement } = act.hosted.spec;
   if (placement === 'pinned' || placement === 'pool') return `its placement is '${placement}'`;
   if (typeof act.keyed !== 'string') return 'it is a spawned child; move its parent';
+  if (act.hosted.spec.ownsShards && !act.hosted.host.engine.shared) {
+    return "its records are in its thread's memory; give the node a dataDir, then threads share them";
+  }
   const extras = act.extras;
   if (extras === null) return undefined;
   if ((extras.children?.length ?? 0) > 0) return `it has ${extras.children?.length} live children`;
@@ -103,7 +106,7 @@ export async function pack(host: Host, act: Activation, calls: CallShipping): Pr
   const actor = act.actor as Actor;
   if (actor.onDeactivate !== Actor.prototype.onDeactivate) {
     act.more().leftForMove = true;
-    await host.inContext(act, null, () => actor.onDeactivate('moved'), actor);
+    await host.hook(act, actor, () => actor.onDeactivate('moved'));
   }
   const extras = act.extras;
   const messages: PackedMessage[] = [];
@@ -211,7 +214,7 @@ export function run(host: Host, act: Activation): void {
     return;
   }
   try {
-    const ready = host.inContext(act, null, () => actor.onActivate(), actor);
+    const ready = host.hook(act, actor, () => actor.onActivate());
     if (isThenable(ready)) ready.then(go, error => host.failures.startFailed(act, actor, error));
     else go();
   } catch (error) {

@@ -23,6 +23,8 @@ const strideMax = 512;
 export class Scheduler {
   private readonly clock: Clock;
   private readonly slice: (act: Activation) => void;
+  /** Runs a drain as nobody's turn: a microtask inherits the async context of whoever planned it. */
+  private readonly outside: (run: () => void) => void;
   private ring: (Activation | undefined)[] = new Array(1024);
   private mask = 1023;
   private first = 0;
@@ -42,9 +44,10 @@ export class Scheduler {
   /** Called once a turn of the event loop in which actors have run. */
   onTurn: () => void = () => undefined;
 
-  constructor(clock: Clock, slice: (act: Activation) => void) {
+  constructor(clock: Clock, slice: (act: Activation) => void, outside: (run: () => void) => void) {
     this.clock = clock;
     this.slice = slice;
+    this.outside = outside;
   }
 
   /** Nothing runs and nothing waits to. */
@@ -82,7 +85,9 @@ export class Scheduler {
     else this.clock.soon(this.drain);
   }
 
-  private readonly drain = (): void => {
+  private readonly drain = (): void => this.outside(this.run);
+
+  private readonly run = (): void => {
     this.planned = false;
     if (this.running) return;
     this.running = true;

@@ -12,14 +12,14 @@ import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { admitWaiters } from './delivery.ts';
 import { blocked, busy, dead, freezing, gated, stashing, stopping } from './flags.ts';
-import type { Host } from './host.ts';
+import type { Host, TurnToken } from './host.ts';
 import type { Mailbox } from './mailbox.ts';
 import { boxedArguments } from './refs.ts';
 import { sliceMessages } from './scheduler.ts';
+import { exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
 
-export const exclusiveMode = 0;
-export const readMode = 1;
-export const interleaveMode = 2;
+/** After a turn with any of these set there is more to do than to answer. */
+const unusual: number = stashing | stopping | gated | blocked | freezing;
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
@@ -35,6 +35,7 @@ export function runSlice(host: Host, act: Activation): void {
   const scheduler = host.scheduler;
   const share = Math.min(scheduler.left, sliceMessages);
   host.current = act;
+  host.mode = exclusiveMode;
   if (hosted.persists) host.carefully(1);
   const handled = runMessages(host, act, box, share);
   if (hosted.persists) host.carefully(-1);
@@ -63,7 +64,11 @@ function runMessages(host: Host, act: Activation, box: Mailbox, share: number): 
   let a1: unknown;
   try {
     do {
-      if (!simple && !mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) break;
+      if (!simple) {
+        const mode = hosted.modes[(box.peekHead() >>> 2) & 255] as number;
+        if (!mayStart(act, mode)) break;
+        host.mode = mode;
+      }
       box.shift();
       left--;
       head = box.head;
@@ -94,19 +99,30 @@ function runMessages(host: Host, act: Activation, box: Mailbox, share: number): 
           default:
             result = fn.apply(actor, a0 as unknown[]);
         }
+      const token = host.running;
+      if (token !== null) host.running = null;
       if (result !== undefined && isThenable(result)) {
-        const mode = simple ? exclusiveMode : (hosted.modes[method] as number);
-        openTurn(host, act, mode, call, { head, a0, a1, meta: call }, result);
+        openTurn(host, act, host.mode, call, { head, a0, a1, meta: call }, result, token);
         if ((act.flags & (blocked | freezing)) !== 0) break;
-      } else if (careful || (act.flags & (stashing | stopping | gated)) !== 0) {
+        continue;
+      }
+      if (token !== null) token.open = false;
+      if (careful || (act.flags & unusual) !== 0) {
         afterTurn(host, act, { head, a0, a1, meta: call }, call, result, hosted.modes[method] !== readMode);
         if ((act.flags & (blocked | freezing)) !== 0 || act.box !== box) break;
       } else if (call !== null) host.answer(call, result);
     } while (box.count !== 0 && left !== 0);
   } catch (error) {
+    closeToken(host);
     host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
   }
   return share - left;
+}
+
+/** The synchronous part of a turn has thrown: nothing of it is open. */
+export function closeToken(host: Host): void {
+  if (host.running !== null) host.running.open = false;
+  host.running = null;
 }
 
 /** The mailbox has shrunk: those who wait for a slot, here and on other threads, hear of it. */
@@ -161,21 +177,26 @@ function runOne(host: Host, act: Activation, message: Parked): void {
   const hosted = act.hosted;
   const method = (message.head >>> 2) & 255;
   const mode = hosted.modes[method] as number;
-  const before = host.current;
-  const callBefore = host.call;
+  const before = host.interrupt();
   host.current = act;
   host.call = call;
+  host.mode = mode;
   hosted.handled++;
   try {
     const fn = hosted.table[method] as (...args: unknown[]) => unknown;
     const result = host.inTurn(act, call, fn, act.actor as Actor, message.head, message.a0, message.a1);
-    if (isThenable(result)) openTurn(host, act, mode, call, message, result);
-    else afterTurn(host, act, message, call, result, mode !== readMode);
+    const token = host.running as TurnToken;
+    host.running = null;
+    if (isThenable(result)) openTurn(host, act, mode, call, message, result, token);
+    else {
+      token.open = false;
+      afterTurn(host, act, message, call, result, mode !== readMode);
+    }
   } catch (error) {
+    closeToken(host);
     host.failures.turnFailed(act, message, call, error);
   }
-  host.current = before;
-  host.call = callBefore;
+  host.resume(before);
 }
 
 /** Control work is an exclusive turn of its own. */
@@ -186,20 +207,20 @@ function runWork(host: Host, act: Activation, work: Work): void {
 }
 
 function runOneWork(host: Host, act: Activation, work: Work): void {
-  host.current = act;
-  host.call = null;
+  const token = host.token(act, act.actor, exclusiveMode);
   try {
-    const result = host.inContext(act, null, work.run, act.actor as Actor);
-    if (isThenable(result)) openTurn(host, act, exclusiveMode, null, null, result, work);
+    const result = host.inContext(token, work.run);
+    if (isThenable(result)) openTurn(host, act, exclusiveMode, null, null, result, token, work);
     else {
+      token.open = false;
       afterTurn(host, act, null, null, undefined, true);
       work.settled?.(undefined);
     }
   } catch (error) {
+    token.open = false;
     work.settled?.(error);
     host.failures.turnFailed(act, null, null, error);
   }
-  host.current = null;
 }
 
 /** A handler returned a promise: the turn stays open until it settles. */
@@ -210,8 +231,11 @@ export function openTurn(
   call: Call | null,
   message: Parked | null,
   promise: PromiseLike<unknown>,
+  token: TurnToken | null,
   work?: Work,
 ): void {
+  // A method that returns promises without being declared async (compiled code, say) is carried along from now on.
+  if (message !== null) act.hosted.asyncs[(message.head >>> 2) & 255] = 1;
   const { persists } = act.hosted;
   if (persists) {
     host.persistence.turnSuspended(act, true);
@@ -219,8 +243,10 @@ export function openTurn(
   }
   act.hosted.open(act, mode);
   const actor = act.actor;
-  promise.then(
+  // Promise.resolve: a thenable of the user's own might throw from then(), or settle twice.
+  Promise.resolve(promise).then(
     value => {
+      if (token !== null) token.open = false;
       if (persists) host.carefully(-1);
       // A restart has replaced the actor meanwhile: this turn belongs to the past, only its asker still cares.
       if (act.actor !== actor) {
@@ -241,6 +267,7 @@ export function openTurn(
       turnClosed(act);
     },
     error => {
+      if (token !== null) token.open = false;
       if (persists) host.carefully(-1);
       work?.settled?.(error);
       if (act.actor !== actor || (act.flags & dead) !== 0) {
