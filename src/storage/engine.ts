@@ -35,7 +35,9 @@ export interface WriteGroup {
   readonly epoch: number;
   /**
    * Where the epoch is compared. 'shard': with the highest epoch any group of this shard carried (a vnode owns its
-   * shard alone). 'record': with the epoch of each record the group touches (many actors share a shard).
+   * shard alone). 'record': with the epoch of each record the group touches (many actors share a shard). A deleted record is
+   * forgotten with its epoch, and an absent one lets everybody pass: who needs a fence that outlives a deletion, or stands
+   * before the first write, keeps a record for it and touches that one in each group.
    */
   readonly fence: 'shard' | 'record';
   readonly ops: readonly WriteOp[];
@@ -55,7 +57,10 @@ export interface Shard {
   get(key: Uint8Array): StoredRecord | undefined;
   /** True while the newest record of the key waits for its commit. */
   pending(key: Uint8Array): boolean;
-  /** In byte order of the keys, pending writes included, as of the moment of the call. A corrupt record throws CORRUPT when it is reached. */
+  /**
+   * In byte order of the keys, pending writes included, as of the moment of the call. A corrupt record throws CORRUPT when
+   * it is reached. To be walked once. Until it has ended (or is broken off) it holds a snapshot, so do not linger.
+   */
   scan(range?: ScanRange): Iterable<StoredRecord>;
   /** Rejects with TroupeError FENCED, DISK_FULL, TOO_LARGE, OVERLOADED (too many pending) or STOPPED. */
   commit(group: WriteGroup, ack: Ack): Promise<void>;

@@ -45,6 +45,8 @@ interface Share {
 export class LmdbCommits {
   readonly #disk: LmdbDisk;
   readonly #shards: LmdbShards;
+  /** LMDB has shown that it compares fences as we need it. */
+  #proven = false;
 
   constructor(disk: LmdbDisk, shards: LmdbShards) {
     this.#disk = disk;
@@ -54,6 +56,11 @@ export class LmdbCommits {
   async apply(batch: readonly Group[]): Promise<Verdict[]> {
     const verdicts = new Array<Verdict>(batch.length).fill('again');
     const shares = this.#admit(batch, verdicts);
+    if (shares.length === 0) return verdicts;
+    if (!this.#proven) {
+      await this.#shards.probe();
+      this.#proven = true;
+    }
     await this.#locate(shares, verdicts);
     const outcomes: Promise<boolean>[] = [];
     for (const share of shares) {

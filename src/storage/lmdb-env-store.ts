@@ -27,6 +27,7 @@ import { open } from 'lmdb';
 import { TroupeError } from '../errors.ts';
 import { readersMax } from '../limits.ts';
 import { headBytes, headerDamage } from './lmdb-header.ts';
+import { diskFull } from './refusals.ts';
 
 /** A read transaction that stays as it is until done() is called. */
 export interface Snapshot {
@@ -66,13 +67,19 @@ export interface Lmdb {
   close(): Promise<void>;
 }
 
+/** Room that must be there for a file to be made. LMDB takes 20 KiB at once, and dies of SIGSEGV if it does not get them. */
+const birthBytes: number = 1 << 20;
+
 /** LMDB's own code for a file that is none of its own. */
 const lmdbInvalid = -30_793;
 
 /** lmdb-js must not open one environment twice in a thread; this module exists once a thread. */
 const openHere = new Set<string>();
 
-/** Throws CORRUPT when LMDB refuses what is in the file, BAD_OPTION when it cannot be opened for any other reason. */
+/**
+ * Throws CORRUPT when LMDB refuses what is in the file, DISK_FULL when there is no room to make one, BAD_OPTION when it cannot
+ * be opened for any other reason.
+ */
 export function openLmdb(dir: string): Lmdb {
   const real = makeDir(dir);
   if (openHere.has(real)) {
@@ -81,7 +88,9 @@ export function openLmdb(dir: string): Lmdb {
       `This thread has the storage in ${real} open already: close that engine first.`,
     );
   }
-  const damage = damageOf(join(real, 'data.mdb'));
+  const file = join(real, 'data.mdb');
+  if (!existsSync(file) && freeBytes(real) < birthBytes) throw diskFull(freeBytes(real), birthBytes);
+  const damage = damageOf(file);
   if (damage) throw unopened(real, { code: lmdbInvalid, message: damage });
   let db: Lmdb;
   try {

@@ -192,9 +192,13 @@ export function fenceKey(number: number): Uint8Array {
   return markKey('f', number);
 }
 
+/** Big endian, so that a shard's records stand together. */
 export function recordKey(number: number, key: Uint8Array = nothing): Uint8Array {
   const physical = new Uint8Array(4 + key.length);
-  new DataView(physical.buffer).setUint32(0, number);
+  physical[0] = number >>> 24;
+  physical[1] = number >>> 16;
+  physical[2] = number >>> 8;
+  physical[3] = number;
   physical.set(key, 4);
   return physical;
 }

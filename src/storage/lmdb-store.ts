@@ -78,7 +78,6 @@ export class LmdbStore implements Engine, Medium<Place> {
       pendingOf: shard => shard.writes,
       onFatal: why => this.#fail(why, options.onFatal ?? killProcess),
     });
-    this.commits.job(() => this.#shards.probe()).catch(() => {});
     for (const number of this.#shards.garbage(processToken())) this.#purge(number);
   }
 

@@ -182,7 +182,7 @@ describe('an engine does what the model does', () => {
           return { engine, lost: true };
         });
       }),
-      { seed: 1, numRuns: 300 },
+      { seed: 1, numRuns: 200 },
     );
   });
 
@@ -202,7 +202,7 @@ describe('an engine does what the model does', () => {
           rmSync(dir, { recursive: true });
         }
       }),
-      { seed: 2, numRuns: 60 },
+      { seed: 2, numRuns: 30 },
     );
   });
 });

@@ -120,6 +120,13 @@ describe('a full disk', () => {
     expect(fatal).toEqual([]);
   });
 
+  it('has no room for a new store: DISK_FULL at the door, where LMDB would die of it', context => {
+    const disk = mount('512k');
+    if (typeof disk === 'string') return context.skip(`no tmpfs: ${disk}`);
+    disks.push(disk);
+    expect(() => new LmdbStore({ dir: join(disk.path, 'db') })).toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
+  });
+
   it('found out by LMDB itself ends the process at once, and every acknowledged write is there afterwards', async context => {
     const disk = mount('8m');
     if (typeof disk === 'string') return context.skip(`no tmpfs: ${disk}`);

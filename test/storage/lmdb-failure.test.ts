@@ -96,3 +96,23 @@ describe('a commit', () => {
     await end();
   });
 });
+
+describe('an lmdb that does not know the condition fences rest on', () => {
+  it('is found out before the first group is written, and is fatal', async () => {
+    const fatal: Error[] = [];
+    const store = new LmdbStore({
+      dir: join(dir, 'db'),
+      onFatal: why => fatal.push(why),
+      open: place => {
+        const db = openLmdb(place);
+        const real = db.ifVersion.bind(db);
+        // As if it did not look at the options: only an equal version passes.
+        db.ifVersion = (key, version, then) => real(key, version, then);
+        return db;
+      },
+    });
+    const first = store.shard('s').commit(group(1, [put('k', '1')]), 'committed');
+    await expect(first).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    expect(fatal.map(({ message }) => message)).toEqual([expect.stringContaining('use lmdb 3.5.6')]);
+  });
+});
