@@ -89,15 +89,37 @@ export type WireError = readonly [
 
 /** Any thrown value, as what may cross a thread. A foreign error becomes REMOTE and keeps its name and code. */
 export function toWireError(thrown: unknown): WireError {
-  if (thrown instanceof TroupeError) {
+  if (isTroupeError(thrown)) {
     return [thrown.code, thrown.message, thrown.details, thrown.outcome, thrown.retryable];
   }
-  const error = thrown as { name?: unknown; message?: unknown; code?: unknown } | null | undefined;
-  const name = typeof error?.name === 'string' ? error.name : typeof thrown;
-  const message = typeof error?.message === 'string' ? error.message : safeString(thrown);
-  const details: Record<string, unknown> = { name };
-  if (typeof error?.code === 'string' || typeof error?.code === 'number') details.code = error.code;
-  return ['REMOTE', message, details, 'failed', false];
+  const { name, message, code } = describeThrown(thrown);
+  return ['REMOTE', message, code === undefined ? { name } : { name, code }, 'failed', false];
+}
+
+/** Name, message and code of whatever was thrown. Never throws itself: a proxy may refuse every question. */
+export function describeThrown(thrown: unknown): { name: string; message: string; code?: string | number } {
+  const ask = (name: string): unknown => {
+    try {
+      return (thrown as Record<string, unknown> | null | undefined)?.[name];
+    } catch {
+      return undefined;
+    }
+  };
+  const [name, message, code] = [ask('name'), ask('message'), ask('code')];
+  return {
+    name: typeof name === 'string' ? name : typeof thrown,
+    message: typeof message === 'string' ? message : safeString(thrown),
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+  };
+}
+
+/** `thrown instanceof TroupeError`, also where asking that throws. */
+export function isTroupeError(thrown: unknown): thrown is TroupeError {
+  try {
+    return thrown instanceof TroupeError;
+  } catch {
+    return false;
+  }
 }
 
 export function fromWireError(wire: WireError): TroupeError {

@@ -4,8 +4,8 @@
 // its state (resume), start anew from what is stored (restart, bounded by intensity), end (stop), or make it the parent's
 // failure (escalate). A poison message costs one turn, never the process.
 
-import { type TroupeCode, TroupeError } from '../errors.ts';
-import type { Activation, Parked } from './activation.ts';
+import { describeThrown, isTroupeError, type TroupeCode, TroupeError } from '../errors.ts';
+import type { Activation, Birth, Parked } from './activation.ts';
 import { Actor, type DeactivateReason, type Departure } from './actor.ts';
 import { type Call, ended } from './call.ts';
 import { backoff, busy, dead, exclusive, frozen, starting, stashing, stopping } from './flags.ts';
@@ -39,14 +39,14 @@ export class Failures {
 
   /** The error as the asker sees it. */
   asRemote(act: Activation, error: unknown): TroupeError {
-    if (error instanceof TroupeError && !ofOneMessage.has(error.code)) return error;
-    const thrown = error as { name?: unknown; message?: unknown; code?: unknown; outcome?: unknown } | null | undefined;
-    const name = typeof thrown?.name === 'string' ? thrown.name : typeof error;
-    const message = typeof thrown?.message === 'string' ? thrown.message : printable(error);
-    const details: Record<string, unknown> = { name, message, actor: act.id };
-    if (typeof thrown?.code === 'string' || typeof thrown?.code === 'number') details.code = thrown.code;
-    const outcome = thrown?.outcome === 'unknown' ? 'unknown' : 'failed';
-    return new TroupeError('REMOTE', message, { cause: error, details, outcome });
+    const ours = isTroupeError(error) ? error : undefined;
+    if (ours !== undefined && !ofOneMessage.has(ours.code)) return ours;
+    const thrown = describeThrown(error);
+    return new TroupeError('REMOTE', thrown.message, {
+      cause: error,
+      details: { ...thrown, actor: act.id },
+      outcome: ours?.outcome ?? 'failed',
+    });
   }
 
   turnFailed(act: Activation, message: Parked | null, call: Call | null, error: unknown): void {
@@ -78,8 +78,8 @@ export class Failures {
         this.restart(act, verdict.waitMs);
         return;
       case 'escalate':
-        if (more.parent !== null && (more.parent.flags & dead) === 0) {
-          const parent = more.parent;
+        if (act.parent !== null && (act.parent.flags & dead) === 0) {
+          const { parent } = act;
           this.end(act, 'failed');
           this.supervise(parent, error);
           return;
@@ -108,7 +108,7 @@ export class Failures {
       act.epochNumber = host.epochs.next();
       act.flags &= ~backoff;
       host.persistence.forget(act);
-      host.begin(act, act.extras?.props);
+      host.begin(act, act.props);
     };
     if (waitMs <= 0) host.world.clock.micro(again);
     else host.arm(new Wake(again), host.now() + waitMs);
@@ -200,14 +200,7 @@ export class Failures {
       new TroupeError('STOPPED', `${act.id} has ended (${why}); the message was not run`, { details: { why } });
     this.refuseAll(act, stopped, goesOn);
     act.actor = null;
-    if (act.extras?.parent != null) {
-      const family = act.extras.parent.extras?.children;
-      const at = family?.indexOf(act) ?? -1;
-      if (family != null && at >= 0) {
-        family[at] = family[family.length - 1] as Activation;
-        family.pop();
-      }
-    }
+    leaveFamily(act);
     if (!goesOn && why !== 'crashed') host.watches.ended(act, why as Departure['reason']);
     host.router.ended(act);
   }
@@ -253,8 +246,9 @@ export class Failures {
     cancelAllTimers(act);
     const extras = act.extras;
     if (extras === null) return;
-    for (const child of extras.children?.slice() ?? []) this.end(child, 'stopped');
+    const { children } = extras;
     extras.children = null;
+    for (const child of children ?? []) this.end(child, 'stopped');
     extras.abort?.abort(new TroupeError('STOPPED', `${act.id} has ended`));
     extras.abort = null;
     this.host.watches.dropWatcher(act);
@@ -282,6 +276,18 @@ export class Failures {
   }
 }
 
+/** Takes a child out of its parent's children; the last of them takes its place. */
+function leaveFamily(act: Activation): void {
+  const birth = act.keyed;
+  if (typeof birth === 'string') return;
+  const family = birth.parent.extras?.children;
+  if (family == null || family[birth.place] !== act) return;
+  const last = family.pop() as Activation;
+  if (last === act) return;
+  family[birth.place] = last;
+  (last.keyed as Birth).place = birth.place;
+}
+
 /** A one-shot timer of the runtime. */
 export class Wake implements HostTimer {
   at = 0;
@@ -292,13 +298,5 @@ export class Wake implements HostTimer {
 
   constructor(fire: (now: number) => void) {
     this.fire = fire;
-  }
-}
-
-function printable(value: unknown): string {
-  try {
-    return String(value);
-  } catch {
-    return 'a value that cannot be printed';
   }
 }

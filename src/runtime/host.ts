@@ -7,7 +7,7 @@
 import { TroupeError } from '../errors.ts';
 import { askDeadlineMsDefault, asksPerThreadMax } from '../limits.ts';
 import type { Engine } from '../storage/engine.ts';
-import { Activation, type Parked } from './activation.ts';
+import { Activation, Birth, type Parked } from './activation.ts';
 import { Actor, constructWith } from './actor.ts';
 import { Call, ended, linkWaiting, unlinkWaiting } from './call.ts';
 import { type Codec, createCodec } from './codec.ts';
@@ -136,8 +136,16 @@ export class Host {
   constructor(options: HostOptions) {
     this.node = options.node;
     this.thread = options.thread;
-    this.world = options.world;
-    this.events = options.events;
+    this.world = { ...options.world, log: guarded(options.world.log) };
+    this.events = {
+      emit: (name, payload) => {
+        try {
+          options.events.emit(name, payload);
+        } catch (error) {
+          this.world.log.error({ err: error, event: name }, 'a listener threw');
+        }
+      },
+    };
     this.epochs = options.epochs;
     this.partitions = options.partitions;
     this.observer = options.observer ?? null;
@@ -203,7 +211,7 @@ export class Host {
   refTo(act: Activation): AnyRef {
     const ref = new act.hosted.stubs.Ref(act.key);
     ref[ACT] = act;
-    if (typeof act.keyed === 'number') this.childrenByNumber.set(act.keyed, act);
+    if (typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
     return ref;
   }
 
@@ -211,7 +219,7 @@ export class Host {
   private nameRef(ref: BaseRef): [type: string, key: string] {
     const act = ref[ACT];
     if (ref[KEY] === '' && act !== null) {
-      if ((act.flags & dead) === 0) this.childrenByNumber.set(act.keyed as number, act);
+      if ((act.flags & dead) === 0 && typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
       return [ref[TYPE].name, act.key];
     }
     return [ref[TYPE].name, ref[KEY]];
@@ -273,14 +281,12 @@ export class Host {
   spawn(parent: Activation, type: ActorType, props: unknown): BaseRef {
     const hosted = this.byName.get(type.type);
     if (hosted === undefined) throw this.noType(type.type);
-    const act = new Activation(hosted, ++this.childCount, parent.epochNumber);
+    const birth = new Birth(++this.childCount, parent, props);
+    const act = new Activation(hosted, birth, parent.epochNumber);
     const family = parent.more();
     family.children ??= [];
-    family.children.push(act);
+    birth.place = family.children.push(act) - 1;
     hosted.children++;
-    const own = act.more();
-    own.parent = parent;
-    own.props = props;
     this.begin(act, props);
     this.observer?.effect(parent, 'spawn', { type: type.type });
     const ref = new hosted.stubs.Ref('');
@@ -753,6 +759,26 @@ export class Host {
 /** A timer of the runtime itself. */
 export interface HostTimer extends WheelEntry {
   fire(now: Millis): void;
+}
+
+/** A logger of the user's may throw, on what it is asked to print or because its disk is full: nobody's turn fails for it. */
+function guarded(log: Log): Log {
+  const guard =
+    (level: keyof Log) =>
+    (fields: object, message?: string): void => {
+      try {
+        log[level](fields, message);
+      } catch {
+        // There is nobody left to tell.
+      }
+    };
+  return {
+    trace: guard('trace'),
+    debug: guard('debug'),
+    info: guard('info'),
+    warn: guard('warn'),
+    error: guard('error'),
+  };
 }
 
 /** The token of no turn. */

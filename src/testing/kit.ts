@@ -103,7 +103,7 @@ class Kit implements TestKit {
   private observer(serialize: boolean): HostObserver {
     return {
       clone: value =>
-        serialize && typeof value === 'object' && value !== null
+        serialize && (typeof value === 'object' || typeof value === 'function' || typeof value === 'symbol')
           ? this.host.codec.decode(this.host.codec.encode(value))
           : value,
       effect: (act, kind, detail) => {
