@@ -39,9 +39,6 @@ export interface Arguments {
 export type DecodeRef = (type: string, key: string) => unknown;
 
 const nothing = new Uint8Array(0);
-/** Items an array has room for before the first is read. Beyond it grows with what really comes, not with what is said. */
-const roomMax = 1_024;
-
 export class Reader {
   /** What decodeRef threw last: such an error is not about the bytes. */
   refError: unknown = undefined;
@@ -182,7 +179,7 @@ export class Reader {
 
   private readArray(count: number, levels: number): unknown[] {
     this.open(count, levels);
-    const items = new Array<unknown>(Math.min(count, roomMax));
+    const items = new Array<unknown>(count);
     for (let i = 0; i < count; i++) items[i] = this.read(levels - 1);
     return items;
   }
@@ -327,7 +324,10 @@ export class Reader {
     return this.view.getUint32(this.take(4));
   }
 
-  /** Each element takes at least a byte, so no sound message announces more of them than it has bytes. */
+  /**
+   * Each element takes at least a byte, so no sound message announces more of them, in all its containers together, than
+   * it has bytes. What is made before the elements have been seen stays below eight times the message.
+   */
   private open(elements: number, levels: number): void {
     if (levels <= 0) throw this.bad(`more than ${depthMax} levels`);
     this.budget -= elements;

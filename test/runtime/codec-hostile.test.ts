@@ -7,6 +7,7 @@ import { isDeepStrictEqual, promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { TroupeError } from '../../src/errors.ts';
 import { depthMax, elementsMax, frameBytesMax } from '../../src/limits.ts';
+import type { Arguments } from '../../src/runtime/codec.ts';
 import { scanWire } from '../../src/runtime/wire-scan.ts';
 import { dice, fromHex, hex, mutate, SampleRef, sampleCodec, seed } from './codec-samples.ts';
 
@@ -92,6 +93,13 @@ describe('bytes of an enemy', () => {
     const many = new Uint8Array(elementsMax + 6);
     many.set([0xdd, 0x00, 0x10, 0x00, 0x01]);
     expect(codeOf(() => codec.decode(many))).toBe('TOO_LARGE');
+    const out: Arguments = { argc: 0, a0: null, a1: null, a2: null, rest: null };
+    const frame = new Uint8Array(many.length + 1);
+    frame.set([0x91, 0xdd, 0x00, 0x10, 0x00, 0x01]);
+    expect(codeOf(() => codec.decodeArgs(frame, new DataView(frame.buffer), 0, frame.length, out))).toBe('TOO_LARGE');
+    // Keys and values count alike.
+    const entries = fromHex(`df 0009c400 ${'a0c0'.repeat(640_000)}`);
+    expect([codeOf(() => scan(entries)), codeOf(() => codec.decode(entries))]).toEqual(['TOO_LARGE', 'TOO_LARGE']);
     expect(codeOf(() => codec.decode(new Uint8Array(frameBytesMax + 1)))).toBe('TOO_LARGE');
   });
 
