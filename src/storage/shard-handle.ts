@@ -49,14 +49,15 @@ export class ShardHandle<At> implements Shard {
 
   get(key: Uint8Array): StoredRecord | undefined {
     this.#medium.commits.check();
-    const pending = this.writes.get(nameOf(key));
+    // Most shards have nothing pending most of the time; a key's name is a tenth of the price of a read.
+    const pending = this.writes.size > 0 ? this.writes.get(nameOf(key)) : undefined;
     if (pending) return pending.record && this.open(key, pending.record.slice());
     const bytes = this.#medium.find(this, key);
     return bytes && this.open(key, bytes);
   }
 
   pending(key: Uint8Array): boolean {
-    return this.writes.get(nameOf(key)) !== undefined;
+    return this.writes.size > 0 && this.writes.get(nameOf(key)) !== undefined;
   }
 
   scan(range: ScanRange = {}): Iterable<StoredRecord> {
