@@ -39,8 +39,6 @@ export interface Extras {
   timers: Map<TimerId, ActorTimer> | null;
   nextTimer: number;
   children: Activation[] | null;
-  parent: Activation | null;
-  props: unknown;
   guard: RestartGuard | null;
   gate: Gate | null;
   abort: AbortController | null;
@@ -50,6 +48,8 @@ export interface Extras {
   overlapping: number;
   /** Exclusive turns open inside the open exclusive turn: re-entered by its own call chain. */
   nested: number;
+  /** Calls the open turns have made and not heard of. */
+  waits: Call | null;
   /** What a move waits for: called when no turn is open and nothing is awaited. */
   onQuiet: (() => void) | null;
   watches: number;
@@ -73,22 +73,33 @@ export interface Work {
   readonly settled?: ((error: unknown) => void) | undefined;
 }
 
+/** What a spawned child has instead of a key. Its text form is made only when somebody asks. */
+export class Birth {
+  readonly number: number;
+  readonly parent: Activation;
+  readonly props: unknown;
+  constructor(number: number, parent: Activation, props: unknown) {
+    this.number = number;
+    this.parent = parent;
+    this.props = props;
+  }
+}
+
 export class Activation implements Self {
   readonly hosted: HostedType;
-  /** A number for spawned children: their text form is made only when somebody asks. */
-  readonly keyed: string | number;
+  /** The key of a named actor, the birth of a spawned one. */
+  readonly keyed: string | Birth;
   actor: Actor | null = null;
   box: Mailbox | null = null;
   flags = 0;
   epochNumber: number;
-  /** Host tick of the last slice, and the place among the residents: passivation.ts. */
+  /** Host tick of the last slice: passivation.ts. */
   usedTick = 0;
+  /** A named actor's place among the residents (passivation.ts), a child's among its parent's children (failures.ts). */
   place = -1;
-  /** Calls the open turn has made and not heard of. */
-  waits: Call | null = null;
   extras: Extras | null = null;
 
-  constructor(hosted: HostedType, keyed: string | number, epoch: number) {
+  constructor(hosted: HostedType, keyed: string | Birth, epoch: number) {
     this.hosted = hosted;
     this.keyed = keyed;
     this.epochNumber = epoch;
@@ -138,6 +149,20 @@ export class Activation implements Self {
     this.ready();
   }
 
+  /** Calls the open turns wait for: the head of the list kept in call.ts. */
+  get waits(): Call | null {
+    return this.extras === null ? null : this.extras.waits;
+  }
+
+  /** What spawn() was given, for a start and each restart. */
+  get props(): unknown {
+    return typeof this.keyed === 'string' ? undefined : this.keyed.props;
+  }
+
+  get parent(): Activation | null {
+    return typeof this.keyed === 'string' ? null : this.keyed.parent;
+  }
+
   more(): Extras {
     this.extras ??= {
       control: [],
@@ -146,14 +171,13 @@ export class Activation implements Self {
       timers: null,
       nextTimer: 1,
       children: null,
-      parent: null,
-      props: undefined,
       guard: null,
       gate: null,
       abort: null,
       waiters: [],
       overlapping: 0,
       nested: 0,
+      waits: null,
       onQuiet: null,
       watches: 0,
       leftForMove: false,
@@ -170,7 +194,7 @@ export class Activation implements Self {
   }
 
   get key(): string {
-    return typeof this.keyed === 'string' ? this.keyed : this.hosted.host.childKey(this.keyed);
+    return typeof this.keyed === 'string' ? this.keyed : this.hosted.host.childKey(this.keyed.number);
   }
 
   get id(): string {

@@ -72,16 +72,17 @@ export interface CallExtra {
 /** Puts a call in the list of what its asker's turn waits for. */
 export function linkWaiting(from: Activation, call: Call): void {
   call.from = from;
-  call.nextWaiting = from.waits;
-  if (from.waits !== null) from.waits.prevWaiting = call;
-  from.waits = call;
+  const more = from.more();
+  call.nextWaiting = more.waits;
+  if (more.waits !== null) more.waits.prevWaiting = call;
+  more.waits = call;
 }
 
 export function unlinkWaiting(call: Call): void {
   const from = call.from;
   if (from === null) return;
   if (call.prevWaiting !== null) call.prevWaiting.nextWaiting = call.nextWaiting;
-  else if (from.waits === call) from.waits = call.nextWaiting;
+  else if (from.extras?.waits === call) from.extras.waits = call.nextWaiting;
   if (call.nextWaiting !== null) call.nextWaiting.prevWaiting = call.prevWaiting;
   call.prevWaiting = null;
   call.nextWaiting = null;

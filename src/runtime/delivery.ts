@@ -6,7 +6,7 @@
 
 import { TroupeError } from '../errors.ts';
 import { chainDepthMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
-import type { Activation, Parked } from './activation.ts';
+import type { Activation, Extras, Parked } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { chainOf, findCycle } from './deadlock.ts';
@@ -33,9 +33,14 @@ const notIdle = blocked | queued | moving | freezing | exclusive;
 
 /** An awake actor with nothing waiting and nothing special about it. */
 export function canRunNow(act: Activation, code: number): boolean {
-  if ((act.flags & notIdle) !== 0 || act.extras !== null || (act.box !== null && act.box.count !== 0)) return false;
+  if ((act.flags & notIdle) !== 0 || (act.box !== null && act.box.count !== 0)) return false;
+  if (act.extras !== null && isEngaged(act.extras)) return false;
   const { careful, asyncs } = act.hosted;
   return !careful && asyncs[code >>> 2] === 0;
+}
+
+function isEngaged({ control, front, waiters, overlapping }: Extras): boolean {
+  return control.length + front.length + waiters.length + overlapping !== 0;
 }
 
 /** Hot path: an ask whose turn runs inside it. Only what does not end with a plain value becomes a Call. */

@@ -1,20 +1,23 @@
 // Fencing epochs: rising numbers that are never used twice, neither by two threads nor after a crash.
 //
-// Intuition: one shared counter hands out chunks of 1,024 epochs to threads; how far the counter may go is written to disk
+// Intuition: one shared counter hands out chunks of 64 epochs to threads; how far the counter may go is written to disk
 // ahead of use, so the next start of the process begins beyond everything this one can have used.
 //
 //     stored limit  ────────────────────────────▶ |            (node file, synced)
 //     shared counter ──────▶ |  chunks go to threads in rising order
-//     a thread's chunk  [e, e+1023]
+//     a thread's chunk  [e, e+63]
 //
 // Two activations of one actor on two threads need rising epochs too: a thread that hears of a move takes a fresh chunk
 // (`renew`), which lies above every chunk handed out before.
 
 import { TroupeError } from '../errors.ts';
 
-export const epochsPerChunk = 1_024;
-/** Chunks reserved on disk at a time: a billion activations or a million moves. */
-export const chunksPerReserve: number = 1 << 20;
+export const epochsPerChunk = 64;
+/**
+ * Chunks reserved on disk at a time: 4 million activations, refilled from half. Small on purpose: an epoch below 2^31 is a
+ * small integer in every activation, and a reserve is spent by each start of the process.
+ */
+export const chunksPerReserve: number = 1 << 16;
 
 /** Cells of the shared counter: next chunk of this run, and how many are reserved, both counted from `base`. */
 const nextCell = 0;

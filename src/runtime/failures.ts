@@ -5,7 +5,7 @@
 // failure (escalate). A poison message costs one turn, never the process.
 
 import { describeThrown, isTroupeError, type TroupeCode, TroupeError } from '../errors.ts';
-import type { Activation, Birth, Parked } from './activation.ts';
+import type { Activation, Parked } from './activation.ts';
 import { Actor, type DeactivateReason, type Departure } from './actor.ts';
 import { type Call, ended } from './call.ts';
 import { backoff, busy, dead, exclusive, frozen, starting, stashing, stopping } from './flags.ts';
@@ -115,8 +115,8 @@ export class Failures {
   }
 
   /** Loading or onActivate() failed: the messages that woke the actor learn why. */
-  startFailed(act: Activation, actor: Actor | null, error: unknown): void {
-    if ((act.flags & dead) !== 0 || act.actor !== actor) return;
+  startFailed(act: Activation, actor: Actor | null, error: unknown): TroupeError | undefined {
+    if ((act.flags & dead) !== 0 || act.actor !== actor) return undefined;
     act.hosted.failed++;
     const more = act.more();
     more.guard ??= new RestartGuard(act.hosted.spec.supervise);
@@ -124,6 +124,7 @@ export class Failures {
     this.host.events.emit('actor-failed', { id: act.id, epoch: act.epochNumber, error, action: 'stop' });
     act.log.error({ err: error }, 'activation failed');
     this.end(act, 'failed', cause);
+    return cause;
   }
 
   /** stop() was called in this turn. */
@@ -192,13 +193,15 @@ export class Failures {
     this.dropVolatile(act);
     act.flags |= dead;
     act.hosted.gone(act);
-    host.residents.removed(act);
+    if (typeof act.keyed === 'string') host.residents.removed(act);
     host.persistence.forget(act);
     const goesOn = why === 'idle' || why === 'evicted' || why === 'moved';
-    const stopped =
-      error ??
-      new TroupeError('STOPPED', `${act.id} has ended (${why}); the message was not run`, { details: { why } });
-    this.refuseAll(act, stopped, goesOn);
+    if (act.box !== null || act.extras !== null) {
+      const stopped =
+        error ??
+        new TroupeError('STOPPED', `${act.id} has ended (${why}); the message was not run`, { details: { why } });
+      this.refuseAll(act, stopped, goesOn);
+    }
     act.actor = null;
     leaveFamily(act);
     if (!goesOn && why !== 'crashed') host.watches.ended(act, why as Departure['reason']);
@@ -281,11 +284,11 @@ function leaveFamily(act: Activation): void {
   const birth = act.keyed;
   if (typeof birth === 'string') return;
   const family = birth.parent.extras?.children;
-  if (family == null || family[birth.place] !== act) return;
+  if (family == null || family[act.place] !== act) return;
   const last = family.pop() as Activation;
   if (last === act) return;
-  family[birth.place] = last;
-  (last.keyed as Birth).place = birth.place;
+  family[act.place] = last;
+  last.place = act.place;
 }
 
 /** A one-shot timer of the runtime. */

@@ -274,18 +274,18 @@ export class Host {
     const act = new Activation(hosted, key, epoch);
     hosted.live.set(key, act);
     this.residents.added(act);
-    this.begin(act, undefined);
+    const failed = this.begin(act, undefined);
+    if (failed !== undefined) throw failed;
     return act;
   }
 
   spawn(parent: Activation, type: ActorType, props: unknown): BaseRef {
     const hosted = this.byName.get(type.type);
     if (hosted === undefined) throw this.noType(type.type);
-    const birth = new Birth(++this.childCount, parent, props);
-    const act = new Activation(hosted, birth, parent.epochNumber);
+    const act = new Activation(hosted, new Birth(++this.childCount, parent, props), parent.epochNumber);
     const family = parent.more();
     family.children ??= [];
-    birth.place = family.children.push(act) - 1;
+    act.place = family.children.push(act) - 1;
     hosted.children++;
     this.begin(act, props);
     this.observer?.effect(parent, 'spawn', { type: type.type });
@@ -294,8 +294,8 @@ export class Host {
     return ref;
   }
 
-  /** Makes the user's object, gives it its state, and lets onActivate() run before any message. */
-  begin(act: Activation, props: unknown): void {
+  /** Makes the user's object, gives it its state, and lets onActivate() run before any message. Answers with what ended it at once. */
+  begin(act: Activation, props: unknown): TroupeError | undefined {
     const hosted = act.hosted;
     hosted.activated++;
     act.usedTick = this.tick;
@@ -318,13 +318,14 @@ export class Host {
             () => this.begun(act, actor),
             error => this.failures.startFailed(act, actor, error),
           );
-          return;
+          return undefined;
         }
       }
       this.begun(act, actor);
     } catch (error) {
-      this.failures.startFailed(act, act.actor, error);
+      return this.failures.startFailed(act, act.actor, error);
     }
+    return undefined;
   }
 
   private begun(act: Activation, actor: Actor): void {

@@ -100,7 +100,7 @@ export class HostedType {
 
   /** Forgets an ended activation, unless another has taken its key. */
   gone(act: Activation): void {
-    if (typeof act.keyed === 'number') this.host.childGone(act.keyed);
+    if (typeof act.keyed !== 'string') this.host.childGone(act.keyed.number);
     else if (this.live.get(act.keyed) === act) this.live.delete(act.keyed);
   }
 

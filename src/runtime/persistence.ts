@@ -241,7 +241,7 @@ export class Persistence {
     if (act.hosted.spec.saves === 'explicit') return;
     try {
       if (act.extras !== null) act.extras.gate = null;
-      if (this.load(act, act.actor) === undefined) act.actor.state = act.actor.initial(act.extras?.props);
+      if (this.load(act, act.actor) === undefined) act.actor.state = act.actor.initial(act.props);
     } catch (cause) {
       this.host.failures.startFailed(act, act.actor, cause);
     }
