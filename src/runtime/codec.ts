@@ -65,8 +65,9 @@ export interface Codec {
 
 /** From here on a call to msgpackr pays. */
 const manyTexts = 256;
-/** Memory kept for encoding values. Larger ones get their own and give it back. */
-const scratchBytes: number = 64 << 10;
+/** Memory for encoding values: what it begins with, and the most that is kept between two values. */
+const scratchBytes: number = 16 << 10;
+const scratchKeptMax: number = 1 << 20; // the largest value of a store unless it says otherwise
 /** The writer asks for the room of the largest scalar, and may find no room for a value that just fits. */
 const slackBytes = 16;
 
@@ -139,16 +140,16 @@ export function createCodec(hooks: CodecHooks): Codec {
       for (;;) {
         const view = new DataView(bytes.buffer);
         const end = write(value, bytes, view);
-        if (end > bytesMax || (end === notFit && bytes.length > bytesMax))
-          throw tooLarge(`more than ${bytesMax} bytes`);
+        const enough = bytesMax + slackBytes;
+        if (end > bytesMax || (end === notFit && bytes.length >= enough)) throw tooLarge(`more than ${bytesMax} bytes`);
         if (end >= 0) {
           if (end > elementsMax && bytesMax <= frameBytesMax) scanWire(bytes, view, 0, end);
           return use(bytes, end);
         }
-        bytes = new Uint8Array(Math.min(bytes.length * 4, bytesMax) + slackBytes);
+        bytes = new Uint8Array(Math.min(bytes.length * 4, enough));
       }
     } finally {
-      if (bytes.length === scratchBytes) scratch = bytes;
+      if (bytes.length <= scratchKeptMax) scratch = bytes;
     }
   }
 

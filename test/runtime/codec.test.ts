@@ -273,6 +273,10 @@ describe('what may not be sent', () => {
   it('is too large beyond the bytes of a frame, the limit asked for, and the elements a reader takes', () => {
     expect(refusal(() => codec.encode('x'.repeat(101), 100)).code).toBe('TOO_LARGE');
     expect(codec.encode('x'.repeat(97), 100).length).toBe(100);
+    for (const max of [16_383, 16_384, 16_385, 65_535, 65_536]) {
+      expect(codec.encode(['x'.repeat(max - 8), 1, true], max).length).toBeLessThanOrEqual(max);
+      expect(refusal(() => codec.encode(['x'.repeat(max), 1, true], max)).code).toBe('TOO_LARGE');
+    }
     expect(refusal(() => codec.encode(new Uint8Array(frameBytesMax))).code).toBe('TOO_LARGE');
     expect(codec.encode(new Uint8Array(frameBytesMax - 5)).length).toBe(frameBytesMax);
     const many = new Array(elementsMax + 1).fill(1);
