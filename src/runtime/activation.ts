@@ -11,7 +11,7 @@ import type { Actor, Departure, ReminderTime, Self, TimerId, TimerWork } from '.
 import type { Call } from './call.ts';
 import type { ActorType } from './define-actor.ts';
 import { overflow } from './delivery.ts';
-import { blocked, dead, queued, stashing, stopping } from './flags.ts';
+import { blocked, crowded, dead, queued, stashing, stopping } from './flags.ts';
 import type { Gate } from './gate.ts';
 import type { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
@@ -44,6 +44,8 @@ export interface Extras {
   abort: AbortController | null;
   /** Senders waiting for a slot of an overflow: 'wait' mailbox. */
   waiters: Waiter[];
+  /** The host's count of lapsed asks when those in this mailbox were last thrown out. */
+  lapsedAt: number;
   /** Turns open right now that are 'read' or 'interleave'. */
   overlapping: number;
   /** Exclusive turns open inside the open exclusive turn: re-entered by its own call chain. */
@@ -110,7 +112,7 @@ export class Activation implements Self {
     const hosted = this.hosted;
     const box = this.box ?? this.openBox();
     const units = unitsOf(code, a0, a1);
-    if (!box.push(code | (units << 10), a0, a1, null))
+    if ((this.flags & crowded) !== 0 || !box.push(code | (units << 10), a0, a1, null))
       return overflow(hosted.host, this, code | (units << 10), a0, a1, null);
     if ((this.flags & (queued | blocked)) === 0) {
       this.flags |= queued;
@@ -122,7 +124,7 @@ export class Activation implements Self {
   /** The same for a message that wants an outcome. False when the mailbox is full. */
   offer(head: number, a0: unknown, a1: unknown, meta: Call | null): boolean {
     const box = this.box ?? this.openBox();
-    if (!box.push(head, a0, a1, meta)) return false;
+    if ((this.flags & crowded) !== 0 || !box.push(head, a0, a1, meta)) return false;
     this.ready();
     return true;
   }
@@ -175,6 +177,7 @@ export class Activation implements Self {
       gate: null,
       abort: null,
       waiters: [],
+      lapsedAt: 0,
       overlapping: 0,
       nested: 0,
       waits: null,

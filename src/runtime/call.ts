@@ -9,7 +9,7 @@
 //                                  └── deadline: UNKNOWN_OUTCOME (started, no answer)
 
 import type { Activation } from './activation.ts';
-import type { TurnToken } from './host.ts';
+import type { TurnToken } from './host-types.ts';
 import type { BaseRef } from './refs.ts';
 import type { WheelEntry } from './timer-wheel.ts';
 

@@ -12,7 +12,7 @@
 
 import type { Activation } from './activation.ts';
 import { type Call, waiting } from './call.ts';
-import type { TurnToken } from './host.ts';
+import type { TurnToken } from './host-types.ts';
 import { KEY, TYPE } from './refs.ts';
 import { conflict } from './turn-modes.ts';
 

@@ -10,19 +10,7 @@ import type { Activation, Extras, Parked } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { chainOf, findCycle } from './deadlock.ts';
-import {
-  blocked,
-  busy,
-  exclusive,
-  freezing,
-  frozen,
-  gated,
-  moving,
-  queued,
-  starting,
-  stashing,
-  stopping,
-} from './flags.ts';
+import { blocked, busy, crowded, exclusive, freezing, frozen, gated, moving, queued, starting, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import { type BaseRef, boxedArguments } from './refs.ts';
 import { conflict, exclusiveMode } from './turn-modes.ts';
@@ -199,12 +187,13 @@ export function overflow(
 ): Promise<void> | undefined {
   const spec = act.hosted.spec;
   const units = head >>> 10;
+  const box = act.box ?? act.openBox();
   const refuse = (error: TroupeError): undefined => {
     if (call === null) throw error;
     host.fail(call, error);
     return undefined;
   };
-  if (units * 64 > spec.bytes + 64) {
+  if (!box.fits(units)) {
     return refuse(
       new TroupeError(
         'TOO_LARGE',
@@ -213,9 +202,13 @@ export function overflow(
       ),
     );
   }
+  if (throwOutLapsed(host, act) && (act.flags & crowded) === 0 && box.push(head, a0, a1, call)) {
+    act.ready();
+    return undefined;
+  }
   const waiters = act.extras?.waiters.length ?? 0;
   if (spec.overflow === 'reject' || waiters >= waitersPerMailboxMax) {
-    const count = act.box?.count ?? 0;
+    const { count } = box;
     return refuse(
       new TroupeError(
         'OVERLOADED',
@@ -225,11 +218,24 @@ export function overflow(
     );
   }
   const message: Parked = { head, a0, a1, meta: call };
+  act.flags |= crowded;
   if (call !== null) {
     act.more().waiters.push({ message, admit: () => undefined, refuse: error => host.fail(call, error) });
     return undefined;
   }
   return new Promise((admit, reject) => act.more().waiters.push({ message, admit, refuse: reject }));
+}
+
+/** Makes the room that asks take whose deadline has passed. True when there may have been some. */
+function throwOutLapsed(host: Host, act: Activation): boolean {
+  const more = act.more();
+  if (more.lapsedAt === host.lapsed) return false;
+  more.lapsedAt = host.lapsed;
+  const isOver = (call: Call | null): boolean => call !== null && call.state === ended;
+  act.box?.dropDead(call => isOver(call as Call));
+  more.waiters = more.waiters.filter(({ message }) => !isOver(message.meta));
+  admitWaiters(act);
+  return true;
 }
 
 export function admitWaiters(act: Activation): void {
@@ -248,6 +254,7 @@ export function admitWaiters(act: Activation): void {
     waiter.admit();
   }
   if (admitted > 0) waiters.splice(0, admitted);
+  if (waiters.length === 0) act.flags &= ~crowded;
 }
 
 export function expire(host: Host, call: Call): void {

@@ -30,5 +30,7 @@ export const exclusive = 512;
 export const freezing = 1024;
 /** Its unit is in motion here (relocation-route.ts): messages go through the route, which keeps their order. */
 export const moving = 2048;
+/** Senders wait for a slot of its mailbox: a newcomer stands behind them, even if its own message would fit. */
+export const crowded = 4096;
 
 export const blocked: number = starting | busy | frozen | backoff | dead;

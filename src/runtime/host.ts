@@ -2,97 +2,43 @@
 // same class runs on the caller's own thread, on worker threads, in the test kit and in the simulator; what differs is the
 // World it is given and the router that knows where actors live.
 //
-// Reading order: ref() -> find() -> activate(); tell() and ask() -> dispatch() -> answer() / fail() / expire().
+// Three files below it: alarms.ts (deadlines and timers), turn-keeper.ts (whose turn it is), registry.ts (who is awake). Here
+// are the two verbs and the outcomes: tell() and ask() -> dispatch() -> answer() / fail().
 
 import { TroupeError } from '../errors.ts';
 import { askDeadlineMsDefault, asksPerThreadMax } from '../limits.ts';
 import type { Engine } from '../storage/engine.ts';
-import { Activation, Birth, type Parked } from './activation.ts';
-import { Actor, constructWith } from './actor.ts';
-import { Call, ended, linkWaiting, unlinkWaiting } from './call.ts';
+import type { Activation, Parked } from './activation.ts';
+import { Call, ended, linkWaiting, unlinkWaiting, waiting } from './call.ts';
 import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
 import { askNow, canRunNow, expire, follow, offer } from './delivery.ts';
 import { Failures } from './failures.ts';
-import { dead, moving, starting } from './flags.ts';
+import type { EpochSource, HostEvents, HostObserver, HostOptions } from './host-types.ts';
 import { HostedType } from './hosted-type.ts';
-import { checkActorKey } from './ids.ts';
 import { Mailbox } from './mailbox.ts';
 import { argumentsOf } from './messages.ts';
 import { Persistence } from './persistence.ts';
-import { ACT, type AnyRef, type BaseRef, type CallOptions, isRef, KEY, type Ref, TYPE } from './refs.ts';
+import { ACT, type BaseRef, type CallOptions, isRef, TYPE } from './refs.ts';
+import { Registry } from './registry.ts';
 import { Reminders } from './reminders.ts';
 import { Residents } from './residents.ts';
 import type { Router } from './router.ts';
 import { Scheduler } from './scheduler.ts';
-import { TimerWheel, type WheelEntry } from './timer-wheel.ts';
-import { ActorTimer, fireTimer } from './timers.ts';
 import { Topics } from './topics.ts';
-import { exclusiveMode, hookMode } from './turn-modes.ts';
-import { isThenable, runSlice } from './turns.ts';
+import { ghost, isGhost } from './turn-keeper.ts';
+import { runSlice } from './turns.ts';
 import { Watches } from './watches.ts';
 import { unitsOf } from './weight.ts';
-import type { Cancel, Log, Millis, World } from './world.ts';
+import { guarded, type Log } from './world.ts';
 
-/** What the rest of the node hears from a host. Names are those of node.on(). */
-export interface HostEvents {
-  emit(name: string, payload: unknown): void;
-}
-
-/** Hands out fencing epochs: rising, never twice, also not after a crash of the process. */
-export interface EpochSource {
-  next(): number;
-  /** The next one will be above every epoch handed out to any thread so far. */
-  renew(): void;
-}
-
-export interface HostOptions {
-  readonly node: string;
-  /** 0 is the caller's own thread. */
-  readonly thread: number;
-  readonly world: World;
-  readonly router: (host: Host) => Router;
-  readonly epochs: EpochSource;
-  readonly events: HostEvents;
-  readonly types: readonly ActorType[];
-  readonly partitions: number;
-  readonly engine: Engine;
-  readonly residentsMax?: number | undefined;
-  readonly observer?: HostObserver;
-}
-
-/** What the test kit looks at and interferes with. Absent in production. */
-export interface HostObserver {
-  /** Replaces the arguments or result of a local message by what would have crossed a wire. */
-  clone(value: unknown): unknown;
-  effect(act: Activation, kind: string, detail: Record<string, unknown>): void;
-  /** True when a probe has taken the message. */
-  intercept(ref: BaseRef, call: Call | null, code: number, a0: unknown, a1: unknown): boolean;
-  turnEnded(act: Activation): void;
-}
-
-/** Where a turn's continuation finds its way back to the turn: carried by the async context. */
-export interface TurnToken {
-  readonly host: Host;
-  readonly act: Activation;
-  readonly call: Call | null;
-  readonly actor: Actor | null;
-  /** How it goes together with other turns of its actor: turn-modes.ts. */
-  readonly mode: number;
-  /** False once the turn has ended: what still runs was not awaited, and nobody waits for it. */
-  open: boolean;
-}
-
-export class Host {
+export class Host extends Registry {
   readonly node: string;
   readonly thread: number;
-  readonly world: World;
   readonly events: HostEvents;
   readonly epochs: EpochSource;
   readonly router: Router;
   readonly partitions: number;
-  readonly types: HostedType[] = [];
-  readonly byName: Map<string, HostedType> = new Map();
   readonly scheduler: Scheduler;
   readonly failures: Failures;
   readonly watches: Watches;
@@ -103,29 +49,12 @@ export class Host {
   readonly observer: HostObserver | null;
   readonly engine: Engine;
   readonly codec: Codec;
-  /** The turn running right now, synchronously. */
-  current: Activation | null = null;
-  call: Call | null = null;
-  mode: number = exclusiveMode;
-  /** The same turn as a token, made when something first needs one. */
-  running: TurnToken | null = null;
-  /** Turns in whose synchronous part another one runs right now: it woke an actor, or was re-entered. */
-  readonly interrupted: TurnToken[] = [];
-  /** True while tells need nothing but a mailbox: no gate, no trace, no observer. Checked on the hot path. */
-  plain = true;
-  private openCareful = 0;
-  /** Coarse time for passivation, see residents.ts. */
-  tick = 0;
-  stopped = false;
   /** Actors that hold a mailbox. Those found empty when the event loop turns give it back: an idle actor holds none. */
   readonly boxes: Activation[] = [];
   outstanding = 0;
+  /** Asks that ended before their turn: their messages lie in mailboxes until somebody needs the room. */
+  lapsed = 0;
   deadLetters = 0;
-  private readonly wheel: TimerWheel<WheelEntry>;
-  private armedAt = Number.POSITIVE_INFINITY;
-  private disarmTimer: Cancel | null = null;
-  private childCount = 0;
-  private readonly childrenByNumber = new Map<number, Activation>();
   private captureResolve: (value: any) => void = () => undefined;
   private captureReject: (error: unknown) => void = () => undefined;
   readonly capture = (resolve: (value: any) => void, reject: (error: unknown) => void): void => {
@@ -134,9 +63,9 @@ export class Host {
   };
 
   constructor(options: HostOptions) {
+    super({ ...options.world, log: guarded(options.world.log) });
     this.node = options.node;
     this.thread = options.thread;
-    this.world = { ...options.world, log: guarded(options.world.log) };
     this.events = {
       emit: (name, payload) => {
         try {
@@ -156,7 +85,6 @@ export class Host {
       decodeRef: (type, key) => this.refByName(type, key),
     });
     this.plain = this.observer === null;
-    this.wheel = new TimerWheel(this.now());
     this.scheduler = new Scheduler(
       options.world.clock,
       act => runSlice(this, act),
@@ -173,6 +101,14 @@ export class Host {
     this.router = options.router(this);
   }
 
+  protected get self(): Host {
+    return this;
+  }
+
+  protected expired(call: Call): void {
+    expire(this, call);
+  }
+
   addType(source: ActorType): HostedType {
     const known = this.byName.get(source.type);
     if (known !== undefined) {
@@ -187,251 +123,6 @@ export class Host {
     this.types.push(hosted);
     this.byName.set(source.type, hosted);
     return hosted;
-  }
-
-  now(): Millis {
-    return this.world.clock.mono();
-  }
-
-  // Refs and activations.
-
-  ref<A extends Actor>(type: ActorType<A>, key: string): Ref<A> {
-    const hosted = this.byName.get(type.type);
-    if (hosted === undefined || hosted.source.url !== type.url) throw this.noType(type.type);
-    checkActorKey(key);
-    return new hosted.stubs.Ref(key) as unknown as Ref<A>;
-  }
-
-  refByName(typeName: string, key: string): BaseRef {
-    const hosted = this.byName.get(typeName);
-    if (hosted === undefined) throw this.noType(typeName);
-    return new hosted.stubs.Ref(key);
-  }
-
-  refTo(act: Activation): AnyRef {
-    const ref = new act.hosted.stubs.Ref(act.key);
-    ref[ACT] = act;
-    if (typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
-    return ref;
-  }
-
-  /** How a ref is written down. A spawned child is found again by its number, from now on. */
-  private nameRef(ref: BaseRef): [type: string, key: string] {
-    const act = ref[ACT];
-    if (ref[KEY] === '' && act !== null) {
-      if ((act.flags & dead) === 0 && typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
-      return [ref[TYPE].name, act.key];
-    }
-    return [ref[TYPE].name, ref[KEY]];
-  }
-
-  childGone(number: number): void {
-    this.childrenByNumber.delete(number);
-  }
-
-  private noType(name: string): TroupeError {
-    const known = [...this.byName.keys()].join(', ') || 'none';
-    return new TroupeError(
-      'NO_ACTOR_TYPE',
-      `no actor type '${name}' on ${this.node}/${this.thread}; registered are: ${known}. Pass it to startNode({ actors: [...] })`,
-    );
-  }
-
-  /** The actor behind a ref, awake on this thread; null when it lives elsewhere. */
-  find(ref: BaseRef): Activation | null {
-    const known = ref[ACT];
-    if (known !== null && (known.flags & dead) === 0) return (known.flags & moving) === 0 ? known : null;
-    const hosted = ref[TYPE];
-    const key = ref[KEY];
-    if (key === '') throw this.endedChild(ref.toString());
-    let act = hosted.live.get(key) ?? null;
-    if (act === null) {
-      if (key.charCodeAt(0) === 0) act = this.findChild(key);
-      else if (this.router.owns(hosted, key)) act = this.activate(hosted, key);
-    }
-    ref[ACT] = act;
-    return act !== null && (act.flags & moving) !== 0 ? null : act;
-  }
-
-  private findChild(key: string): Activation | null {
-    const [thread, number] = key.slice(1).split('.');
-    if (Number(thread) !== this.thread) return null;
-    const act = this.childrenByNumber.get(Number(number));
-    if (act === undefined || (act.flags & dead) !== 0) throw this.endedChild(key.slice(1));
-    return act;
-  }
-
-  private endedChild(name: string): TroupeError {
-    return new TroupeError('STOPPED', `the spawned actor ${name} has ended; it lived with its parent's activation`);
-  }
-
-  childKey(number: number): string {
-    return `\u0000${this.thread}.${number}`;
-  }
-
-  activate(hosted: HostedType, key: string, epoch: number = this.epochs.next()): Activation {
-    if (this.stopped) throw new TroupeError('STOPPED', `${hosted.name}/${key}: node ${this.node} is stopping`);
-    const act = new Activation(hosted, key, epoch);
-    hosted.live.set(key, act);
-    this.residents.added(act);
-    const failed = this.begin(act, undefined);
-    if (failed !== undefined) throw failed;
-    return act;
-  }
-
-  spawn(parent: Activation, type: ActorType, props: unknown): BaseRef {
-    const hosted = this.byName.get(type.type);
-    if (hosted === undefined) throw this.noType(type.type);
-    const act = new Activation(hosted, new Birth(++this.childCount, parent, props), parent.epochNumber);
-    const family = parent.more();
-    family.children ??= [];
-    act.place = family.children.push(act) - 1;
-    hosted.children++;
-    this.begin(act, props);
-    this.observer?.effect(parent, 'spawn', { type: type.type });
-    const ref = new hosted.stubs.Ref('');
-    ref[ACT] = act;
-    return ref;
-  }
-
-  /** Makes the user's object, gives it its state, and lets onActivate() run before any message. Answers with what ended it at once. */
-  begin(act: Activation, props: unknown): TroupeError | undefined {
-    const hosted = act.hosted;
-    hosted.activated++;
-    act.usedTick = this.tick;
-    act.flags |= starting;
-    try {
-      const make = hosted.source.make;
-      if (make === undefined)
-        throw new TroupeError(
-          'NO_ACTOR_TYPE',
-          `actor type '${hosted.name}' is known by contract only; its class is not loaded in this process`,
-        );
-      const actor = constructWith(act, make);
-      act.actor = actor;
-      const stored = hosted.persists || typeof act.keyed === 'string' ? this.persistence.load(act, actor) : undefined;
-      if (stored === undefined) actor.state = actor.initial(props);
-      if (actor.onActivate !== plainActor.onActivate) {
-        const ready = this.hook(act, actor, () => actor.onActivate());
-        if (isThenable(ready)) {
-          ready.then(
-            () => this.begun(act, actor),
-            error => this.failures.startFailed(act, actor, error),
-          );
-          return undefined;
-        }
-      }
-      this.begun(act, actor);
-    } catch (error) {
-      return this.failures.startFailed(act, act.actor, error);
-    }
-    return undefined;
-  }
-
-  private begun(act: Activation, actor: Actor): void {
-    if (act.actor !== actor || (act.flags & dead) !== 0) return;
-    act.flags &= ~starting;
-    if (act.box !== null || act.extras !== null) act.ready();
-  }
-
-  // Turns and their context.
-
-  /** Calls a method with the turn carried along, so that what it awaits still knows whose turn it is. */
-  inTurn(
-    act: Activation,
-    call: Call | null,
-    fn: (...args: any[]) => unknown,
-    actor: Actor,
-    head: number,
-    a0: unknown,
-    a1: unknown,
-  ): unknown {
-    const token: TurnToken = { host: this, act, call, actor, mode: this.mode, open: true };
-    this.running = token;
-    switch (head & 3) {
-      case 0:
-        return this.world.context.run(token, () => fn.call(actor));
-      case 1:
-        return this.world.context.run(token, () => fn.call(actor, a0));
-      case 2:
-        return this.world.context.run(token, () => fn.call(actor, a0, a1));
-      default:
-        return this.world.context.run(token, () => fn.apply(actor, a0 as unknown[]));
-    }
-  }
-
-  /** A turn that serves no message. */
-  token(act: Activation, actor: Actor | null, mode: number): TurnToken {
-    return { host: this, act, call: null, actor, mode, open: true };
-  }
-
-  /** Runs the synchronous part of such a turn, whosever turn it interrupts. */
-  inContext(token: TurnToken, run: (actor: Actor) => unknown): unknown {
-    const before = this.interrupt();
-    this.current = token.act;
-    this.mode = token.mode;
-    this.running = token;
-    try {
-      return this.world.context.run(token, () => run(token.actor as Actor));
-    } finally {
-      this.resume(before);
-    }
-  }
-
-  /** Sets aside the turn that runs right now, if any, for one that runs inside it; resume() takes it up again. */
-  interrupt(): TurnToken | null {
-    const token = this.current === null ? null : (this.turn() as TurnToken);
-    if (token !== null) this.interrupted.push(token);
-    this.running = null;
-    this.call = null;
-    return token;
-  }
-
-  resume(token: TurnToken | null): void {
-    if (token !== null) this.interrupted.pop();
-    this.current = token?.act ?? null;
-    this.call = token?.call ?? null;
-    this.mode = token?.mode ?? exclusiveMode;
-    this.running = token;
-  }
-
-  /** onActivate() or onDeactivate(): a turn beside which nothing of the actor starts. What it throws, the caller handles. */
-  hook(act: Activation, actor: Actor, run: (actor: Actor) => unknown): unknown {
-    const token = this.token(act, actor, hookMode);
-    if (act.hosted.persists) this.carefully(1);
-    try {
-      const result = this.inContext(token, run);
-      if (act.hosted.persists) this.persistence.turnSuspended(act, true);
-      if (isThenable(result)) return Promise.resolve(result).finally(() => this.hookEnded(token));
-      this.hookEnded(token);
-      return result;
-    } catch (error) {
-      this.hookEnded(token);
-      throw error;
-    }
-  }
-
-  private hookEnded(token: TurnToken): void {
-    token.open = false;
-    if (token.act.hosted.persists) this.carefully(-1);
-  }
-
-  /** Runs fn as nobody's turn: what comes from the event loop must not pass for the turn that happened to plan it. */
-  outside(fn: () => void): void {
-    const { context } = this.world;
-    if (context.active() && context.get() !== undefined) context.run(nobody, fn);
-    else fn();
-  }
-
-  /** Whose turn is running: synchronously, or as the continuation of an await. */
-  turn(): TurnToken | undefined {
-    const act = this.current;
-    if (act !== null) {
-      this.running ??= { host: this, act, call: this.call, actor: act.actor, mode: this.mode, open: true };
-      return this.running;
-    }
-    const token = this.world.context.get() as TurnToken | undefined;
-    return token !== undefined && token.host === this ? token : undefined;
   }
 
   // Sending.
@@ -466,7 +157,8 @@ export class Host {
     try {
       act = this.find(ref);
     } catch (error) {
-      if (!(error instanceof TroupeError) || error.code !== 'STOPPED') throw error;
+      // Only what the sender may try again is his trouble; that its actor has ended, or cannot be woken, is the actor's.
+      if (!(error instanceof TroupeError) || error.code === 'OVERLOADED') throw error;
       this.deadLetter(ref.toString(), ref[TYPE].nameOf(code >>> 2), argumentsOf(code, a0, a1), error.message);
       return undefined;
     }
@@ -554,18 +246,6 @@ export class Host {
     return call;
   }
 
-  /** Does this run as the continuation of an actor's await? */
-  private inContinuation(): boolean {
-    const { context } = this.world;
-    return context.active() && context.get() !== undefined;
-  }
-
-  /** A persisted actor's turn begins or ends: while one runs or is open, tells may have to wait at its gate. */
-  carefully(opened: number): void {
-    this.openCareful += opened;
-    this.plain = this.observer === null && this.openCareful === 0;
-  }
-
   /** Sends a call on to wherever its actor is now. */
   redispatch(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
     this.dispatch(ref, call, code, a0, a1);
@@ -621,6 +301,7 @@ export class Host {
 
   fail(call: Call, error: unknown): void {
     if (call.state === ended) return;
+    if (call.state === waiting) this.lapsed++;
     call.state = ended;
     this.wheel.cancel(call);
     if (call.arrived) {
@@ -652,56 +333,6 @@ export class Host {
   /** No turn open, nothing awaited, no control work left. */
   isQuiet(act: Activation): boolean {
     return act.hosted.idle(act) && act.waits === null && (act.extras?.control.length ?? 0) === 0;
-  }
-
-  // The wheel: deadlines, actor timers.
-
-  arm(entry: WheelEntry, at: Millis): void {
-    this.wheel.add(entry, at);
-    if (at < this.armedAt) this.rearm(at);
-  }
-
-  disarm(entry: WheelEntry): void {
-    this.wheel.cancel(entry);
-  }
-
-  private rearm(at: Millis): void {
-    this.disarmTimer?.();
-    this.armedAt = at;
-    this.disarmTimer =
-      at === Number.POSITIVE_INFINITY ? null : this.world.clock.timer(Math.max(0, at - this.now()), this.onTimer);
-  }
-
-  private readonly onTimer = (): void => {
-    this.outside(this.fireDue);
-  };
-
-  private readonly fireDue = (): void => {
-    this.armedAt = Number.POSITIVE_INFINITY;
-    this.disarmTimer = null;
-    const now = this.now();
-    this.wheel.advance(now, entry => {
-      if (entry instanceof Call) expire(this, entry);
-      else if (entry instanceof ActorTimer) fireTimer(entry, now);
-      else (entry as HostTimer).fire(now);
-    });
-    const next = this.wheel.nextAt();
-    if (next < this.armedAt) this.rearm(next);
-  };
-
-  /** Calls made on this thread that an actor here has not answered. */
-  callsTo(act: Activation): Call[] {
-    const found: Call[] = [];
-    for (const entry of this.wheel.entries()) if (entry instanceof Call && entry.act === act) found.push(entry);
-    return found;
-  }
-
-  /** A call from another thread that has not ended. Looks at every deadline: for the rare verdict only. */
-  arrivedCall(peer: number, id: number): Call | undefined {
-    for (const entry of this.wheel.entries()) {
-      if (entry instanceof Call && entry.arrived && entry.peer === peer && entry.id === id) return entry;
-    }
-    return undefined;
   }
 
   describe(): object {
@@ -740,8 +371,14 @@ export class Host {
     if (this.stopped) return;
     await this.failures.retireAll('shutdown');
     this.stopped = true;
-    this.disarmTimer?.();
-    this.disarmTimer = null;
+    this.stopAlarms();
+  }
+
+  /** Ends what stop() still waits for: turns that nobody will let end. */
+  halt(): void {
+    this.stopped = true;
+    for (const hosted of this.types) for (const act of [...hosted.live.values()]) this.failures.end(act, 'shutdown');
+    this.stopAlarms();
   }
 
   logOf(act: Activation): Log {
@@ -756,45 +393,3 @@ export class Host {
     };
   }
 }
-
-/** A timer of the runtime itself. */
-export interface HostTimer extends WheelEntry {
-  fire(now: Millis): void;
-}
-
-/** A logger of the user's may throw, on what it is asked to print or because its disk is full: nobody's turn fails for it. */
-function guarded(log: Log): Log {
-  const guard =
-    (level: keyof Log) =>
-    (fields: object, message?: string): void => {
-      try {
-        log[level](fields, message);
-      } catch {
-        // There is nobody left to tell.
-      }
-    };
-  return {
-    trace: guard('trace'),
-    debug: guard('debug'),
-    info: guard('info'),
-    warn: guard('warn'),
-    error: guard('error'),
-  };
-}
-
-/** The token of no turn. */
-const nobody: object = Object.freeze({ host: null });
-
-/** The turn's activation has ended, or has been restarted: what still runs belongs to the past and causes nothing. */
-function isGhost(turn: TurnToken): boolean {
-  return (turn.act.flags & dead) !== 0 || turn.actor !== turn.act.actor;
-}
-
-function ghost(turn: TurnToken, what: string): TroupeError {
-  return new TroupeError(
-    'STOPPED',
-    `${turn.act.id} has ended or was restarted since this turn began; its ${what} was not sent`,
-  );
-}
-
-const plainActor: Pick<Actor, 'onActivate'> = Actor.prototype;

@@ -74,3 +74,23 @@ export const silentLog: Log = { trace: nothing, debug: nothing, info: nothing, w
 function nothing(): void {
   // Silent unless the user passes a logger.
 }
+
+/** A logger of the user's may throw, on what it is asked to print or because its disk is full: nobody's turn fails for it. */
+export function guarded(log: Log): Log {
+  const guard =
+    (level: keyof Log) =>
+    (fields: object, message?: string): void => {
+      try {
+        log[level](fields, message);
+      } catch {
+        // There is nobody left to tell.
+      }
+    };
+  return {
+    trace: guard('trace'),
+    debug: guard('debug'),
+    info: guard('info'),
+    warn: guard('warn'),
+    error: guard('error'),
+  };
+}

@@ -8,7 +8,8 @@ import type { Call } from '../runtime/call.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
 import { Epochs, epochMemory } from '../runtime/epochs.ts';
 import { dead } from '../runtime/flags.ts';
-import { Host, type HostObserver } from '../runtime/host.ts';
+import { Host } from '../runtime/host.ts';
+import type { HostObserver } from '../runtime/host-types.ts';
 import { argumentsOf } from '../runtime/messages.ts';
 import { type CallShipping, freeze, install, pack, retire, run, thaw } from '../runtime/moves.ts';
 import { type BaseRef, KEY, type Ref, TYPE } from '../runtime/refs.ts';
@@ -59,6 +60,7 @@ export interface TestKit extends AsyncDisposable {
   isAwake(id: string): boolean;
   /** The memory disk: crash(), powerLoss(), faults. */
   readonly disk: MemoryStore;
+  /** Ends every actor in good order, as far as their turns can end, and closes the disk. */
   close(): Promise<void>;
 }
 
@@ -235,7 +237,14 @@ class Kit implements TestKit {
   }
 
   async close(): Promise<void> {
-    await this.host.stop();
+    this.disk.release();
+    let stopped = false;
+    const stopping = this.host.stop().then(() => {
+      stopped = true;
+    });
+    await Promise.race([stopping, this.rest()]);
+    // Time stands still, so what has not ended by now never will: a turn that waits for a probe, say.
+    if (!stopped) this.host.halt();
     await this.disk.close();
   }
 

@@ -1,0 +1,84 @@
+// One thread's deadlines and timers: a timing wheel and the one real timer that is armed for its next entry.
+//
+// Invariant: while anything waits in the wheel, a timer of the world is armed for its time or earlier.
+
+import type { Activation } from './activation.ts';
+import { Call } from './call.ts';
+import type { HostTimer } from './host-types.ts';
+import { TimerWheel, type WheelEntry } from './timer-wheel.ts';
+import { ActorTimer, fireTimer } from './timers.ts';
+import type { Cancel, Millis, World } from './world.ts';
+
+export abstract class Alarms {
+  readonly world: World;
+  protected readonly wheel: TimerWheel<WheelEntry>;
+  private armedAt = Number.POSITIVE_INFINITY;
+  private disarmTimer: Cancel | null = null;
+
+  constructor(world: World) {
+    this.world = world;
+    this.wheel = new TimerWheel(world.clock.mono());
+  }
+
+  now(): Millis {
+    return this.world.clock.mono();
+  }
+
+  /** A call's deadline has passed. */
+  protected abstract expired(call: Call): void;
+  /** Runs fn as nobody's turn. */
+  abstract outside(fn: () => void): void;
+
+  arm(entry: WheelEntry, at: Millis): void {
+    this.wheel.add(entry, at);
+    if (at < this.armedAt) this.rearm(at);
+  }
+
+  disarm(entry: WheelEntry): void {
+    this.wheel.cancel(entry);
+  }
+
+  private rearm(at: Millis): void {
+    this.disarmTimer?.();
+    this.armedAt = at;
+    this.disarmTimer =
+      at === Number.POSITIVE_INFINITY ? null : this.world.clock.timer(Math.max(0, at - this.now()), this.onTimer);
+  }
+
+  private readonly onTimer = (): void => {
+    this.outside(this.fireDue);
+  };
+
+  private readonly fireDue = (): void => {
+    this.armedAt = Number.POSITIVE_INFINITY;
+    this.disarmTimer = null;
+    const now = this.now();
+    this.wheel.advance(now, entry => {
+      if (entry instanceof Call) this.expired(entry);
+      else if (entry instanceof ActorTimer) fireTimer(entry, now);
+      else (entry as HostTimer).fire(now);
+    });
+    const next = this.wheel.nextAt();
+    if (next < this.armedAt) this.rearm(next);
+  };
+
+  /** Calls made on this thread that an actor here has not answered. */
+  callsTo(act: Activation): Call[] {
+    const found: Call[] = [];
+    for (const entry of this.wheel.entries()) if (entry instanceof Call && entry.act === act) found.push(entry);
+    return found;
+  }
+
+  /** A call from another thread that has not ended. Looks at every deadline: for the rare verdict only. */
+  arrivedCall(peer: number, id: number): Call | undefined {
+    for (const entry of this.wheel.entries()) {
+      if (entry instanceof Call && entry.arrived && entry.peer === peer && entry.id === id) return entry;
+    }
+    return undefined;
+  }
+
+  protected stopAlarms(): void {
+    this.disarmTimer?.();
+    this.disarmTimer = null;
+  }
+}

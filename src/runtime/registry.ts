@@ -1,0 +1,178 @@
+// Who is here: the types of this thread, refs to actors, the actors awake, and how one is woken or spawned.
+//
+//   ref() -> find() -> activate() -> begin() -> begun()
+
+import { TroupeError } from '../errors.ts';
+import { Activation, Birth } from './activation.ts';
+import { Actor, constructWith } from './actor.ts';
+import type { ActorType } from './define-actor.ts';
+import type { Failures } from './failures.ts';
+import { dead, moving, starting } from './flags.ts';
+import type { EpochSource } from './host-types.ts';
+import type { HostedType } from './hosted-type.ts';
+import { checkActorKey } from './ids.ts';
+import { ACT, type AnyRef, type BaseRef, KEY, type Ref, TYPE } from './refs.ts';
+import type { Residents } from './residents.ts';
+import type { Router } from './router.ts';
+import { TurnKeeper } from './turn-keeper.ts';
+import { isThenable } from './turns.ts';
+
+const plainActor: Pick<Actor, 'onActivate'> = Actor.prototype;
+
+export abstract class Registry extends TurnKeeper {
+  abstract readonly node: string;
+  abstract readonly thread: number;
+  abstract readonly router: Router;
+  abstract readonly epochs: EpochSource;
+  abstract readonly failures: Failures;
+  abstract readonly residents: Residents;
+  /** A move may be waiting for this actor to come to rest. */
+  abstract checkQuiet(act: Activation): void;
+  readonly types: HostedType[] = [];
+  readonly byName: Map<string, HostedType> = new Map();
+  /** Coarse time for passivation, see residents.ts. */
+  tick = 0;
+  stopped = false;
+  private childCount = 0;
+  private readonly childrenByNumber = new Map<number, Activation>();
+
+  ref<A extends Actor>(type: ActorType<A>, key: string): Ref<A> {
+    const hosted = this.byName.get(type.type);
+    if (hosted === undefined || hosted.source.url !== type.url) throw this.noType(type.type);
+    checkActorKey(key);
+    return new hosted.stubs.Ref(key) as unknown as Ref<A>;
+  }
+
+  refByName(typeName: string, key: string): BaseRef {
+    const hosted = this.byName.get(typeName);
+    if (hosted === undefined) throw this.noType(typeName);
+    return new hosted.stubs.Ref(key);
+  }
+
+  refTo(act: Activation): AnyRef {
+    const ref = new act.hosted.stubs.Ref(act.key);
+    ref[ACT] = act;
+    if (typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
+    return ref;
+  }
+
+  /** How a ref is written down. A spawned child is found again by its number, from now on. */
+  protected nameRef(ref: BaseRef): [type: string, key: string] {
+    const act = ref[ACT];
+    if (ref[KEY] === '' && act !== null) {
+      if ((act.flags & dead) === 0 && typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
+      return [ref[TYPE].name, act.key];
+    }
+    return [ref[TYPE].name, ref[KEY]];
+  }
+
+  childGone(number: number): void {
+    this.childrenByNumber.delete(number);
+  }
+
+  private noType(name: string): TroupeError {
+    const known = [...this.byName.keys()].join(', ') || 'none';
+    return new TroupeError(
+      'NO_ACTOR_TYPE',
+      `no actor type '${name}' on ${this.node}/${this.thread}; registered are: ${known}. Pass it to startNode({ actors: [...] })`,
+    );
+  }
+
+  /** The actor behind a ref, awake on this thread; null when it lives elsewhere. */
+  find(ref: BaseRef): Activation | null {
+    const known = ref[ACT];
+    if (known !== null && (known.flags & dead) === 0) return (known.flags & moving) === 0 ? known : null;
+    const hosted = ref[TYPE];
+    const key = ref[KEY];
+    if (key === '') throw this.endedChild(ref.toString());
+    let act = hosted.live.get(key) ?? null;
+    if (act === null) {
+      if (key.charCodeAt(0) === 0) act = this.findChild(key);
+      else if (this.router.owns(hosted, key)) act = this.activate(hosted, key);
+    }
+    ref[ACT] = act;
+    return act !== null && (act.flags & moving) !== 0 ? null : act;
+  }
+
+  private findChild(key: string): Activation | null {
+    const [thread, number] = key.slice(1).split('.');
+    if (Number(thread) !== this.thread) return null;
+    const act = this.childrenByNumber.get(Number(number));
+    if (act === undefined || (act.flags & dead) !== 0) throw this.endedChild(key.slice(1));
+    return act;
+  }
+
+  private endedChild(name: string): TroupeError {
+    return new TroupeError('STOPPED', `the spawned actor ${name} has ended; it lived with its parent's activation`);
+  }
+
+  childKey(number: number): string {
+    return `\u0000${this.thread}.${number}`;
+  }
+
+  activate(hosted: HostedType, key: string, epoch: number = this.epochs.next()): Activation {
+    if (this.stopped) throw new TroupeError('STOPPED', `${hosted.name}/${key}: node ${this.node} is stopping`);
+    const act = new Activation(hosted, key, epoch);
+    hosted.live.set(key, act);
+    this.residents.added(act);
+    const failed = this.begin(act, undefined);
+    if (failed !== undefined) throw failed;
+    return act;
+  }
+
+  spawn(parent: Activation, type: ActorType, props: unknown): BaseRef {
+    const hosted = this.byName.get(type.type);
+    if (hosted === undefined) throw this.noType(type.type);
+    const act = new Activation(hosted, new Birth(++this.childCount, parent, props), parent.epochNumber);
+    const family = parent.more();
+    family.children ??= [];
+    act.place = family.children.push(act) - 1;
+    hosted.children++;
+    this.begin(act, props);
+    this.observer?.effect(parent, 'spawn', { type: type.type });
+    const ref = new hosted.stubs.Ref('');
+    ref[ACT] = act;
+    return ref;
+  }
+
+  /** Makes the user's object, gives it its state, and lets onActivate() run before any message. Answers with what ended it at once. */
+  begin(act: Activation, props: unknown): TroupeError | undefined {
+    const hosted = act.hosted;
+    hosted.activated++;
+    act.usedTick = this.tick;
+    act.flags |= starting;
+    try {
+      const make = hosted.source.make;
+      if (make === undefined)
+        throw new TroupeError(
+          'NO_ACTOR_TYPE',
+          `actor type '${hosted.name}' is known by contract only; its class is not loaded in this process`,
+        );
+      const actor = constructWith(act, make);
+      act.actor = actor;
+      const stored = hosted.persists || typeof act.keyed === 'string' ? this.persistence.load(act, actor) : undefined;
+      if (stored === undefined) actor.state = actor.initial(props);
+      if (actor.onActivate !== plainActor.onActivate) {
+        const ready = this.hook(act, actor, () => actor.onActivate());
+        if (isThenable(ready)) {
+          ready.then(
+            () => this.begun(act, actor),
+            error => this.failures.startFailed(act, actor, error),
+          );
+          return undefined;
+        }
+      }
+      this.begun(act, actor);
+    } catch (error) {
+      return this.failures.startFailed(act, act.actor, error);
+    }
+    return undefined;
+  }
+
+  private begun(act: Activation, actor: Actor): void {
+    if (act.actor !== actor || (act.flags & dead) !== 0) return;
+    act.flags &= ~starting;
+    this.checkQuiet(act);
+    if (act.box !== null || act.extras !== null) act.ready();
+  }
+}
