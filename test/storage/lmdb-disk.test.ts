@@ -58,67 +58,70 @@ describe('a full disk', () => {
     for (const disk of disks.splice(0)) disk.end();
   });
 
-  it('refuses puts with DISK_FULL before LMDB notices; reads and deletions go on; freed space is used again', async () => {
-    const disk = mount('8m');
-    // Where we may not mount, the free space is what we say it is.
-    let said = 8 * MiB;
-    const place = typeof disk === 'string' ? join(dir, 'elsewhere') : disk.path;
-    if (typeof disk === 'string') console.warn(`no tmpfs (${disk}): the free space is injected instead`);
-    else disks.push(disk);
-    const ballast = join(place, 'ballast');
-    mkdirSync(place, { recursive: true });
-    writeFileSync(ballast, new Uint8Array(2 * MiB));
-    if (typeof disk === 'string') said -= 2 * MiB;
-    const spent = (): number =>
-      existsSync(join(place, 'db', 'data.mdb')) ? statSync(join(place, 'db', 'data.mdb')).size : 0;
-    const fatal: Error[] = [];
-    const store = new LmdbStore({
-      dir: join(place, 'db'),
-      freeLowWater: 2 * MiB,
-      onFatal: why => fatal.push(why),
-      ...(typeof disk === 'string' ? { free: () => said - spent() } : {}),
-    });
-    const shard = store.shard('s');
-    const value = new Uint8Array(1_000).fill(7);
-    const written: string[] = [];
-    let refused = '';
-    for (let n = 0; refused === '' && n < 20_000; n += 20) {
-      const keys = Array.from({ length: 20 }, (_, index) => `k${n + index}`);
-      const ends = await outcomes(keys.map(key => shard.commit(group(1, [put(key, value)]), 'committed')));
-      written.push(...keys.filter((_, index) => ends[index] === 'ok'));
-      refused = ends.find(end => end !== 'ok') ?? '';
-    }
-    expect(refused).toBe('DISK_FULL');
-    expect(written.length).toBeGreaterThan(1_000);
-    expect(store.stats().diskFull).toBeGreaterThan(0);
-    const before = shard.commit(group(1, [put('more', value)]), 'flushed');
-    await expect(before).rejects.toMatchObject({ code: 'DISK_FULL', retryable: true, outcome: 'failed' });
-    expect(written.filter(key => shard.get(bytes(key))?.value.length !== 1_000)).toEqual([]);
-    expect(shard.count()).toBe(written.length);
-    const gone = written.slice(0, 200);
-    expect(new Set(await outcomes(gone.map(key => shard.commit(group(1, [del(key)]), 'committed'))))).toEqual(
-      new Set(['ok']),
-    );
-    expect(
-      await outcome(
-        store.import(
-          'copy',
-          await (async () => {
-            const chunks = [];
-            for await (const chunk of store.export('s')) chunks.push(chunk);
-            return chunks;
-          })(),
+  it.each(['a disk of 8 MiB', 'free space as the test says it is'])(
+    '(%s) refuses puts with DISK_FULL before LMDB notices; reads and deletions go on; freed space is used again',
+    async how => {
+      const disk = how === 'a disk of 8 MiB' ? mount('8m') : 'not wanted';
+      // Where we may not mount, the free space is what we say it is.
+      let said = 8 * MiB;
+      const place = typeof disk === 'string' ? join(dir, 'elsewhere') : disk.path;
+      if (typeof disk !== 'string') disks.push(disk);
+      else if (disk !== 'not wanted') console.warn(`no tmpfs (${disk}): the free space is injected instead`);
+      const ballast = join(place, 'ballast');
+      mkdirSync(place, { recursive: true });
+      writeFileSync(ballast, new Uint8Array(2 * MiB));
+      if (typeof disk === 'string') said -= 2 * MiB;
+      const spent = (): number =>
+        existsSync(join(place, 'db', 'data.mdb')) ? statSync(join(place, 'db', 'data.mdb')).size : 0;
+      const fatal: Error[] = [];
+      const store = new LmdbStore({
+        dir: join(place, 'db'),
+        freeLowWater: 2 * MiB,
+        onFatal: why => fatal.push(why),
+        ...(typeof disk === 'string' ? { free: () => said - spent() } : {}),
+      });
+      const shard = store.shard('s');
+      const value = new Uint8Array(1_000).fill(7);
+      const written: string[] = [];
+      let refused = '';
+      for (let n = 0; refused === '' && n < 20_000; n += 20) {
+        const keys = Array.from({ length: 20 }, (_, index) => `k${n + index}`);
+        const ends = await outcomes(keys.map(key => shard.commit(group(1, [put(key, value)]), 'committed')));
+        written.push(...keys.filter((_, index) => ends[index] === 'ok'));
+        refused = ends.find(end => end !== 'ok') ?? '';
+      }
+      expect(refused).toBe('DISK_FULL');
+      expect(written.length).toBeGreaterThan(1_000);
+      expect(store.stats().diskFull).toBeGreaterThan(0);
+      const before = shard.commit(group(1, [put('more', value)]), 'flushed');
+      await expect(before).rejects.toMatchObject({ code: 'DISK_FULL', retryable: true, outcome: 'failed' });
+      expect(written.filter(key => shard.get(bytes(key))?.value.length !== 1_000)).toEqual([]);
+      expect(shard.count()).toBe(written.length);
+      const gone = written.slice(0, 200);
+      expect(new Set(await outcomes(gone.map(key => shard.commit(group(1, [del(key)]), 'committed'))))).toEqual(
+        new Set(['ok']),
+      );
+      expect(
+        await outcome(
+          store.import(
+            'copy',
+            await (async () => {
+              const chunks = [];
+              for await (const chunk of store.export('s')) chunks.push(chunk);
+              return chunks;
+            })(),
+          ),
         ),
-      ),
-    ).toBe('DISK_FULL');
-    rmSync(ballast);
-    if (typeof disk === 'string') said += 2 * MiB;
-    await shard.commit(group(1, [put('more', value)]), 'flushed');
-    expect(shard.count()).toBe(written.length - 199);
-    await store.drop('s');
-    await store.close();
-    expect(fatal).toEqual([]);
-  });
+      ).toBe('DISK_FULL');
+      rmSync(ballast);
+      if (typeof disk === 'string') said += 2 * MiB;
+      await shard.commit(group(1, [put('more', value)]), 'flushed');
+      expect(shard.count()).toBe(written.length - 199);
+      await store.drop('s');
+      await store.close();
+      expect(fatal).toEqual([]);
+    },
+  );
 
   it('has no room for a new store: DISK_FULL at the door, where LMDB would die of it', context => {
     const disk = mount('512k');
