@@ -171,3 +171,9 @@ export const jobsQueuedMax = 1_024;
  * being a reminder's: type, actor key and name. LMDB takes 1,978 bytes, 4 of them are the shard's.
  */
 export const recordKeyBytesMax = 1_900;
+/** Answers an actor keeps for operations that carry an opId. A retry comes within seconds; this is many seconds of them. */
+export const answersMax = 256;
+/** An answer larger than this is not kept: its retry runs again. */
+export const answerBytesMax = 4_096;
+/** The longest deadline or timer, a hundred years. A longer one is a unit mistaken, and the wheel counts in safe integers. */
+export const timerMsMax: number = 100 * 366 * 86_400_000;

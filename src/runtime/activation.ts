@@ -8,6 +8,7 @@
 import { TroupeError } from '../errors.ts';
 import { stashMax } from '../limits.ts';
 import type { Actor, Departure, ReminderTime, Self, TimerId, TimerWork } from './actor.ts';
+import type { Answered } from './answered.ts';
 import type { Call } from './call.ts';
 import type { ActorType } from './define-actor.ts';
 import { overflow } from './delivery.ts';
@@ -58,6 +59,8 @@ export interface Extras {
   /** onDeactivate('moved') has run; a move that fails after it must run onActivate() again. */
   leftForMove: boolean;
   shippedTimers: readonly PackedTimer[] | null;
+  /** Operations done once: call(ref, { opId }). */
+  answered: Answered | null;
   /** Threads that were asked to pause because this mailbox is full. */
   paused: Set<number> | null;
 }
@@ -186,6 +189,7 @@ export class Activation implements Self {
       leftForMove: false,
       shippedTimers: null,
       paused: null,
+      answered: null,
     };
     return this.extras;
   }

@@ -5,12 +5,26 @@
 // (an exception, a waiting promise) or a dead letter.
 
 import { TroupeError } from '../errors.ts';
-import { chainDepthMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
+import { chainDepthMax, timerMsMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
 import type { Activation, Extras, Parked } from './activation.ts';
 import type { Actor } from './actor.ts';
+import { Answered } from './answered.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { chainOf, findCycle } from './deadlock.ts';
-import { blocked, busy, crowded, exclusive, freezing, frozen, gated, moving, queued, starting, stashing, stopping } from './flags.ts';
+import {
+  blocked,
+  busy,
+  crowded,
+  exclusive,
+  freezing,
+  frozen,
+  gated,
+  moving,
+  queued,
+  starting,
+  stashing,
+  stopping,
+} from './flags.ts';
 import type { Host } from './host.ts';
 import { type BaseRef, boxedArguments } from './refs.ts';
 import { conflict, exclusiveMode } from './turn-modes.ts';
@@ -88,9 +102,21 @@ export function askNow(
   return promise;
 }
 
+/** A second try of an operation gets the answer of the first, now or when it is there. */
+function isRetry(host: Host, act: Activation, call: Call, opId: string): boolean {
+  const more = act.more();
+  more.answered ??= new Answered();
+  const found = more.answered.begin(opId);
+  if (found === undefined) return false;
+  if (found.done) host.answer(call, found.value);
+  else found.joined.push(call);
+  return true;
+}
+
 /** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */
 export function offer(host: Host, act: Activation, call: Call, head: number, a0: unknown, a1: unknown): void {
   call.act = act;
+  if (call.extra?.opId !== undefined && isRetry(host, act, call, call.extra.opId)) return;
   if (call.depth > chainDepthMax || (call.chain !== null && call.chain.length > chainDepthMax)) {
     host.fail(call, tooDeep(act, call));
     return;
@@ -259,7 +285,7 @@ export function admitWaiters(act: Activation): void {
 
 export function expire(host: Host, call: Call): void {
   if (call.state === ended) return;
-  const what = call.act?.id ?? 'the actor';
+  const what = call.act?.id ?? call.to?.toString() ?? 'the actor';
   if (call.arrived) {
     if (call.state === waiting)
       host.fail(
@@ -301,6 +327,20 @@ export function expire(host: Host, call: Call): void {
         `the deadline passed while the message waited for its turn in ${what}; it was not run`,
       ),
     );
+}
+
+/** Why an ask with these options is not even sent. */
+export function refuseOptions(ref: BaseRef, deadlineMs: unknown, signal: unknown): TroupeError | undefined {
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    return new TroupeError('BAD_OPTION', 'signal must be an AbortSignal');
+  if (deadlineMs === 0)
+    return new TroupeError('DEADLINE', `the deadline of an ask to ${ref.toString()} had passed before it was sent`);
+  const isTime = typeof deadlineMs === 'number' && deadlineMs > 0;
+  if (isTime && (deadlineMs <= timerMsMax || deadlineMs === Number.POSITIVE_INFINITY)) return undefined;
+  return new TroupeError(
+    'BAD_OPTION',
+    `deadlineMs must be a number of ms from 0 to ${timerMsMax}, or Infinity, not ${String(deadlineMs)}`,
+  );
 }
 
 export function follow(host: Host, call: Call, ref: BaseRef, signal: AbortSignal): void {

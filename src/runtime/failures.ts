@@ -8,7 +8,7 @@ import { describeThrown, isTroupeError, type TroupeCode, TroupeError } from '../
 import type { Activation, Parked } from './activation.ts';
 import { Actor, type DeactivateReason, type Departure } from './actor.ts';
 import { type Call, ended } from './call.ts';
-import { backoff, busy, dead, exclusive, frozen, starting, stashing, stopping } from './flags.ts';
+import { backoff, busy, dead, exclusive, failed, frozen, starting, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostTimer } from './host-types.ts';
 import { Mailbox } from './mailbox.ts';
@@ -76,7 +76,9 @@ export class Failures {
         if ((act.flags & stopping) !== 0) this.stopAfterTurn(act);
         return;
       case 'restart':
-        this.restart(act, verdict.waitMs);
+        // What was told to stop does not come back; and a failed turn has left nothing that an orderly end should store.
+        if ((act.flags & stopping) !== 0) this.end(act, 'failed');
+        else this.restart(act, verdict.waitMs);
         return;
       case 'escalate':
         if (act.parent !== null && (act.parent.flags & dead) === 0) {
@@ -142,7 +144,8 @@ export class Failures {
       return;
     }
     act.flags = (act.flags | frozen) & ~stopping;
-    const finish = (): void => {
+    const finish = (): void => this.retireChildren(act, why === 'shutdown' ? 'shutdown' : 'stopped', store);
+    const store = (): void => {
       if ((act.flags & dead) !== 0) {
         done();
         return;
@@ -187,12 +190,28 @@ export class Failures {
     finish();
   }
 
+  /** The children of an actor that ends in good order end so too, if they are at rest; then() once they have. */
+  private retireChildren(act: Activation, why: DeactivateReason, then: () => void): void {
+    const children = act.extras?.children ?? null;
+    if (children === null || children.length === 0) {
+      then();
+      return;
+    }
+    let left = children.length;
+    for (const child of [...children]) {
+      if (!this.host.isQuiet(child) || (child.flags & starting) !== 0) this.end(child, why);
+      this.retire(child, why, () => {
+        if (--left === 0) then();
+      });
+    }
+  }
+
   /** The end of an activation. After this nothing it does has effect. */
   end(act: Activation, why: DeactivateReason | 'crashed', error?: TroupeError): void {
     if ((act.flags & dead) !== 0) return;
     const host = this.host;
     this.dropVolatile(act);
-    act.flags |= dead;
+    act.flags |= why === 'failed' ? dead | failed : dead;
     act.hosted.gone(act);
     if (typeof act.keyed === 'string') host.residents.removed(act);
     host.persistence.forget(act);

@@ -44,7 +44,13 @@ export interface ExportedMessage {
   readonly call: ExportedCall | -1;
 }
 
-type ExportedCall = readonly [thread: number, id: number, remainingMs: number, chain: readonly string[] | null];
+type ExportedCall = readonly [
+  thread: number,
+  id: number,
+  remainingMs: number,
+  chain: readonly string[] | null,
+  opId: string | null,
+];
 
 /** A host number holds the thread and how often it has been restarted: a new life is a new host. */
 export const livesPerThread = 4_096;
@@ -285,16 +291,17 @@ export class FarMoves {
     const remainingMs = this.router.remaining(call);
     const left = remainingMs === Number.POSITIVE_INFINITY ? -1 : remainingMs;
     const chain = this.router.chainFor(call);
-    if (call.arrived) return [call.peer, call.id, left, chain];
+    const opId = call.extra?.opId ?? null;
+    if (call.arrived) return [call.peer, call.id, left, chain, opId];
     if (call.peer < 0) {
       call.id = this.router.pending.add(call);
       call.peer = this.host.thread;
       call.act = null;
     }
-    return [this.host.thread, call.id, left, chain];
+    return [this.host.thread, call.id, left, chain, opId];
   }
 
-  importCall([thread, id, remainingMs, chain]: ExportedCall): Call | null {
+  importCall([thread, id, remainingMs, chain, opId]: ExportedCall): Call | null {
     // It has come home: the asker lives on this very thread.
     if (thread === this.host.thread) {
       const call = this.router.pending.take(id);
@@ -302,7 +309,10 @@ export class FarMoves {
       call.peer = -1;
       return call;
     }
-    return this.router.arrivedCall(thread, id, remainingMs < 0 ? Number.POSITIVE_INFINITY : remainingMs, chain);
+    const left = remainingMs < 0 ? Number.POSITIVE_INFINITY : remainingMs;
+    const call = this.router.arrivedCall(thread, id, left, chain);
+    if (opId !== null) call.extra = { opId };
+    return call;
   }
 
   /** Calls made on this host that were packed: if the move is called off they are ordinary local calls again. */

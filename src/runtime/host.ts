@@ -12,7 +12,7 @@ import type { Activation, Parked } from './activation.ts';
 import { Call, ended, linkWaiting, unlinkWaiting, waiting } from './call.ts';
 import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
-import { askNow, canRunNow, expire, follow, offer } from './delivery.ts';
+import { askNow, canRunNow, expire, follow, offer, refuseOptions } from './delivery.ts';
 import { Failures } from './failures.ts';
 import type { EpochSource, HostEvents, HostObserver, HostOptions } from './host-types.ts';
 import { HostedType } from './hosted-type.ts';
@@ -198,9 +198,12 @@ export class Host extends Registry {
     call.method = code;
     call.to = ref;
     const deadlineMs = options?.deadlineMs ?? askDeadlineMsDefault;
-    if (!(deadlineMs >= 0)) {
-      call.reject(new TroupeError('BAD_OPTION', `deadlineMs must be 0 or more, not ${String(deadlineMs)}`));
-      return promise;
+    if (deadlineMs !== askDeadlineMsDefault || options?.signal !== undefined) {
+      const refusal = refuseOptions(ref, deadlineMs, options?.signal);
+      if (refusal !== undefined) {
+        call.reject(refusal);
+        return promise;
+      }
     }
     const turn = this.current !== null || this.inContinuation() ? this.turn() : undefined;
     if (turn !== undefined) {
@@ -224,10 +227,16 @@ export class Host extends Registry {
       );
       return promise;
     }
-    if (deadlineMs !== Number.POSITIVE_INFINITY) this.arm(call, this.now() + deadlineMs);
+    this.expect(call, deadlineMs);
     if (options !== null) {
       if (options.signal !== undefined) follow(this, call, ref, options.signal);
-      if (options.opId !== undefined) call.extra = { ...call.extra, opId: options.opId };
+      if (options.opId !== undefined) {
+        if (typeof options.opId !== 'string' || !/^[\x20-\x7e]{1,64}$/.test(options.opId)) {
+          this.fail(call, new TroupeError('BAD_OPTION', 'opId must be 1 to 64 printable ASCII characters'));
+          return promise;
+        }
+        call.extra = { ...call.extra, opId: options.opId };
+      }
       if (call.state === ended) return promise;
     }
     if (turn?.act.hosted.persists)
@@ -277,6 +286,7 @@ export class Host extends Registry {
   // Outcomes.
 
   answer(call: Call, value: unknown): void {
+    if (call.extra?.opId !== undefined) this.onceAnswered(call, call.extra.opId, value);
     if (call.state === ended) return;
     if (this.observer !== null) {
       try {
@@ -287,7 +297,7 @@ export class Host extends Registry {
       }
     }
     call.state = ended;
-    this.wheel.cancel(call);
+    this.settled(call);
     if (call.arrived) {
       this.router.answer(call, value);
       return;
@@ -301,9 +311,12 @@ export class Host extends Registry {
 
   fail(call: Call, error: unknown): void {
     if (call.state === ended) return;
+    // A call that ends unknown may still be answered by its turn: then a retry finds that answer.
+    if (call.extra?.opId !== undefined && (error as TroupeError).outcome !== 'unknown')
+      this.onceFailed(call, call.extra.opId, error);
     if (call.state === waiting) this.lapsed++;
     call.state = ended;
-    this.wheel.cancel(call);
+    this.settled(call);
     if (call.arrived) {
       this.router.refuse(call, error);
       return;
@@ -314,6 +327,15 @@ export class Host extends Registry {
     if (call.extra !== null) call.extra.detach?.();
     call.reject(error);
     this.settledFor(call);
+  }
+
+  /** An operation with an opId has its answer: kept, and given to the retries that joined it. */
+  onceAnswered(call: Call, opId: string, value: unknown): void {
+    for (const joined of call.act?.extras?.answered?.finish(opId, value) ?? []) this.answer(joined, value);
+  }
+
+  private onceFailed(call: Call, opId: string, error: unknown): void {
+    for (const joined of call.act?.extras?.answered?.drop(opId) ?? []) this.fail(joined, error);
   }
 
   private settledFor(call: Call): void {

@@ -12,6 +12,7 @@
 import { TroupeError } from '../errors.ts';
 import { Activation, type Parked } from './activation.ts';
 import { Actor, constructWith } from './actor.ts';
+import { Answered } from './answered.ts';
 import { type Call, ended } from './call.ts';
 import { dead, freezing, frozen, starting } from './flags.ts';
 import type { Host } from './host.ts';
@@ -46,6 +47,8 @@ export interface PackedActor {
   readonly timers: readonly PackedTimer[];
   readonly topics: readonly string[];
   readonly reportTo: readonly number[];
+  /** Operations done once, with their answers. */
+  readonly answered: readonly (readonly [opId: string, value: unknown])[];
 }
 
 /** How pending asks travel: the test kit keeps them at hand, threads send (asker's thread, call number). */
@@ -129,6 +132,7 @@ export async function pack(host: Host, act: Activation, calls: CallShipping): Pr
     })),
     topics: host.topics.of(act.id),
     reportTo: host.watches.reportsOf(act.id),
+    answered: extras?.answered?.pack() ?? [],
   };
 }
 
@@ -181,6 +185,7 @@ export function install(host: Host, packed: PackedActor, epoch: number, calls: C
   more.front = packed.messages.map(message => unpack(act, message, calls));
   more.stash = packed.stash.map(message => unpack(act, message, calls));
   more.shippedTimers = packed.timers;
+  if (packed.answered.length > 0) more.answered = Answered.unpack(packed.answered);
   host.topics.give(act.id, packed.topics);
   for (const thread of packed.reportTo) host.watches.report(act.id, thread);
   hosted.live.set(packed.key, act);

@@ -7,6 +7,7 @@
 //
 // Where: shard a/<partition>, keys
 //   s <type> 00 <key>                     the snapshot; version bytes = [state version u32][last event u48]
+//   o <type> 00 <key>                     answers of operations done once (opId), in the same commit as the state
 //   e <length u16> <type> 00 <key> <n u48>  event n
 // Every write carries the activation's epoch and is refused by the engine when a higher one has written ('record' fence).
 
@@ -14,6 +15,7 @@ import { TroupeError } from '../errors.ts';
 import type { Ack, Engine, Shard, WriteOp } from '../storage/engine.ts';
 import type { Activation } from './activation.ts';
 import type { Actor, DeactivateReason } from './actor.ts';
+import { Answered } from './answered.ts';
 import type { Call } from './call.ts';
 import { dead } from './flags.ts';
 import { Gate, type HeldOutput } from './gate.ts';
@@ -59,6 +61,7 @@ export class Persistence {
     const shard = this.shardOf(act);
     const stored = shard.get(snapshotKey(act.hosted.name, act.key));
     const gate = this.gateOf(act);
+    this.loadMemo(act, shard);
     if (stored !== undefined) {
       const { stateVersion, lastEvent } = readVersion(stored.version);
       actor.state = this.upToDate(act, this.host.codec.decode(stored.value), stateVersion);
@@ -114,6 +117,9 @@ export class Persistence {
   /** The end of a turn of a persisted actor: store what changed, then let its outputs follow. */
   turnEnded(act: Activation, call: Call | null, result: unknown, mayHaveChanged: boolean): void {
     const gate = this.gateOf(act);
+    // Before the state is stored: the answer of an operation done once belongs to the same commit.
+    const opId = call?.extra?.opId;
+    const joined = opId === undefined ? [] : (act.extras?.answered?.finish(opId, result) ?? []);
     try {
       if (mayHaveChanged) this.savePoint(act, gate);
     } catch (error) {
@@ -122,8 +128,8 @@ export class Persistence {
       return;
     }
     this.flushHeld(gate);
-    if (call !== null) {
-      gate.pass({ send: () => this.host.answer(call, result), refuse: error => this.host.fail(call, error) });
+    for (const each of call === null ? joined : [call, ...joined]) {
+      gate.pass({ send: () => this.host.answer(each, result), refuse: error => this.host.fail(each, error) });
     }
   }
 
@@ -184,12 +190,15 @@ export class Persistence {
     if (act.actor === null || spec.saves === 'explicit') return;
     if (spec.persist === 'journal') {
       if (gate.sinceSnapshot >= eventsPerSnapshot) this.compactJournal(act, act.actor, gate);
+      const memo = this.memoOps(act);
+      if (memo.length > 0) void this.write(act, gate, memo, spec.durability).catch(() => undefined);
       return;
     }
     const bytes = this.encode(act, act.actor);
-    if (gate.handedIn !== undefined && equal(bytes, gate.handedIn)) return;
+    const memo = this.memoOps(act);
+    if (memo.length === 0 && gate.handedIn !== undefined && equal(bytes, gate.handedIn)) return;
     gate.handedIn = bytes;
-    void this.write(act, gate, [this.snapshotOp(act, bytes, gate)], spec.durability).catch(() => undefined);
+    void this.write(act, gate, [this.snapshotOp(act, bytes, gate), ...memo], spec.durability).catch(() => undefined);
   }
 
   private encode(act: Activation, actor: Actor): Uint8Array {
@@ -200,6 +209,22 @@ export class Persistence {
         cause: error,
       });
     }
+  }
+
+  /** The answers of operations done once, if there are new ones. */
+  private memoOps(act: Activation): WriteOp[] {
+    const answered = act.extras?.answered;
+    if (answered == null || !answered.dirty) return [];
+    answered.dirty = false;
+    const value = this.host.codec.encode(answered.pack());
+    return [{ type: 'put', key: memoKey(act.hosted.name, act.key), version: empty, value }];
+  }
+
+  private loadMemo(act: Activation, shard: Shard): void {
+    const stored = shard.get(memoKey(act.hosted.name, act.key));
+    if (stored !== undefined)
+      act.more().answered = Answered.unpack(this.host.codec.decode(stored.value) as [string, unknown][]);
+    else if (act.extras !== null) act.extras.answered = null;
   }
 
   private snapshotOp(act: Activation, value: Uint8Array, gate: Gate): WriteOp {
@@ -264,7 +289,9 @@ export class Persistence {
       gate.handedIn = bytes;
       this.host.observer?.effect(act, 'persist', { level });
       const ops =
-        act.hosted.spec.persist === 'journal' ? this.compactOps(act, bytes, gate) : [this.snapshotOp(act, bytes, gate)];
+        act.hosted.spec.persist === 'journal'
+          ? this.compactOps(act, bytes, gate)
+          : [this.snapshotOp(act, bytes, gate), ...this.memoOps(act)];
       const written = this.write(act, gate, ops, level);
       this.flushHeld(gate);
       return written;
@@ -366,6 +393,10 @@ export class Persistence {
 }
 
 const empty = new Uint8Array(0);
+
+function memoKey(type: string, key: string): Uint8Array {
+  return text.encode(`o${type}\u0000${key}`);
+}
 
 function snapshotKey(type: string, key: string): Uint8Array {
   return text.encode(`s${type}\u0000${key}`);

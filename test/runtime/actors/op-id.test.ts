@@ -1,0 +1,72 @@
+// call(ref, { opId }): an operation that is retried is done once.
+
+import { afterEach, describe, expect, test } from 'vitest';
+import { call } from '../../../src/runtime/refs.ts';
+import { createTestKit, type TestKit } from '../../../src/testing.ts';
+import { CounterT } from '../cart.ts';
+import { SavedCounterT } from './op-id.ts';
+
+let kit: TestKit;
+afterEach(() => kit.close());
+
+describe('an operation with an id', () => {
+  test('is done once however often it is retried, and each try gets its answer', async () => {
+    kit = createTestKit({ actors: [CounterT] });
+    const counter = kit.ref(CounterT, 'a');
+    expect(await call(counter, { opId: 'r-1' }).add(5)).toBe(5);
+    expect(await call(counter, { opId: 'r-1' }).add(5)).toBe(5);
+    expect(await call(counter, { opId: 'r-2' }).add(5)).toBe(10);
+    expect(await counter.get()).toBe(10);
+  });
+
+  test('that still runs is joined by its retry, not begun again', async () => {
+    kit = createTestKit({ actors: [SavedCounterT] });
+    const counter = kit.ref(SavedCounterT, 'a');
+    const first = call(counter, { opId: 'r' }).slowly();
+    await kit.settle();
+    const second = call(counter, { opId: 'r' }).slowly();
+    await kit.settle();
+    await counter.release();
+    expect(await Promise.all([first, second])).toEqual([1, 1]);
+    expect(await counter.get()).toBe(1);
+  });
+
+  test('that failed may be tried again', async () => {
+    kit = createTestKit({ actors: [SavedCounterT] });
+    const counter = kit.ref(SavedCounterT, 'a');
+    await expect(call(counter, { opId: 'r' }).failOnce()).rejects.toMatchObject({ code: 'REMOTE' });
+    expect(await call(counter, { opId: 'r' }).failOnce()).toBe('done');
+  });
+
+  test('is remembered with the state it belongs to: by a crash both stay', async () => {
+    kit = createTestKit({ actors: [SavedCounterT] });
+    const counter = kit.ref(SavedCounterT, 'a');
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    await kit.crash('saved-counter/a');
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    expect(await counter.get()).toBe(3);
+  });
+
+  test('is remembered across a move', async () => {
+    kit = createTestKit({ actors: [CounterT] });
+    const counter = kit.ref(CounterT, 'a');
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    await kit.relocate('counter/a');
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+  });
+
+  test('is forgotten together with a write that was refused', async () => {
+    kit = createTestKit({ actors: [SavedCounterT] });
+    const counter = kit.ref(SavedCounterT, 'a');
+    await counter.add(1);
+    kit.disk.diskFull = true;
+    await expect(call(counter, { opId: 'r' }).add(3)).rejects.toMatchObject({ code: 'DISK_FULL' });
+    kit.disk.diskFull = false;
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(4);
+  });
+
+  test.each(['', 'x'.repeat(65), 'ü', 7 as unknown as string])('needs a sound id: %s is refused', async opId => {
+    kit = createTestKit({ actors: [CounterT] });
+    await expect(call(kit.ref(CounterT, 'a'), { opId }).add(1)).rejects.toMatchObject({ code: 'BAD_OPTION' });
+  });
+});
