@@ -221,6 +221,10 @@ export class Activation implements Self {
     return more.abort.signal;
   }
 
+  get traceparent(): string | undefined {
+    return this.hosted.host.traceNow();
+  }
+
   get log(): Log {
     return this.hosted.host.logOf(this);
   }

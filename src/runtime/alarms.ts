@@ -14,6 +14,8 @@ export abstract class Alarms {
   protected readonly wheel: TimerWheel<WheelEntry>;
   private armedAt = Number.POSITIVE_INFINITY;
   private disarmTimer: Cancel | null = null;
+  /** Open calls without a deadline: in no wheel, but somebody waits for them all the same. */
+  private readonly endless = new Set<Call>();
 
   constructor(world: World) {
     this.world = world;
@@ -36,6 +38,23 @@ export abstract class Alarms {
 
   disarm(entry: WheelEntry): void {
     this.wheel.cancel(entry);
+  }
+
+  /** A call is open from now on, for so long at most. */
+  expect(call: Call, deadlineMs: Millis): void {
+    if (deadlineMs === Number.POSITIVE_INFINITY) this.endless.add(call);
+    else this.arm(call, this.now() + deadlineMs);
+  }
+
+  /** It has ended. */
+  protected settled(call: Call): void {
+    if (!this.wheel.cancel(call)) this.endless.delete(call);
+  }
+
+  /** All open calls that were made here or arrived here. Visits every deadline: for rare occasions. */
+  private *calls(): IterableIterator<Call> {
+    for (const entry of this.wheel.entries()) if (entry instanceof Call) yield entry;
+    yield* this.endless;
   }
 
   private rearm(at: Millis): void {
@@ -64,16 +83,12 @@ export abstract class Alarms {
 
   /** Calls made on this thread that an actor here has not answered. */
   callsTo(act: Activation): Call[] {
-    const found: Call[] = [];
-    for (const entry of this.wheel.entries()) if (entry instanceof Call && entry.act === act) found.push(entry);
-    return found;
+    return [...this.calls()].filter(call => call.act === act);
   }
 
   /** A call from another thread that has not ended. Looks at every deadline: for the rare verdict only. */
   arrivedCall(peer: number, id: number): Call | undefined {
-    for (const entry of this.wheel.entries()) {
-      if (entry instanceof Call && entry.arrived && entry.peer === peer && entry.id === id) return entry;
-    }
+    for (const call of this.calls()) if (call.arrived && call.peer === peer && call.id === id) return call;
     return undefined;
   }
 

@@ -32,5 +32,7 @@ export const freezing = 1024;
 export const moving = 2048;
 /** Senders wait for a slot of its mailbox: a newcomer stands behind them, even if its own message would fit. */
 export const crowded = 4096;
+/** It is dead because it failed. */
+export const failed = 8192;
 
 export const blocked: number = starting | busy | frozen | backoff | dead;

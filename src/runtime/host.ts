@@ -9,7 +9,7 @@ import { TroupeError } from '../errors.ts';
 import { askDeadlineMsDefault, asksPerThreadMax } from '../limits.ts';
 import type { Engine } from '../storage/engine.ts';
 import type { Activation, Parked } from './activation.ts';
-import { Call, ended, linkWaiting, unlinkWaiting, waiting } from './call.ts';
+import { Call, type CallExtra, ended, linkWaiting, unlinkWaiting, waiting } from './call.ts';
 import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
 import { askNow, canRunNow, expire, follow, offer, refuseOptions } from './delivery.ts';
@@ -187,7 +187,8 @@ export class Host extends Registry {
   }
 
   ask(ref: BaseRef, code: number, a0: unknown, a1: unknown, options: CallOptions | null): Promise<unknown> {
-    if (options === null && this.current === null && this.scheduler.idle) {
+    const reported = this.world.asks?.hasSubscribers === true;
+    if (options === null && this.current === null && this.scheduler.idle && !reported) {
       const act = ref[ACT];
       // Nobody is before us in any queue, so the turn may as well run at once: no mailbox, no scheduling, no deadline.
       if (act !== null && canRunNow(act, code) && !this.inContinuation() && this.scheduler.spend())
@@ -205,6 +206,7 @@ export class Host extends Registry {
         return promise;
       }
     }
+    if (reported || this.tracing) call.extra = { trace: this.traceNow(), madeAt: reported ? this.now() : undefined };
     const turn = this.current !== null || this.inContinuation() ? this.turn() : undefined;
     if (turn !== undefined) {
       if (isGhost(turn)) {
@@ -304,7 +306,7 @@ export class Host extends Registry {
     }
     this.outstanding--;
     unlinkWaiting(call);
-    if (call.extra !== null) call.extra.detach?.();
+    if (call.extra !== null) this.closeExtra(call, call.extra, 'ok');
     call.resolve(value);
     this.settledFor(call);
   }
@@ -324,7 +326,7 @@ export class Host extends Registry {
     this.outstanding--;
     if (call.peer >= 0) this.router.forget(call);
     unlinkWaiting(call);
-    if (call.extra !== null) call.extra.detach?.();
+    if (call.extra !== null) this.closeExtra(call, call.extra, (error as TroupeError).code ?? 'REMOTE');
     call.reject(error);
     this.settledFor(call);
   }
@@ -336,6 +338,14 @@ export class Host extends Registry {
 
   private onceFailed(call: Call, opId: string, error: unknown): void {
     for (const joined of call.act?.extras?.answered?.drop(opId) ?? []) this.fail(joined, error);
+  }
+
+  private closeExtra(call: Call, extra: CallExtra, outcome: string): void {
+    extra.detach?.();
+    if (extra.madeAt === undefined || call.to === null) return;
+    const method = call.to[TYPE].nameOf((call.method >>> 2) & 255);
+    const ms = this.now() - extra.madeAt;
+    this.world.asks?.publish({ to: call.to.toString(), method, ms, outcome, traceparent: extra.trace });
   }
 
   private settledFor(call: Call): void {

@@ -49,8 +49,9 @@ export type TellStub<R> = {
 };
 
 export interface CallOptions {
-  /** Time for the whole ask, default 5,000 ms. */
+  /** Time for the whole ask, default 5,000 ms. 0 has passed already (DEADLINE, nothing is sent); Infinity never passes. */
   readonly deadlineMs?: number;
+  /** Aborted before the turn: DEADLINE, it was not run. Aborted in the turn: UNKNOWN_OUTCOME, the turn goes on. */
   readonly signal?: AbortSignal;
   /** Names the operation: a retry with the same opId is answered from memory instead of done twice. */
   readonly opId?: string;
@@ -181,5 +182,5 @@ export function tell<R extends AnyRef>(ref: R): TellStub<R> {
 /** An ask with options: deadline, signal, operation id. */
 export function call<R extends AnyRef>(ref: R, options: CallOptions): Omit<R, keyof AnyRef> {
   const base = ref as unknown as BaseRef;
-  return new base[TYPE].stubs.Call(base, options) as unknown as Omit<R, keyof AnyRef>;
+  return new base[TYPE].stubs.Call(base, options ?? {}) as unknown as Omit<R, keyof AnyRef>;
 }

@@ -123,6 +123,11 @@ export abstract class Registry extends TurnKeeper {
   spawn(parent: Activation, type: ActorType, props: unknown): BaseRef {
     const hosted = this.byName.get(type.type);
     if (hosted === undefined) throw this.noType(type.type);
+    if (hosted.persists)
+      throw new TroupeError(
+        'BAD_OPTION',
+        `${parent.id} cannot spawn a '${type.type}': its type has persist: '${hosted.spec.persist}', and a spawned actor ends with its parent; give it a key and use ref()`,
+      );
     const act = new Activation(hosted, new Birth(++this.childCount, parent, props), parent.epochNumber);
     const family = parent.more();
     family.children ??= [];

@@ -3,13 +3,15 @@
 
 import type { Activation } from './activation.ts';
 import type { Departure } from './actor.ts';
-import { dead } from './flags.ts';
+import { dead, failed } from './flags.ts';
 import type { Host } from './host.ts';
-import { type BaseRef, KEY, TYPE } from './refs.ts';
+import { ACT, type BaseRef, KEY, TYPE } from './refs.ts';
 
 interface Watch {
   readonly watcher: Activation;
   readonly tell: (departure: Departure) => unknown;
+  /** unwatch() was called; the news may be on its way already. */
+  over: boolean;
 }
 
 export class Watches {
@@ -25,7 +27,7 @@ export class Watches {
 
   watch(watcher: Activation, ref: BaseRef, tell: (departure: Departure) => unknown): () => void {
     const id = ref.toString();
-    const entry: Watch = { watcher, tell };
+    const entry: Watch = { watcher, tell, over: false };
     let set = this.watching.get(id);
     if (set === undefined) {
       set = new Set();
@@ -35,8 +37,14 @@ export class Watches {
     watcher.more().watches++;
     const owner = this.host.router.ownerOf(ref[TYPE], ref[KEY]);
     if (owner !== this.host.thread) this.host.router.control(owner, 'watch', { id, thread: this.host.thread });
-    else if (this.isGoneChild(ref)) this.host.world.clock.micro(() => this.fire(id, 'stopped'));
-    return () => this.remove(id, entry);
+    else if (this.isGoneChild(ref)) {
+      const reason = ((ref[ACT]?.flags ?? 0) & failed) === 0 ? 'stopped' : 'failed';
+      this.host.world.clock.micro(() => this.fire(id, reason));
+    }
+    return () => {
+      entry.over = true;
+      this.remove(id, entry);
+    };
   }
 
   private isGoneChild(ref: BaseRef): boolean {
@@ -74,9 +82,11 @@ export class Watches {
     const set = this.watching.get(id);
     if (set === undefined) return;
     this.watching.delete(id);
-    for (const { watcher, tell } of set) {
+    for (const entry of set) {
+      const { watcher } = entry;
       if (watcher.extras !== null) watcher.extras.watches--;
-      if ((watcher.flags & dead) === 0) watcher.work('departure', () => tell({ id, reason }));
+      if ((watcher.flags & dead) === 0)
+        watcher.work('departure', () => (entry.over ? undefined : entry.tell({ id, reason })));
     }
   }
 
