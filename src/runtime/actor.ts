@@ -37,6 +37,8 @@ export interface Self {
   readonly epoch: number;
   /** Aborted when this activation ends. */
   readonly signal: AbortSignal;
+  /** W3C traceparent of the ask this turn serves; undefined when there is none. */
+  readonly traceparent: string | undefined;
   /** A ref to this actor, to hand to others. */
   ref(): AnyRef;
   /** A ref to another actor; asks made through it carry this actor's call chain. */

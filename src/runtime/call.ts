@@ -64,6 +64,8 @@ export interface CallExtra {
   detach?: (() => void) | undefined;
   opId?: string | undefined;
   trace?: string | undefined;
+  /** When it was made, if somebody listens on the diagnostics channel. */
+  madeAt?: number | undefined;
   /** An aborted or expired call that was sent away waits this long for the receiver's verdict. */
   verdict?: boolean;
   stashed?: { head: number; a0: unknown; a1: unknown } | undefined;

@@ -3,8 +3,18 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
 import { openEngine } from '../storage/open-engine.ts';
-import { type Cancel, type Clock, type ContextSeam, type Log, type Random, silentLog, type World } from './world.ts';
+import {
+  type AskChannel,
+  type Cancel,
+  type Clock,
+  type ContextSeam,
+  type Log,
+  type Random,
+  silentLog,
+  type World,
+} from './world.ts';
 
 /** setTimeout fires at once beyond this; longer delays are chained. */
 const timeoutMax = 2 ** 31 - 1;
@@ -63,6 +73,7 @@ function realContext(): ContextSeam {
 /** One a thread. `threads` is what the spawner of this node has been told to run. */
 export function realWorld(options: { threads: number; log?: Log | undefined }): World {
   return {
+    asks: channel('troupe:ask') as AskChannel,
     context: realContext(),
     clock: realClock,
     random: realRandom(),

@@ -118,6 +118,23 @@ export abstract class TurnKeeper extends Alarms {
     else fn();
   }
 
+  /** True once a trace context has been seen: until then nobody looks for one. */
+  tracing = false;
+
+  /** Runs fn so that the asks made in it carry this W3C traceparent, and the asks made in their turns as well. */
+  traced<T>(traceparent: string, fn: () => T): T {
+    this.tracing = true;
+    return this.world.context.run({ host: null, trace: traceparent }, fn);
+  }
+
+  /** The traceparent of what runs right now. */
+  traceNow(): string | undefined {
+    if (!this.tracing) return undefined;
+    const turn = this.turn();
+    if (turn !== undefined) return turn.call?.extra?.trace;
+    return (this.world.context.get() as { trace?: string } | undefined)?.trace;
+  }
+
   /** Whose turn is running: synchronously, or as the continuation of an await. */
   turn(): TurnToken | undefined {
     const act = this.current;

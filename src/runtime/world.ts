@@ -59,7 +59,25 @@ export interface ContextSeam {
   active(): boolean;
 }
 
+/** What one ask came to, for who listens on the diagnostics channel 'troupe:ask'. */
+export interface AskReport {
+  readonly to: string;
+  readonly method: string;
+  readonly ms: Millis;
+  /** 'ok', or the code of the error. */
+  readonly outcome: string;
+  readonly traceparent: string | undefined;
+}
+
+/** A diagnostics channel: costs one test while nobody listens. */
+export interface AskChannel {
+  readonly hasSubscribers: boolean;
+  publish(report: AskReport): void;
+}
+
 export interface World {
+  /** Absent: nobody can listen (test kit, simulator). */
+  readonly asks?: AskChannel;
   readonly context: ContextSeam;
   readonly clock: Clock;
   readonly random: Random;
