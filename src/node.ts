@@ -1,7 +1,8 @@
 // startNode(): wires runtime, storage and components into one member. What a user holds is a Node: refs, stores, where
 // things are, what is going on, and a way to stop that loses nothing.
 
-import { mkdir } from 'node:fs/promises';
+import { channel } from 'node:diagnostics_channel';
+import { mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { EventEmitter } from 'eventemitter3';
@@ -10,6 +11,7 @@ import type { StoreOptionsInput } from './actors/store-options.ts';
 import { StoreRegistry } from './actors/store-registry.ts';
 import { systemTypes } from './actors/system-types.ts';
 import { TroupeError } from './errors.ts';
+import { diskFreeLowWater } from './limits.ts';
 import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
 import type { Actor } from './runtime/actor.ts';
 import type { ActorType } from './runtime/define-actor.ts';
@@ -26,6 +28,7 @@ import type { AnyRef, Ref } from './runtime/refs.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
 import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
+import { DiskWatch } from './storage/disk-watch.ts';
 import type { EngineOptions } from './storage/engine.ts';
 import { type NodeFile, openNodeFile } from './storage/node-file.ts';
 
@@ -41,8 +44,8 @@ export interface NodeEvents {
   'disk-low': (event: { freeBytes: number }) => void;
 }
 
-/** How often the reserve of epochs is looked at. */
-const reserveEveryMs = 200;
+/** How often the reserve of epochs and the free space are looked at. */
+const upkeepEveryMs = 200;
 
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const checked = checkNodeOptions(options, availableParallelism());
@@ -78,6 +81,12 @@ function generatedName(): string {
   return `n-${Buffer.from(realRandom().bytes(4)).toString('hex')}`;
 }
 
+/** The same events for who does not hold the node: diagnostics channels 'troupe:relocated', 'troupe:dead-letter' ... */
+function diagnose(name: string, payload: unknown): void {
+  const events = channel(`troupe:${name}`);
+  if (events.hasSubscribers) events.publish(payload);
+}
+
 export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   readonly name: string;
   private readonly options: CheckedOptions;
@@ -85,7 +94,8 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   private readonly epochs: EpochMemory;
   private readonly troupe: Troupe;
   private readonly stores: StoreRegistry;
-  private reserving: NodeJS.Timeout | undefined;
+  private readonly disk: DiskWatch | undefined;
+  private upkeep: NodeJS.Timeout | undefined;
   private stopping: Promise<void> | undefined;
 
   constructor(options: CheckedOptions, home: Home | undefined) {
@@ -94,6 +104,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     this.home = home;
     this.name = home?.file.content.name ?? options.name ?? generatedName();
     const partitions = home?.file.content.partitions ?? options.partitions ?? partitionsDefault;
+    if (home !== undefined) this.disk = new DiskWatch(options.diskFreeLowWater ?? diskFreeLowWater);
     this.epochs = epochMemory(Math.max(1, home?.file.content.epochChunkLimit ?? 1));
     const engine: EngineOptions = {
       kind: options.engine,
@@ -110,7 +121,10 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       world: realWorld({ threads: options.threads, log: options.logger }),
       heapMb: options.threadHeapMb,
       residentsMax: options.residentsMax,
-      emit: (name, payload) => void this.emit(name as 'disk-low', payload as never),
+      emit: (name, payload) => {
+        this.emit(name as 'disk-low', payload as never);
+        diagnose(name, payload);
+      },
     });
     const { host } = this.troupe;
     this.stores = new StoreRegistry({
@@ -127,10 +141,14 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     if (this.home !== undefined) {
       await this.home.file.bump();
       await this.home.file.update({ epochChunkLimit: this.epochs.base + chunksPerReserve });
-      this.reserving = setInterval(() => void this.reserve(), reserveEveryMs);
-      this.reserving.unref();
     }
     await this.troupe.start();
+    if (this.home === undefined) return;
+    this.upkeep = setInterval(() => {
+      void this.reserve();
+      void this.lookAtDisk();
+    }, upkeepEveryMs);
+    this.upkeep.unref();
   }
 
   private async reserve(): Promise<void> {
@@ -141,6 +159,20 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     } catch (error) {
       this.options.logger?.error({ err: error }, 'the reserve of epochs could not be extended');
     }
+  }
+
+  private async lookAtDisk(): Promise<void> {
+    const { disk } = this;
+    if (disk === undefined) return;
+    // A disk that cannot be asked will be heard of by whoever writes to it.
+    const found = await statfs(this.options.dataDir as string).catch(() => undefined);
+    if (found === undefined || !disk.sees(found.bavail * found.bsize)) return;
+    const { freeBytes, lowWater } = disk.describe();
+    this.options.logger?.warn(
+      { freeBytes, lowWater },
+      'the disk is nearly full; writes are refused until there is room',
+    );
+    this.emit('disk-low', { freeBytes: freeBytes as number });
   }
 
   /** Resolves when the node can serve. */
@@ -168,6 +200,11 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     return this.stores.open(name, options);
   }
 
+  /** Runs fn so that the asks made in it, and in their turns, carry this W3C traceparent (this.self.traceparent). */
+  traced<R>(traceparent: string, fn: () => R): R {
+    return this.troupe.host.traced(traceparent, fn);
+  }
+
   /** Runs an exported function of a module with one argument on the jobs pool: CPU work that would hold up an event loop. */
   job<T = unknown>(module: string | URL, name: string, argument: unknown, options: JobOptions = {}): Promise<T> {
     return this.troupe.jobs.run(String(module), name, argument, options) as Promise<T>;
@@ -175,10 +212,12 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
 
   /** Everything a person or a test wants to see, as plain JSON. */
   async describe(): Promise<Record<string, unknown>> {
+    await this.lookAtDisk();
     return {
       node: this.name,
       dataDir: this.options.dataDir ?? null,
       engine: this.options.engine,
+      ...(this.disk === undefined ? {} : { disk: this.disk.describe() }),
       ...(await this.troupe.describe()),
       stores: this.stores.describe(),
     };
@@ -191,7 +230,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   }
 
   private async shutDown(drainMs: number): Promise<void> {
-    clearInterval(this.reserving);
+    clearInterval(this.upkeep);
     await this.troupe.stop(drainMs);
     await this.home?.lock.release();
     this.removeAllListeners();
