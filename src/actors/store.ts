@@ -168,8 +168,32 @@ export class Store {
     const r = quorumOf('r', options.r, this.options.r, this.options.n);
     const { set, replies, repaired } = await this.coordinator.read(target, r);
     const { values, tombstone } = this.show(set);
-    const context = this.token(target.key, set);
-    return { found: values.length > 0, value: values[0], values, context, tombstone, repaired, replies };
+    return this.result(target.key, set, values, tombstone, repaired, replies);
+  }
+
+  /** The context is made when somebody looks at it: most readers never write back, and it costs as much as the read. */
+  private result(
+    key: Uint8Array,
+    set: SiblingSet,
+    values: unknown[],
+    tombstone: boolean,
+    repaired: number,
+    replies: number,
+  ): GetResult {
+    const make = (): string => this.token(key, set);
+    let made: string | undefined;
+    return {
+      found: values.length > 0,
+      value: values[0],
+      values,
+      get context(): string {
+        made ??= make();
+        return made;
+      },
+      tombstone,
+      repaired,
+      replies,
+    };
   }
 
   /** Live keys in the order of their bytes, strings before bytes. A key that exists throughout is met exactly once. */

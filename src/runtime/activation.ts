@@ -49,6 +49,8 @@ export interface Extras {
   lapsedAt: number;
   /** Turns open right now that are 'read' or 'interleave'. */
   overlapping: number;
+  /** Those of them that are 'read': an exclusive turn waits for these. */
+  reading: number;
   /** Exclusive turns open inside the open exclusive turn: re-entered by its own call chain. */
   nested: number;
   /** Calls the open turns have made and not heard of. */
@@ -182,6 +184,7 @@ export class Activation implements Self {
       waiters: [],
       lapsedAt: 0,
       overlapping: 0,
+      reading: 0,
       nested: 0,
       waits: null,
       onQuiet: null,

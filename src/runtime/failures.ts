@@ -104,6 +104,7 @@ export class Failures {
       act.extras.front = [...act.extras.stash, ...act.extras.front];
       act.extras.stash = [];
       act.extras.overlapping = 0;
+      act.extras.reading = 0;
     }
     const again = (): void => {
       if ((act.flags & dead) !== 0) return;

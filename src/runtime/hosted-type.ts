@@ -123,19 +123,30 @@ export class HostedType {
     act.flags &= ~(busy | exclusive);
     if (act.extras === null) return;
     act.extras.overlapping = 0;
+    act.extras.reading = 0;
     act.extras.nested = 0;
   }
 
   open(act: Activation, mode: number): void {
-    if (mode !== exclusiveMode) act.more().overlapping++;
-    else if (this.exclusiveOpen(act)) act.more().nested++;
-    else act.flags |= this.simple ? busy : exclusive;
+    if (mode === exclusiveMode) {
+      if (this.exclusiveOpen(act)) act.more().nested++;
+      else act.flags |= this.simple ? busy : exclusive;
+      return;
+    }
+    const more = act.more();
+    more.overlapping++;
+    if (mode === readMode) more.reading++;
   }
 
   close(act: Activation, mode: number): void {
-    if (mode !== exclusiveMode) act.more().overlapping--;
-    else if ((act.extras?.nested ?? 0) > 0) act.more().nested--;
-    else act.flags &= ~(busy | exclusive);
+    if (mode === exclusiveMode) {
+      if ((act.extras?.nested ?? 0) > 0) act.more().nested--;
+      else act.flags &= ~(busy | exclusive);
+      return;
+    }
+    const more = act.more();
+    more.overlapping--;
+    if (mode === readMode) more.reading--;
   }
 
   exclusiveOpen(act: Activation): boolean {

@@ -136,8 +136,8 @@ function makeRoom(host: Host, act: Activation, extras: Extras, count: number): v
 export function mayStart(act: Activation, mode: number): boolean {
   if (mode === interleaveMode) return true;
   if (act.hosted.simple) return (act.flags & busy) === 0;
-  if ((act.extras?.overlapping ?? 0) === 0 && !act.hosted.exclusiveOpen(act)) return true;
-  return mode === readMode && !act.hosted.exclusiveOpen(act);
+  if (act.hosted.exclusiveOpen(act)) return false;
+  return mode === readMode || act.extras === null || act.extras.reading === 0;
 }
 
 /** Control work and messages put back in front. False when the slice must end here. */

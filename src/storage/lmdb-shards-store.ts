@@ -184,8 +184,16 @@ export class LmdbShards {
   }
 }
 
+/** Made once a name: a read looks up where its shard is, and building this key cost as much as the lookup. */
+const homes = new Map<string, Uint8Array>();
+
 export function homeKey(name: string): Uint8Array {
-  return metaKey('n', bytesOf(name));
+  let home = homes.get(name);
+  if (home === undefined) {
+    home = metaKey('n', bytesOf(name));
+    homes.set(name, home);
+  }
+  return home;
 }
 
 export function fenceKey(number: number): Uint8Array {

@@ -21,7 +21,6 @@ describe('DEADLOCK', () => {
     ['an exclusive turn asked to read itself', ['read a'], ['relay/a', 'relay/a']],
     ['A -> B -> A to read', ['go b', 'read a'], ['relay/b', 'relay/a', 'relay/b']],
     ['a reader that wants to change what it reads', ['read b', 'go b'], ['relay/b', 'relay/b']],
-    ['an interleaving turn that wants to be exclusive', ['mingle b', 'go b'], ['relay/b', 'relay/b']],
   ])('%s, at once and with the chain', async (_, path, chain) => {
     await using kit = start();
     await expect(kit.ref(RelayT, 'a').go(path)).rejects.toMatchObject(deadlock(...chain));
