@@ -165,7 +165,7 @@ class Kit implements TestKit {
     let quiet = 0;
     let before = -1;
     while (quiet < 2) {
-      await new Promise<void>(resolve => setImmediate(resolve));
+      await this.clock.loopTurn();
       const now = this.host.scheduler.slices + this.disk.stats().groups;
       quiet =
         now === before && this.host.scheduler.length === 0 && this.disk.stats().pendingWrites === 0 ? quiet + 1 : 0;

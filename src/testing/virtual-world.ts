@@ -75,6 +75,11 @@ export class VirtualClock implements Clock {
     return this.moving;
   }
 
+  /** Resolves after one turn of the real event loop: everything that needed no time has happened. */
+  loopTurn(): Promise<void> {
+    return new Promise(resolve => setImmediate(resolve));
+  }
+
   /** Shifts the wall clock only, as an operator or NTP would. Monotonic time does not notice. */
   shiftWall(ms: Millis): void {
     this.wallShift += ms;
