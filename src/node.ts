@@ -121,10 +121,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       world: realWorld({ threads: options.threads, log: options.logger }),
       heapMb: options.threadHeapMb,
       residentsMax: options.residentsMax,
-      emit: (name, payload) => {
-        this.emit(name as 'disk-low', payload as never);
-        diagnose(name, payload);
-      },
+      emit: (name, payload) => this.announce(name, payload),
     });
     const { host } = this.troupe;
     this.stores = new StoreRegistry({
@@ -161,6 +158,11 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     }
   }
 
+  private announce(name: string, payload: unknown): void {
+    this.emit(name as 'disk-low', payload as never);
+    diagnose(name, payload);
+  }
+
   private async lookAtDisk(): Promise<void> {
     const { disk } = this;
     if (disk === undefined) return;
@@ -172,7 +174,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       { freeBytes, lowWater },
       'the disk is nearly full; writes are refused until there is room',
     );
-    this.emit('disk-low', { freeBytes: freeBytes as number });
+    this.announce('disk-low', { freeBytes });
   }
 
   /** Resolves when the node can serve. */
