@@ -141,8 +141,7 @@ export class LmdbCommits {
       const group = batch[index] as Group;
       const done = written[share.linkOf[position] as number];
       verdicts[index] = done ? 'done' : fenced(group.owner.name, group.epoch, this.#seen(group));
-      if (!done || !still) at.fence = -1;
-      else if (group.fence === 'shard') at.fence = Math.max(at.fence, group.epoch);
+      if (done && still && group.fence === 'shard') at.fence = Math.max(at.fence, group.epoch);
     });
   }
 

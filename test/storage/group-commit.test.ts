@@ -114,6 +114,29 @@ describe('a batch', () => {
   });
 });
 
+describe('a key that is written again while its first write is under way', () => {
+  it('stays pending, with the newer write, when the first is committed', async () => {
+    const { commits, submit, next, pendings } = rig();
+    const first = submit('a', ['k']);
+    const call = await next();
+    const second = commits.submit({
+      owner: 'a',
+      epoch: 1,
+      fence: 'shard',
+      ack: 'committed',
+      bytes: 10,
+      puts: true,
+      writes: [{ name: 'k', key: bytes('k'), record: bytes('newer') }],
+    });
+    all(call);
+    await first;
+    expect(pendings.get('a')?.get('k')?.record).toEqual(bytes('newer'));
+    all(await next());
+    await second;
+    expect(pendings.get('a')?.get('k')).toBeUndefined();
+  });
+});
+
 describe('a group to be tried again', () => {
   it('goes to the head of the line, before what came later, and stays pending', async () => {
     const { submit, next, pendings } = rig();

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { commitStallMs } from '../../src/limits.ts';
+import { become, type LmdbShard } from '../../src/storage/lmdb-commit-store.ts';
 import { type Lmdb, openLmdb } from '../../src/storage/lmdb-env-store.ts';
 import { LmdbStore } from '../../src/storage/lmdb-store.ts';
 import { bytes, group, outcomes, put } from './conformance.ts';
@@ -114,5 +115,33 @@ describe('an lmdb that does not know the condition fences rest on', () => {
     const first = store.shard('s').commit(group(1, [put('k', '1')]), 'committed');
     await expect(first).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
     expect(fatal.map(({ message }) => message)).toEqual([expect.stringContaining('use lmdb 3.5.6')]);
+  });
+});
+
+describe('a read that finds the shard elsewhere while a transaction is under way', () => {
+  it('keeps the fence of the old place from being believed in the new one', async () => {
+    let meanwhile: (() => void) | undefined;
+    const store = new LmdbStore({
+      dir: join(dir, 'db'),
+      open: place => {
+        const db = openLmdb(place);
+        const real = db.ifVersion.bind(db);
+        db.ifVersion = (...args) => {
+          if (meanwhile) queueMicrotask(meanwhile);
+          meanwhile = undefined;
+          return real(...args);
+        };
+        return db;
+      },
+    });
+    const shard = store.shard('s') as LmdbShard;
+    await shard.commit(group(1, []), 'committed');
+    const { number } = shard.at;
+    meanwhile = () => become(shard.at, number + 7);
+    await shard.commit(group(5, []), 'committed');
+    expect([shard.at.number, shard.at.fence]).toEqual([number + 7, -1]);
+    become(shard.at, 0);
+    await expect(shard.commit(group(4, []), 'committed')).rejects.toMatchObject({ code: 'FENCED' });
+    await store.close();
   });
 });
