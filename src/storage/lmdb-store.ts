@@ -14,7 +14,7 @@ import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import { diskFreeLowWater } from '../limits.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
-import type { Crc32 } from './crc32.ts';
+import { type Crc32, crc32 as ownCrc32 } from './crc32.ts';
 import type {
   Ack,
   Engine,
@@ -48,10 +48,14 @@ export interface LmdbStoreOptions extends Omit<EngineOptions, 'kind'> {
   readonly open?: (dir: string) => Lmdb;
 }
 
+/** Below this the call into zlib costs more than the bytes. */
+const shortBytes = 128;
+
 export class LmdbStore implements Engine, Medium<Place> {
   readonly kind = 'lmdb';
   readonly shared = true;
-  readonly crc: Crc32 = crc32;
+  /** zlib's is twice as fast by the byte and ten times as slow by the call: keys go to our own. */
+  readonly crc: Crc32 = (bytes, seed) => (bytes.length <= shortBytes ? ownCrc32(bytes, seed) : crc32(bytes, seed));
   readonly commits: GroupCommit<LmdbShard>;
   readonly #db: Lmdb;
   readonly #disk: LmdbDisk;
@@ -212,7 +216,15 @@ export class LmdbStore implements Engine, Medium<Place> {
 
   #read(shard: LmdbShard, key: Uint8Array, number: number): Uint8Array | undefined {
     try {
-      return this.#db.getBinary(recordKey(number, key));
+      const bytes = this.#db.getBinaryFast(recordKey(number, key));
+      // LMDB's own memory, reused by the next read. A copy from the Buffer pool costs a fifth of an array of its own, and the
+      // record is decoded and copied again before a user sees it.
+      if (bytes === undefined) return undefined;
+      // `length` is the value's; the buffer itself is longer.
+      const { length } = bytes;
+      const own = Buffer.allocUnsafe(length);
+      bytes.copy(own, 0, 0, length);
+      return own;
     } catch (why) {
       throw unreadable(shard, key, why);
     }
