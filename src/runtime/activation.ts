@@ -9,10 +9,10 @@ import { TroupeError } from '../errors.ts';
 import { stashMax } from '../limits.ts';
 import type { Actor, Departure, ReminderTime, Self, TimerId, TimerWork } from './actor.ts';
 import type { Answered } from './answered.ts';
-import type { Call } from './call.ts';
+import { type Call, ended } from './call.ts';
 import type { ActorType } from './define-actor.ts';
 import { overflow } from './delivery.ts';
-import { blocked, crowded, dead, queued, stashing, stopping } from './flags.ts';
+import { blocked, crowded, dead, fronted, queued, stashing, stopping } from './flags.ts';
 import type { Gate } from './gate.ts';
 import type { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
@@ -20,6 +20,7 @@ import type { PackedTimer } from './moves.ts';
 import { type AnyRef, BaseRef, type Ref } from './refs.ts';
 import type { RestartGuard } from './supervision.ts';
 import { type ActorTimer, cancelTimer, startTimer } from './timers.ts';
+import { exclusiveMode } from './turn-modes.ts';
 import { unitsOf } from './weight.ts';
 import type { Log, Millis } from './world.ts';
 
@@ -32,13 +33,15 @@ export interface Parked {
 }
 
 export interface Extras {
-  /** Undroppable: stop, timers, departures, reminders, topics. Each runs as an exclusive turn before user messages. */
+  /** Undroppable: stop, timers, departures. Each is a turn before user messages. */
   control: Work[];
   /** Messages put back by unstashAll() or shipped by a move: they go before the mailbox. */
   front: Parked[];
   stash: Parked[];
   timers: Map<TimerId, ActorTimer> | null;
   nextTimer: number;
+  /** Timers made by onActivate() so far: a move finds each again by its place among them. */
+  madeTimers: number;
   children: Activation[] | null;
   guard: RestartGuard | null;
   gate: Gate | null;
@@ -73,11 +76,11 @@ export interface Waiter {
   readonly refuse: (error: TroupeError) => void;
 }
 
-/** One piece of control work. `run` is a turn: it may return a promise. */
+/** One piece of control work. `run` is a turn, of that mode: it may return a promise. */
 export interface Work {
+  readonly mode: number;
   readonly name: string;
   readonly run: (actor: Actor) => unknown;
-  readonly settled?: ((error: unknown) => void) | undefined;
 }
 
 /** What a spawned child has instead of a key. Its text form is made only when somebody asks. */
@@ -149,10 +152,10 @@ export class Activation implements Self {
     return this.box;
   }
 
-  /** Adds undroppable work; it runs before user messages, as an exclusive turn. */
-  work(name: string, run: (actor: Actor) => unknown, settled?: (error: unknown) => void): void {
+  /** Adds undroppable work; it runs before user messages, as an exclusive turn unless said otherwise. */
+  work(name: string, run: (actor: Actor) => unknown, mode: number = exclusiveMode): void {
     if ((this.flags & dead) !== 0) return;
-    this.more().control.push({ name, run, settled });
+    this.more().control.push({ name, run, mode });
     this.ready();
   }
 
@@ -177,6 +180,7 @@ export class Activation implements Self {
       stash: [],
       timers: null,
       nextTimer: 1,
+      madeTimers: 0,
       children: null,
       guard: null,
       gate: null,
@@ -252,6 +256,8 @@ export class Activation implements Self {
 
   every(ms: Millis, work: TimerWork): TimerId {
     this.alive('every');
+    if (typeof ms !== 'number' || !(ms >= 1))
+      throw new TroupeError('BAD_OPTION', `every() of ${this.id} needs a period of at least 1 ms, not ${String(ms)}`);
     return startTimer(this, ms, ms, work);
   }
 
@@ -273,7 +279,15 @@ export class Activation implements Self {
   }
 
   stash(): void {
+    const turn = this.hosted.host.turn();
+    if (turn?.act !== this || !turn.hasMessage || !turn.open) {
+      throw new TroupeError(
+        'BAD_OPTION',
+        `${this.id}: stash() sets aside the message of a turn; a timer, a hook, or what runs after the turn, has none`,
+      );
+    }
     const more = this.more();
+    if (more.stash.length >= stashMax) more.stash = more.stash.filter(({ meta }) => meta?.state !== ended);
     if (more.stash.length >= stashMax) {
       throw new TroupeError(
         'OVERLOADED',
@@ -281,6 +295,7 @@ export class Activation implements Self {
         { details: { stashed: stashMax } },
       );
     }
+    turn.stashed = true;
     this.flags |= stashing;
   }
 
@@ -289,6 +304,7 @@ export class Activation implements Self {
     if (more.stash.length === 0) return;
     more.front = [...more.stash, ...more.front];
     more.stash = [];
+    this.flags |= fronted;
     this.ready();
   }
 

@@ -45,7 +45,10 @@ export interface Self {
   ref<A extends Actor>(type: ActorType<A>, key: string): Ref<A>;
   /** An unnamed child on the same thread. It ends with this activation. `props` go to the child's initial(props). */
   spawn<A extends Actor>(type: ActorType<A>, props?: unknown): Ref<A>;
-  /** Runs once, as a turn of this actor, after ms. */
+  /**
+   * Runs once, as a turn of this actor, after ms: a closure as an exclusive turn, a named method in that method's own mode. So
+   * an exclusive turn that awaits its own timer waits for ever, unless the timer names an `interleave` method.
+   */
   after(ms: Millis, work: TimerWork): TimerId;
   /** Runs again and again, as turns of this actor; a late one is not made up for. */
   every(ms: Millis, work: TimerWork): TimerId;
@@ -55,7 +58,7 @@ export interface Self {
   cancel(timerOrReminder: TimerId | string): void | Promise<void>;
   /** Tells, exactly once, when the other actor ends other than by idleness or a move. Returns the way to stop watching. */
   watch(ref: AnyRef, tell: (departure: Departure) => unknown): () => void;
-  /** Sets the message of the current turn aside; its asker keeps waiting. */
+  /** Sets the message of the current turn aside; its asker keeps waiting, and its deadline goes on. What the turn did stays. */
   stash(): void;
   /** Puts all stashed messages back in front, in their order. */
   unstashAll(): void;

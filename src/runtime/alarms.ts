@@ -14,6 +14,8 @@ export abstract class Alarms {
   protected readonly wheel: TimerWheel<WheelEntry>;
   private armedAt = Number.POSITIVE_INFINITY;
   private disarmTimer: Cancel | null = null;
+  /** Counts what deadlines and timers have set in motion: the test kit asks whether anything happened. */
+  stirred = 0;
   /** Open calls without a deadline: in no wheel, but somebody waits for them all the same. */
   private readonly endless = new Set<Call>();
 
@@ -47,7 +49,7 @@ export abstract class Alarms {
   }
 
   /** It has ended. */
-  protected settled(call: Call): void {
+  settled(call: Call): void {
     if (!this.wheel.cancel(call)) this.endless.delete(call);
   }
 
@@ -73,9 +75,16 @@ export abstract class Alarms {
     this.disarmTimer = null;
     const now = this.now();
     this.wheel.advance(now, entry => {
-      if (entry instanceof Call) this.expired(entry);
-      else if (entry instanceof ActorTimer) fireTimer(entry, now);
-      else (entry as HostTimer).fire(now);
+      if (entry instanceof Call) {
+        this.stirred++;
+        this.expired(entry);
+      } else if (entry instanceof ActorTimer) {
+        this.stirred++;
+        fireTimer(entry, now);
+      } else {
+        if ((entry as HostTimer).quiet !== true) this.stirred++;
+        (entry as HostTimer).fire(now);
+      }
     });
     const next = this.wheel.nextAt();
     if (next < this.armedAt) this.rearm(next);

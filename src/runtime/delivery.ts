@@ -17,6 +17,7 @@ import {
   crowded,
   exclusive,
   freezing,
+  fronted,
   frozen,
   gated,
   moving,
@@ -90,7 +91,7 @@ export function askNow(
   host.current = null;
   const thenable = result !== undefined && isThenable(result);
   if (token !== null && !thenable) token.open = false;
-  if (!thenable && (act.flags & (stashing | stopping | gated)) === 0) return Promise.resolve(result);
+  if (!thenable && (act.flags & (stashing | stopping | gated | fronted)) === 0) return Promise.resolve(result);
   const promise = new Promise(host.capture);
   const call = host.newCall(ref, code);
   call.state = started;
@@ -98,7 +99,7 @@ export function askNow(
   const message: Parked = { head: code, a0, a1, meta: call };
   const mode = hosted.modes[method] as number;
   if (thenable) openTurn(host, act, mode, call, message, result as PromiseLike<unknown>, token);
-  else afterTurn(host, act, message, call, result, true);
+  else afterTurn(host, act, message, call, result, true, token);
   return promise;
 }
 
@@ -161,7 +162,8 @@ function isHeldUp(host: Host, act: Activation): boolean {
   if (box !== null && box.count !== 0 && !startable(host, act, modes[(box.peekHead() >>> 2) & 255] as number))
     return true;
   if (extras === null) return false;
-  if (extras.control.length !== 0 && !startable(host, act, exclusiveMode)) return true;
+  if (extras.control.length !== 0 && !act.hosted.exclusiveOpen(act) && !startable(host, act, exclusiveMode))
+    return true;
   const front = extras.front[0];
   return front !== undefined && !startable(host, act, modes[(front.head >>> 2) & 255] as number);
 }

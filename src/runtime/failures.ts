@@ -237,7 +237,7 @@ export class Failures {
       left.push(...act.extras.stash, ...act.extras.front);
       act.extras.stash = [];
       act.extras.front = [];
-      for (const work of act.extras.control.splice(0)) work.settled?.(error);
+      act.extras.control = [];
     }
     const box = act.box;
     if (box !== null) {
@@ -319,8 +319,10 @@ export class Wake implements HostTimer {
   wheelNext: WheelEntry | null = null;
   wheelSlot = -1;
   readonly fire: (now: number) => void;
+  readonly quiet: boolean;
 
-  constructor(fire: (now: number) => void) {
+  constructor(fire: (now: number) => void, quiet = false) {
     this.fire = fire;
+    this.quiet = quiet;
   }
 }

@@ -20,7 +20,7 @@ export const dead = 16;
 export const queued = 32;
 /** stop() was called: ends after the running turn. */
 export const stopping = 64;
-/** The running turn called stash(). */
+/** A turn has called stash(); which one, its token knows. */
 export const stashing = 128;
 /** Gate closed or saves pending: outputs take the slow road. */
 export const gated = 256;
@@ -34,5 +34,7 @@ export const moving = 2048;
 export const crowded = 4096;
 /** It is dead because it failed. */
 export const failed = 8192;
+/** Messages were put back in front: the slice that runs must not go on with those behind. */
+export const fronted = 16384;
 
 export const blocked: number = starting | busy | frozen | backoff | dead;

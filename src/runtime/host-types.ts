@@ -56,6 +56,10 @@ export interface TurnToken {
   readonly actor: Actor | null;
   /** How it goes together with other turns of its actor: turn-modes.ts. */
   readonly mode: number;
+  /** It serves a message, which stash() may set aside. */
+  readonly hasMessage: boolean;
+  /** stash() was called in it. */
+  stashed: boolean;
   /** False once the turn has ended: what still runs was not awaited, and nobody waits for it. */
   open: boolean;
 }
@@ -63,4 +67,6 @@ export interface TurnToken {
 /** A timer of the runtime itself. */
 export interface HostTimer extends WheelEntry {
   fire(now: Millis): void;
+  /** It only looks around: firing it sets nothing in motion by itself. */
+  readonly quiet?: boolean;
 }

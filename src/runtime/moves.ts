@@ -10,7 +10,7 @@
 // children) refuses the move with the reason; it is never dropped.
 
 import { TroupeError } from '../errors.ts';
-import { Activation, type Parked } from './activation.ts';
+import { Activation, type Extras, type Parked } from './activation.ts';
 import { Actor, constructWith } from './actor.ts';
 import { Answered } from './answered.ts';
 import { type Call, ended } from './call.ts';
@@ -19,7 +19,7 @@ import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
 import { argumentsOf } from './messages.ts';
-import { ActorTimer, startTimer } from './timers.ts';
+import { ActorTimer } from './timers.ts';
 import { isThenable } from './turns.ts';
 import { weigh } from './weight.ts';
 
@@ -31,7 +31,11 @@ export interface PackedMessage {
 }
 
 export interface PackedTimer {
+  /** Its id stays good: the actor may have it in its state. */
+  readonly id: number;
   readonly work: string | null;
+  readonly args: readonly unknown[];
+  readonly made: number;
   readonly everyMs: number;
   readonly remainingMs: number;
 }
@@ -40,7 +44,11 @@ export interface PackedActor {
   readonly type: string;
   readonly key: string;
   readonly version: number;
+  /** Of the activation that was packed. The new one's must be higher. */
+  readonly epoch: number;
   readonly state: unknown;
+  /** persist: 'journal' only: number of the last event, and events since the last snapshot. */
+  readonly journal: readonly [last: number, sinceSnapshot: number];
   readonly messages: readonly PackedMessage[];
   readonly stash: readonly PackedMessage[];
   /** In the order they were made; work null = made by onActivate() with a closure, which will make it again. */
@@ -70,7 +78,7 @@ export function unmovable(act: Activation): string | undefined {
   if ((extras.children?.length ?? 0) > 0) return `it has ${extras.children?.length} live children`;
   if (extras.watches > 0) return `it watches ${extras.watches} other actors`;
   for (const timer of extras.timers?.values() ?? []) {
-    if (typeof timer.work === 'function' && !timer.fromActivate) {
+    if (typeof timer.work === 'function' && timer.made < 0) {
       return 'it holds a timer with a closure; give after()/every() the name of a method, or set the timer in onActivate()';
     }
   }
@@ -110,6 +118,8 @@ export async function pack(host: Host, act: Activation, calls: CallShipping): Pr
   if (actor.onDeactivate !== Actor.prototype.onDeactivate) {
     act.more().leftForMove = true;
     await host.hook(act, actor, () => actor.onDeactivate('moved'));
+    if ((act.flags & (dead | frozen)) !== frozen)
+      throw new TroupeError('STOPPED', `the move of ${act.id} was called off`);
   }
   const extras = act.extras;
   const messages: PackedMessage[] = [];
@@ -122,14 +132,12 @@ export async function pack(host: Host, act: Activation, calls: CallShipping): Pr
     type: act.hosted.name,
     key: act.key,
     version: act.hosted.spec.version,
+    epoch: act.epochNumber,
     state: actor.state,
+    journal: [extras?.gate?.lastEvent ?? 0, extras?.gate?.sinceSnapshot ?? 0],
     messages,
     stash: (extras?.stash ?? []).map(take).filter(each => each !== undefined),
-    timers: [...(extras?.timers?.values() ?? [])].map(timer => ({
-      work: typeof timer.work === 'string' ? timer.work : null,
-      everyMs: timer.everyMs,
-      remainingMs: timer.remainingMs,
-    })),
+    timers: packTimers(extras),
     topics: host.topics.of(act.id),
     reportTo: host.watches.reportsOf(act.id),
     answered: extras?.answered?.pack() ?? [],
@@ -178,13 +186,15 @@ export function install(host: Host, packed: PackedActor, epoch: number, calls: C
   act.flags |= frozen;
   const actor = constructWith(act, make);
   act.actor = actor;
-  if (hosted.persists) host.persistence.load(act, actor);
+  // Not loaded: what this thread sees of the disk may be older than what was shipped.
+  if (hosted.persists) host.persistence.goOn(act, packed.journal);
   actor.state =
     packed.version === hosted.spec.version ? packed.state : hosted.spec.migrate?.(packed.state, packed.version);
   const more = act.more();
   more.front = packed.messages.map(message => unpack(act, message, calls));
   more.stash = packed.stash.map(message => unpack(act, message, calls));
   more.shippedTimers = packed.timers;
+  for (const { id } of packed.timers) more.nextTimer = Math.max(more.nextTimer, id + 1);
   if (packed.answered.length > 0) more.answered = Answered.unpack(packed.answered);
   host.topics.give(act.id, packed.topics);
   for (const thread of packed.reportTo) host.watches.report(act.id, thread);
@@ -227,52 +237,57 @@ export function run(host: Host, act: Activation): void {
   }
 }
 
-/** Timers that onActivate() has made again take over the time left of their predecessors, in the order they were made. */
+function packTimers(extras: Extras | null): PackedTimer[] {
+  return [...(extras?.timers?.values() ?? [])].map(({ id, work, args, made, everyMs, remainingMs }) => {
+    return { id, work: typeof work === 'string' ? work : null, args, made, everyMs, remainingMs };
+  });
+}
+
+/**
+ * A timer that onActivate() has made again takes over the time left of its predecessor, the one it made at the same place.
+ * One that has a name is data and comes back in any case; a closure that was not made again is gone.
+ */
 function restoreTimers(host: Host, act: Activation): void {
   const more = act.more();
   const shipped = more.shippedTimers;
   if (shipped === null) return;
   more.shippedTimers = null;
-  const remade = [...(more.timers?.values() ?? [])];
-  for (const { work, everyMs, remainingMs } of shipped) {
-    const at = remade.findIndex(
-      timer => timer.everyMs === everyMs && (work === null ? typeof timer.work === 'function' : timer.work === work),
-    );
-    const successor = at < 0 ? undefined : remade.splice(at, 1)[0];
-    if (successor !== undefined) host.arm(successor, host.now() + remainingMs);
-    else if (work !== null) {
-      const id = startTimer(act, remainingMs, 0, work);
-      const made = more.timers?.get(id) as ActorTimer;
-      if (everyMs > 0) {
-        host.disarm(made);
-        const lasting = new ActorTimer(act, id, everyMs, work, false);
-        more.timers?.set(id, lasting);
-        host.arm(lasting, host.now() + remainingMs);
-      }
+  more.timers ??= new Map();
+  const remade = [...more.timers.values()];
+  for (const { id, work, args, made, everyMs, remainingMs } of shipped) {
+    const isSuccessor = (timer: ActorTimer): boolean =>
+      timer.made === made &&
+      timer.everyMs === everyMs &&
+      (work === null ? typeof timer.work === 'function' : timer.work === work);
+    let timer = made < 0 ? undefined : remade.find(isSuccessor);
+    if (timer === undefined) {
+      if (work === null) continue;
+      timer = new ActorTimer(act, id, everyMs, work, args, -1);
+      more.timers.set(id, timer);
     }
+    host.arm(timer, host.now() + remainingMs);
   }
 }
 
 /** The move is off. */
 export function thaw(host: Host, act: Activation, epoch: number): void {
   if ((act.flags & dead) !== 0) return;
-  act.epochNumber = epoch;
+  // It may have been restarted while the move was under way, under an epoch drawn later than this one.
+  act.epochNumber = Math.max(act.epochNumber, epoch);
   if ((act.flags & freezing) !== 0) {
     act.flags &= ~freezing;
     act.more().onQuiet = null;
     act.ready();
     return;
   }
+  if ((act.flags & frozen) === 0) return;
   const more = act.more();
   if (more.leftForMove) {
     // onDeactivate() has run: to the actor this is a new life with the same state.
     more.leftForMove = false;
-    more.shippedTimers = [...(more.timers?.values() ?? [])].map(timer => ({
-      work: typeof timer.work === 'string' ? timer.work : null,
-      everyMs: timer.everyMs,
-      remainingMs: timer.remainingMs,
-    }));
+    more.shippedTimers = packTimers(more);
     more.timers = null;
+    more.madeTimers = 0;
     run(host, act);
     return;
   }

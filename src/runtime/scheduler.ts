@@ -43,6 +43,8 @@ export class Scheduler {
   slices = 0;
   /** Called once a turn of the event loop in which actors have run. */
   onTurn: () => void = () => undefined;
+  /** Called with the time when the first of them is about to run. */
+  onBegin: (now: Millis) => void = () => undefined;
 
   constructor(clock: Clock, slice: (act: Activation) => void, outside: (run: () => void) => void) {
     this.clock = clock;
@@ -114,6 +116,7 @@ export class Scheduler {
     this.lookedAt = this.clock.mono();
     this.budgetEnd = this.lookedAt + budgetMs;
     this.left = this.stride;
+    this.onBegin(this.lookedAt);
     if (this.resetPlanned) return;
     this.resetPlanned = true;
     this.clock.soon(this.reset);

@@ -3,10 +3,12 @@
 // which case the new activation's onActivate() makes it again and it takes over the remaining time (see moves.ts).
 
 import { TroupeError } from '../errors.ts';
+import { timerMsMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { Actor, TimerId, TimerWork } from './actor.ts';
 import { dead, starting } from './flags.ts';
 import type { WheelEntry } from './timer-wheel.ts';
+import { exclusiveMode } from './turn-modes.ts';
 import type { Millis } from './world.ts';
 
 /** Timers one activation may hold: past it something leaks. */
@@ -21,27 +23,37 @@ export class ActorTimer implements WheelEntry {
   readonly id: TimerId;
   readonly everyMs: Millis;
   readonly work: TimerWork;
-  /** Made while onActivate() ran: the next activation makes it again. */
-  readonly fromActivate: boolean;
+  /** What a named method is called with: behaviours only. */
+  readonly args: readonly unknown[];
+  /** Its place among the timers that onActivate() has made, which the next activation makes again; -1: made by a turn. */
+  readonly made: number;
   /** Fired, its turn not run yet: an `every` that is late is not queued twice. */
   pending = false;
   /** Set while its actor is frozen for a move. */
   remainingMs = 0;
 
-  constructor(act: Activation, id: TimerId, everyMs: Millis, work: TimerWork, fromActivate: boolean) {
+  constructor(act: Activation, id: TimerId, everyMs: Millis, work: TimerWork, args: readonly unknown[], made: number) {
     this.act = act;
     this.id = id;
     this.everyMs = everyMs;
     this.work = work;
-    this.fromActivate = fromActivate;
+    this.args = args;
+    this.made = made;
   }
 }
 
-export function startTimer(act: Activation, ms: Millis, everyMs: Millis, work: TimerWork): TimerId {
-  if (typeof ms !== 'number' || !(ms >= 0))
-    throw new TroupeError('BAD_OPTION', `a timer of ${act.id} needs a delay of 0 or more ms, not ${String(ms)}`);
-  if (everyMs !== 0 && everyMs < 1)
-    throw new TroupeError('BAD_OPTION', `every() of ${act.id} needs a period of at least 1 ms, not ${everyMs}`);
+export function startTimer(
+  act: Activation,
+  ms: Millis,
+  everyMs: Millis,
+  work: TimerWork,
+  args: readonly unknown[] = [],
+): TimerId {
+  if (typeof ms !== 'number' || !(ms >= 0 && ms <= timerMsMax))
+    throw new TroupeError(
+      'BAD_OPTION',
+      `a timer of ${act.id} needs a delay of 0 to ${timerMsMax} ms, not ${String(ms)}`,
+    );
   if (typeof work !== 'function' && act.hosted.methodCode(String(work)) === undefined) {
     throw new TroupeError('NO_METHOD', `${act.id} has no method '${String(work)}' for a timer to call`);
   }
@@ -49,7 +61,14 @@ export function startTimer(act: Activation, ms: Millis, everyMs: Millis, work: T
   more.timers ??= new Map();
   if (more.timers.size >= timersPerActorMax)
     throw new TroupeError('OVERLOADED', `${act.id} holds ${timersPerActorMax} timers, the most it may`);
-  const timer = new ActorTimer(act, more.nextTimer++, everyMs, nameOf(act, work), (act.flags & starting) !== 0);
+  const timer = new ActorTimer(
+    act,
+    more.nextTimer++,
+    everyMs,
+    nameOf(act, work),
+    args,
+    (act.flags & starting) === 0 ? -1 : more.madeTimers++,
+  );
   more.timers.set(timer.id, timer);
   const host = act.hosted.host;
   host.arm(timer, host.now() + ms);
@@ -73,7 +92,9 @@ export function cancelTimer(act: Activation, id: TimerId): void {
 
 export function cancelAllTimers(act: Activation): void {
   for (const timer of act.extras?.timers?.values() ?? []) act.hosted.host.disarm(timer);
-  if (act.extras !== null) act.extras.timers = null;
+  if (act.extras === null) return;
+  act.extras.timers = null;
+  act.extras.madeTimers = 0;
 }
 
 /** The wheel says a timer is due: its work becomes a turn. */
@@ -84,17 +105,14 @@ export function fireTimer(timer: ActorTimer, now: Millis): void {
   if (timer.everyMs > 0) host.arm(timer, Math.max(timer.at + timer.everyMs, now + timer.everyMs / 2));
   if (timer.pending) return;
   timer.pending = true;
-  act.work('timer', actor => {
+  const run = (actor: Actor): unknown => {
     timer.pending = false;
     // Cancelled between firing and its turn: a cancelled timer must not be seen to run.
     if (act.extras?.timers?.has(timer.id) !== true) return undefined;
     if (timer.everyMs === 0) act.extras.timers.delete(timer.id);
-    return runWork(act, actor, timer.work);
-  });
-}
-
-function runWork(act: Activation, actor: Actor, work: TimerWork): unknown {
-  if (typeof work === 'function') return work();
-  const code = act.hosted.methodCode(work);
-  return code === undefined ? undefined : act.hosted.methods[code]?.fn.call(actor);
+    return typeof timer.work === 'function' ? timer.work() : method?.fn.apply(actor, [...timer.args]);
+  };
+  const code = typeof timer.work === 'string' ? (act.hosted.methodCode(timer.work) ?? -1) : -1;
+  const method = act.hosted.methods[code];
+  act.work('timer', run, act.hosted.modes[code] ?? exclusiveMode);
 }

@@ -41,7 +41,7 @@ export abstract class TurnKeeper extends Alarms {
     a0: unknown,
     a1: unknown,
   ): unknown {
-    const token: TurnToken = { host: this.self, act, call, actor, mode: this.mode, open: true };
+    const token = this.messageToken(act, call, actor);
     this.running = token;
     switch (head & 3) {
       case 0:
@@ -55,9 +55,13 @@ export abstract class TurnKeeper extends Alarms {
     }
   }
 
+  private messageToken(act: Activation, call: Call | null, actor: Actor | null): TurnToken {
+    return { host: this.self, act, call, actor, mode: this.mode, hasMessage: true, stashed: false, open: true };
+  }
+
   /** A turn that serves no message. */
   token(act: Activation, actor: Actor | null, mode: number): TurnToken {
-    return { host: this.self, act, call: null, actor, mode, open: true };
+    return { host: this.self, act, call: null, actor, mode, hasMessage: false, stashed: false, open: true };
   }
 
   /** Runs the synchronous part of such a turn, whosever turn it interrupts. */
@@ -139,7 +143,7 @@ export abstract class TurnKeeper extends Alarms {
   turn(): TurnToken | undefined {
     const act = this.current;
     if (act !== null) {
-      this.running ??= { host: this.self, act, call: this.call, actor: act.actor, mode: this.mode, open: true };
+      this.running ??= this.messageToken(act, this.call, act.actor);
       return this.running;
     }
     const token = this.world.context.get() as TurnToken | undefined;

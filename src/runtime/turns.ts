@@ -11,7 +11,7 @@ import type { Activation, Extras, Parked, Work } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { admitWaiters } from './delivery.ts';
-import { blocked, busy, dead, freezing, gated, stashing, stopping } from './flags.ts';
+import { blocked, busy, dead, freezing, fronted, gated, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { TurnToken } from './host-types.ts';
 import type { Mailbox } from './mailbox.ts';
@@ -20,7 +20,9 @@ import { sliceMessages } from './scheduler.ts';
 import { exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
 
 /** After a turn with any of these set there is more to do than to answer. */
-const unusual: number = stashing | stopping | gated | blocked | freezing;
+const unusual: number = stashing | stopping | gated | blocked | freezing | fronted;
+/** And with any of these the slice ends. */
+const halting: number = blocked | freezing | fronted;
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
@@ -104,13 +106,14 @@ function runMessages(host: Host, act: Activation, box: Mailbox, share: number): 
       if (token !== null) host.running = null;
       if (result !== undefined && isThenable(result)) {
         openTurn(host, act, host.mode, call, { head, a0, a1, meta: call }, result, token);
-        if ((act.flags & (blocked | freezing)) !== 0) break;
+        if ((act.flags & halting) !== 0) break;
         continue;
       }
       if (token !== null) token.open = false;
       if (careful || (act.flags & unusual) !== 0) {
-        afterTurn(host, act, { head, a0, a1, meta: call }, call, result, hosted.modes[method] !== readMode);
-        if ((act.flags & (blocked | freezing)) !== 0 || act.box !== box) break;
+        const mayHaveChanged = hosted.modes[method] !== readMode;
+        afterTurn(host, act, { head, a0, a1, meta: call }, call, result, mayHaveChanged, token);
+        if ((act.flags & halting) !== 0 || act.box !== box) break;
       } else if (call !== null) host.answer(call, result);
     } while (box.count !== 0 && left !== 0);
   } catch (error) {
@@ -143,14 +146,20 @@ export function mayStart(act: Activation, mode: number): boolean {
 /** Control work and messages put back in front. False when the slice must end here. */
 function runFront(host: Host, act: Activation, extras: Extras): boolean {
   while (extras.control.length !== 0) {
-    if (!mayStart(act, exclusiveMode)) return false;
-    runWork(host, act, extras.control.shift() as Work);
+    const at = extras.control.findIndex(work => mayStart(act, work.mode));
+    if (at < 0) {
+      // Beside an open exclusive turn nothing that might overlap it waits for control work; else it would never have its turn.
+      if (!act.hosted.exclusiveOpen(act)) return false;
+      break;
+    }
+    runWork(host, act, extras.control.splice(at, 1)[0] as Work);
     if ((act.flags & blocked) !== 0) return false;
   }
   if ((act.flags & freezing) !== 0) {
     if (extras.onQuiet !== null) host.checkQuiet(act);
     return false;
   }
+  act.flags &= ~fronted;
   while (extras.front.length !== 0) {
     const parked = extras.front[0] as Parked;
     const mode = act.hosted.modes[(parked.head >>> 2) & 255] as number;
@@ -191,7 +200,7 @@ function runOne(host: Host, act: Activation, message: Parked): void {
     if (isThenable(result)) openTurn(host, act, mode, call, message, result, token);
     else {
       token.open = false;
-      afterTurn(host, act, message, call, result, mode !== readMode);
+      afterTurn(host, act, message, call, result, mode !== readMode, token);
     }
   } catch (error) {
     closeToken(host);
@@ -208,18 +217,16 @@ function runWork(host: Host, act: Activation, work: Work): void {
 }
 
 function runOneWork(host: Host, act: Activation, work: Work): void {
-  const token = host.token(act, act.actor, exclusiveMode);
+  const token = host.token(act, act.actor, work.mode);
   try {
     const result = host.inContext(token, work.run);
-    if (isThenable(result)) openTurn(host, act, exclusiveMode, null, null, result, token, work);
+    if (isThenable(result)) openTurn(host, act, work.mode, null, null, result, token);
     else {
       token.open = false;
-      afterTurn(host, act, null, null, undefined, true);
-      work.settled?.(undefined);
+      afterTurn(host, act, null, null, undefined, work.mode !== readMode, token);
     }
   } catch (error) {
     token.open = false;
-    work.settled?.(error);
     host.failures.turnFailed(act, null, null, error);
   }
 }
@@ -233,7 +240,6 @@ export function openTurn(
   message: Parked | null,
   promise: PromiseLike<unknown>,
   token: TurnToken | null,
-  work?: Work,
 ): void {
   // A method that returns promises without being declared async (compiled code, say) is carried along from now on.
   if (message !== null) act.hosted.asyncs[(message.head >>> 2) & 255] = 1;
@@ -252,7 +258,6 @@ export function openTurn(
       // A restart has replaced the actor meanwhile: this turn belongs to the past, only its asker still cares.
       if (act.actor !== actor) {
         if (call !== null) host.answer(call, value);
-        work?.settled?.(undefined);
         return;
       }
       act.hosted.close(act, mode);
@@ -262,15 +267,13 @@ export function openTurn(
       }
       const before = host.current;
       host.current = act;
-      afterTurn(host, act, message, call, value, mode !== readMode);
+      afterTurn(host, act, message, call, value, mode !== readMode, token);
       host.current = before;
-      work?.settled?.(undefined);
       turnClosed(act);
     },
     error => {
       if (token !== null) token.open = false;
       if (persists) host.carefully(-1);
-      work?.settled?.(error);
       if (act.actor !== actor || (act.flags & dead) !== 0) {
         if (act.actor === actor) act.hosted.close(act, mode);
         if (call !== null) host.fail(call, host.failures.asRemote(act, error));
@@ -285,6 +288,7 @@ export function openTurn(
 
 function turnClosed(act: Activation): void {
   const extras = act.extras;
+  act.usedTick = act.hosted.host.tick;
   if (
     (act.box !== null && act.box.count !== 0) ||
     (extras !== null && (extras.control.length !== 0 || extras.front.length !== 0))
@@ -301,14 +305,13 @@ export function afterTurn(
   call: Call | null,
   result: unknown,
   mayHaveChanged: boolean,
+  token: TurnToken | null,
 ): void {
-  if ((act.flags & stashing) !== 0) {
+  if (token?.stashed === true && message !== null) {
     act.flags &= ~stashing;
-    if (message !== null) {
-      if (call !== null) call.state = waiting;
-      act.more().stash.push(message);
-      return;
-    }
+    if (call !== null) call.state = waiting;
+    act.more().stash.push(message);
+    call = null;
   }
   if (host.observer !== null) {
     try {

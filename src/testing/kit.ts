@@ -87,6 +87,11 @@ class Kit implements TestKit {
     const world = virtualWorld({ seed: this.seed, log: options.logger });
     this.clock = world.clock;
     this.clock.rest = () => this.rest();
+    this.clock.stirs = fire => {
+      const before = this.host.stirred;
+      fire();
+      return this.host.stirred !== before;
+    };
     this.disk = world.storage.open({ kind: 'memory' }) as MemoryStore;
     this.host = new Host({
       node: 'test',
