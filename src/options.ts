@@ -24,6 +24,13 @@ export interface NodeOptions {
   readonly residentsMax?: number;
   /** Free bytes on the disk of dataDir below which writes are refused with DISK_FULL. */
   readonly diskFreeLowWater?: number;
+  /** Where this member stands among others. Without effect while a node is alone, as it is in this version. */
+  readonly cluster?: string;
+  readonly zone?: string;
+  readonly rack?: string;
+  readonly weight?: number;
+  readonly peerVia?: Readonly<Record<string, never>>;
+  readonly insecure?: false;
   /** Heap limits of the host threads, in MiB. A thread that exceeds them dies alone and is restarted. */
   readonly threadHeapMb?: number;
 }
@@ -54,20 +61,16 @@ const known: readonly string[] = [
   'threadHeapMb',
 ];
 /** In API.md, not in this version: saying so beats ignoring them. */
-const later: readonly string[] = [
-  'listen',
-  'advertise',
-  'peerVia',
-  'join',
-  'cluster',
-  'zone',
-  'rack',
-  'weight',
-  'secret',
-  'tls',
-  'insecure',
-  'autoJoin',
-];
+const later: readonly string[] = ['listen', 'advertise', 'join', 'secret', 'tls', 'autoJoin'];
+/** Facts about a member that mean nothing while it is alone: taken, so that one set of options serves now and later. */
+const facts: Readonly<Record<string, (value: unknown) => boolean>> = {
+  cluster: isText,
+  zone: isText,
+  rack: isText,
+  weight: value => typeof value === 'number' && value > 0,
+  insecure: value => value === false,
+  peerVia: value => typeof value === 'object' && value !== null && Object.keys(value).length === 0,
+};
 const threadsMax = 63;
 const partitionsMax = 65_536;
 
@@ -78,7 +81,9 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
   if (typeof options !== 'object' || options === null) throw bad('startNode takes an object of options');
   for (const [name, value] of Object.entries(options)) {
     if (known.includes(name) || value === undefined) continue;
-    if (later.includes(name))
+    const holds = Object.hasOwn(facts, name) ? facts[name] : undefined;
+    if (holds?.(value) === true) continue;
+    if (later.includes(name) || holds !== undefined)
       throw bad(
         `option '${name}' belongs to clusters of several processes, which this version does not have yet; leave it out`,
       );
@@ -123,6 +128,10 @@ function whole(name: string, value: number | undefined, min: number): number | u
   if (value !== undefined && (!Number.isSafeInteger(value) || value < min))
     throw bad(`${name} must be a whole number of at least ${min}, not ${String(value)}`);
   return value;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
 }
 
 function bad(message: string): TroupeError {
