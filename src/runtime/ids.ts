@@ -46,6 +46,10 @@ export function checkActorKey(key: unknown, bytesMax: number = keyBytesMax): str
   }
   if (key === '')
     throw badMessage('an actor key must not be empty; give the actor a name, such as the id of what it stands for');
+  if (key.charCodeAt(0) === 0)
+    throw badMessage(
+      `actor key ${show(key)} begins with a NUL, as the names of spawned actors do; those are reached by the ref from spawn()`,
+    );
   // Three bytes a UTF-16 unit at most, so most keys are not walked.
   if (key.length * 3 > bytesMax) {
     const bytes = utf8Length(key);

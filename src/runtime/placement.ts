@@ -43,7 +43,7 @@ export function homeOf(spec: ActorSpec, key: string, table: PartitionTable, self
   }
 }
 
-/** A child's key names its thread: NUL, thread, '.', number. -1 when it is not a child's key. */
+/** A child's key names its thread: NUL, thread, '.', epoch, '.', number. -1 when it is not a child's key. */
 export function threadOfChild(key: string): number {
   return key.charCodeAt(0) === 0 ? Number(key.slice(1, key.indexOf('.'))) : -1;
 }

@@ -34,6 +34,8 @@ export abstract class Registry extends TurnKeeper {
   tick = 0;
   stopped = false;
   private childCount = 0;
+  /** Names this life of this thread in the names of its children: their numbers begin anew with each. */
+  private childEpoch = 0;
   private readonly childrenByNumber = new Map<number, Activation>();
 
   ref<A extends Actor>(type: ActorType<A>, key: string): Ref<A> {
@@ -87,18 +89,18 @@ export abstract class Registry extends TurnKeeper {
     if (key === '') throw this.endedChild(ref.toString());
     let act = hosted.live.get(key) ?? null;
     if (act === null) {
-      if (key.charCodeAt(0) === 0) act = this.findChild(key);
+      if (key.charCodeAt(0) === 0) act = this.findChild(hosted, key);
       else if (this.router.owns(hosted, key)) act = this.activate(hosted, key);
     }
     ref[ACT] = act;
     return act !== null && (act.flags & moving) !== 0 ? null : act;
   }
 
-  private findChild(key: string): Activation | null {
-    const [thread, number] = key.slice(1).split('.');
+  private findChild(hosted: HostedType, key: string): Activation | null {
+    const [thread, epoch, number] = key.slice(1).split('.');
     if (Number(thread) !== this.thread) return null;
-    const act = this.childrenByNumber.get(Number(number));
-    if (act === undefined || (act.flags & dead) !== 0) throw this.endedChild(key.slice(1));
+    const act = Number(epoch) === this.childEpoch ? this.childrenByNumber.get(Number(number)) : undefined;
+    if (act === undefined || act.hosted !== hosted || (act.flags & dead) !== 0) throw this.endedChild(key.slice(1));
     return act;
   }
 
@@ -107,7 +109,8 @@ export abstract class Registry extends TurnKeeper {
   }
 
   childKey(number: number): string {
-    return `\u0000${this.thread}.${number}`;
+    if (this.childEpoch === 0) this.childEpoch = this.epochs.next();
+    return `\u0000${this.thread}.${this.childEpoch}.${number}`;
   }
 
   activate(hosted: HostedType, key: string, epoch: number = this.epochs.next()): Activation {

@@ -54,7 +54,7 @@ describe('actor type names', () => {
 });
 
 describe('actor keys', () => {
-  test.each(['user-7', 'a/b/c', ' ', '\u0000', '日本', '🎭', 'x'.repeat(keyBytesMax), 'é'.repeat(keyBytesMax / 2)])(
+  test.each(['user-7', 'a/b/c', ' ', 'a\u0000', '日本', '🎭', 'x'.repeat(keyBytesMax), 'é'.repeat(keyBytesMax / 2)])(
     '%j is one',
     key => {
       expect(checkActorKey(key)).toBe(key);
@@ -76,6 +76,7 @@ describe('actor keys', () => {
 
   test.each([
     ['', 'must not be empty'],
+    ['\u00000.1.1', 'begins with a NUL, as the names of spawned actors do'],
     [7, 'must be a string, got 7; String(key) would do'],
     [7n, 'got 7; String(key) would do'],
     [undefined, 'must be a string, got undefined'],
