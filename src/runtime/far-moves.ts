@@ -6,14 +6,16 @@
 
 import { TroupeError } from '../errors.ts';
 import type { Activation } from './activation.ts';
-import type { Call } from './call.ts';
+import { type Call, ended } from './call.ts';
 import { Wake } from './failures.ts';
+import { FarCalls } from './far-calls.ts';
 import type { FarRouter } from './far-router.ts';
-import { dead, moving } from './flags.ts';
+import { dead, frozen, moving } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { argumentsOf } from './messages.ts';
-import { type CallShipping, freeze, install, type PackedActor, pack, retire, run, thaw, unmovable } from './moves.ts';
+import { freeze, install, type PackedActor, pack, retire, run, thaw, unmovable } from './moves.ts';
+import type { RecordCopy } from './persistence.ts';
 import type {
   BetweenHosts,
   FromDirectory,
@@ -27,7 +29,6 @@ import type {
 import { isForDirectory } from './relocation-messages.ts';
 import { type Checksum, cutPieces, joinPieces } from './relocation-pieces.ts';
 import { Route } from './relocation-route.ts';
-import { weigh } from './weight.ts';
 
 /** A message on its way: as it lies in a mailbox. */
 export interface FarMessage {
@@ -37,20 +38,14 @@ export interface FarMessage {
   readonly call: Call | null;
 }
 
-/** The same as plain data; `call` is [asker's thread, its number for the call, ms left or -1, chain]. */
-export interface ExportedMessage {
-  readonly method: string;
-  readonly args: readonly unknown[];
-  readonly call: ExportedCall | -1;
+/** What is shipped: the actor, and its records when threads do not share the engine. */
+interface Shipment {
+  readonly actor: PackedActor;
+  readonly records: readonly RecordCopy[];
 }
 
-type ExportedCall = readonly [
-  thread: number,
-  id: number,
-  remainingMs: number,
-  chain: readonly string[] | null,
-  opId: string | null,
-];
+/** An actor may end (go to sleep, stop) while a move waits for it to come to rest: so often it is woken again for the move. */
+const wakingsMax = 3;
 
 /** A host number holds the thread and how often it has been restarted: a new life is a new host. */
 export const livesPerThread = 4_096;
@@ -68,6 +63,7 @@ export interface FarMovesOptions {
 
 export class FarMoves {
   readonly router: FarRouter;
+  readonly calls: FarCalls;
   readonly route: Route<FarMessage>;
   private readonly host: Host;
   private readonly options: FarMovesOptions;
@@ -79,15 +75,19 @@ export class FarMoves {
   private ticket = 0;
   /** Installed, not running yet. */
   private readonly installed = new Map<Unit, Activation>();
+  /** Moves that wait until the actor has come to rest. */
+  private readonly freezes = new Map<Unit, { readonly epoch: number; wakings: number }>();
   /** Why the last move of a unit could not be packed, for the one who asked. */
   readonly refusals = new Map<Unit, string>();
   private readonly hungUp = new Set<HostId>();
-  lost = 0;
+  /** Messages for a thread that died before this one had heard of it. */
+  undelivered = 0;
 
   constructor(router: FarRouter, options: FarMovesOptions) {
     this.router = router;
     this.host = router.host;
     this.options = options;
+    this.calls = new FarCalls(router);
     const limits = options.relocateTurnMs === undefined ? {} : { turnMs: options.relocateTurnMs };
     this.route = new Route<FarMessage>({
       self: options.self,
@@ -97,9 +97,7 @@ export class FarMoves {
       learnsAll: true,
     });
     router.on('move', (from, { host, message }) => this.heard(host ?? hostOf(from, 0), this.importMessage(message)));
-    router.on('forwarded', (from, { unit, epoch, ...message }) =>
-      this.arrived(from, unit, epoch, this.importPayload(message)),
-    );
+    router.on('forwarded', (from, { unit, epoch, ...message }) => this.forwarded(from, unit, epoch, message));
     router.on('movable', (_from, unit: Unit) => this.movable(unit));
   }
 
@@ -138,15 +136,16 @@ export class FarMoves {
    * higher one than ours means that the sender has read news which is still on its way to us, and the route waits for it.
    */
   arrived(from: number, unit: Unit, epoch: number, payload: FarMessage): void {
-    if (!this.route.knows(unit) && !this.route.inMotion(unit)) {
-      const slash = unit.indexOf('/');
-      const ref = this.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
-      if (payload.call === null) void this.host.tell(ref, payload.code, payload.a0, payload.a1);
-      else this.host.redispatch(ref, payload.call, payload.code, payload.a0, payload.a1);
-      return;
-    }
     const message = { type: 'direct', unit, epoch: Math.max(0, epoch), payload } as const;
     this.step({ type: 'heard', from: this.lifeOf(from), message });
+  }
+
+  /** A message that another thread had been sent, and that may be ours. */
+  private forwarded(from: number, unit: Unit, epoch: number, message: any): void {
+    const { hosted, key } = this.split(unit);
+    const payload = this.calls.importMessage(message);
+    if (hosted === undefined) this.refuse(unit, payload, 'no-type');
+    else this.router.arrivals.arriveSlow(from, { hosted, key, act: null }, epoch, payload);
   }
 
   heard(from: HostId, message: FromDirectory | BetweenHosts<FarMessage> | ToDirectory): void {
@@ -176,19 +175,28 @@ export class FarMoves {
     this.stepping = true;
     try {
       for (let next = this.inputs.shift(); next !== undefined; next = this.inputs.shift()) {
+        const died = next.type === 'heard' && next.message.type === 'died';
+        const concerned = died ? this.route.unitsInMotion() : [];
         const effects = this.route.step(next, this.host.now());
         for (const effect of effects) this.perform(effect);
         if ('unit' in next) this.mark(next.unit);
         else if (next.type === 'heard' && 'unit' in next.message) this.mark(next.message.unit);
-        if (next.type === 'heard' && (next.message.type === 'moved' || next.message.type === 'died')) {
-          this.host.epochs.renew();
-          this.router.version++;
-        }
+        for (const unit of concerned) this.mark(unit);
+        if (next.type === 'heard') this.follow(next.message);
       }
     } finally {
       this.stepping = false;
     }
     this.armTick();
+  }
+
+  /** What news means for those outside the protocol. */
+  private follow(message: FromDirectory | BetweenHosts<FarMessage>): void {
+    if (message.type !== 'moved' && message.type !== 'died') return;
+    this.host.epochs.renew();
+    this.router.version++;
+    if (message.type === 'moved') this.router.moved(message.unit);
+    else this.router.settleUnsent();
   }
 
   /** Messages take the slow road to an actor exactly while its unit is in motion here. */
@@ -260,82 +268,30 @@ export class FarMoves {
       else this.step({ type: 'heard', from: to, message });
       return;
     }
-    this.router.control(threadOf(to), 'move', { host: this.options.self, message: this.exportEnvelope(message) });
+    const envelope = 'payload' in message ? this.exportEnvelope(to, message) : message;
+    if (envelope !== undefined)
+      this.router.control(threadOf(to), 'move', { host: this.options.self, message: envelope });
   }
 
-  // Payloads between hosts.
-
-  private exportEnvelope(message: ToDirectory | BetweenHosts<FarMessage>): object {
-    return 'payload' in message ? { ...message, payload: this.exportMessage(message.payload) } : message;
+  /** A user's message leaves this host for good. One that nobody wants any more stays behind. */
+  private exportEnvelope(
+    to: HostId,
+    message: Extract<BetweenHosts<FarMessage>, { payload: FarMessage }>,
+  ): object | undefined {
+    const { payload, unit } = message;
+    if (payload.call?.state === ended) return undefined;
+    if (this.router.peers[threadOf(to)]?.gone === true) {
+      this.undelivered++;
+      this.refuse(unit, payload, 'its thread has died');
+      return undefined;
+    }
+    const exported = this.calls.exportMessage(payload);
+    if (payload.call?.arrived === true) this.router.arrivals.silence(payload.call);
+    return { ...message, payload: exported };
   }
 
   private importMessage(message: any): FromDirectory | BetweenHosts<FarMessage> | ToDirectory {
-    return message.payload === undefined ? message : { ...message, payload: this.importPayload(message.payload) };
-  }
-
-  exportMessage(message: FarMessage): ExportedMessage & { type?: string } {
-    return {
-      method: String((message.code >>> 2) & 255),
-      args: argumentsOf(message.code, message.a0, message.a1),
-      call: message.call === null ? -1 : this.exportCall(message.call),
-    };
-  }
-
-  private importPayload(exported: ExportedMessage): FarMessage {
-    const { head, a0, a1 } = weigh(Number(exported.method), exported.args);
-    return { code: head & 1_023, a0, a1, call: exported.call === -1 ? null : this.importCall(exported.call) };
-  }
-
-  /** An ask that travels stays its asker's: a call made here becomes one that waits for an answer from elsewhere. */
-  exportCall(call: Call): ExportedCall {
-    const remainingMs = this.router.remaining(call);
-    const left = remainingMs === Number.POSITIVE_INFINITY ? -1 : remainingMs;
-    const chain = this.router.chainFor(call);
-    const opId = call.extra?.opId ?? null;
-    if (call.arrived) return [call.peer, call.id, left, chain, opId];
-    if (call.peer < 0) {
-      call.id = this.router.pending.add(call);
-      call.peer = this.host.thread;
-      call.act = null;
-    }
-    return [this.host.thread, call.id, left, chain, opId];
-  }
-
-  importCall([thread, id, remainingMs, chain, opId]: ExportedCall): Call | null {
-    // It has come home: the asker lives on this very thread.
-    if (thread === this.host.thread) {
-      const call = this.router.pending.take(id);
-      if (call === undefined) return null;
-      call.peer = -1;
-      return call;
-    }
-    const left = remainingMs < 0 ? Number.POSITIVE_INFINITY : remainingMs;
-    const call = this.router.arrivedCall(thread, id, left, chain);
-    if (opId !== null) call.extra = { opId };
-    return call;
-  }
-
-  /** Calls made on this host that were packed: if the move is called off they are ordinary local calls again. */
-  private readonly packed = new Map<Unit, Call[]>();
-
-  private shipping(unit: Unit): CallShipping {
-    const own: Call[] = [];
-    this.packed.set(unit, own);
-    return {
-      out: call => {
-        if (!call.arrived && call.peer < 0) own.push(call);
-        return this.exportCall(call);
-      },
-      in: shipped => this.importCall(shipped as ExportedCall),
-    };
-  }
-
-  private takeBack(unit: Unit): void {
-    for (const call of this.packed.get(unit) ?? []) {
-      this.router.pending.take(call.id);
-      call.peer = -1;
-    }
-    this.packed.delete(unit);
+    return message.payload === undefined ? message : { ...message, payload: this.calls.importMessage(message.payload) };
   }
 
   // What the route asks for.
@@ -355,7 +311,7 @@ export class FarMoves {
     if (hosted === undefined) return this.refuse(unit, payload, 'no-type');
     try {
       const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
-      this.router.deliver(act, threadOf(from), payload.code, payload.a0, payload.a1, payload.call, accepted);
+      this.router.arrivals.deliver(act, threadOf(from), payload.code, payload.a0, payload.a1, payload.call, accepted);
     } catch (error) {
       if (payload.call !== null) this.host.fail(payload.call, error);
       else this.refuse(unit, payload, String(error));
@@ -363,12 +319,12 @@ export class FarMoves {
   }
 
   private refuse(unit: Unit, payload: FarMessage, by: string): void {
-    const why = `${unit} is on the move and too much waits for it (${by}); the message was not run`;
+    const why = `${unit} is on the move and cannot take more (${by}); the message was not run`;
     if (payload.call !== null) this.host.fail(payload.call, new TroupeError('OVERLOADED', why));
     else
       this.host.deadLetter(
         unit,
-        `method ${(payload.code >>> 2) & 255}`,
+        this.split(unit).hosted?.nameOf((payload.code >>> 2) & 255) ?? '?',
         argumentsOf(payload.code, payload.a0, payload.a1),
         why,
       );
@@ -391,17 +347,37 @@ export class FarMoves {
   }
 
   private freeze(unit: Unit, epoch: number): void {
+    this.freezes.set(unit, { epoch, wakings: 0 });
+    this.bringToRest(unit);
+  }
+
+  private bringToRest(unit: Unit): void {
+    const waiting = this.freezes.get(unit);
     const { hosted, key } = this.split(unit);
-    if (hosted === undefined) return;
+    if (waiting === undefined || hosted === undefined) return;
+    const done = (): void => {
+      if (!this.freezes.delete(unit)) return;
+      this.step({ type: 'frozen', unit, epoch: waiting.epoch });
+    };
     try {
       const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
       act.flags |= moving;
-      freeze(this.host, act, () => this.step({ type: 'frozen', unit, epoch }));
+      // On its way to sleep, or ending: when that is over, onEnded() comes back here.
+      if ((act.flags & (frozen | dead)) === 0) freeze(this.host, act, done);
     } catch (error) {
-      // It cannot even be woken: there is nothing to pack, and the route's bound ends the move.
+      // It cannot even be woken: there is nothing to pack.
       this.refusals.set(unit, String(error));
-      this.step({ type: 'frozen', unit, epoch });
+      done();
     }
+  }
+
+  /** An actor here has ended while a move waited for it to come to rest: it is woken again, and that one moves. */
+  onEnded(act: Activation): void {
+    if (this.freezes.size === 0) return;
+    const unit = act.id;
+    const waiting = this.freezes.get(unit);
+    if (waiting === undefined || ++waiting.wakings > wakingsMax) return;
+    this.host.world.clock.micro(() => this.host.outside(() => this.bringToRest(unit)));
   }
 
   private pack(unit: Unit, epoch: number): void {
@@ -410,13 +386,12 @@ export class FarMoves {
       this.refusals.set(unit, (error as Error).message);
       this.step({ type: 'pack-failed', unit, epoch });
     };
-    if (act === undefined) return fail(new Error(`${unit} is not awake`));
-    pack(this.host, act, this.shipping(unit)).then(packed => {
+    if (act === undefined) return fail(new Error(this.refusals.get(unit) ?? `${unit} is not awake`));
+    pack(this.host, act, this.calls.shipOut(unit)).then(actor => {
       try {
-        if (!this.host.engine.shared && act.hosted.persists)
-          this.host.world.log.debug({ unit }, 'state ships with the pack: the engine is not shared');
-        const pieces = cutPieces(this.host.codec.encode(packed, 1 << 30), this.options.checksum);
-        this.step({ type: 'packed', unit, epoch, pieces, messages: packed.messages.length + packed.stash.length });
+        const shipment: Shipment = { actor, records: this.host.persistence.recordsOf(act) };
+        const pieces = cutPieces(this.host.codec.encode(shipment, 1 << 30), this.options.checksum);
+        this.step({ type: 'packed', unit, epoch, pieces, messages: actor.messages.length + actor.stash.length });
       } catch (error) {
         fail(error);
       }
@@ -425,12 +400,17 @@ export class FarMoves {
 
   private install(unit: Unit, epoch: number, pieces: readonly Uint8Array[]): void {
     try {
-      const packed = this.host.codec.decode(joinPieces(pieces), true) as PackedActor;
-      const act = install(this.host, packed, epoch, this.shipping(unit));
+      const { actor, records } = this.host.codec.decode(joinPieces(pieces), true) as Shipment;
+      // The directory's epoch was drawn when the move began; the actor may have been restarted since, under a higher one.
+      this.host.epochs.renew();
+      const own = epoch > actor.epoch ? epoch : this.host.epochs.next();
+      this.host.persistence.putRecords(actor.key, own, records);
+      const act = install(this.host, actor, own, this.calls.shipIn(unit));
       act.flags |= moving;
       this.installed.set(unit, act);
       this.step({ type: 'restored', unit, epoch });
     } catch (error) {
+      this.calls.discard(unit);
       this.host.world.log.warn({ err: error, unit }, 'a moved actor could not be installed');
       const code = (error as TroupeError).code;
       this.step({ type: 'restore-failed', unit, epoch, reason: code === 'FENCED' ? 'version' : 'decode' });
@@ -440,11 +420,15 @@ export class FarMoves {
   private discard(unit: Unit): void {
     const act = this.installed.get(unit);
     this.installed.delete(unit);
-    if (act !== undefined) retire(this.host, act);
+    this.calls.discard(unit);
+    if (act === undefined) return;
+    this.host.persistence.dropRecords(act);
+    retire(this.host, act);
   }
 
   private thaw(unit: Unit, epoch: number): void {
-    this.takeBack(unit);
+    this.freezes.delete(unit);
+    this.calls.takeBack(unit);
     const act = this.residentOf(unit);
     if (act !== undefined) thaw(this.host, act, epoch);
   }
@@ -454,27 +438,38 @@ export class FarMoves {
     if (how === 'shipped') {
       const act = this.installed.get(unit);
       this.installed.delete(unit);
+      this.calls.takeIn(unit);
       if (act !== undefined) run(this.host, act);
       return;
     }
     const act = this.residentOf(unit);
-    if (act !== undefined && (act.flags & dead) === 0) act.epochNumber = epoch;
+    if (act !== undefined && (act.flags & dead) === 0 && epoch > act.epochNumber) act.epochNumber = epoch;
   }
 
   private retire(unit: Unit): void {
-    this.packed.delete(unit);
+    this.freezes.delete(unit);
+    this.calls.giveAway(unit);
+    const watchers = this.host.watches.reportsOf(unit);
     const act = this.residentOf(unit);
-    if (act !== undefined && !this.installed.has(unit)) retire(this.host, act);
+    if (act !== undefined && !this.installed.has(unit)) {
+      this.host.persistence.dropRecords(act);
+      retire(this.host, act);
+    }
     this.router.version++;
+    // Those who came to watch after the pack had been made are in nobody's list but ours.
+    const owner = this.threadOf(unit) ?? -1;
+    if (owner >= 0 && owner !== this.host.thread)
+      for (const thread of watchers) this.router.control(owner, 'watch', { id: unit, thread });
   }
 
-  /** Asks that an old owner may have taken along when it died. */
+  /** Asks that an old owner may have taken along when it died. Those it had sent on before will be answered yet. */
   private doubt(unit: Unit): void {
-    for (const call of this.router.pending.all())
-      if (call.to?.toString() === unit) this.router.loseCall(call, call.peer);
+    const why = `the thread that sent messages on to ${unit} has died; the message may have run`;
+    for (const call of [...this.router.pending.all()])
+      if (call.to?.toString() === unit) this.host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why));
   }
 
   describe(): object {
-    return { ...this.route.describe(), lost: this.lost };
+    return { ...this.route.describe(), undelivered: this.undelivered };
   }
 }

@@ -1,34 +1,68 @@
 // What this host keeps for one other thread: whether its link takes frames now, what waits until it does, and which of its
 // actors have asked us to pause because their mailbox is full.
 //
-// Invariant: while anything waits in the queue everything else for this peer joins it, so the order on the link is the order
-// in which things were sent. A pause is per actor and does not hold up the others.
+//      message ─▶ paused? ──yes──▶ waits for this actor ──resume──┐
+//                   └no─▶ link full? ──yes──▶ backlog ◀───────────┘   the thread dies, or the actor moves: whatever waits
+//                            └no─▶ frame       └──room──▶ frame       has not been sent, and is sent again another way
+//
+// A receiver's word to pause takes a moment to come, and a sender in a loop does not even listen. So an actor is sent no
+// more in one turn of the event loop than its mailbox holds: the same bound a sender on its own thread meets.
+//
+// Invariant: while anything waits in the backlog everything else for this peer joins it, so the order on the link is the
+// order in which things were sent. A pause is per actor and does not hold up the others.
 
 import { TroupeError } from '../errors.ts';
 import { asksPerThreadMax, controlLaneMax, waitersPerMailboxMax } from '../limits.ts';
-import type { FarWire } from './far-wire.ts';
+import type { FarLinks, FarWire } from './far-wire.ts';
 import type { BaseRef } from './refs.ts';
 
+/** A frame that has to wait. */
+export interface Frames {
+  /** False when the link is full. Does not throw. */
+  write(): boolean;
+}
+
+/** A message that has to wait: nobody has seen it yet, so it may still go another way. */
+export interface Outgoing extends Frames {
+  readonly to: string;
+  /** Looks up its actor anew and sends it there. */
+  again(): void;
+  fail(error: TroupeError): void;
+}
+
 interface Paused {
-  readonly waiting: {
-    readonly write: () => boolean;
-    readonly done: () => void;
-    readonly failed: (error: unknown) => void;
-  }[];
+  waiting: Outgoing[];
+  /** We have stopped by ourselves, until the event loop turns. */
+  own: boolean;
+}
+
+export interface FarPeerOptions {
+  readonly wire: FarWire;
+  readonly links: FarLinks;
+  /** Runs fn when the event loop has turned and the links have been read. */
+  readonly soon: (fn: () => void) => void;
 }
 
 export class FarPeer {
   readonly thread: number;
   private readonly wire: FarWire;
-  private readonly backlog: (() => boolean)[] = [];
+  private readonly links: FarLinks;
+  private readonly soon: (fn: () => void) => void;
+  private readonly backlog: (Frames | Outgoing)[] = [];
   private readonly paused = new Map<string, Paused>();
   private listening = false;
+  /** By slot of the link: in which turn of the event loop something was sent there last, and how much since it began. */
+  private readonly turnOf: number[] = [];
+  private readonly sentIn: number[] = [];
+  private readonly bytesIn: number[] = [];
   gone = false;
   refused = 0;
 
-  constructor(thread: number, wire: FarWire) {
+  constructor(thread: number, options: FarPeerOptions) {
     this.thread = thread;
-    this.wire = wire;
+    this.wire = options.wire;
+    this.links = options.links;
+    this.soon = options.soon;
   }
 
   /** Nothing waits: a frame may be written straight to the link. */
@@ -40,76 +74,97 @@ export class FarPeer {
     return this.paused.size !== 0 && this.paused.has(ref.toString());
   }
 
+  /** Hot path: a message has been sent. Stops for the rest of this turn when that fills a whole mailbox. */
+  sentTo(ref: BaseRef, slot: number, bytes: number, capacity: number, bytesMax: number): void {
+    const { turns } = this.links;
+    if (this.turnOf[slot] !== turns) {
+      while (this.turnOf.length <= slot) {
+        this.turnOf.push(-1);
+        this.sentIn.push(0);
+        this.bytesIn.push(0);
+      }
+      this.turnOf[slot] = turns;
+      this.sentIn[slot] = 0;
+      this.bytesIn[slot] = 0;
+    }
+    const messages = (this.sentIn[slot] as number) + 1;
+    const sum = (this.bytesIn[slot] as number) + bytes;
+    this.sentIn[slot] = messages;
+    this.bytesIn[slot] = sum;
+    if (messages >= capacity || sum >= bytesMax) this.pauseForNow(ref.toString());
+  }
+
+  private pauseForNow(unit: string): void {
+    if (this.paused.has(unit)) return;
+    const paused: Paused = { waiting: [], own: true };
+    this.paused.set(unit, paused);
+    this.soon(() => {
+      if (this.paused.get(unit) === paused && paused.own) this.resume(unit);
+    });
+  }
+
   overloaded(ref: BaseRef): TroupeError {
     this.refused++;
+    const to = ref.toString();
     if (this.gone)
       return new TroupeError(
         'OVERLOADED',
-        `thread ${this.thread} has died and is being replaced; ${ref.toString()} cannot be reached for a moment`,
+        `thread ${this.thread} has died and is being replaced; ${to} cannot be reached for a moment`,
+        { details: { thread: this.thread } },
       );
-    const why = this.isPaused(ref)
-      ? `the mailbox of ${ref.toString()} is full`
-      : `the link to thread ${this.thread} is full`;
+    const why = this.isPaused(ref) ? `the mailbox of ${to} is full` : `the link to thread ${this.thread} is full`;
     return new TroupeError('OVERLOADED', `${why}; the message was not sent`, {
       details: { thread: this.thread, queued: this.backlog.length },
     });
   }
 
-  /** Puts a message behind what waits for the link; false when too much waits. */
-  queue(write: () => boolean): boolean {
-    if (this.backlog.length >= asksPerThreadMax) return false;
-    this.queueAlways(write);
+  /** Puts a message behind what waits for the link; false when too much waits, or nobody will ever read it. */
+  queue(message: Outgoing): boolean {
+    if (this.gone || this.backlog.length >= asksPerThreadMax) return false;
+    this.queueAlways(message);
     return true;
   }
 
-  queueAlways(write: () => boolean): void {
+  queueAlways(frames: Frames): void {
     if (this.gone) return;
-    this.backlog.push(write);
-    if (this.backlog.length > controlLaneMax + asksPerThreadMax) {
-      this.backlog.length = 0;
+    if (this.backlog.length >= controlLaneMax + asksPerThreadMax) {
       throw new TroupeError(
         'OVERLOADED',
-        `thread ${this.thread} takes no frames: ${controlLaneMax} replies and control messages wait for it`,
+        `thread ${this.thread} takes no frames: ${this.backlog.length} messages, replies and control messages wait for it`,
       );
     }
+    this.backlog.push(frames);
     this.listen();
   }
 
-  /** For overflow: 'wait': resolves once the message is on the link. */
-  whenRoom(ref: BaseRef, write: () => boolean): Promise<void> {
-    return new Promise((done, failed) => {
-      const entry = { write, done, failed };
-      const paused = this.paused.get(ref.toString());
-      if (paused !== undefined) {
-        if (paused.waiting.length >= waitersPerMailboxMax) failed(this.overloaded(ref));
-        else paused.waiting.push(entry);
-        return;
-      }
-      if (!this.queue(() => this.finish(entry))) failed(this.overloaded(ref));
-    });
-  }
-
-  private finish(entry: { write: () => boolean; done: () => void; failed: (error: unknown) => void }): boolean {
-    try {
-      if (!entry.write()) return false;
-      entry.done();
-    } catch (error) {
-      entry.failed(error);
-    }
+  /** Waits until the mailbox, or the link, has room; false when too many wait. */
+  waitForRoom(ref: BaseRef, message: Outgoing): boolean {
+    const paused = this.paused.get(ref.toString());
+    if (paused === undefined) return this.queue(message);
+    if (paused.waiting.length >= waitersPerMailboxMax) return false;
+    paused.waiting.push(message);
     return true;
   }
 
+  /** The other side says that this actor's mailbox is full. */
   pause(unit: string): void {
-    if (!this.paused.has(unit)) this.paused.set(unit, { waiting: [] });
+    const paused = this.paused.get(unit);
+    if (paused === undefined) this.paused.set(unit, { waiting: [], own: false });
+    else paused.own = false;
   }
 
   resume(unit: string): void {
+    for (const message of this.takeWaiting(unit)) {
+      if (this.ready && message.write()) continue;
+      if (!this.queue(message)) message.fail(new TroupeError('OVERLOADED', `too much waits for thread ${this.thread}`));
+    }
+  }
+
+  /** What waits for the mailbox of an actor that has moved; nothing is paused for it here any more. */
+  takeWaiting(unit: string): Outgoing[] {
     const paused = this.paused.get(unit);
     this.paused.delete(unit);
-    for (const entry of paused?.waiting ?? []) {
-      if (this.ready && this.finish(entry)) continue;
-      this.queueAlways(() => this.finish(entry));
-    }
+    return paused?.waiting ?? [];
   }
 
   private listen(): void {
@@ -123,23 +178,18 @@ export class FarPeer {
 
   private flush(): void {
     let count = 0;
-    try {
-      while (count < this.backlog.length && (this.backlog[count] as () => boolean)()) count++;
-    } finally {
-      this.backlog.splice(0, count);
-    }
+    while (count < this.backlog.length && (this.backlog[count] as Frames).write()) count++;
+    this.backlog.splice(0, count);
     if (this.backlog.length !== 0) this.listen();
   }
 
-  /** The thread is gone: nothing of this will ever be read. Waiting tells learn it; asks are ended by the router. */
-  die(): void {
+  /** The thread is gone: nothing of this will ever be read there. Answers with the messages that never left, in order. */
+  die(): Outgoing[] {
     this.gone = true;
-    this.backlog.length = 0;
-    const lost = new TroupeError('UNKNOWN_OUTCOME', `thread ${this.thread} died before the message was sent`, {
-      outcome: 'failed',
-    });
-    for (const { waiting } of this.paused.values()) for (const entry of waiting) entry.failed(lost);
+    const messages = this.backlog.splice(0).filter(frames => 'again' in frames);
+    for (const { waiting } of this.paused.values()) messages.push(...waiting);
     this.paused.clear();
+    return messages;
   }
 
   revive(): void {

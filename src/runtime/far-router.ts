@@ -1,4 +1,5 @@
-// The router of a host that is one of several: who owns an actor, how a message gets there, and how an answer finds back.
+// The router of a host that is one of several: who owns an actor, and how a message gets there. What comes the other way is
+// in far-arrivals.ts.
 //
 // Intuition: nearly all actors live where the partition table says and have never moved: for them a message is one lookup
 // and one frame. Those that have moved, or are moving, are known to the relocation route (relocation-route.ts), and while
@@ -12,22 +13,19 @@
 // a frame for an actor this host does not own is sent on, never dropped.
 
 import { fromWireError, TroupeError, toWireError, type WireError } from '../errors.ts';
-import type { Activation } from './activation.ts';
-import { Call, ended, started, waiting } from './call.ts';
+import { type Call, ended } from './call.ts';
 import { chainOf } from './deadlock.ts';
-import { offer, overflow } from './delivery.ts';
+import { FarArrivals } from './far-arrivals.ts';
 import type { FarMessage, FarMoves } from './far-moves.ts';
-import { FarPeer } from './far-peer.ts';
-import type { FarPlace, FarWire } from './far-wire.ts';
-import { dead, moving } from './flags.ts';
+import { FarPeer, type Outgoing } from './far-peer.ts';
+import { OutgoingAsk, OutgoingTell } from './far-send.ts';
+import type { FarLinks, FarWire } from './far-wire.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
-import { argumentsOf } from './messages.ts';
 import { PendingCalls } from './pending-calls.ts';
 import { homeOf, type PartitionTable, threadOfChild } from './placement.ts';
 import { ACT, type BaseRef, FAR, KEY, TYPE } from './refs.ts';
 import type { Router } from './router.ts';
-import { unitsOf } from './weight.ts';
 
 /** No thread: the relocation route must be asked. */
 export const inDoubt = -2;
@@ -35,13 +33,26 @@ export const inDoubt = -2;
 /** Handles a control message by name; what it returns answers a query. */
 export type ControlHandler = (from: number, payload: any) => unknown;
 
+export interface FarRouterOptions {
+  readonly table: PartitionTable;
+  readonly threads: number;
+  /** How often this thread has been restarted. */
+  readonly life: number;
+  readonly links: FarLinks;
+  readonly wire: (router: FarRouter) => FarWire;
+  readonly moves: (router: FarRouter) => FarMoves;
+}
+
 export class FarRouter implements Router {
   readonly host: Host;
   readonly wire: FarWire;
   readonly moves: FarMoves;
+  readonly arrivals: FarArrivals;
   readonly pending: PendingCalls;
   readonly peers: (FarPeer | undefined)[] = [];
   table: PartitionTable;
+  /** How many deaths the table has seen. */
+  tableVersion = 0;
   /** Rises whenever an actor may live elsewhere than before: refs look up again. */
   version = 1;
   private readonly handlers = new Map<string, ControlHandler>();
@@ -51,28 +62,29 @@ export class FarRouter implements Router {
     number,
     { peer: number; done: (value: unknown) => void; failed: (error: unknown) => void }
   >();
+  /** Messages that had not left for a thread when it died, to actors of which the directory has still to speak. */
+  private unsent: Outgoing[] = [];
 
-  constructor(
-    host: Host,
-    wire: (router: FarRouter) => FarWire,
-    options: { table: PartitionTable; threads: number; moves: (router: FarRouter) => FarMoves },
-  ) {
+  constructor(host: Host, options: FarRouterOptions) {
     this.host = host;
     this.table = options.table;
     this.threads = options.threads;
-    this.pending = new PendingCalls();
-    this.wire = wire(this);
+    this.pending = new PendingCalls(options.life);
+    this.wire = options.wire(this);
+    this.arrivals = new FarArrivals(this);
     this.moves = options.moves(this);
+    const peer = { wire: this.wire, links: options.links, soon: (fn: () => void) => host.world.clock.soon(fn) };
     for (let thread = 0; thread < options.threads; thread++) {
-      this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, this.wire);
+      this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, peer);
     }
     this.on('publish', (_from, { topic, value }) => host.topics.deliver(topic, value));
-    this.on('watch', (_from, { id, thread }) => host.watches.report(id, thread));
+    this.on('watch', (_from, { id, thread }) => this.watched(id, thread));
     this.on('departed', (_from, { id, reason }) => host.watches.fire(id, reason));
     this.on('started', (_from, id) => this.onStarted(id));
-    this.on('verdict', (from, id) => this.onVerdict(from, id));
+    this.on('verdict', (from, id) => this.arrivals.verdict(from, id));
     this.on('pause', (from, unit) => this.peers[from]?.pause(unit));
     this.on('resume', (from, unit) => this.peers[from]?.resume(unit));
+    this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.on('query', (from, { id, name, payload }) => this.onQuery(from, id, name, payload));
     this.on('reply', (_from, { id, value, error }) => this.onReply(id, value, error));
   }
@@ -90,6 +102,10 @@ export class FarRouter implements Router {
       const moved = this.moves.threadOf(`${hosted.name}/${key}`);
       if (moved !== undefined) return moved;
     }
+    return this.homeOf(hosted, key);
+  }
+
+  private homeOf(hosted: HostedType, key: string): number {
     return homeOf(hosted.spec, key, this.table, this.host.thread, this.threads);
   }
 
@@ -104,8 +120,10 @@ export class FarRouter implements Router {
     return far !== null && far.version === this.version && far.thread !== this.host.thread;
   }
 
+  /** One whose owner has died is placed again when somebody asks for it, most likely where the table says. */
   ownerOf(hosted: HostedType, key: string): number {
-    return this.where(hosted, key);
+    const thread = this.where(hosted, key);
+    return thread === inDoubt ? this.homeOf(hosted, key) : thread;
   }
 
   /** The thread a ref's actor is on, looked up again only when something may have changed. */
@@ -130,10 +148,19 @@ export class FarRouter implements Router {
       this.moves.send(ref.toString(), { code, a0, a1, call: null });
       return undefined;
     }
-    const waits = ref[TYPE].spec.overflow === 'wait';
-    if (peer.ready && !peer.isPaused(ref) && this.wire.tell(thread, ref, code, a0, a1)) return undefined;
-    if (!waits) throw peer.overloaded(ref);
-    return peer.whenRoom(ref, () => this.wire.tell(thread, ref, code, a0, a1));
+    if (peer.ready && !peer.isPaused(ref) && this.writeTell(thread, ref, code, a0, a1)) return undefined;
+    if (ref[TYPE].spec.overflow !== 'wait') throw peer.overloaded(ref);
+    const message = new OutgoingTell(this, thread, ref, code, a0, a1);
+    if (!peer.waitForRoom(ref, message)) throw peer.overloaded(ref);
+    return message.sent;
+  }
+
+  writeTell(thread: number, ref: BaseRef, code: number, a0: unknown, a1: unknown): boolean {
+    const { wire } = this;
+    if (!wire.tell(thread, ref, code, a0, a1)) return false;
+    const { capacity, bytes } = ref[TYPE].spec;
+    (this.peers[thread] as FarPeer).sentTo(ref, wire.slot, wire.bytes, capacity, bytes);
+    return true;
   }
 
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
@@ -143,27 +170,35 @@ export class FarRouter implements Router {
       this.moves.send(ref.toString(), { code, a0, a1, call });
       return;
     }
-    if (peer.isPaused(ref) && ref[TYPE].spec.overflow === 'reject') {
+    const paused = peer.isPaused(ref);
+    if (peer.gone || (paused && ref[TYPE].spec.overflow === 'reject')) {
       this.host.fail(call, peer.overloaded(ref));
       return;
     }
     call.peer = thread;
-    call.id = this.pending.add(call);
-    const send = (): boolean => {
-      if (call.state === ended) return true;
-      try {
-        return this.wire.ask(thread, ref, code, a0, a1, call, this.remaining(call), this.chainFor(call));
-      } catch (error) {
-        this.host.fail(call, error);
-        return true;
-      }
-    };
-    if (peer.ready && !peer.isPaused(ref) && send()) return;
-    if (peer.isPaused(ref)) {
-      peer.whenRoom(ref, send).catch(error => this.host.fail(call, error));
+    if (!this.pending.add(call)) {
+      this.host.fail(call, new TroupeError('OVERLOADED', `${this.pending.size} asks still wait for an answer`));
       return;
     }
-    if (!peer.queue(send)) this.host.fail(call, peer.overloaded(ref));
+    if (peer.ready && !paused && this.writeAsk(thread, ref, call, code, a0, a1)) return;
+    if (!peer.waitForRoom(ref, new OutgoingAsk(this, thread, ref, call, code, a0, a1)))
+      this.host.fail(call, peer.overloaded(ref));
+  }
+
+  /** True when nothing is left to do: it has been sent, or it has ended. */
+  writeAsk(thread: number, ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): boolean {
+    if (call.state === ended) return true;
+    const { wire } = this;
+    try {
+      if (!wire.ask(thread, ref, code, a0, a1, call, this.remaining(call), this.chainFor(call))) return false;
+    } catch (error) {
+      this.host.fail(call, error);
+      return true;
+    }
+    this.pending.markSent(call);
+    const { overflow, capacity, bytes } = ref[TYPE].spec;
+    if (overflow === 'wait') (this.peers[thread] as FarPeer).sentTo(ref, wire.slot, wire.bytes, capacity, bytes);
+    return true;
   }
 
   private isInMotionHere(ref: BaseRef): boolean {
@@ -179,14 +214,26 @@ export class FarRouter implements Router {
     return chainOf(call.from, call.parent).concat(call.chain ?? []);
   }
 
+  /** What came here goes on to where its actor is; the answer to an ask goes straight to its asker. */
+  forward(ref: BaseRef, message: FarMessage): void {
+    if (message.call?.state === ended) return;
+    const thread = this.threadFor(ref);
+    const peer = this.peers[thread];
+    if (peer === undefined || peer.gone) {
+      throw new TroupeError('OVERLOADED', `${ref.toString()} cannot be reached for a moment; its thread has died`);
+    }
+    this.control(thread, 'forwarded', { unit: ref.toString(), epoch: -1, ...this.moves.calls.exportMessage(message) });
+    if (message.call?.arrived === true) this.arrivals.silence(message.call);
+  }
+
+  /** The actor lives elsewhere from now on: what has been waiting for its mailbox is sent after it. */
+  moved(unit: string): void {
+    for (const peer of this.peers)
+      for (const message of peer?.takeWaiting(unit) ?? []) this.host.outside(() => message.again());
+  }
+
   answer(call: Call, value: unknown): void {
-    this.toPeer(call.peer, () => {
-      try {
-        return this.wire.answer(call.peer, call.id, value);
-      } catch (error) {
-        return this.wire.refuse(call.peer, call.id, toWireError(error));
-      }
-    });
+    this.arrivals.answer(call, value);
   }
 
   refuse(call: Call, error: unknown): void {
@@ -199,11 +246,19 @@ export class FarRouter implements Router {
   }
 
   verdict(call: Call): void {
-    this.control(call.peer, 'verdict', call.id);
+    if (this.pending.wasSent(call)) this.control(call.peer, 'verdict', call.id);
+    else
+      this.host.fail(
+        call,
+        new TroupeError(
+          'DEADLINE',
+          `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`,
+        ),
+      );
   }
 
   forget(call: Call): void {
-    this.pending.take(call.id);
+    this.pending.forget(call);
   }
 
   broadcast(name: string, payload: unknown): void {
@@ -218,9 +273,13 @@ export class FarRouter implements Router {
     this.toPeer(thread, () => this.wire.control(thread, name, payload));
   }
 
-  /** A control message that wants an answer. Rejects when the peer dies; the caller bounds the wait. */
+  /** A control message that wants an answer. Rejects when the peer is dead or dies; the caller bounds the wait. */
   query(thread: number, name: string, payload: unknown): Promise<any> {
     return new Promise((done, failed) => {
+      if (this.peers[thread]?.gone === true) {
+        failed(new TroupeError('OVERLOADED', `thread ${thread} has died and is being replaced`));
+        return;
+      }
       const id = ++this.queries;
       this.asked.set(id, { peer: thread, done, failed });
       this.control(thread, 'query', { id, name, payload });
@@ -228,126 +287,31 @@ export class FarRouter implements Router {
   }
 
   /** Replies and control are never refused: they queue behind what the link cannot take yet. */
-  private toPeer(thread: number, write: () => boolean): void {
+  toPeer(thread: number, write: () => boolean): void {
     const peer = this.peers[thread];
     if (peer === undefined || peer.gone) return;
     if (peer.ready && write()) return;
-    peer.queueAlways(write);
-  }
-
-  // Receiving. `place` is what the wire keeps for an interned target: type, key, and the activation it last found.
-
-  /** A message for an actor that should live here. */
-  arrive(
-    from: number,
-    place: FarPlace,
-    epoch: number,
-    code: number,
-    a0: unknown,
-    a1: unknown,
-    call: Call | null,
-  ): void {
-    let act = place.act;
-    if (act === null || (act.flags & dead) !== 0) {
-      act = this.resident(place.hosted, place.key);
-      place.act = act;
-    }
-    if (act === null || (act.flags & moving) !== 0) {
-      this.arriveSlow(from, place, epoch, { code, a0, a1, call });
-      return;
-    }
-    this.deliver(act, from, code, a0, a1, call, false);
-  }
-
-  private resident(hosted: HostedType, key: string): Activation | null {
-    return hosted.live.get(key) ?? (key.charCodeAt(0) === 0 ? this.child(hosted, key) : null);
-  }
-
-  private child(hosted: HostedType, key: string): Activation | null {
-    try {
-      return this.host.find(new hosted.stubs.Ref(key));
-    } catch {
-      return null;
-    }
-  }
-
-  private arriveSlow(from: number, { hosted, key }: FarPlace, epoch: number, message: FarMessage): void {
-    const unit = `${hosted.name}/${key}`;
-    const { code, a0, a1, call } = message;
-    try {
-      if (this.moves.any && (this.moves.knows(unit) || this.moves.inMotion(unit))) {
-        this.moves.arrived(from, unit, epoch, message);
-        return;
-      }
-      const ref = new hosted.stubs.Ref(key);
-      const act = this.host.find(ref);
-      if (act !== null) this.deliver(act, from, code, a0, a1, call, false);
-      else if (call === null) void this.tell(ref, code, a0, a1);
-      else this.forwardAsk(ref, call, code, a0, a1);
-    } catch (error) {
-      if (call !== null) this.host.fail(call, error);
-      else this.host.deadLetter(unit, hosted.nameOf((code >>> 2) & 255), argumentsOf(code, a0, a1), String(error));
-    }
-  }
-
-  /** An ask that came to the wrong thread (the table has just changed) goes on; its answer goes straight to its asker. */
-  private forwardAsk(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
-    const thread = this.threadFor(ref);
-    this.control(thread, 'forwarded', {
-      unit: ref.toString(),
-      epoch: -1,
-      ...this.moves.exportMessage({ code, a0, a1, call }),
+    peer.queueAlways({
+      write: () => {
+        try {
+          return write();
+        } catch (error) {
+          this.host.world.log.error({ err: error, thread }, 'a queued control message could not be sent');
+          return true;
+        }
+      },
     });
-    call.state = ended;
-    this.host.disarm(call);
   }
 
-  /** Into the mailbox. What came over a link was granted credit already: it is taken even beyond the bound, and the sender is paused. */
-  deliver(
-    act: Activation,
-    from: number,
-    code: number,
-    a0: unknown,
-    a1: unknown,
-    call: Call | null,
-    accepted: boolean,
-  ): void {
-    const head = code | (unitsOf(code, a0, a1) << 10);
-    if (call !== null && call.chain !== null) {
-      offer(this.host, act, call, head, a0, a1);
-      return;
-    }
-    if (call !== null) call.act = act;
-    const box = act.box ?? act.openBox();
-    if (!box.push(head, a0, a1, call)) {
-      if (call !== null && !accepted && act.hosted.spec.overflow === 'reject') {
-        overflow(this.host, act, head, a0, a1, call);
-        return;
-      }
-      box.force(head, a0, a1, call);
-      if (from !== this.host.thread) this.pauseSender(act, from);
-    }
-    act.ready();
+  // Receiving.
+
+  drained(act: Parameters<Router['drained']>[0]): void {
+    this.arrivals.drained(act);
   }
 
-  private pauseSender(act: Activation, from: number): void {
-    const more = act.more();
-    more.paused ??= new Set();
-    if (more.paused.has(from)) return;
-    more.paused.add(from);
-    this.control(from, 'pause', act.id);
-  }
-
-  /** The mailbox has room again. */
-  drained(act: Activation): void {
-    const paused = act.extras?.paused;
-    if (paused == null) return;
-    for (const thread of paused) this.control(thread, 'resume', act.id);
-    if (act.extras !== null) act.extras.paused = null;
-  }
-
-  ended(act: Activation): void {
-    this.drained(act);
+  ended(act: Parameters<Router['ended']>[0]): void {
+    this.arrivals.drained(act);
+    if (this.moves.any) this.moves.onEnded(act);
   }
 
   onAnswer(id: number, value: unknown): void {
@@ -360,18 +324,8 @@ export class FarRouter implements Router {
     if (call !== undefined) this.host.fail(call, fromWireError(error));
   }
 
-  /** A new call that arrived from a peer; its deadline runs here too, so that a definite answer can be given. */
-  arrivedCall(from: number, id: number, remainingMs: number, chain: readonly string[] | null): Call {
-    const call = new Call(nothing, nothing, true);
-    call.peer = from;
-    call.id = id;
-    call.chain = chain;
-    if (remainingMs !== Number.POSITIVE_INFINITY) this.host.arm(call, this.host.now() + remainingMs);
-    return call;
-  }
-
   private onStarted(id: number): void {
-    const call = this.pending.take(id);
+    const call = this.pending.at(id);
     if (call === undefined) return;
     this.host.fail(
       call,
@@ -382,16 +336,15 @@ export class FarRouter implements Router {
     );
   }
 
-  /** The asker has given up: say whether the turn ever began, and do not begin it any more. */
-  private onVerdict(from: number, id: number): void {
-    const call = this.host.arrivedCall(from, id);
-    if (call === undefined) return;
-    if (call.state === waiting)
-      this.host.fail(
-        call,
-        new TroupeError('DEADLINE', `given up before its turn in ${call.act?.id ?? 'the actor'}; it was not run`),
-      );
-    else if (call.state === started) this.started(call);
+  /** Another thread watches an actor that is, or was, here. */
+  private watched(id: string, thread: number): void {
+    const slash = id.indexOf('/');
+    const hosted = this.host.byName.get(id.slice(0, slash));
+    if (hosted === undefined) return;
+    const owner = this.ownerOf(hosted, id.slice(slash + 1));
+    if (owner !== this.host.thread) this.control(owner, 'watch', { id, thread });
+    else if (thread === this.host.thread) return;
+    else this.host.watches.report(id, thread);
   }
 
   onControl(from: number, name: string, payload: unknown): void {
@@ -425,37 +378,71 @@ export class FarRouter implements Router {
 
   // A thread has died.
 
-  /** Ends what can no longer be answered. `table` is the partition table from now on. */
-  peerDied(thread: number, table: PartitionTable): void {
+  /** Ends what can no longer be answered, and sends again what had not left. `table` is that of version `version`. */
+  peerDied(thread: number, table: PartitionTable, version: number): void {
+    const { host, peers } = this;
+    // What wakes here now must have a higher epoch than it had there.
+    host.epochs.renew();
     const lost: Call[] = [];
-    for (const call of this.pending.all()) if (call.to !== null && this.threadFor(call.to) === thread) lost.push(call);
-    const lived = (id: string): boolean => {
-      const slash = id.indexOf('/');
-      const hosted = this.host.byName.get(id.slice(0, slash));
-      return hosted !== undefined && this.where(hosted, id.slice(slash + 1)) === thread;
-    };
-    this.host.watches.threadLost(lived, thread);
+    for (const call of this.pending.all()) if (this.isLost(call, thread)) lost.push(call);
+    host.watches.threadLost(id => this.livedOn(id, thread), thread);
     for (const call of lost) this.loseCall(call, thread);
     for (const [id, asked] of this.asked) {
       if (asked.peer !== thread) continue;
       this.asked.delete(id);
       asked.failed(new TroupeError('UNKNOWN_OUTCOME', `thread ${thread} died before it answered`));
     }
-    this.peers[thread]?.die();
-    this.wire.forget(thread);
+    const unsent = peers[thread]?.die() ?? [];
+    this.arrivals.forget(thread);
     this.table = table;
+    this.tableVersion = version;
     this.version++;
+    this.broadcast('table', version);
+    host.outside(() => {
+      for (const message of unsent) {
+        if (this.moves.knows(message.to)) this.unsent.push(message);
+        else message.again();
+      }
+      this.arrivals.tableChanged();
+    });
   }
 
-  loseCall(call: Call, thread: number): void {
-    this.pending.take(call.id);
+  /** How things stand, for a thread that has just come up. */
+  welcome(table: PartitionTable, version: number, gone: readonly number[]): void {
+    this.table = table;
+    this.tableVersion = version;
+    this.version++;
+    for (const peer of this.peers) {
+      if (peer === undefined) continue;
+      if (!gone.includes(peer.thread)) peer.revive();
+      else if (!peer.gone) for (const message of peer.die()) message.again();
+    }
+  }
+
+  private isLost(call: Call, thread: number): boolean {
+    return call.to !== null && this.pending.wasSent(call) && this.threadFor(call.to) === thread;
+  }
+
+  private livedOn(id: string, thread: number): boolean {
+    const slash = id.indexOf('/');
+    const hosted = this.host.byName.get(id.slice(0, slash));
+    return hosted !== undefined && this.where(hosted, id.slice(slash + 1)) === thread;
+  }
+
+  /** The directory's word about a death has been read: the units of that thread are placed anew from now on. */
+  settleUnsent(): void {
+    for (const message of this.unsent.splice(0)) this.host.outside(() => message.again());
+  }
+
+  private loseCall(call: Call, thread: number): void {
+    const to = call.to?.toString() ?? 'the actor';
+    // One that has moved may have taken the ask along just before, and answer it yet: its number stays taken.
+    if (!this.moves.knows(to)) this.pending.drop(call);
     this.host.fail(
       call,
-      new TroupeError(
-        'UNKNOWN_OUTCOME',
-        `${call.to?.toString() ?? 'the actor'} was on thread ${thread}, which died; the message may have run`,
-        { details: { thread } },
-      ),
+      new TroupeError('UNKNOWN_OUTCOME', `${to} was on thread ${thread}, which died; the message may have run`, {
+        details: { thread },
+      }),
     );
   }
 
@@ -463,13 +450,11 @@ export class FarRouter implements Router {
     return {
       thread: this.host.thread,
       version: this.version,
+      table: this.tableVersion,
       pending: this.pending.size,
       peers: this.peers.flatMap(peer => (peer === undefined ? [] : [peer.describe()])),
+      arrivals: this.arrivals.describe(),
       moves: this.moves.describe(),
     };
   }
-}
-
-function nothing(): void {
-  // An arrived call answers with a frame.
 }

@@ -7,7 +7,8 @@ import { TroupeError, type WireError } from '../errors.ts';
 import type { Activation } from './activation.ts';
 import type { Call } from './call.ts';
 import type { FarRouter } from './far-router.ts';
-import { Envelope, type Frame, type FrameHandler, FrameReader, FrameWriter } from './frame.ts';
+import { unreadTells } from './far-unread.ts';
+import { Envelope, type Frame, type FrameHandler, FrameReader, FrameWriter, frameAsk } from './frame.ts';
 import type { HostedType } from './hosted-type.ts';
 import type { LinkWriter } from './link.ts';
 import { ACT, type BaseRef, boxedArguments, FAR, KEY, TYPE } from './refs.ts';
@@ -22,7 +23,12 @@ export interface FarPlace {
 /** The links this host writes to, by thread. */
 export interface FarLinks {
   writer(to: number): LinkWriter;
+  /** How often the links have been read: a number that changes with each turn of the event loop in which anything is sent. */
+  readonly turns: number;
 }
+
+/** Dead letters told one by one when a thread dies; the rest is one number. */
+const lettersMax = 1_024;
 
 export class FarWire implements FrameHandler<FarPlace> {
   private readonly router: FarRouter;
@@ -30,6 +36,9 @@ export class FarWire implements FrameHandler<FarPlace> {
   private readonly writers: (FrameWriter | undefined)[] = [];
   private readonly readers: (FrameReader<FarPlace> | undefined)[] = [];
   private readonly envelope = new Envelope();
+  /** Of the last tell or ask that was sent: its target's number on the link, and its length. */
+  slot = -1;
+  bytes = 0;
 
   constructor(router: FarRouter, links: FarLinks) {
     this.router = router;
@@ -60,6 +69,28 @@ export class FarWire implements FrameHandler<FarPlace> {
     return { hosted, key, act: null };
   }
 
+  /** A thread has died without reading all it was sent. */
+  lost(thread: number, ring: SharedArrayBuffer): void {
+    const { host } = this.router;
+    const targets = this.writers[thread]?.targets;
+    if (targets === undefined) return;
+    let told = 0;
+    const damaged = unreadTells(ring, targets, host.codec, (to, frame) => {
+      if (++told > lettersMax) return;
+      const method = to === undefined ? undefined : host.byName.get(to.type)?.nameOf(frame.method);
+      const why = `thread ${thread} died; it had not read the message, or only just`;
+      const args = [frame.a0, frame.a1, frame.a2, ...(frame.rest ?? [])].slice(0, frame.argc);
+      host.deadLetter(
+        to === undefined ? `an actor on thread ${thread}` : `${to.type}/${to.key}`,
+        method ?? '?',
+        args,
+        why,
+      );
+    });
+    const more = Math.max(0, told - lettersMax) + damaged;
+    if (more > 0) host.deadLetter(`actors on thread ${thread}`, '?', [], `${more} more messages were lost with it`);
+  }
+
   /** The peer's rings have been replaced: both sides begin with empty tables of targets. */
   forget(thread: number): void {
     this.writers[thread] = undefined;
@@ -80,6 +111,7 @@ export class FarWire implements FrameHandler<FarPlace> {
     const type = ref[TYPE].name;
     const key = keyOf(ref);
     const hint = far === null ? -1 : far.slot;
+    writer.bytesMax = ref[TYPE].spec.bytes;
     let sent: boolean;
     const envelope = far === null || far.epoch < 0 ? null : this.epochOnly(far.epoch);
     if (count < boxedArguments)
@@ -99,6 +131,8 @@ export class FarWire implements FrameHandler<FarPlace> {
         envelope,
       );
     }
+    this.slot = writer.slot;
+    this.bytes = writer.bytes;
     if (far !== null) far.slot = writer.slot;
     return sent;
   }
@@ -120,10 +154,13 @@ export class FarWire implements FrameHandler<FarPlace> {
     const envelope = this.envelope;
     envelope.remainingMs = remainingMs;
     envelope.chain = chain;
+    envelope.sender = call.extra?.opId ?? null;
+    envelope.trace = call.extra?.trace ?? null;
     envelope.epoch = far === null ? -1 : far.epoch;
     const hint = far === null ? -1 : far.slot;
     const type = ref[TYPE].name;
     const key = keyOf(ref);
+    writer.bytesMax = ref[TYPE].spec.bytes;
     let sent: boolean;
     if (count < boxedArguments)
       sent = writer.encodeAsk(type, key, hint, method, call.id, count, a0, a1, undefined, null, envelope);
@@ -143,6 +180,8 @@ export class FarWire implements FrameHandler<FarPlace> {
         envelope,
       );
     }
+    this.slot = writer.slot;
+    this.bytes = writer.bytes;
     if (far !== null) far.slot = writer.slot;
     return sent;
   }
@@ -152,6 +191,8 @@ export class FarWire implements FrameHandler<FarPlace> {
     const { envelope } = this;
     envelope.remainingMs = Number.POSITIVE_INFINITY;
     envelope.chain = null;
+    envelope.sender = null;
+    envelope.trace = null;
     envelope.epoch = epoch;
     return envelope;
   }
@@ -178,7 +219,7 @@ export class FarWire implements FrameHandler<FarPlace> {
   onTell(frame: Frame<FarPlace>): void {
     const place = frame.target as FarPlace;
     const code = codeOf(frame);
-    this.router.arrive(
+    this.router.arrivals.arrive(
       frame.from,
       place,
       frame.epoch,
@@ -191,8 +232,12 @@ export class FarWire implements FrameHandler<FarPlace> {
 
   onAsk(frame: Frame<FarPlace>): void {
     const place = frame.target as FarPlace;
-    const call = this.router.arrivedCall(frame.from, frame.callId, frame.remainingMs, frame.chain);
-    this.router.arrive(
+    const call = this.router.arrivals.ask(frame.from, frame.callId, frame.remainingMs, frame.chain);
+    if (frame.sender !== null || frame.trace !== null) {
+      call.extra = { opId: frame.sender ?? undefined, trace: frame.trace ?? undefined };
+      if (frame.trace !== null) this.router.host.tracing = true;
+    }
+    this.router.arrivals.arrive(
       frame.from,
       place,
       frame.epoch,
@@ -216,8 +261,8 @@ export class FarWire implements FrameHandler<FarPlace> {
   }
 
   onRefused(frame: Frame<FarPlace>, error: unknown): void {
-    if (frame.callId !== 0) {
-      const call = this.router.arrivedCall(frame.from, frame.callId, Number.POSITIVE_INFINITY, null);
+    if (frame.kind === frameAsk) {
+      const call = this.router.arrivals.unarmed(frame.from, frame.callId, null);
       this.router.refuse(call, error);
       return;
     }

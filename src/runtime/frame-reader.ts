@@ -91,6 +91,11 @@ export class FrameReader<T> {
     frame.rest = null;
   };
 
+  /** What a frame that was read by somebody else had bound. */
+  bind(slot: number, type: string, key: string): void {
+    this.targets.bind(slot, type, key);
+  }
+
   private onMessage(slot: number, bytes: Uint8Array, view: DataView, payload: number, end: number): void {
     const { frame, handler } = this;
     const target = this.targets.at(slot);

@@ -33,9 +33,13 @@ const roomGrowth = 8;
 export class FrameWriter {
   /** The slot of the last target: keep it and hand it in as `hint` next time. */
   slot = -1;
+  /** Length of the last message. */
+  bytes = 0;
+  /** The most the arguments of a tell or an ask may take: what its target's mailbox holds. Set before each. */
+  bytesMax: number = frameBytesMax;
   private readonly link: LinkWriter;
   private readonly codec: Codec;
-  private readonly targets = new TargetTable();
+  readonly targets: TargetTable = new TargetTable();
   private writing = false;
 
   constructor(link: LinkWriter, codec: Codec) {
@@ -147,13 +151,19 @@ export class FrameWriter {
       const at = this.open(room);
       if (at < 0) return false;
       let end = notFit;
+      let used = 0;
       try {
         const limit = at + room;
         const body = writeHeader(kind, method, slot, callId, envelope, link.bytes, link.view, at, limit);
         // Set only when all of it is there: an argument that cannot be sent throws, and half a frame must not be published.
         if (body >= 0) end = codec.encodeArgs(argc, a0, a1, a2, rest, link.bytes, link.view, body, limit);
+        if (end >= 0) {
+          this.checkFits(end - body, kind);
+          used = end - at;
+          this.bytes = used;
+        }
       } finally {
-        this.close(end < 0 ? 0 : end - at);
+        this.close(used);
       }
       if (end >= 0) return true;
       if (room === link.windowMax) break;
@@ -179,10 +189,21 @@ export class FrameWriter {
       if (room > frameBytesMax) room = frameBytesMax;
       const bytes = new Uint8Array(room);
       const view = new DataView(bytes.buffer);
-      let end = writeHeader(kind, method, slot, callId, envelope, bytes, view, 0, room);
-      if (end >= 0) end = this.codec.encodeArgs(argc, a0, a1, a2, rest, bytes, view, end, room);
-      if (end >= 0) return this.link.send(bytes.subarray(0, end));
+      const body = writeHeader(kind, method, slot, callId, envelope, bytes, view, 0, room);
+      const end = body < 0 ? notFit : this.codec.encodeArgs(argc, a0, a1, a2, rest, bytes, view, body, room);
+      if (end >= 0) {
+        this.checkFits(end - body, kind);
+        this.bytes = end;
+        return this.link.send(bytes.subarray(0, end));
+      }
       if (room === frameBytesMax) throw tooLarge(`more than ${frameBytesMax} bytes`);
+    }
+  }
+
+  /** A message larger than the whole mailbox it is for is refused here, where its sender can hear of it. */
+  private checkFits(bytes: number, kind: number): void {
+    if (bytes > this.bytesMax && (kind === frameTell || kind === frameAsk)) {
+      throw tooLarge(`${bytes} bytes, more than the ${this.bytesMax} of the whole mailbox it is for`);
     }
   }
 

@@ -14,6 +14,7 @@ import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
 import { askNow, canRunNow, expire, follow, offer, refuseOptions } from './delivery.ts';
 import { Failures } from './failures.ts';
+import { backoff, starting } from './flags.ts';
 import type { EpochSource, HostEvents, HostObserver, HostOptions } from './host-types.ts';
 import { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
@@ -364,6 +365,7 @@ export class Host extends Registry {
 
   /** No turn open, nothing awaited, no control work left. */
   isQuiet(act: Activation): boolean {
+    if ((act.flags & (starting | backoff)) !== 0) return false;
     return act.hosted.idle(act) && act.waits === null && (act.extras?.control.length ?? 0) === 0;
   }
 

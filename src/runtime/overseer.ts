@@ -1,7 +1,8 @@
 // Thread 0's second job: the directory of moves, and what follows when a thread dies. One overseer a process; it decides,
 // in one order, and every host hears its decisions in that order because each link is FIFO.
 //
-//   thread dies ─▶ directory: died ─▶ all hosts: peer-died (fresh table) ─▶ rings replaced ─▶ new life says hello ─▶ joined
+//   thread dies ─▶ all hosts: peer-died (fresh table) ─▶ directory: died ─▶ rings replaced ─▶ new life: welcome, and where
+//   everything is that ever moved ─▶ all others: peer-joined
 //
 // Invariant: a host never learns of a later decision before an earlier one; thread 0's own host hears them through the
 // same queue.
@@ -26,10 +27,10 @@ export class Overseer {
   private readonly router: FarRouter;
   private readonly directory: Directory;
   private readonly live = new Set<number>();
+  private readonly inputs: DirectoryInput[] = [];
+  private stepping = false;
   private tick: Wake | null = null;
   private tickAt = Number.POSITIVE_INFINITY;
-  /** An epoch taken and not spent by the last step. */
-  private spare = 0;
 
   constructor(router: FarRouter, threads: number, relocateTurnMs?: number) {
     this.router = router;
@@ -57,14 +58,30 @@ export class Overseer {
     this.step({ type: 'heard', from, message });
   }
 
+  /** What one decision leads to is told before the next one is taken: a host of our own answers at once. */
   private step(input: DirectoryInput): void {
-    if (this.spare <= this.directory.spent) {
-      // Above every epoch any thread has used: a unit's new epoch must exceed that of its activation, wherever that is.
-      this.host.epochs.renew();
-      this.spare = this.host.epochs.next();
+    this.inputs.push(input);
+    if (this.stepping) return;
+    this.stepping = true;
+    try {
+      for (let next = this.inputs.shift(); next !== undefined; next = this.inputs.shift()) {
+        const effects = this.directory.step(next, this.host.now(), this.freshEpoch(next));
+        for (const effect of effects) this.perform(effect);
+      }
+    } finally {
+      this.stepping = false;
     }
-    for (const effect of this.directory.step(input, this.host.now(), this.spare)) this.perform(effect);
     this.armTick();
+  }
+
+  /**
+   * Above every epoch any thread has used by now: a unit's new epoch must exceed that of its activation, wherever that is. One
+   * that was drawn for an earlier step and kept would not.
+   */
+  private freshEpoch(input: DirectoryInput): number {
+    if (input.type === 'heard' && (input.message.type === 'reserved' || input.message.type === 'installed')) return 0;
+    this.host.epochs.renew();
+    return this.host.epochs.next();
   }
 
   private perform(effect: DirectoryEffect): void {
@@ -102,24 +119,35 @@ export class Overseer {
   }
 
   /** A thread is certainly dead. Everybody else hears it, with the table of partitions that follows. */
-  threadDied(thread: number, life: number): PartitionTable {
+  threadDied(thread: number, life: number): void {
     this.live.delete(thread);
     const hosts = [...this.live].filter(each => each !== 0);
     const table = without(this.router.table, thread, hosts.length > 0 ? hosts : [0]);
-    for (const other of this.live)
-      if (other !== 0) this.router.control(other, 'peer-died', { thread, table: tableBytes(table) });
-    this.router.peerDied(thread, table);
+    const version = this.router.tableVersion + 1;
+    for (const other of hosts) this.router.control(other, 'peer-died', { thread, table: tableBytes(table), version });
+    this.router.peerDied(thread, table, version);
     this.step({ type: 'died', host: hostOf(thread, life) });
-    return table;
   }
 
   /** Its successor is up and every link to it is in place. */
   threadJoined(thread: number, life: number): void {
+    const others = [...this.live].filter(each => each !== 0);
     this.live.add(thread);
     this.router.moves.lives[thread] = life;
-    for (const other of this.live) if (other !== 0) this.router.control(other, 'peer-joined', { thread, life });
     this.router.peers[thread]?.revive();
     this.step({ type: 'joined', host: hostOf(thread, life) });
+    this.welcome(thread);
+    // To the newcomer a unit it has not heard of is one that has never moved.
+    for (const { unit, host, epoch } of this.directory.owners())
+      this.router.control(thread, 'move', { host: hostOf(0, 0), message: { type: 'located', unit, host, epoch } });
+    for (const other of others) this.router.control(other, 'peer-joined', { thread, life });
+  }
+
+  /** The state of affairs, for a thread that has come up. */
+  welcome(thread: number): void {
+    const { table, tableVersion: version, moves } = this.router;
+    const gone = this.router.peers.flatMap(peer => (peer?.gone === true ? [peer.thread] : []));
+    this.router.control(thread, 'welcome', { table: tableBytes(table), version, lives: moves.lives, gone });
   }
 
   describe(): object {

@@ -15,6 +15,16 @@ import { TroupeError } from '../errors.ts';
 import type { Ack, Engine, Shard, WriteOp } from '../storage/engine.ts';
 import type { Activation } from './activation.ts';
 import type { Actor, DeactivateReason } from './actor.ts';
+import {
+  empty,
+  equal,
+  eventKey,
+  eventPrefix,
+  memoKey,
+  readVersion,
+  snapshotKey,
+  writeVersion,
+} from './actor-records.ts';
 import { Answered } from './answered.ts';
 import type { Call } from './call.ts';
 import { dead } from './flags.ts';
@@ -28,7 +38,8 @@ const eventsPerSnapshot = 1_024;
 /** Sleeping states of unpersisted actors kept in memory; the oldest are forgotten beyond it. */
 const sleepersMax = 4_000_000;
 
-const text = new TextEncoder();
+/** A record of an actor on its way to an engine of another thread. */
+export type RecordCopy = readonly [key: Uint8Array, version: Uint8Array, value: Uint8Array];
 
 export class Persistence {
   private readonly host: Host;
@@ -335,6 +346,44 @@ export class Persistence {
     return ops;
   }
 
+  // Moves.
+
+  /** A moved actor goes on here: its state came with it, and its next event has this number. */
+  goOn(act: Activation, [last, sinceSnapshot]: readonly [number, number]): void {
+    const gate = this.gateOf(act);
+    gate.lastEvent = last;
+    gate.sinceSnapshot = sinceSnapshot;
+  }
+
+  /** Threads without a disk each have an engine of their own: a moving actor takes its records along. */
+  recordsOf(act: Activation): RecordCopy[] {
+    if (this.engine.shared || !act.hosted.persists) return [];
+    const shard = this.shardOf(act);
+    const { name } = act.hosted;
+    const prefix = eventPrefix(name, act.key);
+    const found = [snapshotKey(name, act.key), memoKey(name, act.key)].map(key => shard.get(key));
+    found.push(...shard.scan({ from: eventKey(prefix, 0), to: eventKey(prefix, 2 ** 48 - 1) }));
+    return found.filter(each => each !== undefined).map(({ key, version, value }) => [key, version, value]);
+  }
+
+  putRecords(key: string, epoch: number, records: readonly RecordCopy[]): void {
+    const ops = records.map(([name, version, value]) => ({ type: 'put', key: name, version, value }) as const);
+    this.change(key, epoch, ops);
+  }
+
+  dropRecords(act: Activation): void {
+    const ops = this.recordsOf(act).map(([key]) => ({ type: 'delete', key }) as const);
+    this.change(act.key, act.epochNumber, ops);
+  }
+
+  private change(key: string, epoch: number, ops: readonly WriteOp[]): void {
+    if (ops.length === 0) return;
+    this.engine
+      .shard(`a/${partitionOf(key, this.host.partitions)}`)
+      .commit({ epoch, fence: 'record', ops }, 'committed')
+      .catch(error => this.host.world.log.error({ err: error }, 'the records of a moved actor could not be changed'));
+  }
+
   // Sleep.
 
   /** What an ending activation leaves behind. A promise when something must be stored first. */
@@ -390,55 +439,4 @@ export class Persistence {
     this.sleepers.delete(id);
     return bytes;
   }
-}
-
-const empty = new Uint8Array(0);
-
-function memoKey(type: string, key: string): Uint8Array {
-  return text.encode(`o${type}\u0000${key}`);
-}
-
-function snapshotKey(type: string, key: string): Uint8Array {
-  return text.encode(`s${type}\u0000${key}`);
-}
-
-function eventPrefix(type: string, key: string): Uint8Array {
-  const name = text.encode(`${type}\u0000${key}`);
-  const prefix = new Uint8Array(3 + name.length);
-  prefix[0] = 0x65;
-  prefix[1] = name.length >>> 8;
-  prefix[2] = name.length & 255;
-  prefix.set(name, 3);
-  return prefix;
-}
-
-function eventKey(prefix: Uint8Array, n: number): Uint8Array {
-  const key = new Uint8Array(prefix.length + 6);
-  key.set(prefix);
-  writeU48(key, prefix.length, n);
-  return key;
-}
-
-function writeVersion(stateVersion: number, lastEvent: number): Uint8Array {
-  const bytes = new Uint8Array(10);
-  new DataView(bytes.buffer).setUint32(0, stateVersion);
-  writeU48(bytes, 4, lastEvent);
-  return bytes;
-}
-
-function readVersion(bytes: Uint8Array): { stateVersion: number; lastEvent: number } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return { stateVersion: view.getUint32(0), lastEvent: view.getUint16(4) * 2 ** 32 + view.getUint32(6) };
-}
-
-function writeU48(bytes: Uint8Array, at: number, n: number): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  view.setUint16(at, Math.floor(n / 2 ** 32));
-  view.setUint32(at + 2, n >>> 0);
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

@@ -44,6 +44,10 @@ export class Motions<P> {
     return this.#motions.size > 0 && this.#motions.has(unit);
   }
 
+  units(): Unit[] {
+    return [...this.#motions.keys()];
+  }
+
   roleOf(unit: Unit): Role<P> | undefined {
     return this.#motions.get(unit)?.role;
   }

@@ -373,6 +373,10 @@ export class Route<P> {
     return { type: 'send', to: this.#directory, message };
   }
 
+  unitsInMotion(): Unit[] {
+    return this.#motions.units();
+  }
+
   describe(): RouteReport {
     return {
       self: this.self,

@@ -36,6 +36,11 @@ export class TargetTable {
     this.keys[slot] = key;
   }
 
+  addressOf(slot: number): { type: string; key: string } | undefined {
+    const type = this.types[slot];
+    return type == null ? undefined : { type, key: this.keys[slot] as string };
+  }
+
   /** What is bound stays bound, to the slot it has; only hints still lead there. */
   private grow(): void {
     this.displaced = 0;

@@ -13,7 +13,7 @@ import type { HostEvents } from './host-types.ts';
 import { Overseer, tableOf } from './overseer.ts';
 import type { PartitionTable } from './placement.ts';
 import type { ToDirectory } from './relocation-messages.ts';
-import { type FabricMemory, ThreadPort } from './thread-port.ts';
+import { type FabricMemory, type PeerRings, ThreadPort } from './thread-port.ts';
 import type { World } from './world.ts';
 
 export interface MemberOptions {
@@ -41,15 +41,23 @@ export interface Member {
   readonly port: ThreadPort;
   /** Thread 0 only. */
   readonly overseer: Overseer | undefined;
+  /** Goes on with the fresh rings of a thread, once its predecessor is known here to be dead. */
+  replaceRings(rings: PeerRings, done: () => void): void;
 }
 
 export function makeMember(options: MemberOptions): Member {
   let router: FarRouter | undefined;
   let overseer: Overseer | undefined;
+  let turn: (() => void) | undefined;
   const port = new ThreadPort(options.fabric, options.thread, {
     onFrame: (from, bytes, view, start, end) => (router as FarRouter).wire.receive(from, bytes, view, start, end),
     onBroken: options.onBroken,
-    soon: fn => options.world.clock.soon(fn),
+    // The loop was planned by whoever sent something: what it reads must not pass for that one's doing.
+    soon: loop => {
+      turn ??= () => host.outside(loop);
+      options.world.clock.soon(turn);
+    },
+    onUnread: (peer, ring) => (router as FarRouter).wire.lost(peer, ring),
     mono: () => options.world.clock.mono(),
   });
   const host = new Host({
@@ -63,9 +71,12 @@ export function makeMember(options: MemberOptions): Member {
     engine: options.engine,
     residentsMax: options.residentsMax,
     router: own => {
-      router = new FarRouter(own, made => new FarWire(made, port), {
+      router = new FarRouter(own, {
         table: options.table,
         threads: options.threads,
+        life: options.life,
+        links: port,
+        wire: made => new FarWire(made, port),
         moves: made =>
           new FarMoves(made, {
             self: hostOf(options.thread, options.life),
@@ -81,10 +92,35 @@ export function makeMember(options: MemberOptions): Member {
   const made = router as unknown as FarRouter;
   made.moves.lives.push(...options.lives);
   if (options.thread === 0) overseer = new Overseer(made, options.threads, options.relocateTurnMs);
-  made.on('peer-died', (_from, { thread, table }) => {
+  // A thread that comes back knows nothing of the others before it has been welcomed.
+  if (options.life > 0) for (const peer of made.peers) if (peer !== undefined && peer.thread !== 0) peer.gone = true;
+  const fresh = new Map<number, () => void>();
+  const replaceRings = (rings: PeerRings, done: () => void): void => {
+    fresh.set(rings.peer, () => {
+      port.replace(rings.peer, rings);
+      made.wire.forget(rings.peer);
+      done();
+    });
+    replaceIfGone(rings.peer);
+  };
+  // The word of the death and the rings come by two ways. Frames of the next life must not meet what is kept of the last.
+  const replaceIfGone = (thread: number): void => {
+    if (made.peers[thread]?.gone !== true) return;
+    const replace = fresh.get(thread);
+    fresh.delete(thread);
+    replace?.();
+  };
+  made.on('welcome', (_from, { table, version, lives, gone }) => {
+    for (const [thread, life] of lives.entries()) made.moves.lives[thread] = life;
+    made.welcome(tableOf(table), version, gone);
+    if (options.engine.shared) host.reminders.load(partitionsOf(host, made.table));
+  });
+  made.on('peer-died', (_from, { thread, table, version }) => {
     port.drainRemainder(thread);
-    made.peerDied(thread, tableOf(table));
-    takeOver(host, options.table, made.table);
+    const before = made.table;
+    made.peerDied(thread, tableOf(table), version);
+    takeOver(host, before, made.table);
+    replaceIfGone(thread);
   });
   made.on('peer-joined', (_from, { thread, life }) => {
     made.moves.lives[thread] = life;
@@ -92,7 +128,11 @@ export function makeMember(options: MemberOptions): Member {
   });
   made.on('describe', () => describeHost(made, port));
   made.on('locate', (_from, { type, key }) => epochAt(host, type, key));
-  return { host, router: made, port, overseer };
+  return { host, router: made, port, overseer, replaceRings };
+}
+
+function partitionsOf(host: Host, table: PartitionTable): number[] {
+  return [...table.keys()].filter(partition => table[partition] === host.thread);
 }
 
 /** Reminders of partitions that are ours from now on. */

@@ -36,19 +36,18 @@ export default async function main(task: ThreadTask): Promise<void> {
       throw error;
     },
   });
-  const { host, port, router } = member;
+  const { host, port, router, replaceRings } = member;
   await new Promise<void>(resolve => {
     control.on('message', message => {
       if (message.type === 'rings') {
-        port.replace((message.rings as PeerRings).peer, message.rings as PeerRings);
-        say({ type: 'replaced', thread: (message.rings as PeerRings).peer });
+        const rings = message.rings as PeerRings;
+        replaceRings(rings, () => say({ type: 'replaced', thread: rings.peer }));
       } else if (message.type === 'stop') resolve();
     });
     router.on('drain', async () => {
       await host.stop();
       await engine.close();
     });
-    if (engine.shared) host.reminders.load(partitionsOf(task, router.table));
     port.ref();
     port.start();
     say({ type: 'hello' });
@@ -57,14 +56,16 @@ export default async function main(task: ThreadTask): Promise<void> {
   control.close();
 }
 
-function partitionsOf(task: ThreadTask, table: Uint16Array): number[] {
-  return [...table.keys()].filter(partition => table[partition] === task.thread);
-}
-
 async function loadTypes(task: ThreadTask): Promise<ActorType[]> {
   const types: ActorType[] = [];
   for (const { url, type } of task.types) {
-    await import(url);
+    await import(url).catch(error => {
+      throw new TroupeError(
+        'BAD_OPTION',
+        `actor module ${url} cannot be imported on a thread: ${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      );
+    });
     const found = definedType(url, type);
     if (found === undefined) {
       throw new TroupeError(

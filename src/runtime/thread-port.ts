@@ -49,6 +49,8 @@ export interface ThreadPortHooks {
   readonly onFrame: OnFrame;
   /** A ring to or from this peer was closed because a frame did not pass its check. Once a ring; replace it. */
   onBroken?(peer: number, error: TroupeError): void;
+  /** A dead peer's ring is about to be given up: what it had not read is in there. */
+  onUnread?(peer: number, ring: SharedArrayBuffer): void;
   /** A peer has not taken anything for this long although its ring is full. Asked for by watch(). */
   onPeerStuck?(peer: number, stuckMs: number): void;
   /** Runs fn in a later turn of the event loop (setImmediate). */
@@ -65,6 +67,7 @@ export interface ThreadPortOptions {
 interface Peer {
   readonly number: number;
   readonly writer: RingWriter;
+  ringTo: SharedArrayBuffer;
   reader: RingReader;
   /** Errors already reported, so that each is told once. */
   told: Set<TroupeError>;
@@ -170,13 +173,18 @@ export class ThreadPort {
       const reader = this.readerOf(ringFrom, other);
       this.set.addWriter(writer);
       this.set.addReader(reader);
-      this.peers[other] = { number: other, writer, reader, told: new Set(), readerAt: 0, stuckSince: -1 };
+      this.peers[other] = { number: other, writer, ringTo, reader, told: new Set(), readerAt: 0, stuckSince: -1 };
     }
   }
 
   /** The same object for the life of this thread; after replace() it leads to the peer's successor. */
   writer(to: number): LinkWriter {
     return this.peer(to).writer;
+  }
+
+  /** How often this thread has looked at its rings. */
+  get turns(): number {
+    return this.polls;
   }
 
   start(): void {
@@ -238,6 +246,8 @@ export class ThreadPort {
     entry.told = new Set();
     entry.stuckSince = -1;
     this.set.swapReader(old, entry.reader);
+    this.hooks.onUnread?.(peer, entry.ringTo);
+    entry.ringTo = ringTo;
     entry.writer.attach(new AtomicsPort(ringTo), shapeOf(ringTo).salt);
   }
 

@@ -17,12 +17,12 @@ import { tableBytes } from './overseer.ts';
 import { spread } from './placement.ts';
 import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
 import { LocalRouter } from './router.ts';
-import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
+import { describeHost, epochAt, type Member, makeMember, takeOver } from './thread-host.ts';
 import { Jobs } from './thread-jobs.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { createFabric, type FabricMemory, type PeerRings, replacePeer } from './thread-port.ts';
 import type { FromThread, ThreadTask } from './thread-task.ts';
-import type { World } from './world.ts';
+import type { Cancel, World } from './world.ts';
 
 export interface TroupeOptions {
   readonly node: string;
@@ -64,6 +64,9 @@ export class Troupe {
   private readonly lives: number[];
   private readonly replacing = new Map<number, { waiting: Set<number>; done: () => void }>();
   readonly jobs: Jobs = new Jobs();
+  /** Host threads that have been given their task and have not died since. */
+  private readonly running = new Set<number>();
+  private readonly cancelPauses = new Set<Cancel>();
   private stopped = false;
 
   constructor(options: TroupeOptions) {
@@ -75,7 +78,7 @@ export class Troupe {
         throw new TroupeError('BAD_OPTION', `actor type '${type.type}' has no module url; threads cannot import it`);
     }
     this.engine = openEngine(options.engine);
-    const events = { emit: (name: string, payload: unknown): void => options.emit(name, payload) };
+    const events = { emit: (name: string, payload: unknown): void => this.emit(name, payload) };
     if (options.threads === 0) {
       this.host = new Host({
         node: options.node,
@@ -113,6 +116,15 @@ export class Troupe {
     this.host = this.member.host;
   }
 
+  /** A listener of the user's may throw: that is no reason to stop what was going on. */
+  private emit(name: string, payload: unknown): void {
+    try {
+      this.options.emit(name, payload);
+    } catch (error) {
+      this.options.world.log.error({ err: error, event: name }, 'a listener has thrown');
+    }
+  }
+
   private hostThreads(): number[] {
     return Array.from({ length: this.options.threads }, (_, index) => index + 1);
   }
@@ -128,8 +140,14 @@ export class Troupe {
       onDeath: (thread, error) => void this.onDeath(thread, error),
       onMessage: (thread, message) => this.onMessage(thread, message),
     });
+    const pool = this.pool;
     try {
-      await Promise.all(this.hostThreads().map(thread => (this.pool as ThreadPool).start(this.taskFor(thread))));
+      const starts = this.hostThreads().map(thread => {
+        this.running.add(thread);
+        return pool.start(this.taskFor(thread));
+      });
+      await Promise.all(starts);
+      for (const thread of this.hostThreads()) this.member.overseer?.welcome(thread);
     } catch (error) {
       await this.stop(0);
       throw error;
@@ -161,57 +179,75 @@ export class Troupe {
 
   private async onDeath(thread: number, error: Error): Promise<void> {
     if (this.stopped) return;
-    const { world, emit } = this.options;
-    const { overseer, port } = this.member as Member;
-    world.log.error({ err: error, thread }, 'a host thread died');
-    const diedAt = world.clock.mono();
-    port.drainRemainder(thread);
-    overseer?.threadDied(thread, this.lives[thread] as number);
-    emit('thread-died', { thread, error: error.message });
-    await this.replaceRings(thread);
+    const { world } = this.options;
+    const { overseer, port, router } = this.member as Member;
     const pool = this.pool as ThreadPool;
+    const diedAt = world.clock.mono();
+    world.log.error({ err: error, thread }, 'a host thread died');
+    this.running.delete(thread);
+    this.ringsNeedNot(thread);
+    port.drainRemainder(thread);
+    const before = router.table;
+    overseer?.threadDied(thread, this.lives[thread] as number);
+    takeOver(this.host, before, router.table);
+    this.emit('thread-died', { thread, error: error.message });
+    await this.replaceRings(thread);
     for (;;) {
-      await new Promise<void>(resolve => world.clock.timer(pool.backoffMs(thread), resolve));
+      await this.pause(pool.backoffMs(thread));
       if (this.stopped) return;
       this.lives[thread] = (this.lives[thread] as number) + 1;
+      this.running.add(thread);
       try {
         await pool.start(this.taskFor(thread));
         break;
       } catch (cause) {
+        this.running.delete(thread);
+        this.ringsNeedNot(thread);
         world.log.error({ err: cause, thread }, 'a host thread could not be restarted; trying again');
       }
     }
+    if (this.stopped) return;
     overseer?.threadJoined(thread, this.lives[thread] as number);
-    emit('thread-restarted', { thread, afterMs: world.clock.mono() - diedAt });
+    this.emit('thread-restarted', { thread, afterMs: world.clock.mono() - diedAt });
   }
 
-  /** Every survivor takes the fresh rings before the next life may use them. */
+  private pause(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      this.cancelPauses.add(this.options.world.clock.timer(ms, resolve));
+    });
+  }
+
+  /** Every survivor takes the fresh rings before the next life may use them; so does one that is just starting. */
   private async replaceRings(thread: number): Promise<void> {
     const rings: PeerRings = replacePeer(this.fabric as FabricMemory, thread);
-    (this.member as Member).port.replace(thread, rings);
-    const others = this.hostThreads().filter(
-      other => other !== thread && this.member?.router.peers[other]?.gone !== true,
-    );
-    if (others.length === 0) return;
+    (this.member as Member).replaceRings(rings, () => undefined);
+    if (this.running.size === 0) return;
     await new Promise<void>(done => {
-      this.replacing.set(thread, { waiting: new Set(others), done });
-      for (const other of others) this.pool?.post(other, { type: 'rings', rings });
+      this.replacing.set(thread, { waiting: new Set(this.running), done });
+      for (const other of this.running) this.pool?.post(other, { type: 'rings', rings });
     });
+  }
+
+  /** That thread will not confirm fresh rings any more: it is dead, and will be given them when it starts. */
+  private ringsNeedNot(dead: number): void {
+    for (const peer of [...this.replacing.keys()]) this.ringsTaken(peer, dead);
+  }
+
+  private ringsTaken(peer: number, by: number): void {
+    const entry = this.replacing.get(peer);
+    entry?.waiting.delete(by);
+    if (entry?.waiting.size !== 0) return;
+    this.replacing.delete(peer);
+    entry.done();
   }
 
   private onMessage(thread: number, message: FromThread): void {
     switch (message.type) {
-      case 'replaced': {
-        const entry = this.replacing.get(message.thread);
-        entry?.waiting.delete(thread);
-        if (entry?.waiting.size === 0) {
-          this.replacing.delete(message.thread);
-          entry.done();
-        }
+      case 'replaced':
+        this.ringsTaken(message.thread, thread);
         return;
-      }
       case 'event':
-        this.options.emit(message.name, message.payload);
+        this.emit(message.name, message.payload);
         return;
       case 'log':
         this.options.world.log[message.level]({ thread, ...message.fields }, message.message);
@@ -327,6 +363,7 @@ export class Troupe {
   async stop(drainMs: number): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
+    for (const cancel of this.cancelPauses) cancel();
     const { member, pool } = this;
     const { clock } = this.options.world;
     const bounded = (work: Promise<unknown>): Promise<unknown> => {
