@@ -177,3 +177,16 @@ export const answersMax = 256;
 export const answerBytesMax = 4_096;
 /** The longest deadline or timer, a hundred years. A longer one is a unit mistaken, and the wheel counts in safe integers. */
 export const timerMsMax: number = 100 * 366 * 86_400_000;
+
+// Doors.
+
+/** Connections the HTTP door holds open. Its users are a probe, a scraper and a person: this is many of each. */
+export const httpConnectionsMax = 64;
+/** Time a client has to send its request's headers; a shorter one is a client that will never finish. */
+export const httpHeadersMs = 5_000;
+/** Time a page waits for all threads to describe themselves. A thread that needs longer is what the page should say. */
+export const httpDescribeMs = 5_000;
+/** Deletes an adapter has under way when it clears a store: a group commit's worth, far below a mailbox. */
+export const clearingMax = 64;
+/** States of sleeping actors that are not stored, kept in memory on one thread; the oldest are forgotten beyond it. */
+export const sleepersMax = 4_000_000;

@@ -378,7 +378,7 @@ export class Host extends Registry {
       deadLetters: this.deadLetters,
       timers: this.wheel.count,
       reminders: this.reminders.count,
-      sleeping: this.persistence.sleeping,
+      sleeping: this.persistence.sleepers.count,
       residents: this.residents.describe(),
       types: this.types.map(hosted => hosted.describe()),
       storage: this.engine.stats(),

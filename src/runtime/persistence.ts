@@ -32,22 +32,22 @@ import { Gate, type HeldOutput } from './gate.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { partitionOf } from './partition.ts';
+import { Sleepers } from './sleepers.ts';
 
 /** Events between two snapshots: at 1 us an event to replay, a millisecond of activation. */
 const eventsPerSnapshot = 1_024;
-/** Sleeping states of unpersisted actors kept in memory; the oldest are forgotten beyond it. */
-const sleepersMax = 4_000_000;
 
 /** A record of an actor on its way to an engine of another thread. */
 export type RecordCopy = readonly [key: Uint8Array, version: Uint8Array, value: Uint8Array];
 
 export class Persistence {
   private readonly host: Host;
-  private readonly sleepers = new Map<string, Uint8Array>();
-  forgotten = 0;
+  /** States of sleeping actors that are not stored. */
+  readonly sleepers: Sleepers;
 
   constructor(host: Host) {
     this.host = host;
+    this.sleepers = new Sleepers(host);
   }
 
   private get engine(): Engine {
@@ -68,7 +68,7 @@ export class Persistence {
 
   /** Puts the stored state in place. Undefined when there is none. Throws CORRUPT, or FENCED for a state from newer code. */
   load(act: Activation, actor: Actor): true | undefined {
-    if (!act.hosted.persists) return this.wake(act, actor);
+    if (!act.hosted.persists) return this.sleepers.wake(act, actor);
     const shard = this.shardOf(act);
     const stored = shard.get(snapshotKey(act.hosted.name, act.key));
     const gate = this.gateOf(act);
@@ -111,16 +111,6 @@ export class Persistence {
       );
     }
     return migrate(state, from);
-  }
-
-  private wake(act: Activation, actor: Actor): true | undefined {
-    if (this.sleepers.size === 0) return undefined;
-    const id = act.id;
-    const bytes = this.sleepers.get(id);
-    if (bytes === undefined) return undefined;
-    this.sleepers.delete(id);
-    actor.state = this.host.codec.decode(bytes);
-    return true;
   }
 
   // Turns.
@@ -391,7 +381,7 @@ export class Persistence {
     const gate = act.extras?.gate ?? null;
     const { hosted } = act;
     if (!hosted.persists) {
-      if ((why === 'idle' || why === 'evicted') && typeof act.keyed === 'string') this.lull(act, actor);
+      if ((why === 'idle' || why === 'evicted') && typeof act.keyed === 'string') this.sleepers.lull(act, actor);
       return undefined;
     }
     const keepsUnsaved = hosted.spec.persist === 'snapshot' && why !== 'failed';
@@ -407,36 +397,8 @@ export class Persistence {
     return new Promise((resolve, reject) => gate.pass({ send: resolve, refuse: reject }));
   }
 
-  /** An unpersisted actor goes to sleep: its state waits in memory, unless it is just what initial() makes. */
-  private lull(act: Activation, actor: Actor): void {
-    try {
-      if (actor.state === undefined) return;
-      const bytes = this.host.codec.encode(actor.state);
-      if (equal(bytes, this.host.codec.encode(actor.initial(undefined)))) return;
-      if (this.sleepers.size >= sleepersMax) {
-        const [oldest] = this.sleepers.keys();
-        this.sleepers.delete(oldest as string);
-        this.forgotten++;
-      }
-      this.sleepers.set(act.id, bytes);
-    } catch (error) {
-      act.log.warn({ err: error }, 'the state of a sleeping actor could not be kept');
-    }
-  }
-
-  get sleeping(): number {
-    return this.sleepers.size;
-  }
-
   /** A moved or restarted actor's gate and sleeping copy are void. */
   forget(act: Activation): void {
     if (act.extras !== null) act.extras.gate = null;
-  }
-
-  dropSleeper(hosted: HostedType, key: string): Uint8Array | undefined {
-    const id = `${hosted.name}/${key}`;
-    const bytes = this.sleepers.get(id);
-    this.sleepers.delete(id);
-    return bytes;
   }
 }
