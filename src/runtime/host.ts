@@ -14,7 +14,6 @@ import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
 import { askNow, canRunNow, expire, follow, offer, refuseOptions } from './delivery.ts';
 import { Failures } from './failures.ts';
-import { backoff, starting } from './flags.ts';
 import type { EpochSource, HostEvents, HostObserver, HostOptions } from './host-types.ts';
 import { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
@@ -31,7 +30,7 @@ import { ghost, isGhost } from './turn-keeper.ts';
 import { runSlice } from './turns.ts';
 import { Watches } from './watches.ts';
 import { unitsOf } from './weight.ts';
-import { guarded, type Log } from './world.ts';
+import { guarded } from './world.ts';
 
 export class Host extends Registry {
   readonly node: string;
@@ -354,21 +353,6 @@ export class Host extends Registry {
     if (from !== null && from.waits === null && from.extras?.onQuiet != null) this.checkQuiet(from);
   }
 
-  /** A move waits for this: no turn open, nothing awaited. */
-  checkQuiet(act: Activation): void {
-    const extras = act.extras;
-    if (extras?.onQuiet == null || !this.isQuiet(act)) return;
-    const quiet = extras.onQuiet;
-    extras.onQuiet = null;
-    quiet();
-  }
-
-  /** No turn open, nothing awaited, no control work left. */
-  isQuiet(act: Activation): boolean {
-    if ((act.flags & (starting | backoff)) !== 0) return false;
-    return act.hosted.idle(act) && act.waits === null && (act.extras?.control.length ?? 0) === 0;
-  }
-
   describe(): object {
     return {
       thread: this.thread,
@@ -406,24 +390,5 @@ export class Host extends Registry {
     await this.failures.retireAll('shutdown');
     this.stopped = true;
     this.stopAlarms();
-  }
-
-  /** Ends what stop() still waits for: turns that nobody will let end. */
-  halt(): void {
-    this.stopped = true;
-    for (const hosted of this.types) for (const act of [...hosted.live.values()]) this.failures.end(act, 'shutdown');
-    this.stopAlarms();
-  }
-
-  logOf(act: Activation): Log {
-    const log = this.world.log;
-    const fields = { actor: act.id, epoch: act.epochNumber };
-    return {
-      trace: (more, message) => log.trace({ ...fields, ...more }, message),
-      debug: (more, message) => log.debug({ ...fields, ...more }, message),
-      info: (more, message) => log.info({ ...fields, ...more }, message),
-      warn: (more, message) => log.warn({ ...fields, ...more }, message),
-      error: (more, message) => log.error({ ...fields, ...more }, message),
-    };
   }
 }

@@ -12,7 +12,7 @@
 // Every write carries the activation's epoch and is refused by the engine when a higher one has written ('record' fence).
 
 import { TroupeError } from '../errors.ts';
-import type { Ack, Engine, Shard, WriteOp } from '../storage/engine.ts';
+import type { Ack, Shard, WriteOp } from '../storage/engine.ts';
 import type { Activation } from './activation.ts';
 import type { Actor, DeactivateReason } from './actor.ts';
 import {
@@ -30,7 +30,6 @@ import type { Call } from './call.ts';
 import { dead } from './flags.ts';
 import { Gate, type HeldOutput } from './gate.ts';
 import type { Host } from './host.ts';
-import type { HostedType } from './hosted-type.ts';
 import { partitionOf } from './partition.ts';
 import { Sleepers } from './sleepers.ts';
 
@@ -50,12 +49,8 @@ export class Persistence {
     this.sleepers = new Sleepers(host);
   }
 
-  private get engine(): Engine {
-    return this.host.engine;
-  }
-
   private shardOf(act: Activation): Shard {
-    return this.engine.shard(`a/${partitionOf(act.key, this.host.partitions)}`);
+    return this.host.engine.shard(`a/${partitionOf(act.key, this.host.partitions)}`);
   }
 
   private gateOf(act: Activation): Gate {
@@ -347,7 +342,7 @@ export class Persistence {
 
   /** Threads without a disk each have an engine of their own: a moving actor takes its records along. */
   recordsOf(act: Activation): RecordCopy[] {
-    if (this.engine.shared || !act.hosted.persists) return [];
+    if (this.host.engine.shared || !act.hosted.persists) return [];
     const shard = this.shardOf(act);
     const { name } = act.hosted;
     const prefix = eventPrefix(name, act.key);
@@ -368,7 +363,7 @@ export class Persistence {
 
   private change(key: string, epoch: number, ops: readonly WriteOp[]): void {
     if (ops.length === 0) return;
-    this.engine
+    this.host.engine
       .shard(`a/${partitionOf(key, this.host.partitions)}`)
       .commit({ epoch, fence: 'record', ops }, 'committed')
       .catch(error => this.host.world.log.error({ err: error }, 'the records of a moved actor could not be changed'));

@@ -7,7 +7,7 @@ import { Activation, Birth } from './activation.ts';
 import { Actor, constructWith } from './actor.ts';
 import type { ActorType } from './define-actor.ts';
 import type { Failures } from './failures.ts';
-import { dead, moving, starting } from './flags.ts';
+import { backoff, dead, moving, starting } from './flags.ts';
 import type { EpochSource } from './host-types.ts';
 import type { HostedType } from './hosted-type.ts';
 import { checkActorKey } from './ids.ts';
@@ -16,6 +16,7 @@ import type { Residents } from './residents.ts';
 import type { Router } from './router.ts';
 import { TurnKeeper } from './turn-keeper.ts';
 import { isThenable } from './turns.ts';
+import { type Log, withFields } from './world.ts';
 
 const plainActor: Pick<Actor, 'onActivate'> = Actor.prototype;
 
@@ -26,8 +27,6 @@ export abstract class Registry extends TurnKeeper {
   abstract readonly epochs: EpochSource;
   abstract readonly failures: Failures;
   abstract readonly residents: Residents;
-  /** A move may be waiting for this actor to come to rest. */
-  abstract checkQuiet(act: Activation): void;
   readonly types: HostedType[] = [];
   readonly byName: Map<string, HostedType> = new Map();
   /** Coarse time for passivation, see residents.ts. */
@@ -182,5 +181,31 @@ export abstract class Registry extends TurnKeeper {
     act.flags &= ~starting;
     this.checkQuiet(act);
     if (act.box !== null || act.extras !== null) act.ready();
+  }
+
+  /** A move waits for this: no turn open, nothing awaited. */
+  checkQuiet(act: Activation): void {
+    const extras = act.extras;
+    if (extras?.onQuiet == null || !this.isQuiet(act)) return;
+    const quiet = extras.onQuiet;
+    extras.onQuiet = null;
+    quiet();
+  }
+
+  /** No turn open, nothing awaited, no control work left. */
+  isQuiet(act: Activation): boolean {
+    if ((act.flags & (starting | backoff)) !== 0) return false;
+    return act.hosted.idle(act) && act.waits === null && (act.extras?.control.length ?? 0) === 0;
+  }
+
+  /** Ends what stop() still waits for: turns that nobody will let end. */
+  halt(): void {
+    this.stopped = true;
+    for (const hosted of this.types) for (const act of [...hosted.live.values()]) this.failures.end(act, 'shutdown');
+    this.stopAlarms();
+  }
+
+  logOf(act: Activation): Log {
+    return withFields(this.world.log, { actor: act.id, epoch: act.epochNumber });
   }
 }

@@ -112,3 +112,14 @@ export function guarded(log: Log): Log {
     error: guard('error'),
   };
 }
+
+/** The same logger with fields of its own in every line. */
+export function withFields(log: Log, fields: object): Log {
+  return {
+    trace: (more, message) => log.trace({ ...fields, ...more }, message),
+    debug: (more, message) => log.debug({ ...fields, ...more }, message),
+    info: (more, message) => log.info({ ...fields, ...more }, message),
+    warn: (more, message) => log.warn({ ...fields, ...more }, message),
+    error: (more, message) => log.error({ ...fields, ...more }, message),
+  };
+}
