@@ -190,3 +190,5 @@ export const httpDescribeMs = 5_000;
 export const clearingMax = 64;
 /** States of sleeping actors that are not stored, kept in memory on one thread; the oldest are forgotten beyond it. */
 export const sleepersMax = 4_000_000;
+/** The name of a topic; as long as a key. What varies belongs into the message. */
+export const topicCharsMax = 1_024;

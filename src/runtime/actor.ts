@@ -64,6 +64,10 @@ export interface Self {
   unstashAll(): void;
   /** Delivers a value to every subscriber of a topic on this node, as onTopic(topic, value). */
   publish(topic: string, value: unknown): void;
+  /**
+   * Until unsubscribe(), or until this activation stops, fails or is lost; sleep and moves keep it, and a message wakes the
+   * sleeper. So subscribe in onActivate(). Subscribing twice is once.
+   */
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
   /** Ends this activation after the current turn. */

@@ -225,6 +225,7 @@ export class Failures {
     }
     act.actor = null;
     leaveFamily(act);
+    if (!goesOn) host.topics.drop(act.id);
     if (!goesOn && why !== 'crashed') host.watches.ended(act, why as Departure['reason']);
     host.router.ended(act);
   }

@@ -132,19 +132,20 @@ export class Host extends Registry {
       const turn = this.turn();
       if (turn !== undefined && isGhost(turn)) throw ghost(turn, 'tell');
       if (turn?.act.hosted.persists) {
-        return this.persistence.gateTell(turn.act, () => this.tellNow(ref, code, a0, a1));
+        return this.persistence.gateTell(turn.act, () => this.send(ref, code, a0, a1, turn.act));
       }
+      return this.send(ref, code, a0, a1, turn?.act ?? null);
     }
-    return this.tellNow(ref, code, a0, a1);
+    return this.send(ref, code, a0, a1, null);
   }
 
-  private tellNow(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
+  /** A tell that nothing holds back any more. `from` is for those who look on. */
+  send(ref: BaseRef, code: number, a0: unknown, a1: unknown, from: Activation | null): Promise<void> | undefined {
     const observer = this.observer;
     if (observer !== null) {
       a0 = observer.clone(a0);
       a1 = observer.clone(a1);
-      const from = this.turn()?.act;
-      if (from !== undefined)
+      if (from !== null)
         observer.effect(from, 'tell', {
           to: ref.toString(),
           method: ref[TYPE].methods[code >>> 2]?.name,
@@ -178,7 +179,7 @@ export class Host extends Registry {
     try {
       const ref = new act.hosted.stubs.Ref(act.keyed);
       const code = message.head & 1023;
-      if (message.meta === null) void this.tellNow(ref, code, message.a0, message.a1);
+      if (message.meta === null) void this.send(ref, code, message.a0, message.a1, null);
       else this.dispatch(ref, message.meta, code, message.a0, message.a1);
       return true;
     } catch {

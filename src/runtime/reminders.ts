@@ -4,6 +4,7 @@
 // Where: shard r/<partition>, key = <length u16> <type> 00 <key> <name>, value = codec { at: wall ms, everyMs }.
 
 import { TroupeError } from '../errors.ts';
+import { timerMsMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { ReminderTime } from './actor.ts';
 import { Wake } from './failures.ts';
@@ -23,10 +24,14 @@ interface Stored {
 const nameMax = 256;
 /** Wait before a reminder whose handler failed, or whose actor cannot start, is tried again. */
 const retryMs = 1_000;
+/** A wall clock that was set forward is noticed within this time. */
+const lookEveryMs = 3_600_000;
 
 export class Reminders {
   private readonly host: Host;
   private readonly armed = new Map<string, Wake>();
+  /** Those that were sent and have not been answered. */
+  private readonly underWay = new Map<string, AbortController>();
 
   constructor(host: Host) {
     this.host = host;
@@ -52,19 +57,23 @@ export class Reminders {
         'BAD_OPTION',
         `${act.type}: a spawned actor ends with its parent and cannot be reminded; use after()`,
       );
-    const now = this.host.world.clock.now();
-    const everyMs = typeof when === 'object' && 'everyMs' in when ? when.everyMs : 0;
-    const at = when instanceof Date ? when.getTime() : now + (typeof when === 'number' ? when : everyMs);
-    if (!Number.isFinite(at) || !(everyMs >= 0) || (typeof when === 'object' && 'everyMs' in when && everyMs < 1)) {
-      throw new TroupeError(
-        'BAD_OPTION',
-        `reminder '${name}' of ${act.id}: the time must be ms from now, a valid Date, or { everyMs: 1 or more }`,
-      );
-    }
+    const { at, everyMs } = this.timeOf(act, name, when);
     const stored: Stored = { type: act.type, key: act.key, name, at, everyMs };
     await this.store(stored, act.epochNumber);
     this.host.observer?.effect(act, 'remind', { name, at });
     this.arm(stored);
+  }
+
+  private timeOf(act: Activation, name: string, when: unknown): { at: number; everyMs: number } {
+    const now = this.host.world.clock.now();
+    const every = typeof when === 'object' && when !== null ? (when as { everyMs?: unknown }).everyMs : undefined;
+    if (typeof every === 'number' && every >= 1 && every <= timerMsMax) return { at: now + every, everyMs: every };
+    const at = when instanceof Date ? when.getTime() : typeof when === 'number' ? now + when : Number.NaN;
+    if (at <= now + timerMsMax) return { at, everyMs: 0 };
+    throw new TroupeError(
+      'BAD_OPTION',
+      `reminder '${name}' of ${act.id}: the time must be ms from now, a valid Date, or { everyMs: 1 or more }, within ${timerMsMax} ms`,
+    );
   }
 
   async cancel(act: Activation, name: string): Promise<void> {
@@ -72,6 +81,8 @@ export class Reminders {
     const wake = this.armed.get(id);
     if (wake !== undefined) this.host.disarm(wake);
     this.armed.delete(id);
+    // One that is due may wait for its turn already: it must not be seen to come after it was cancelled.
+    this.underWay.get(id)?.abort();
     await this.remove({ type: act.type, key: act.key, name, at: 0, everyMs: 0 }, act.epochNumber);
   }
 
@@ -79,21 +90,25 @@ export class Reminders {
     const id = idOf(stored.type, stored.key, stored.name);
     const before = this.armed.get(id);
     if (before !== undefined) this.host.disarm(before);
-    const wake = new Wake(() => this.fire(stored, wake));
+    const wake = new Wake(() => this.look(stored, wake), true);
     this.armed.set(id, wake);
-    this.host.arm(wake, this.host.now() + Math.max(0, stored.at - this.host.world.clock.now()));
+    this.armWake(stored, wake);
+  }
+
+  /** It is due by the clock of the wall, which may jump: so it is looked at now and then, and not only in the end. */
+  private armWake(stored: Stored, wake: Wake): void {
+    const left = Math.max(0, stored.at - this.host.world.clock.now());
+    this.host.arm(wake, this.host.now() + Math.min(left, lookEveryMs));
+  }
+
+  private look(stored: Stored, wake: Wake): void {
+    if (stored.at > this.host.world.clock.now()) this.armWake(stored, wake);
+    else this.fire(stored, wake);
   }
 
   private fire(stored: Stored, wake: Wake): void {
     const id = idOf(stored.type, stored.key, stored.name);
     if (this.armed.get(id) !== wake || this.host.stopped) return;
-    const again = (afterMs: number): void => this.host.arm(wake, this.host.now() + afterMs);
-    // The wall clock may have been set back since it was armed.
-    const early = stored.at - this.host.world.clock.now();
-    if (early > 0) {
-      again(early);
-      return;
-    }
     const hosted = this.host.byName.get(stored.type);
     if (hosted === undefined) return;
     if (!this.host.router.owns(hosted, stored.key)) {
@@ -101,19 +116,31 @@ export class Reminders {
       return;
     }
     const ref = this.host.refByName(stored.type, stored.key);
-    this.host.ask(ref, (reminderMethod << 2) | 1, stored.name, undefined, null).then(
+    this.host.stirred++;
+    const sent = new AbortController();
+    this.underWay.set(id, sent);
+    const isCurrent = (): boolean => {
+      if (this.underWay.get(id) === sent) this.underWay.delete(id);
+      return this.armed.get(id) === wake && !this.host.stopped;
+    };
+    // Without a deadline: a handler may take its time, and if its thread is lost the ask ends.
+    const options = { deadlineMs: Number.POSITIVE_INFINITY, signal: sent.signal };
+    this.host.ask(ref, (reminderMethod << 2) | 1, stored.name, undefined, options).then(
       () => {
-        if (this.armed.get(id) === wake) this.done(stored, id);
+        if (isCurrent()) this.done(stored, id);
       },
       error => {
+        if (!isCurrent()) return;
         this.host.world.log.warn({ err: error, reminder: id }, 'a reminder could not be delivered yet');
-        if (this.armed.get(id) === wake && !this.host.stopped) again(retryMs);
+        this.host.arm(wake, this.host.now() + retryMs);
       },
     );
   }
 
   private done(stored: Stored, id: string): void {
-    const epoch = this.host.epochs.next();
+    // The actor's own epoch: with a higher one the actor could not touch its reminder any more.
+    const live = this.host.byName.get(stored.type)?.live.get(stored.key);
+    const epoch = live?.epochNumber ?? this.host.epochs.next();
     this.armed.delete(id);
     if (stored.everyMs > 0) {
       const next = { ...stored, at: Math.max(stored.at + stored.everyMs, this.host.world.clock.now()) };

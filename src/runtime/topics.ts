@@ -1,6 +1,8 @@
 // Publish and subscribe on one node: subscribers are addresses, so they hear of a topic asleep, awake or moved; a value
 // goes to the subscribers of this thread and, as a control message, to the other threads for theirs.
 
+import { TroupeError } from '../errors.ts';
+import { topicCharsMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { Host } from './host.ts';
 import { topicMethod } from './hosted-type.ts';
@@ -15,6 +17,9 @@ export class Topics {
   }
 
   subscribe(topic: string, act: Activation): void {
+    checkTopic(topic);
+    // A spawned child is found by its number only once somebody may ask for it.
+    if (typeof act.keyed !== 'string') this.host.refTo(act);
     this.table.subscribe(topic, act.id);
   }
 
@@ -22,12 +27,15 @@ export class Topics {
     this.table.unsubscribe(topic, act.id);
   }
 
-  publish(topic: string, value: unknown, from: Activation): void {
+  publish(topic: string, given: unknown, from: Activation): void {
+    checkTopic(topic);
+    // Held back at a gate, it must stay what it was; and each subscriber gets a copy of its own (deliver).
+    const value = from.hosted.persists ? this.copy(given) : given;
     const send = (): void => {
       this.deliver(topic, value);
       this.host.router.broadcast('publish', { topic, value });
     };
-    this.host.observer?.effect(from, 'publish', { topic, value });
+    this.host.observer?.effect(from, 'publish', { topic, value: this.copy(value) });
     if (from.hosted.persists) this.host.persistence.gateTell(from, send);
     else send();
   }
@@ -37,16 +45,17 @@ export class Topics {
     for (const id of this.table.match(topic)) {
       const slash = id.indexOf('/');
       try {
-        void this.host.tell(
-          this.host.refByName(id.slice(0, slash), id.slice(slash + 1)),
-          (topicMethod << 2) | 2,
-          topic,
-          value,
-        );
+        // Not tell(): what publishes has passed its gate already, and the message is nobody's but the publisher's.
+        const ref = this.host.refByName(id.slice(0, slash), id.slice(slash + 1));
+        void this.host.send(ref, (topicMethod << 2) | 2, topic, this.copy(value), null);
       } catch (error) {
         this.host.deadLetter(id, 'onTopic', [topic, value], String(error));
       }
     }
+  }
+
+  private copy(value: unknown): unknown {
+    return typeof value === 'object' && value !== null ? this.host.codec.cloneThroughWire(value) : value;
   }
 
   give(id: string, topics: readonly string[]): void {
@@ -60,4 +69,9 @@ export class Topics {
   drop(id: string): void {
     this.table.drop(id);
   }
+}
+
+function checkTopic(topic: unknown): void {
+  if (typeof topic === 'string' && topic !== '' && topic.length <= topicCharsMax) return;
+  throw new TroupeError('BAD_OPTION', `a topic is a string of 1 to ${topicCharsMax} characters`);
 }

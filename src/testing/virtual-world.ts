@@ -90,6 +90,11 @@ export class VirtualClock implements Clock {
     this.wallShift += ms;
   }
 
+  /** Something will run in the next turn of the event loop. */
+  get isBusy(): boolean {
+    return this.soonPlanned;
+  }
+
   /** Resolves when no advance() is under way. */
   still(): Promise<void> {
     return this.moving;
