@@ -12,8 +12,9 @@ import { inFlight } from '../../src/doors/tour/in-flight.ts';
 import { checkByKey, checkByScan, putAll, wrongCount } from '../../src/doors/tour/load.ts';
 import { compare } from '../../src/doors/tour/move.ts';
 import { arrived, judge, type Runs } from '../../src/doors/tour/runs.ts';
-import { readTourOptions, UsageError } from '../../src/doors/tour/tour-options.ts';
+import { readTourOptions } from '../../src/doors/tour/tour-options.ts';
 import { grouped, silentView, table, viewOn } from '../../src/doors/tour/view.ts';
+import { UsageError } from '../../src/doors/usage.ts';
 import { startNode } from '../../src/index.ts';
 
 const never = new AbortController().signal;

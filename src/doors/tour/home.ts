@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { UsageError } from './tour-options.ts';
+import { UsageError } from '../usage.ts';
 
 export interface Home {
   readonly dir: string;

@@ -1,10 +1,11 @@
 // npm start. Reads the command line, runs the tour, prints what it found; the exit code is the verdict.
 
+import { UsageError } from '../usage.ts';
 import { NoCities } from './cities.ts';
 import { closing } from './closing.ts';
 import { type Home, makeHome } from './home.ts';
 import { runTour } from './tour.ts';
-import { help, readTourOptions, type TourOptions, UsageError } from './tour-options.ts';
+import { help, readTourOptions, type TourOptions } from './tour-options.ts';
 import { silentView, viewOn } from './view.ts';
 
 const failed = 1;

@@ -1,6 +1,7 @@
 // What may be asked of the tour on its command line.
 
 import { parseArgs } from 'node:util';
+import { UsageError, wholeOption } from '../usage.ts';
 
 export interface TourOptions {
   readonly help: boolean;
@@ -11,9 +12,6 @@ export interface TourOptions {
   readonly threads: number | undefined;
   readonly seed: number | undefined;
 }
-
-/** A wrong command line: exit code 2. */
-export class UsageError extends Error {}
 
 export const help = `Usage: npm start -- [options]
 
@@ -39,8 +37,8 @@ export function readTourOptions(args: readonly string[]): TourOptions {
     quick: values.quick === true,
     dataDir: named('data-dir', values['data-dir']),
     cities: named('cities', values.cities),
-    threads: whole('threads', values.threads, 2, 63),
-    seed: whole('seed', values.seed, 0, 2 ** 32 - 1),
+    threads: wholeOption('threads', values.threads, 2, 63),
+    seed: wholeOption('seed', values.seed, 0, 2 ** 32 - 1),
   };
 }
 
@@ -65,13 +63,5 @@ function parse(args: readonly string[]) {
 
 function named(option: string, value: string | undefined): string | undefined {
   if (value === '') throw new UsageError(`--${option} needs a path`);
-  return value;
-}
-
-function whole(option: string, text: string | undefined, min: number, max: number): number | undefined {
-  if (text === undefined) return undefined;
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= min && value <= max))
-    throw new UsageError(`--${option} needs a whole number from ${min} to ${max}, not '${text}'`);
   return value;
 }

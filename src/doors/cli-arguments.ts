@@ -1,0 +1,146 @@
+// What may be said to the command `troupe`, and what is meant by it.
+
+import { parseArgs } from 'node:util';
+import { UsageError, wholeOption } from './usage.ts';
+
+interface Opened {
+  readonly dataDir: string;
+  readonly json: boolean;
+}
+
+interface OfStore extends Opened {
+  readonly store: string;
+}
+
+export type Command =
+  | { readonly name: 'help' }
+  | { readonly name: 'version' }
+  | ({ readonly name: 'describe'; readonly count: boolean } & Opened)
+  | ({ readonly name: 'get'; readonly key: string } & OfStore)
+  | ({
+      readonly name: 'put';
+      readonly key: string;
+      readonly value: unknown;
+      readonly create: boolean;
+      readonly ttlMs: number | undefined;
+      readonly flushed: boolean;
+    } & OfStore)
+  | ({ readonly name: 'del'; readonly key: string; readonly flushed: boolean } & OfStore)
+  | ({ readonly name: 'scan'; readonly prefix: string | undefined; readonly limit: number | undefined } & OfStore);
+
+/** A command that opens a directory. */
+export type DataCommand = Exclude<Command, { readonly name: 'help' | 'version' }>;
+
+export const help = `Usage: troupe <command> --data-dir DIR [options]
+
+Looks into a data directory of Troupe, and changes single keys. No node may be running on it.
+
+  kv get KEY           the value of a key; exit code 3 if it has none
+  kv put KEY VALUE     sets a key, replacing all values it has
+  kv del KEY           deletes a key
+  kv scan              keys and values in the order of the keys
+  describe             the node, its stores and their options
+
+  --data-dir DIR       the directory (dataDir of startNode)
+  --store NAME         the store, for kv
+  --json               JSON on stdout; for scan, one object a line
+  --parse              put: VALUE is JSON, not text
+  --create             put: make the directory or the store if it is not there
+  --ttl-ms N           put: the value is gone after so many ms
+  --flushed            put, del: done when it survives the loss of power, not only the end of the process
+  --prefix TEXT        scan: only keys that begin with it
+  --limit N            scan: at most so many keys
+  --count              describe: count the keys of each store
+  --help, --version
+
+Exit codes: 0 ok, 2 usage, 3 failed or not there, 4 outcome unknown, 5 overloaded, 6 disk full, 7 unauthenticated.`;
+
+const flags = {
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+  json: { type: 'boolean' },
+  parse: { type: 'boolean' },
+  create: { type: 'boolean' },
+  flushed: { type: 'boolean' },
+  count: { type: 'boolean' },
+  'data-dir': { type: 'string' },
+  store: { type: 'string' },
+  'ttl-ms': { type: 'string' },
+  prefix: { type: 'string' },
+  limit: { type: 'string' },
+} as const;
+
+/** Which options a command knows beside --data-dir and --json: any other would be a wish that does not come true. */
+const optionsOf: Readonly<Record<string, readonly string[]>> = {
+  describe: ['count'],
+  'kv get': ['store'],
+  'kv put': ['store', 'parse', 'create', 'ttl-ms', 'flushed'],
+  'kv del': ['store', 'flushed'],
+  'kv scan': ['store', 'prefix', 'limit'],
+};
+
+/** Throws UsageError. */
+export function readCommand(args: readonly string[]): Command {
+  const { values, positionals } = parse(args);
+  if (values.help === true || (args.length === 1 && positionals[0] === 'help')) return { name: 'help' };
+  if (values.version === true) return { name: 'version' };
+  const [first, ...more] = positionals;
+  const spoken = first === 'kv' ? `kv ${more.shift() ?? ''}`.trim() : (first ?? '');
+  const known = optionsOf[spoken];
+  if (known === undefined)
+    throw new UsageError(spoken === '' ? 'a command is missing' : `there is no command '${spoken}'`);
+  for (const option of Object.keys(values)) {
+    if (option !== 'data-dir' && option !== 'json' && !known.includes(option))
+      throw new UsageError(`'${spoken}' has no option --${option}`);
+  }
+  const [key, value] = more;
+  const wanted = spoken === 'kv put' ? 2 : spoken === 'kv get' || spoken === 'kv del' ? 1 : 0;
+  if (more.length !== wanted) throw new UsageError(`'${spoken}' takes ${wanted} arguments, not ${more.length}`);
+  const opened = { dataDir: needed('data-dir', values['data-dir']), json: values.json === true };
+  if (spoken === 'describe') return { name: 'describe', count: values.count === true, ...opened };
+  const of = { ...opened, store: needed('store', values.store) };
+  switch (spoken) {
+    case 'kv get':
+      return { name: 'get', key: key as string, ...of };
+    case 'kv del':
+      return { name: 'del', key: key as string, flushed: values.flushed === true, ...of };
+    case 'kv scan':
+      return {
+        name: 'scan',
+        prefix: values.prefix === '' ? undefined : values.prefix,
+        limit: wholeOption('limit', values.limit, 0, Number.MAX_SAFE_INTEGER),
+        ...of,
+      };
+    default:
+      return {
+        name: 'put',
+        key: key as string,
+        value: values.parse === true ? parsed(value as string) : value,
+        create: values.create === true,
+        ttlMs: wholeOption('ttl-ms', values['ttl-ms'], 1, Number.MAX_SAFE_INTEGER),
+        flushed: values.flushed === true,
+        ...of,
+      };
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: flags, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function needed(option: string, value: string | undefined): string {
+  if (value === undefined || value === '') throw new UsageError(`--${option} is missing`);
+  return value;
+}
+
+function parsed(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch (error) {
+    throw new UsageError(`VALUE is not JSON: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+// The command `troupe`: a data directory from the outside, one question at a time. It opens the directory as a node of its own,
+// so a running service must be stopped first; the lock of the directory says so.
+//
+// Exit codes are for scripts (API.md section 7): 0 ok, 2 usage, 3 failed, 4 unknown outcome, 5 overloaded, 6 disk full,
+// 7 unauthenticated.
+
+import { readFileSync } from 'node:fs';
+import { TroupeError } from '../index.ts';
+import { type Command, help, readCommand } from './cli-arguments.ts';
+import { runCommand } from './cli-commands.ts';
+import { UsageError } from './usage.ts';
+
+const usage = 2;
+const failed = 3;
+const byCode: Readonly<Record<string, number>> = { OVERLOADED: 5, DISK_FULL: 6, UNAUTHENTICATED: 7 };
+const unknown = 4;
+
+async function main(args: readonly string[]): Promise<number> {
+  let command: Command | undefined;
+  try {
+    command = readCommand(args);
+    switch (command.name) {
+      case 'help':
+        process.stdout.write(`${help}\n`);
+        return 0;
+      case 'version':
+        process.stdout.write(`${version()}\n`);
+        return 0;
+      default:
+        return (await runCommand(command, { out: write, note })) ? 0 : failed;
+    }
+  } catch (error) {
+    return report(error, command !== undefined && 'json' in command && command.json);
+  }
+}
+
+/** The version of the package this file is in: two folders up, from src/doors and from dist/doors. */
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return String((JSON.parse(manifest) as { version: unknown }).version);
+}
+
+/** Resolves when the other end has taken it: a scan must not pile up in memory because a pager is slow. */
+function write(chunk: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(chunk, error => (error ? reject(error) : resolve()));
+  });
+}
+
+function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function report(error: unknown, json: boolean): number {
+  if (error instanceof UsageError) {
+    note(`${error.message}\nTry troupe --help.`);
+    return usage;
+  }
+  if (error instanceof TroupeError) {
+    const { code, message, outcome, retryable } = error;
+    note(json ? JSON.stringify({ error: { code, message, outcome, retryable } }) : `${code}: ${message}`);
+    return outcome === 'unknown' ? unknown : (byCode[code] ?? failed);
+  }
+  // The reader has seen enough: troupe kv scan ... | head.
+  if ((error as NodeJS.ErrnoException | null)?.code === 'EPIPE') return 0;
+  note(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  return failed;
+}
+
+// A broken pipe reaches us through the write that met it; without a listener it would also end the process.
+process.stdout.on('error', () => undefined);
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,163 @@
+// What node.describe() says, as the text a Prometheus server scrapes (exposition format 0.0.4).
+//
+// Intuition: a table of metrics, each with where its numbers are in the description. What is not there is left out, so that
+// a page never fails because a thread is being replaced.
+//
+// Invariant: every line is well formed whatever the names are, and a counter ends in _total.
+
+type Json = Readonly<Record<string, unknown>>;
+type Labels = readonly (readonly [name: string, value: string])[];
+
+interface Sample {
+  readonly labels: Labels;
+  readonly value: unknown;
+}
+
+interface Metric {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  samples(node: Json): Sample[];
+}
+
+const metrics: readonly Metric[] = [
+  {
+    name: 'troupe_node_info',
+    type: 'gauge',
+    help: 'Always 1; its labels say which node this is.',
+    samples: node => [
+      {
+        labels: [
+          ['node', String(node.node)],
+          ['engine', String(node.engine)],
+        ],
+        value: 1,
+      },
+    ],
+  },
+  {
+    name: 'troupe_thread_up',
+    type: 'gauge',
+    help: 'Whether a thread answers; 0 while it is being replaced.',
+    samples: node =>
+      threadsOf(node).map(thread => ({
+        labels: labelsOf(thread),
+        value: thread.dead === true || thread.error !== undefined ? 0 : 1,
+      })),
+  },
+  {
+    name: 'troupe_thread_restarts_total',
+    type: 'counter',
+    help: 'Host threads that died and were replaced.',
+    samples: node => [{ labels: [], value: node.restarts }],
+  },
+  ofType('troupe_actors_awake', 'gauge', 'Actors in memory, by type.', 'awake'),
+  ofType('troupe_activations_total', 'counter', 'Actors woken, by type.', 'activated'),
+  ofType('troupe_messages_handled_total', 'counter', 'Messages handled, by type of actor.', 'handled'),
+  ofType('troupe_turns_failed_total', 'counter', 'Turns that ended in an error, by type of actor.', 'failed'),
+  ofThread('troupe_actors_queued', 'gauge', 'Actors that have messages and wait for their slice.', 'queued'),
+  ofThread('troupe_asks_outstanding', 'gauge', 'Asks made by a thread and not answered yet.', 'asksOutstanding'),
+  ofThread('troupe_dead_letters_total', 'counter', 'Tells that found no taker.', 'deadLetters'),
+  ofThread('troupe_timers', 'gauge', 'Timers and deadlines that are armed.', 'timers'),
+  ofThread('troupe_reminders', 'gauge', 'Stored reminders that are armed.', 'reminders'),
+  ofThread('troupe_actors_passivated_total', 'counter', 'Actors put to sleep for idleness.', 'residents', 'passivated'),
+  ofThread('troupe_actors_evicted_total', 'counter', 'Actors put to sleep to make room.', 'residents', 'evicted'),
+  ofDirectory('troupe_relocations_started_total', 'Moves that were begun.', 'started'),
+  ofDirectory('troupe_relocations_committed_total', 'Moves that arrived.', 'committed'),
+  {
+    name: 'troupe_relocations_aborted_total',
+    type: 'counter',
+    help: 'Moves that were called off, by reason; the actor ran on where it was.',
+    samples: node =>
+      Object.entries(part(part(node, 'directory'), 'aborted')).map(([reason, value]) => ({
+        labels: [['reason', reason]],
+        value,
+      })),
+  },
+  ofMoves('troupe_relocation_messages_shipped_total', 'Messages that travelled with an actor.', 'shipped'),
+  ofMoves('troupe_relocation_messages_forwarded_total', 'Messages that followed an actor.', 'forwarded'),
+  ofStorage('troupe_storage_pending_writes', 'gauge', 'Writes that wait for their commit.', 'pendingWrites'),
+  ofStorage('troupe_storage_pending_bytes', 'gauge', 'Bytes that wait for their commit.', 'pendingBytes'),
+  ofStorage('troupe_storage_transactions_total', 'counter', 'Transactions committed.', 'transactions'),
+  ofStorage('troupe_storage_groups_total', 'counter', 'Groups of writes committed.', 'groups'),
+  ofStorage('troupe_storage_records_total', 'counter', 'Records written.', 'records'),
+  ofStorage('troupe_storage_bytes_total', 'counter', 'Bytes of records written.', 'bytesPut'),
+  ofStorage('troupe_storage_fenced_total', 'counter', 'Writes refused because a newer owner had written.', 'fenced'),
+  ofStorage('troupe_storage_disk_full_total', 'counter', 'Writes refused for want of space.', 'diskFull'),
+  ofStorage('troupe_storage_corrupt_total', 'counter', 'Records found damaged.', 'corrupt'),
+];
+
+/** The content type a scraper expects. */
+export const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
+
+export function metricsOf(description: Json): string {
+  const lines: string[] = [];
+  for (const { name, type, help, samples } of metrics) {
+    const written = samples(description).flatMap(({ labels, value }) =>
+      typeof value === 'number' && Number.isFinite(value) ? [`${name}${shown(labels)} ${value}`] : [],
+    );
+    if (written.length > 0) lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...written);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+// ---- where the numbers are ----
+
+function ofThread(name: string, type: Metric['type'], help: string, ...path: readonly string[]): Metric {
+  const samples = (node: Json): Sample[] =>
+    threadsOf(node).map(thread => ({
+      labels: labelsOf(thread),
+      value: path.slice(0, -1).reduce(part, thread)[path.at(-1) as string],
+    }));
+  return { name, type, help, samples };
+}
+
+function ofType(name: string, type: Metric['type'], help: string, field: string): Metric {
+  const samples = (node: Json): Sample[] =>
+    threadsOf(node).flatMap(thread =>
+      list(thread, 'types').map(each => ({
+        labels: [...labelsOf(thread), ['type', String(each.type)] as const],
+        value: each[field],
+      })),
+    );
+  return { name, type, help, samples };
+}
+
+function ofDirectory(name: string, help: string, field: string): Metric {
+  return { name, type: 'counter', help, samples: node => [{ labels: [], value: part(node, 'directory')[field] }] };
+}
+
+function ofMoves(name: string, help: string, field: string): Metric {
+  return ofThread(name, 'counter', help, 'router', 'moves', field);
+}
+
+function ofStorage(name: string, type: Metric['type'], help: string, field: string): Metric {
+  return ofThread(name, type, help, 'storage', field);
+}
+
+function threadsOf(node: Json): Json[] {
+  return list(node, 'threads');
+}
+
+function labelsOf(thread: Json): Labels {
+  return [['thread', String(thread.thread)]];
+}
+
+function part(of: Json, name: string): Json {
+  const value = of[name];
+  return typeof value === 'object' && value !== null ? (value as Json) : {};
+}
+
+function list(of: Json, name: string): Json[] {
+  const value = of[name];
+  return Array.isArray(value) ? value.filter(each => typeof each === 'object' && each !== null) : [];
+}
+
+function shown(labels: Labels): string {
+  if (labels.length === 0) return '';
+  return `{${labels.map(([name, value]) => `${name}="${escaped(value)}"`).join(',')}}`;
+}
+
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
