@@ -54,7 +54,7 @@ export abstract class Alarms {
   }
 
   /** All open calls that were made here or arrived here. Visits every deadline: for rare occasions. */
-  private *calls(): IterableIterator<Call> {
+  protected *calls(): IterableIterator<Call> {
     for (const entry of this.wheel.entries()) if (entry instanceof Call) yield entry;
     yield* this.endless;
   }

@@ -7,7 +7,7 @@
 import { describeThrown, isTroupeError, type TroupeCode, TroupeError } from '../errors.ts';
 import type { Activation, Parked } from './activation.ts';
 import { Actor, type DeactivateReason, type Departure } from './actor.ts';
-import { type Call, ended } from './call.ts';
+import { type Call, ended, started } from './call.ts';
 import { backoff, busy, dead, exclusive, failed, frozen, starting, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostTimer } from './host-types.ts';
@@ -285,6 +285,20 @@ export class Failures {
     this.host.watches.ended(act, 'thread-lost');
     for (const call of this.host.callsTo(act)) this.host.fail(call, unknown);
     this.end(act, 'crashed', unknown);
+  }
+
+  /** This host stops: whoever still waits for an answer is told what is known of it. */
+  forsake(calls: readonly Call[]): void {
+    for (const call of calls) {
+      const to = call.to?.toString() ?? call.act?.id ?? 'the actor';
+      const sent = call.state === started || (call.peer >= 0 && !call.arrived);
+      this.host.fail(
+        call,
+        sent
+          ? new TroupeError('UNKNOWN_OUTCOME', `the node stopped before ${to} had answered; the message may have run`)
+          : new TroupeError('STOPPED', `the node stopped before the turn of ${to} began; the message was not run`),
+      );
+    }
   }
 
   /** Puts every actor of this host to rest, in good order, for as long as the node's drain allows. */

@@ -58,6 +58,7 @@ export class FarRouter implements Router {
   private readonly handlers = new Map<string, ControlHandler>();
   private readonly threads: number;
   private queries = 0;
+  private stopped = false;
   private readonly asked = new Map<
     number,
     { peer: number; done: (value: unknown) => void; failed: (error: unknown) => void }
@@ -276,6 +277,10 @@ export class FarRouter implements Router {
   /** A control message that wants an answer. Rejects when the peer is dead or dies; the caller bounds the wait. */
   query(thread: number, name: string, payload: unknown): Promise<any> {
     return new Promise((done, failed) => {
+      if (this.stopped) {
+        failed(new TroupeError('STOPPED', `node ${this.host.node} has stopped`));
+        return;
+      }
       if (this.peers[thread]?.gone === true) {
         failed(new TroupeError('OVERLOADED', `thread ${thread} has died and is being replaced`));
         return;
@@ -374,6 +379,14 @@ export class FarRouter implements Router {
     this.asked.delete(id);
     if (error === undefined) asked.done(value);
     else asked.failed(fromWireError(error));
+  }
+
+  /** Nobody will answer any more. */
+  stop(): void {
+    this.stopped = true;
+    for (const { failed } of this.asked.values())
+      failed(new TroupeError('STOPPED', `node ${this.host.node} stopped before there was an answer`));
+    this.asked.clear();
   }
 
   // A thread has died.

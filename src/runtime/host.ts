@@ -130,6 +130,7 @@ export class Host extends Registry {
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
     if (!this.plain) {
       const turn = this.turn();
+      if (turn === undefined && this.closing) throw this.refusal('tell');
       if (turn !== undefined && isGhost(turn)) throw ghost(turn, 'tell');
       if (turn?.act.hosted.persists) {
         return this.persistence.gateTell(turn.act, () => this.send(ref, code, a0, a1, turn.act));
@@ -209,7 +210,12 @@ export class Host extends Registry {
     }
     if (reported || this.tracing) call.extra = { trace: this.traceNow(), madeAt: reported ? this.now() : undefined };
     const turn = this.current !== null || this.inContinuation() ? this.turn() : undefined;
-    if (turn !== undefined) {
+    if (turn === undefined) {
+      if (this.closing) {
+        call.reject(this.refusal('ask'));
+        return promise;
+      }
+    } else {
       if (isGhost(turn)) {
         call.reject(ghost(turn, 'ask'));
         return promise;
@@ -385,11 +391,10 @@ export class Host extends Registry {
     boxes.length = kept;
   }
 
-  /** Lets every actor end in good order, then refuses everything. */
+  /** Lets every actor end in good order, then ends whatever is still open. */
   async stop(): Promise<void> {
-    if (this.stopped) return;
-    await this.failures.retireAll('shutdown');
-    this.stopped = true;
-    this.stopAlarms();
+    if (this.closing) return;
+    await this.drain(Number.POSITIVE_INFINITY);
+    this.halt();
   }
 }

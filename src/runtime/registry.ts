@@ -16,7 +16,7 @@ import type { Residents } from './residents.ts';
 import type { Router } from './router.ts';
 import { TurnKeeper } from './turn-keeper.ts';
 import { isThenable } from './turns.ts';
-import { type Log, withFields } from './world.ts';
+import { type Log, type Millis, withFields } from './world.ts';
 
 const plainActor: Pick<Actor, 'onActivate'> = Actor.prototype;
 
@@ -31,6 +31,9 @@ export abstract class Registry extends TurnKeeper {
   readonly byName: Map<string, HostedType> = new Map();
   /** Coarse time for passivation, see residents.ts. */
   tick = 0;
+  /** Only actors may still send; nothing comes from outside any more. */
+  closing = false;
+  /** No actor wakes any more. */
   stopped = false;
   private childCount = 0;
   /** Names this life of this thread in the names of its children: their numbers begin anew with each. */
@@ -198,10 +201,39 @@ export abstract class Registry extends TurnKeeper {
     return act.hosted.idle(act) && act.waits === null && (act.extras?.control.length ?? 0) === 0;
   }
 
-  /** Ends what stop() still waits for: turns that nobody will let end. */
+  // The end. Between drain() and halt() actors may wake again: those of other threads still speak with them.
+
+  close(): void {
+    if (this.closing) return;
+    this.closing = true;
+    // From now on no tell takes the short way past who sends it.
+    this.carefully(1);
+  }
+
+  protected refusal(what: string): TroupeError {
+    return new TroupeError('STOPPED', `node ${this.node} has stopped, or is stopping; the ${what} was not sent`);
+  }
+
+  /** Refuses what comes from outside, and lets every actor end in good order; resolves when they have, or in so many ms. */
+  async drain(ms: Millis): Promise<void> {
+    this.close();
+    const ended = this.failures.retireAll('shutdown');
+    if (ms === Number.POSITIVE_INFINITY) return ended;
+    await new Promise<void>(resolve => {
+      const cancel = this.world.clock.timer(ms, resolve);
+      void ended.then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Ends what is still open: turns that nobody will let end, and calls that nobody will answer. */
   halt(): void {
+    this.close();
     this.stopped = true;
     for (const hosted of this.types) for (const act of [...hosted.live.values()]) this.failures.end(act, 'shutdown');
+    this.failures.forsake([...this.calls()]);
     this.stopAlarms();
   }
 

@@ -108,7 +108,7 @@ export class Reminders {
 
   private fire(stored: Stored, wake: Wake): void {
     const id = idOf(stored.type, stored.key, stored.name);
-    if (this.armed.get(id) !== wake || this.host.stopped) return;
+    if (this.armed.get(id) !== wake || this.host.closing) return;
     const hosted = this.host.byName.get(stored.type);
     if (hosted === undefined) return;
     if (!this.host.router.owns(hosted, stored.key)) {
@@ -121,7 +121,7 @@ export class Reminders {
     this.underWay.set(id, sent);
     const isCurrent = (): boolean => {
       if (this.underWay.get(id) === sent) this.underWay.delete(id);
-      return this.armed.get(id) === wake && !this.host.stopped;
+      return this.armed.get(id) === wake && !this.host.closing;
     };
     // Without a deadline: a handler may take its time, and if its thread is lost the ask ends.
     const options = { deadlineMs: Number.POSITIVE_INFINITY, signal: sent.signal };

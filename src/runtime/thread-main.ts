@@ -44,8 +44,9 @@ export default async function main(task: ThreadTask): Promise<void> {
         replaceRings(rings, () => say({ type: 'replaced', thread: rings.peer }));
       } else if (message.type === 'stop') resolve();
     });
-    router.on('drain', async () => {
-      await host.stop();
+    router.on('drain', (_from, ms) => host.drain(ms));
+    router.on('halt', async () => {
+      host.halt();
       await engine.close();
     });
     port.ref();

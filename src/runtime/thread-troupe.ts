@@ -5,6 +5,7 @@
 //   back-off ─▶ hello ─▶ overseer: joined
 
 import { TroupeError } from '../errors.ts';
+import { commitStallMs } from '../limits.ts';
 import type { Engine, EngineOptions } from '../storage/engine.ts';
 import { openEngine } from '../storage/open-engine.ts';
 import type { Actor } from './actor.ts';
@@ -23,6 +24,9 @@ import { ThreadPool } from './thread-pool.ts';
 import { createFabric, type FabricMemory, type PeerRings, replacePeer } from './thread-port.ts';
 import type { FromThread, ThreadTask } from './thread-task.ts';
 import type { Cancel, World } from './world.ts';
+
+/** Beyond the time to drain: for threads to say that they have, and to end. */
+const stopGraceMs = 1_000;
 
 export interface TroupeOptions {
   readonly node: string;
@@ -262,6 +266,7 @@ export class Troupe {
   }
 
   async locate(ref: AnyRef): Promise<Location> {
+    this.up();
     const own = this.own(ref);
     const type = own[TYPE].name;
     const key = own[KEY];
@@ -286,6 +291,7 @@ export class Troupe {
   }
 
   async relocate(ref: AnyRef, to: string): Promise<Relocation> {
+    this.up();
     const own = this.own(ref);
     const unit = own.toString();
     const thread = this.threadNamed(to);
@@ -364,25 +370,37 @@ export class Troupe {
     if (this.stopped) return;
     this.stopped = true;
     for (const cancel of this.cancelPauses) cancel();
-    const { member, pool } = this;
-    const { clock } = this.options.world;
-    const bounded = (work: Promise<unknown>): Promise<unknown> => {
+    const { member, pool, host } = this;
+    const { clock, log } = this.options.world;
+    const within = (ms: number, work: Promise<unknown>): Promise<unknown> => {
       let cancel: (() => void) | undefined;
       const late = new Promise<void>(resolve => {
-        cancel = clock.timer(drainMs, resolve);
+        cancel = clock.timer(ms, resolve);
       });
-      return Promise.race([work.catch(error => this.options.world.log.warn({ err: error }, 'stopping')), late]).finally(
-        () => cancel?.(),
-      );
+      return Promise.race([work.catch(error => log.warn({ err: error }, 'stopping')), late]).finally(() => cancel?.());
     };
-    if (member !== undefined && pool !== undefined) {
-      const alive = this.hostThreads().filter(thread => member.router.peers[thread]?.gone !== true);
-      await bounded(Promise.all(alive.map(thread => member.router.query(thread, 'drain', null))));
+    const everywhere = (name: string, payload: unknown): Promise<unknown>[] =>
+      (pool === undefined ? [] : this.hostThreads())
+        .filter(thread => member?.router.peers[thread]?.gone !== true)
+        .map(thread => (member as Member).router.query(thread, name, payload));
+    host.close();
+    const until = clock.mono() + drainMs;
+    // Twice: an actor may have been woken again by one on another thread that was not at rest yet.
+    for (let round = 0; round < 2; round++) {
+      const ms = Math.max(0, until - clock.mono());
+      await within(ms + stopGraceMs, Promise.all([...everywhere('drain', ms), host.drain(ms)]));
     }
-    await bounded(this.host.stop());
-    await pool?.stop(1_000);
+    await within(stopGraceMs, Promise.all(everywhere('halt', null)));
+    host.halt();
+    member?.router.stop();
+    await pool?.stop(stopGraceMs);
     await this.jobs.stop();
     member?.port.stop();
-    await bounded(this.engine.close());
+    await within(commitStallMs, this.engine.close());
+  }
+
+  /** Throws STOPPED once stop() was called. */
+  private up(): void {
+    if (this.stopped) throw new TroupeError('STOPPED', `node ${this.options.node} has stopped, or is stopping`);
   }
 }
