@@ -192,3 +192,11 @@ export const clearingMax = 64;
 export const sleepersMax = 4_000_000;
 /** The name of a topic; as long as a key. What varies belongs into the message. */
 export const topicCharsMax = 1_024;
+/** Two idle turns of the event loop farther apart than this: the poller was put aside. A turn takes 1 to 3 us. */
+export const pollGapMs = 0.05;
+/** Two such gaps this close together are a busy neighbour, not a garbage collection. */
+export const pollGapsWithinMs = 5;
+/** Polling windows in a row that end without a frame before polling rests. */
+export const pollBarrenMax = 4;
+/** How long polling rests: a neighbour costs one bad answer in this time instead of all of them. */
+export const pollRestMs = 20;

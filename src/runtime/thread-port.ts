@@ -20,6 +20,7 @@ import { TroupeError } from '../errors.ts';
 import { fabricThreadsMax, pollBudgetMs, pollWindowMs, ringBytesDefault } from '../limits.ts';
 import type { LinkWriter, OnFrame } from './link.ts';
 import { AtomicsPort } from './memory-port.ts';
+import { PollPays } from './poll-pays.ts';
 import { RingReader } from './ring-reader.ts';
 import { Bell, RingSet } from './ring-set.ts';
 import { RingWriter } from './ring-writer.ts';
@@ -147,6 +148,7 @@ export class ThreadPort {
   private running = false;
   private scheduled = false;
   private lastActive = 0;
+  private readonly polling = new PollPays();
   private deadline = 0;
   private keepAlive: NodeJS.Timeout | undefined;
   private polls = 0;
@@ -277,18 +279,40 @@ export class ThreadPort {
             },
           ],
     );
-    return { thread: this.self, parked: this.set.parked, polls: this.polls, parks: this.parks, peers };
+    return {
+      thread: this.self,
+      parked: this.set.parked,
+      polls: this.polls,
+      parks: this.parks,
+      rests: this.polling.rests,
+      peers,
+    };
   }
 
   private turn(): void {
     this.scheduled = false;
     if (!this.running) return;
+    let frames = 1;
     try {
-      this.poll(Number.MAX_SAFE_INTEGER);
+      frames = this.poll(Number.MAX_SAFE_INTEGER);
     } finally {
-      if (this.running && (this.hooks.mono() - this.lastActive < this.windowMs || !this.set.park())) this.schedule();
-      else this.parks++;
+      if (this.running) this.carryOn(frames);
     }
+  }
+
+  /** Poll on or park. */
+  private carryOn(frames: number): void {
+    const now = this.hooks.mono();
+    if (frames > 0) this.polling.worked();
+    else this.polling.idled(now);
+    const pays = this.polling.pays(now);
+    if ((pays && now - this.lastActive < this.windowMs) || !this.set.park()) {
+      this.schedule();
+      return;
+    }
+    this.parks++;
+    // A park while polling rests says nothing about polling.
+    if (pays) this.polling.parked(now);
   }
 
   private schedule(): void {
