@@ -10,6 +10,7 @@ import { type Call, ended } from './call.ts';
 import { Wake } from './failures.ts';
 import { FarCalls } from './far-calls.ts';
 import type { FarRouter } from './far-router.ts';
+import { FarTopics } from './far-topics.ts';
 import { dead, frozen, moving } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
@@ -44,6 +45,8 @@ interface Shipment {
   readonly records: readonly RecordCopy[];
 }
 
+const none: readonly string[] = [];
+
 /** An actor may end (go to sleep, stop) while a move waits for it to come to rest: so often it is woken again for the move. */
 const wakingsMax = 3;
 
@@ -64,6 +67,7 @@ export interface FarMovesOptions {
 export class FarMoves {
   readonly router: FarRouter;
   readonly calls: FarCalls;
+  private readonly topics: FarTopics;
   readonly route: Route<FarMessage>;
   private readonly host: Host;
   private readonly options: FarMovesOptions;
@@ -88,6 +92,8 @@ export class FarMoves {
     this.host = router.host;
     this.options = options;
     this.calls = new FarCalls(router);
+    this.topics = new FarTopics(router, this);
+    this.host.topics.gate = this.topics;
     const limits = options.relocateTurnMs === undefined ? {} : { turnMs: options.relocateTurnMs };
     this.route = new Route<FarMessage>({
       self: options.self,
@@ -177,12 +183,13 @@ export class FarMoves {
       for (let next = this.inputs.shift(); next !== undefined; next = this.inputs.shift()) {
         const died = next.type === 'heard' && next.message.type === 'died';
         const concerned = died ? this.route.unitsInMotion() : [];
+        const topics = next.type === 'heard' ? this.topicsOf(next.message) : none;
         const effects = this.route.step(next, this.host.now());
         for (const effect of effects) this.perform(effect);
         if ('unit' in next) this.mark(next.unit);
         else if (next.type === 'heard' && 'unit' in next.message) this.mark(next.message.unit);
         for (const unit of concerned) this.mark(unit);
-        if (next.type === 'heard') this.follow(next.message);
+        if (next.type === 'heard') this.follow(next.from, next.message, topics);
       }
     } finally {
       this.stepping = false;
@@ -190,13 +197,24 @@ export class FarMoves {
     this.armTick();
   }
 
+  /** What a unit that leaves us is subscribed to: the step that retires it forgets. */
+  private topicsOf(message: FromDirectory | BetweenHosts<FarMessage>): readonly string[] {
+    return message.type === 'moved' && message.via === this.options.self ? this.host.topics.of(message.unit) : none;
+  }
+
   /** What news means for those outside the protocol. */
-  private follow(message: FromDirectory | BetweenHosts<FarMessage>): void {
+  private follow(from: HostId, message: FromDirectory | BetweenHosts<FarMessage>, topics: readonly string[]): void {
+    if (message.type === 'marker') this.topics.marked(message.unit, threadOf(from));
     if (message.type !== 'moved' && message.type !== 'died') return;
     this.host.epochs.renew();
     this.router.version++;
-    if (message.type === 'moved') this.router.moved(message.unit);
-    else this.router.settleUnsent();
+    if (message.type === 'moved') {
+      this.topics.moved(message, topics);
+      this.router.moved(message.unit);
+    } else {
+      this.topics.died(threadOf(message.host));
+      this.router.settleUnsent();
+    }
   }
 
   /** Messages take the slow road to an actor exactly while its unit is in motion here. */
@@ -407,6 +425,7 @@ export class FarMoves {
       this.host.persistence.putRecords(actor.key, own, records);
       const act = install(this.host, actor, own, this.calls.shipIn(unit));
       act.flags |= moving;
+      this.topics.installed(unit);
       this.installed.set(unit, act);
       this.step({ type: 'restored', unit, epoch });
     } catch (error) {
@@ -421,6 +440,7 @@ export class FarMoves {
     const act = this.installed.get(unit);
     this.installed.delete(unit);
     this.calls.discard(unit);
+    this.topics.discarded(unit);
     if (act === undefined) return;
     this.host.persistence.dropRecords(act);
     retire(this.host, act);

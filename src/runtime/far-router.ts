@@ -78,7 +78,7 @@ export class FarRouter implements Router {
     for (let thread = 0; thread < options.threads; thread++) {
       this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, peer);
     }
-    this.on('publish', (_from, { topic, value }) => host.topics.deliver(topic, value));
+    this.on('publish', (from, { topic, value }) => host.topics.deliver(topic, value, from));
     this.on('watch', (_from, { id, thread }) => this.watched(id, thread));
     this.on('departed', (_from, { id, reason }) => host.watches.fire(id, reason));
     this.on('started', (_from, id) => this.onStarted(id));

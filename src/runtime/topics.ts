@@ -8,7 +8,16 @@ import type { Host } from './host.ts';
 import { topicMethod } from './hosted-type.ts';
 import { PubSub } from './pubsub.ts';
 
+/** While subscribers move: who delivers what a thread publishes, and in which order (far-topics.ts). */
+export interface TopicGate {
+  /** Is it this thread that delivers to that subscriber what thread `from` publishes? */
+  hears(id: string, from: number): boolean;
+  /** True when it has seen to the delivery itself. */
+  relay(id: string, from: number, topic: string, value: unknown): boolean;
+}
+
 export class Topics {
+  gate: TopicGate | null = null;
   private readonly host: Host;
   private readonly table = new PubSub();
 
@@ -32,17 +41,20 @@ export class Topics {
     // Held back at a gate, it must stay what it was; and each subscriber gets a copy of its own (deliver).
     const value = from.hosted.persists ? this.copy(given) : given;
     const send = (): void => {
-      this.deliver(topic, value);
+      // The others first: what cannot be sent to them reaches nobody.
       this.host.router.broadcast('publish', { topic, value });
+      this.deliver(topic, value, this.host.thread);
     };
     this.host.observer?.effect(from, 'publish', { topic, value: this.copy(value) });
     if (from.hosted.persists) this.host.persistence.gateTell(from, send);
     else send();
   }
 
-  /** To the subscribers of this thread. */
-  deliver(topic: string, value: unknown): void {
+  /** To the subscribers of this thread, what thread `from` has published. */
+  deliver(topic: string, value: unknown, from: number): void {
+    const { gate } = this;
     for (const id of this.table.match(topic)) {
+      if (gate !== null && (!gate.hears(id, from) || gate.relay(id, from, topic, value))) continue;
       const slash = id.indexOf('/');
       try {
         // Not tell(): what publishes has passed its gate already, and the message is nobody's but the publisher's.
