@@ -333,20 +333,21 @@ export class Activation implements Self {
   // What the base class reaches behind `self`.
 
   save(actor: Actor, level: 'committed' | 'flushed'): Promise<void> {
-    this.alive('save');
+    this.alive('save', actor);
     return this.hosted.host.persistence.save(this, actor, level);
   }
 
   append(actor: Actor, event: unknown): void {
-    this.alive('append');
+    this.alive('append', actor);
     this.hosted.host.persistence.append(this, actor, event);
   }
 
-  private alive(what: string): void {
-    if ((this.flags & dead) !== 0) {
+  /** `actor`: whose code it is; after a restart a turn of the old life must not touch the new one. */
+  private alive(what: string, actor: Actor | null = this.actor): void {
+    if ((this.flags & dead) !== 0 || actor !== this.actor) {
       throw new TroupeError(
         'STOPPED',
-        `${this.id} (epoch ${this.epochNumber}) has ended; ${what}() on an ended activation has no effect`,
+        `${this.id} (epoch ${this.epochNumber}) has ended or was restarted since; ${what}() has no effect`,
       );
     }
   }

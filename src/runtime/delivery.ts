@@ -109,7 +109,8 @@ function isRetry(host: Host, act: Activation, call: Call, opId: string): boolean
   more.answered ??= new Answered();
   const found = more.answered.begin(opId);
   if (found === undefined) return false;
-  if (found.done) host.answer(call, found.value);
+  if (found.done && act.hosted.persists) host.persistence.answerBehind(act, call, found.value);
+  else if (found.done) host.answer(call, found.value);
   else found.joined.push(call);
   return true;
 }

@@ -13,6 +13,7 @@ import type { Host } from './host.ts';
 import type { HostTimer } from './host-types.ts';
 import { Mailbox } from './mailbox.ts';
 import { argumentsOf } from './messages.ts';
+import { run } from './moves.ts';
 import { RestartGuard } from './supervision.ts';
 import type { WheelEntry } from './timer-wheel.ts';
 import { cancelAllTimers } from './timers.ts';
@@ -59,8 +60,14 @@ export class Failures {
       if (call !== null) host.fail(call, error);
       return;
     }
-    if (act.hosted.persists) host.persistence.turnSuspended(act, false);
-    if (call !== null && call.state !== ended) host.fail(call, this.asRemote(act, error));
+    const remote = this.asRemote(act, error);
+    if (!act.hosted.persists || (act.flags & dead) !== 0) {
+      if (call !== null) host.fail(call, remote);
+    } else if (act.hosted.spec.supervise.onError === 'resume') host.persistence.turnFailed(act, call, remote);
+    else {
+      host.persistence.turnUndone(act, remote);
+      if (call !== null) host.fail(call, remote);
+    }
     this.supervise(act, error);
   }
 
@@ -119,12 +126,13 @@ export class Failures {
   }
 
   /** Loading or onActivate() failed: the messages that woke the actor learn why. */
-  startFailed(act: Activation, actor: Actor | null, error: unknown): TroupeError | undefined {
+  startFailed(act: Activation, actor: Actor | null, error: unknown, inLoading = false): TroupeError | undefined {
     if ((act.flags & dead) !== 0 || act.actor !== actor) return undefined;
     act.hosted.failed++;
     const more = act.more();
     more.guard ??= new RestartGuard(act.hosted.spec.supervise);
-    const cause = this.asRemote(act, error);
+    // What the runtime has found in the store is told as it is: FENCED, CORRUPT. What user code throws is REMOTE.
+    const cause = inLoading && isTroupeError(error) ? error : this.asRemote(act, error);
     this.host.events.emit('actor-failed', { id: act.id, epoch: act.epochNumber, error, action: 'stop' });
     act.log.error({ err: error }, 'activation failed');
     this.end(act, 'failed', cause);
@@ -141,6 +149,8 @@ export class Failures {
     const host = this.host;
     const actor = act.actor;
     if ((act.flags & dead) !== 0 || actor === null) {
+      // Between two lives: nothing of it is awake that could end in good order.
+      this.end(act, why);
       done();
       return;
     }
@@ -151,7 +161,7 @@ export class Failures {
         done();
         return;
       }
-      const stored = host.persistence.sleep(act, actor, why);
+      const stored = this.sleep(act, actor, why);
       if (stored === undefined) {
         this.end(act, why);
         done();
@@ -164,10 +174,8 @@ export class Failures {
         },
         error => {
           // The state could not be stored: stay awake rather than lose it, unless the end is not ours to refuse.
-          if (why === 'idle' || why === 'evicted') {
-            act.flags &= ~frozen;
-            act.ready();
-          } else this.end(act, why);
+          if (why === 'idle' || why === 'evicted') this.reawake(act, actor);
+          else this.end(act, why);
           done(error);
         },
       );
@@ -189,6 +197,25 @@ export class Failures {
       act.log.warn({ err: error }, 'onDeactivate failed');
     }
     finish();
+  }
+
+  private sleep(act: Activation, actor: Actor, why: DeactivateReason): Promise<void> | undefined {
+    try {
+      return this.host.persistence.sleep(act, actor, why);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** It could not go to sleep after all. To an actor that has said goodbye already this is a new life with the same state. */
+  private reawake(act: Activation, actor: Actor): void {
+    if ((act.flags & dead) !== 0) return;
+    if (actor.onDeactivate !== Actor.prototype.onDeactivate) {
+      run(this.host, act);
+      return;
+    }
+    act.flags &= ~frozen;
+    act.ready();
   }
 
   /** The children of an actor that ends in good order end so too, if they are at rest; then() once they have. */
@@ -284,6 +311,7 @@ export class Failures {
     const unknown = new TroupeError('UNKNOWN_OUTCOME', `${act.id} was lost with its thread; the message may have run`);
     this.host.watches.ended(act, 'thread-lost');
     for (const call of this.host.callsTo(act)) this.host.fail(call, unknown);
+    act.extras?.gate?.abandon();
     this.end(act, 'crashed', unknown);
   }
 

@@ -6,6 +6,8 @@
 // Invariant: an output leaves only when every write handed in before it is durable; outputs leave in the order they were
 // made. A refused write takes down everything that was held behind it or any later write.
 
+import type { WriteOp } from '../storage/engine.ts';
+
 export interface HeldOutput {
   readonly send: () => void;
   readonly refuse: (error: unknown) => void;
@@ -16,6 +18,8 @@ export class Gate {
   handedIn: Uint8Array | undefined;
   /** Outputs made in the synchronous part of the running turn; its end decides what they wait for. */
   held: HeldOutput[] = [];
+  /** Events of the running turn that were not handed in yet. */
+  events: WriteOp[] = [];
   /** Journal: number of the last event, and events since the last snapshot. */
   lastEvent = 0;
   sinceSnapshot = 0;
@@ -32,13 +36,14 @@ export class Gate {
     return this.durable === this.tickets;
   }
 
-  get waiting(): number {
-    return this.queue.length + this.held.length;
+  /** Nothing would have to wait. */
+  get isClear(): boolean {
+    return this.open && this.queue.length === 0;
   }
 
   /** Lets the output go now or behind everything handed in so far. */
   pass(output: HeldOutput): void {
-    if (this.open && this.queue.length === 0) output.send();
+    if (this.isClear) output.send();
     else this.queue.push({ after: this.tickets, output });
   }
 
@@ -47,6 +52,12 @@ export class Gate {
     let count = 0;
     while (count < this.queue.length && (this.queue[count]?.after as number) <= this.durable) count++;
     for (const { output } of this.queue.splice(0, count)) output.send();
+  }
+
+  /** Its actor's thread is lost: what waits here is lost with it. */
+  abandon(): void {
+    this.held = [];
+    this.queue.length = 0;
   }
 
   /** A write failed: what waits behind it, and the writes after it, will never be durable. */

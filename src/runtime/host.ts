@@ -133,7 +133,7 @@ export class Host extends Registry {
       if (turn === undefined && this.closing) throw this.refusal('tell');
       if (turn !== undefined && isGhost(turn)) throw ghost(turn, 'tell');
       if (turn?.act.hosted.persists) {
-        return this.persistence.gateTell(turn.act, () => this.send(ref, code, a0, a1, turn.act));
+        return this.persistence.gateTell(turn.act, ref, code, a0, a1);
       }
       return this.send(ref, code, a0, a1, turn?.act ?? null);
     }
@@ -248,8 +248,7 @@ export class Host extends Registry {
       }
       if (call.state === ended) return promise;
     }
-    if (turn?.act.hosted.persists)
-      this.persistence.gateAsk(turn.act, call, () => this.dispatch(ref, call, code, a0, a1));
+    if (turn?.act.hosted.persists) this.persistence.gateAsk(turn.act, call, ref, code, a0, a1);
     else this.dispatch(ref, call, code, a0, a1);
     return promise;
   }

@@ -188,8 +188,7 @@ export function install(host: Host, packed: PackedActor, epoch: number, calls: C
   act.actor = actor;
   // Not loaded: what this thread sees of the disk may be older than what was shipped.
   if (hosted.persists) host.persistence.goOn(act, packed.journal);
-  actor.state =
-    packed.version === hosted.spec.version ? packed.state : hosted.spec.migrate?.(packed.state, packed.version);
+  actor.state = host.persistence.upToDate(act, packed.state, packed.version);
   const more = act.more();
   more.front = packed.messages.map(message => unpack(act, message, calls));
   more.stash = packed.stash.map(message => unpack(act, message, calls));

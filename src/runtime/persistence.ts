@@ -28,8 +28,9 @@ import {
 import { Answered } from './answered.ts';
 import type { Call } from './call.ts';
 import { dead } from './flags.ts';
-import { Gate, type HeldOutput } from './gate.ts';
+import { Gate } from './gate.ts';
 import type { Host } from './host.ts';
+import { OutputGate } from './output-gate.ts';
 import { partitionOf } from './partition.ts';
 import { Sleepers } from './sleepers.ts';
 
@@ -39,13 +40,12 @@ const eventsPerSnapshot = 1_024;
 /** A record of an actor on its way to an engine of another thread. */
 export type RecordCopy = readonly [key: Uint8Array, version: Uint8Array, value: Uint8Array];
 
-export class Persistence {
-  private readonly host: Host;
+export class Persistence extends OutputGate {
   /** States of sleeping actors that are not stored. */
   readonly sleepers: Sleepers;
 
   constructor(host: Host) {
-    this.host = host;
+    super(host);
     this.sleepers = new Sleepers(host);
   }
 
@@ -53,7 +53,7 @@ export class Persistence {
     return this.host.engine.shard(`a/${partitionOf(act.key, this.host.partitions)}`);
   }
 
-  private gateOf(act: Activation): Gate {
+  protected gateOf(act: Activation): Gate {
     const more = act.more();
     more.gate ??= new Gate();
     return more.gate;
@@ -88,7 +88,8 @@ export class Persistence {
     return true;
   }
 
-  private upToDate(act: Activation, state: unknown, from: number): unknown {
+  /** A state of an older version, brought up to this one. Throws FENCED for a newer one. */
+  upToDate(act: Activation, state: unknown, from: number): unknown {
     const { version, migrate } = act.hosted.spec;
     if (from === version) return state;
     if (from > version) {
@@ -108,88 +109,23 @@ export class Persistence {
     return migrate(state, from);
   }
 
-  // Turns.
-
-  /** The end of a turn of a persisted actor: store what changed, then let its outputs follow. */
-  turnEnded(act: Activation, call: Call | null, result: unknown, mayHaveChanged: boolean): void {
-    const gate = this.gateOf(act);
-    // Before the state is stored: the answer of an operation done once belongs to the same commit.
-    const opId = call?.extra?.opId;
-    const joined = opId === undefined ? [] : (act.extras?.answered?.finish(opId, result) ?? []);
-    try {
-      if (mayHaveChanged) this.savePoint(act, gate);
-    } catch (error) {
-      // The state cannot be encoded: nothing of this turn may leave, and the next turn must not build on it.
-      this.refuse(act, gate, error, call);
-      return;
-    }
-    this.flushHeld(gate);
-    for (const each of call === null ? joined : [call, ...joined]) {
-      gate.pass({ send: () => this.host.answer(each, result), refuse: error => this.host.fail(each, error) });
-    }
-  }
-
-  /** The synchronous part of a turn is over (it awaits, or it threw): outputs so far may not wait for its end. */
-  turnSuspended(act: Activation, save: boolean): void {
-    const gate = act.extras?.gate;
-    if (gate == null || gate.held.length === 0) return;
-    try {
-      if (save) this.savePoint(act, gate);
-    } catch (error) {
-      this.refuse(act, gate, error, null);
-      return;
-    }
-    this.flushHeld(gate);
-  }
-
-  private flushHeld(gate: Gate): void {
-    for (const output of gate.held.splice(0)) gate.pass(output);
-  }
-
-  gateTell(act: Activation, send: () => Promise<void> | undefined | void): Promise<void> | undefined {
-    const gate = this.gateOf(act);
-    const output: HeldOutput = {
-      send: () => void this.sendLate(act, send),
-      refuse: error => this.host.deadLetter(act.id, 'tell', [], String(error)),
-    };
-    if (this.host.current === act) gate.held.push(output);
-    else {
-      if (act.hosted.spec.saves === 'turn') this.savePoint(act, gate);
-      gate.pass(output);
-    }
-    return undefined;
-  }
-
-  private sendLate(act: Activation, send: () => Promise<void> | undefined | void): void {
-    try {
-      send();
-    } catch (error) {
-      this.host.deadLetter(act.id, 'tell', [], String(error));
-    }
-  }
-
-  gateAsk(act: Activation, call: Call, send: () => void): void {
-    const gate = this.gateOf(act);
-    try {
-      this.savePoint(act, gate);
-    } catch (error) {
-      this.host.fail(call, error);
-      return;
-    }
-    this.flushHeld(gate);
-    gate.pass({ send, refuse: error => this.host.fail(call, error) });
-  }
+  // Writing.
 
   /** Hands the state to storage if it differs from what was handed in last. */
-  private savePoint(act: Activation, gate: Gate): void {
+  protected savePoint(act: Activation, gate: Gate): void {
     const spec = act.hosted.spec;
-    if (act.actor === null || spec.saves === 'explicit') return;
+    if (act.actor === null) return;
     if (spec.persist === 'journal') {
-      if (gate.sinceSnapshot >= eventsPerSnapshot) this.compactJournal(act, act.actor, gate);
-      const memo = this.memoOps(act);
-      if (memo.length > 0) void this.write(act, gate, memo, spec.durability).catch(() => undefined);
+      // A turn's events are one group: all of them are stored, or none.
+      const ops =
+        gate.sinceSnapshot < eventsPerSnapshot
+          ? gate.events.splice(0)
+          : this.compactOps(act, this.encode(act, act.actor), gate);
+      ops.push(...this.memoOps(act));
+      if (ops.length > 0) void this.write(act, gate, ops, spec.durability).catch(() => undefined);
       return;
     }
+    if (spec.saves === 'explicit') return;
     const bytes = this.encode(act, act.actor);
     const memo = this.memoOps(act);
     if (memo.length === 0 && gate.handedIn !== undefined && equal(bytes, gate.handedIn)) return;
@@ -249,7 +185,7 @@ export class Persistence {
   }
 
   /** A write was refused: its outputs fail with the reason, and memory goes back to what is stored. */
-  private refuse(act: Activation, gate: Gate, error: unknown, call: Call | null): void {
+  protected refuse(act: Activation, gate: Gate, error: unknown, call: Call | null): void {
     for (const output of gate.held.splice(0)) output.refuse(error);
     gate.refused(error);
     if (call !== null) this.host.fail(call, error);
@@ -259,7 +195,10 @@ export class Persistence {
       this.host.failures.end(act, 'failed', error);
       return;
     }
-    if (act.hosted.spec.saves === 'explicit') return;
+    if (act.hosted.spec.saves === 'explicit') {
+      gate.handedIn = undefined;
+      return;
+    }
     try {
       if (act.extras !== null) act.extras.gate = null;
       if (this.load(act, act.actor) === undefined) act.actor.state = act.actor.initial(act.props);
@@ -286,10 +225,12 @@ export class Persistence {
       this.host.observer?.effect(act, 'persist', { level });
       const ops =
         act.hosted.spec.persist === 'journal'
-          ? this.compactOps(act, bytes, gate)
+          ? [...this.compactOps(act, bytes, gate), ...this.memoOps(act)]
           : [this.snapshotOp(act, bytes, gate), ...this.memoOps(act)];
       const written = this.write(act, gate, ops, level);
       this.flushHeld(gate);
+      // A turn need not await it: that it was refused is told by an event too, and must not end the process.
+      written.catch(() => undefined);
       return written;
     } catch (error) {
       return Promise.reject(error);
@@ -309,16 +250,10 @@ export class Persistence {
     gate.lastEvent++;
     gate.sinceSnapshot++;
     const key = eventKey(eventPrefix(act.hosted.name, act.key), gate.lastEvent);
+    gate.events.push({ type: 'put', key, version: empty, value });
     this.host.observer?.effect(act, 'append', { event });
-    void this.write(act, gate, [{ type: 'put', key, version: empty, value }], act.hosted.spec.durability).catch(
-      () => undefined,
-    );
-  }
-
-  private compactJournal(act: Activation, actor: Actor, gate: Gate): void {
-    void this.write(act, gate, this.compactOps(act, this.encode(act, actor), gate), act.hosted.spec.durability).catch(
-      () => undefined,
-    );
+    // Outside of any turn nothing else would hand it in.
+    if (this.host.turn()?.open !== true) this.savePoint(act, gate);
   }
 
   /** A snapshot, and the events it contains gone, in one group. */
@@ -328,6 +263,7 @@ export class Persistence {
     for (let n = gate.lastEvent - gate.sinceSnapshot + 1; n <= gate.lastEvent; n++)
       ops.push({ type: 'delete', key: eventKey(prefix, n) });
     gate.sinceSnapshot = 0;
+    gate.events = [];
     return ops;
   }
 
@@ -375,6 +311,7 @@ export class Persistence {
   sleep(act: Activation, actor: Actor, why: DeactivateReason): Promise<void> | undefined {
     const gate = act.extras?.gate ?? null;
     const { hosted } = act;
+    if (hosted.spec.persist === 'journal' && gate !== null) this.savePoint(act, gate);
     if (!hosted.persists) {
       if ((why === 'idle' || why === 'evicted') && typeof act.keyed === 'string') this.sleepers.lull(act, actor);
       return undefined;

@@ -7,7 +7,7 @@ import { Activation, Birth } from './activation.ts';
 import { Actor, constructWith } from './actor.ts';
 import type { ActorType } from './define-actor.ts';
 import type { Failures } from './failures.ts';
-import { backoff, dead, moving, starting } from './flags.ts';
+import { backoff, dead, moving, starting, stopping } from './flags.ts';
 import type { EpochSource } from './host-types.ts';
 import type { HostedType } from './hosted-type.ts';
 import { checkActorKey } from './ids.ts';
@@ -160,7 +160,12 @@ export abstract class Registry extends TurnKeeper {
         );
       const actor = constructWith(act, make);
       act.actor = actor;
-      const stored = hosted.persists || typeof act.keyed === 'string' ? this.persistence.load(act, actor) : undefined;
+      let stored: true | undefined;
+      try {
+        if (hosted.persists || typeof act.keyed === 'string') stored = this.persistence.load(act, actor);
+      } catch (error) {
+        return this.failures.startFailed(act, actor, error, true);
+      }
       if (stored === undefined) actor.state = actor.initial(props);
       if (actor.onActivate !== plainActor.onActivate) {
         const ready = this.hook(act, actor, () => actor.onActivate());
@@ -182,6 +187,10 @@ export abstract class Registry extends TurnKeeper {
   private begun(act: Activation, actor: Actor): void {
     if (act.actor !== actor || (act.flags & dead) !== 0) return;
     act.flags &= ~starting;
+    if ((act.flags & stopping) !== 0) {
+      this.failures.stopAfterTurn(act);
+      return;
+    }
     this.checkQuiet(act);
     if (act.box !== null || act.extras !== null) act.ready();
   }

@@ -32,17 +32,19 @@ export class Sleepers {
     return true;
   }
 
+  /** Throws when the state cannot be encoded: then its actor must stay awake. */
   lull(act: Activation, actor: Actor): void {
-    try {
-      if (actor.state === undefined) return;
-      const { codec } = this.host;
-      const bytes = codec.encode(actor.state);
-      if (equal(bytes, codec.encode(actor.initial(undefined)))) return;
-      if (this.states.size >= sleepersMax) this.forgetOldest();
-      this.states.set(act.id, bytes);
-    } catch (error) {
-      act.log.warn({ err: error }, 'the state of a sleeping actor could not be kept');
-    }
+    if (actor.state === undefined) return;
+    const { codec } = this.host;
+    const bytes = codec.encode(actor.state);
+    if (equal(bytes, codec.encode(actor.initial(undefined)))) return;
+    if (this.states.size >= sleepersMax) this.forgetOldest();
+    this.states.set(act.id, bytes);
+  }
+
+  /** As when its thread is lost. */
+  forget(id: string): void {
+    this.states.delete(id);
   }
 
   private forgetOldest(): void {

@@ -1,7 +1,7 @@
 // Publish and subscribe on one node: subscribers are addresses, so they hear of a topic asleep, awake or moved; a value
 // goes to the subscribers of this thread and, as a control message, to the other threads for theirs.
 
-import { TroupeError } from '../errors.ts';
+import { describeThrown, TroupeError } from '../errors.ts';
 import { topicCharsMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { Host } from './host.ts';
@@ -46,7 +46,9 @@ export class Topics {
       this.deliver(topic, value, this.host.thread);
     };
     this.host.observer?.effect(from, 'publish', { topic, value: this.copy(value) });
-    if (from.hosted.persists) this.host.persistence.gateTell(from, send);
+    const refuse = (error: unknown): void =>
+      this.host.deadLetter(topic, 'onTopic', [topic, value], describeThrown(error).message);
+    if (from.hosted.persists) this.host.persistence.hold(from, { send, refuse });
     else send();
   }
 

@@ -100,7 +100,7 @@ export abstract class TurnKeeper extends Alarms {
     if (act.hosted.persists) this.carefully(1);
     try {
       const result = this.inContext(token, run);
-      if (act.hosted.persists) this.persistence.turnSuspended(act, true);
+      if (act.hosted.persists) this.persistence.turnSuspended(act);
       if (isThenable(result)) return Promise.resolve(result).finally(() => this.hookEnded(token));
       this.hookEnded(token);
       return result;

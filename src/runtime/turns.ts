@@ -240,7 +240,7 @@ export function openTurn(
   if (message !== null) act.hosted.asyncs[(message.head >>> 2) & 255] = 1;
   const { persists } = act.hosted;
   if (persists) {
-    host.persistence.turnSuspended(act, true);
+    host.persistence.turnSuspended(act);
     host.carefully(1);
   }
   act.hosted.open(act, mode);

@@ -138,7 +138,8 @@ class Kit implements TestKit {
         return true;
       },
       turnEnded: act => {
-        if (!serialize || act.actor === null) return;
+        // What is stored after each turn is encoded there, and undone if it cannot be.
+        if (!serialize || act.actor === null || (act.hosted.persists && act.hosted.spec.saves === 'turn')) return;
         try {
           this.host.codec.encode(act.actor.state);
         } catch (error) {
@@ -197,6 +198,7 @@ class Kit implements TestKit {
   async crash(id: string): Promise<void> {
     const act = this.awake(id);
     if (act !== undefined) this.host.failures.crash(act);
+    this.host.persistence.sleepers.forget(id);
     await this.rest();
   }
 
