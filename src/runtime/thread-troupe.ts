@@ -5,7 +5,6 @@
 //   back-off ─▶ hello ─▶ overseer: joined
 
 import { TroupeError } from '../errors.ts';
-import { commitStallMs } from '../limits.ts';
 import type { Engine, EngineOptions } from '../storage/engine.ts';
 import { openEngine } from '../storage/open-engine.ts';
 import type { Actor } from './actor.ts';
@@ -22,11 +21,9 @@ import { describeHost, epochAt, type Member, makeMember, takeOver } from './thre
 import { Jobs } from './thread-jobs.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { createFabric, type FabricMemory, type PeerRings, replacePeer } from './thread-port.ts';
+import { endAll } from './thread-stop.ts';
 import type { FromThread, ThreadTask } from './thread-task.ts';
 import type { Cancel, World } from './world.ts';
-
-/** Beyond the time to drain: for threads to say that they have, and to end. */
-const stopGraceMs = 1_000;
 
 export interface TroupeOptions {
   readonly node: string;
@@ -370,33 +367,9 @@ export class Troupe {
     if (this.stopped) return;
     this.stopped = true;
     for (const cancel of this.cancelPauses) cancel();
-    const { member, pool, host } = this;
-    const { clock, log } = this.options.world;
-    const within = (ms: number, work: Promise<unknown>): Promise<unknown> => {
-      let cancel: (() => void) | undefined;
-      const late = new Promise<void>(resolve => {
-        cancel = clock.timer(ms, resolve);
-      });
-      return Promise.race([work.catch(error => log.warn({ err: error }, 'stopping')), late]).finally(() => cancel?.());
-    };
-    const everywhere = (name: string, payload: unknown): Promise<unknown>[] =>
-      (pool === undefined ? [] : this.hostThreads())
-        .filter(thread => member?.router.peers[thread]?.gone !== true)
-        .map(thread => (member as Member).router.query(thread, name, payload));
-    host.close();
-    const until = clock.mono() + drainMs;
-    // Twice: an actor may have been woken again by one on another thread that was not at rest yet.
-    for (let round = 0; round < 2; round++) {
-      const ms = Math.max(0, until - clock.mono());
-      await within(ms + stopGraceMs, Promise.all([...everywhere('drain', ms), host.drain(ms)]));
-    }
-    await within(stopGraceMs, Promise.all(everywhere('halt', null)));
-    host.halt();
-    member?.router.stop();
-    await pool?.stop(stopGraceMs);
-    await this.jobs.stop();
-    member?.port.stop();
-    await within(commitStallMs, this.engine.close());
+    const { host, member, pool, jobs, engine } = this;
+    const { world } = this.options;
+    await endAll({ world, host, member, pool, threads: this.hostThreads(), jobs, engine }, drainMs);
   }
 
   /** Throws STOPPED once stop() was called. */

@@ -1,0 +1,71 @@
+// How the hosts of a process end together. An edge.
+//
+//   close ─▶ drain, drain ─▶ halt ─▶ threads end ─▶ jobs end ─▶ storage closes
+//     │        │              └ what is still open is told so: STOPPED, or UNKNOWN_OUTCOME if it may have run
+//     │        └ actors finish their turns, with each other's help, for drainMs at most
+//     └ nothing comes from outside any more
+//
+// Invariant: it ends, whatever a handler, a thread or a disk does, and then no ask of this node is open.
+
+import { commitStallMs } from '../limits.ts';
+import type { Engine } from '../storage/engine.ts';
+import type { Host } from './host.ts';
+import type { Member } from './thread-host.ts';
+import type { Jobs } from './thread-jobs.ts';
+import type { ThreadPool } from './thread-pool.ts';
+import type { World } from './world.ts';
+
+/** Beyond the time to drain: for threads to say that they have, and to end. */
+const stopGraceMs = 1_000;
+
+export interface Ending {
+  readonly world: World;
+  readonly host: Host;
+  /** Undefined: the host is alone. */
+  readonly member: Member | undefined;
+  readonly pool: ThreadPool | undefined;
+  readonly threads: readonly number[];
+  readonly jobs: Jobs;
+  readonly engine: Engine;
+}
+
+export async function endAll(all: Ending, drainMs: number): Promise<void> {
+  const { host, member, pool } = all;
+  const { clock } = all.world;
+  host.close();
+  const until = clock.mono() + drainMs;
+  // Twice: an actor may have been woken again by one on another thread that was not at rest yet.
+  for (let round = 0; round < 2; round++) {
+    const ms = Math.max(0, until - clock.mono());
+    await within(all, ms + stopGraceMs, [...everywhere(all, 'drain', ms), host.drain(ms)]);
+  }
+  await within(all, stopGraceMs, everywhere(all, 'halt', null));
+  host.halt();
+  member?.router.stop();
+  await pool?.stop(stopGraceMs);
+  await all.jobs.stop();
+  member?.port.stop();
+  await within(all, commitStallMs, [all.engine.close()]);
+}
+
+function everywhere({ member, pool, threads }: Ending, name: string, payload: unknown): Promise<unknown>[] {
+  if (member === undefined || pool === undefined) return [];
+  const { router } = member;
+  return threads
+    .filter(thread => router.peers[thread]?.gone !== true)
+    .map(thread => router.query(thread, name, payload));
+}
+
+async function within({ world }: Ending, ms: number, works: readonly Promise<unknown>[]): Promise<void> {
+  await new Promise<void>(resolve => {
+    const cancel = world.clock.timer(ms, resolve);
+    const done = (): void => {
+      cancel();
+      resolve();
+    };
+    Promise.all(works).then(done, error => {
+      world.log.warn({ err: error }, 'stopping');
+      done();
+    });
+  });
+}
