@@ -1,10 +1,16 @@
 // The jobs pool: CPU work (merges, rebuilds, snapshots, a user's own heavy function) that must not hold up any host's event
 // loop. A second piscina, because every thread of the first is held by a host for good. Made on first use. An edge.
 //
-// Invariant: a job is stateless; its thread may be killed, by an abort or a crash, and nothing but that job is lost.
+// Jobs wait in a line of our own, and piscina is given one a thread: what waits in its queue when a thread is killed, by an
+// abort or by the job itself, is left there until somebody asks for something else (5.3.2).
+//
+// Invariant: a job is stateless; its thread may be killed, and nothing but that job is lost. Every job ends with what it
+// returned or with a TroupeError: REMOTE if it threw, UNKNOWN_OUTCOME if it had begun and its end is not known.
 
+import { isAbsolute } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { Piscina } from 'piscina';
-import { TroupeError } from '../errors.ts';
+import { fromWireError, TroupeError, type WireError } from '../errors.ts';
 import { jobsQueuedMax, jobsThreadsMax } from '../limits.ts';
 
 export interface JobOptions {
@@ -14,53 +20,160 @@ export interface JobOptions {
   readonly transfer?: readonly ArrayBuffer[] | undefined;
 }
 
+/** What the thread is given, and what it answers. Read by thread-job-main.ts. */
+export interface JobTask {
+  readonly url: string;
+  readonly name: string;
+  readonly argument: unknown;
+}
+
+export type JobAnswer = { readonly value: unknown } | { readonly error: WireError };
+
+interface Job {
+  readonly task: JobTask;
+  readonly options: JobOptions;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: TroupeError) => void;
+}
+
 export class Jobs {
   private pool: Piscina | undefined;
+  private readonly waiting: Job[] = [];
+  private running = 0;
   private stopped = false;
   done = 0;
   failed = 0;
 
-  /** Runs an exported function of a module with one argument. Rejects with what it throws, OVERLOADED, or STOPPED. */
-  async run(module: string, name: string, argument: unknown, options: JobOptions = {}): Promise<unknown> {
-    if (this.stopped) throw new TroupeError('STOPPED', 'the node is stopping; it takes no more jobs');
+  /** Runs an exported function of a module with one argument. */
+  run(module: string, name: string, argument: unknown, options: JobOptions = {}): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.refuse(options);
+      if (refusal !== undefined) throw refusal;
+      const job: Job = { task: { url: urlOf(module), name, argument }, options, resolve, reject };
+      this.waiting.push(job);
+      options.signal?.addEventListener('abort', () => this.leave(job), { once: true });
+      this.next();
+    });
+  }
+
+  private refuse({ signal }: JobOptions): TroupeError | undefined {
+    if (this.stopped) return new TroupeError('STOPPED', 'the node is stopping; it takes no more jobs');
+    if (signal?.aborted === true) return aborted(signal, false);
+    if (this.waiting.length < jobsQueuedMax) return undefined;
+    return new TroupeError('OVERLOADED', `${jobsQueuedMax} jobs wait already, the most that may`, {
+      details: { queued: this.waiting.length },
+    });
+  }
+
+  private next(): void {
+    while (this.running < jobsThreadsMax && !this.stopped) {
+      const job = this.waiting.shift();
+      if (job === undefined) return;
+      this.running++;
+      void this.runOne(job).finally(() => {
+        this.running--;
+        this.next();
+      });
+    }
+  }
+
+  /** Aborted. One that runs is ended by piscina. */
+  private leave(job: Job): void {
+    const at = this.waiting.indexOf(job);
+    if (at < 0) return;
+    this.waiting.splice(at, 1);
+    this.lose(job, aborted(job.options.signal as AbortSignal, false));
+  }
+
+  private async runOne(job: Job): Promise<void> {
+    const { signal, transfer } = job.options;
+    try {
+      const answer: JobAnswer = await this.threads().run(job.task, {
+        ...(signal === undefined ? {} : { signal }),
+        ...(transfer === undefined ? {} : { transferList: [...transfer] }),
+      });
+      if ('error' in answer) this.lose(job, fromWireError(answer.error));
+      else {
+        this.done++;
+        job.resolve(answer.value);
+      }
+    } catch (error) {
+      this.lose(job, this.asTroupe(job, error as Error));
+    }
+  }
+
+  private threads(): Piscina {
     this.pool ??= new Piscina({
+      filename: jobFile(),
       minThreads: 0,
       maxThreads: jobsThreadsMax,
-      maxQueue: jobsQueuedMax,
       idleTimeout: 10_000,
       atomics: 'disabled',
     });
-    if (this.pool.queueSize >= jobsQueuedMax) {
-      throw new TroupeError('OVERLOADED', `${jobsQueuedMax} jobs wait already, the most that may`, {
-        details: { queued: this.pool.queueSize },
+    return this.pool;
+  }
+
+  private lose(job: Job, error: TroupeError): void {
+    this.failed++;
+    job.reject(error);
+  }
+
+  /** What piscina says when there is no answer of the job's own. */
+  private asTroupe({ task, options: { signal } }: Job, cause: Error): TroupeError {
+    const what = `the job ${task.name}()`;
+    if (signal?.aborted === true) return aborted(signal, true);
+    if (this.stopped)
+      return new TroupeError('UNKNOWN_OUTCOME', `the node stopped while ${what} ran`, {
+        cause,
+        details: { job: task.name },
       });
-    }
-    try {
-      const result = await this.pool.run(argument, {
-        filename: module,
-        name,
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-        ...(options.transfer === undefined ? {} : { transferList: [...options.transfer] }),
-      });
-      this.done++;
-      return result;
-    } catch (error) {
-      this.failed++;
-      throw error;
-    }
+    if (cause.name === 'DataCloneError' || cause.message === '')
+      return new TroupeError(
+        'BAD_MESSAGE',
+        `${what} was given, or has returned, what cannot be sent to another thread`,
+        {
+          cause,
+          details: { job: task.name },
+        },
+      );
+    return new TroupeError('UNKNOWN_OUTCOME', `the thread of ${what} has ended: ${cause.message}`, {
+      cause,
+      details: { job: task.name },
+    });
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
+    for (const job of this.waiting.splice(0))
+      this.lose(job, new TroupeError('STOPPED', 'the node stopped before the job began; it was not run'));
     await this.pool?.destroy();
   }
 
   describe(): object {
-    return {
-      threads: this.pool?.threads.length ?? 0,
-      queued: this.pool?.queueSize ?? 0,
-      done: this.done,
-      failed: this.failed,
-    };
+    return { running: this.running, queued: this.waiting.length, done: this.done, failed: this.failed };
   }
+}
+
+function aborted(signal: AbortSignal, began: boolean): TroupeError {
+  return new TroupeError(
+    began ? 'UNKNOWN_OUTCOME' : 'DEADLINE',
+    began ? 'the job was aborted while it ran' : 'the job was aborted before it began; it was not run',
+    { cause: signal.reason, details: { aborted: true } },
+  );
+}
+
+function urlOf(module: string): string {
+  if (isAbsolute(module)) return pathToFileURL(module).href;
+  if (URL.canParse(module)) return module;
+  throw new TroupeError(
+    'BAD_OPTION',
+    `a job's module is a URL or an absolute path, such as new URL('./merge.js', import.meta.url), not '${module}'`,
+  );
+}
+
+/** The worker's file beside this one: .ts in the sources, .js when built. Bundlers look for the literal below. */
+function jobFile(): string {
+  const url = new URL('./thread-job-main.js', import.meta.url);
+  if (import.meta.url.endsWith('.ts')) url.pathname = url.pathname.replace(/\.js$/, '.ts');
+  return url.href;
 }
