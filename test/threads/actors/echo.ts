@@ -12,9 +12,10 @@ export interface EchoState {
 /** What an ask came to. */
 export type Outcome = readonly [code: string, details: Record<string, unknown>] | 'ok';
 
-export class Echo extends Actor<EchoState> {
-  private waiting: (() => void)[] = [];
+/** Turns held open on this thread, by the key of their actor. A thread has its own copy of this module. */
+const held = new Map<string, (() => void)[]>();
 
+export class Echo extends Actor<EchoState> {
   override initial(): EchoState {
     return { seen: [], kept: null };
   }
@@ -52,15 +53,20 @@ export class Echo extends Actor<EchoState> {
   unsendable(): unknown {
     return { fn: () => 1 };
   }
-  /** Opens a turn that ends with go(). */
+  /** A turn that stays open until another actor on this thread lets it go. */
   async wait(): Promise<string> {
-    await new Promise<void>(resolve => this.waiting.push(resolve));
+    await new Promise<void>(resolve => held.set(this.self.key, [...(held.get(this.self.key) ?? []), resolve]));
     return 'gone on';
   }
-  go(): number {
-    const count = this.waiting.length;
-    for (const each of this.waiting.splice(0)) each();
-    return count;
+  /** Lets the turns of an actor on this thread go; how many there were. */
+  release(key: string): number {
+    const all = held.get(key) ?? [];
+    held.delete(key);
+    for (const go of all) go();
+    return all.length;
+  }
+  isHeld(key: string): boolean {
+    return held.has(key);
   }
   /** Holds up its whole thread. */
   block(ms: number): void {
@@ -112,14 +118,13 @@ const pinned = (thread: number): ActorType<Echo> =>
     type: `echo-${thread}`,
     placement: 'pinned',
     thread,
-    turns: { go: 'interleave' },
     mailbox: { bytes: 32 << 20 },
   });
 
 export const Echo0T: ActorType<Echo> = pinned(0);
 export const Echo1T: ActorType<Echo> = pinned(1);
 export const Echo2T: ActorType<Echo> = pinned(2);
-export const EchoT: ActorType<Echo> = defineActor(import.meta.url, Echo, { type: 'echo', turns: { go: 'interleave' } });
+export const EchoT: ActorType<Echo> = defineActor(import.meta.url, Echo, { type: 'echo' });
 export const PoolEchoT: ActorType<Echo> = defineActor(import.meta.url, Echo, { type: 'pool-echo', placement: 'pool' });
 export const LocalEchoT: ActorType<Echo> = defineActor(import.meta.url, Echo, {
   type: 'local-echo',
