@@ -30,6 +30,8 @@ export interface Done {
   readonly hash?: number;
   /** For a gauge: the reading, in the unit of the workload. */
   readonly value?: number;
+  /** Other readings of the same run, by name and unit; the table gives each a column. */
+  readonly more?: Readonly<Record<string, number>>;
 }
 
 /** One side of a comparison. `run(n)` does n operations and confirms them; it may be called any number of times. */
@@ -48,20 +50,32 @@ export interface Workload {
   readonly gauge?: string;
   /** Percentiles come from single operations (the contenders fill the sampler) instead of from whole runs. */
   readonly latency?: boolean;
-  /** Operations of one run: at least (the probe runs this many), and at most. */
+  /** Rounds, at most: for what takes long and hardly varies, or is long enough in itself. */
+  readonly rounds?: number;
+  /** Why there is nobody to compare with. Without it a workload needs a peer. */
+  readonly alone?: string;
+  /** Operations of one run: at least (the probe runs this many), and at most (a gauge runs this many). */
   readonly opsMin: number;
   readonly opsMax: number;
   /** Ours first, by convention; everything else is a peer. */
   readonly contenders: readonly Contender[];
-  /** What DESIGN.md section 10 asks of us: how many times better than a peer, by rate, or by p50. */
+  /** What DESIGN.md section 10 asks of us. */
   readonly goals?: readonly Goal[];
 }
 
-export interface Goal {
+/** How many times better than a peer, by rate, p50 or the gauge's reading; or a reading that must not be exceeded. */
+export type Goal = Ratio | Limit;
+
+export interface Ratio {
   readonly ours: string;
   readonly peer: string;
   readonly by: 'rate' | 'p50' | 'value';
   readonly times: number;
+}
+
+export interface Limit {
+  readonly ours: string;
+  readonly atMost: number;
 }
 
 export interface BenchContext {
@@ -93,15 +107,20 @@ export interface Row {
   readonly p50Us?: number;
   readonly p99Us?: number;
   readonly samples?: number;
+  /** The medians of the other readings. */
+  readonly more?: Readonly<Record<string, number>>;
 }
 
 export interface WorkloadResult {
   readonly workload: string;
   readonly about: string;
+  readonly alone?: string;
   readonly unit: string;
+  readonly rounds: number;
   readonly percentilesOf: 'operations' | 'runs';
   readonly rows: readonly Row[];
   readonly hash?: number;
+  /** `reached`: the ratio, or the reading. */
   readonly goals: readonly (Goal & { readonly reached?: number })[];
 }
 
@@ -179,6 +198,7 @@ interface Entrant {
   ops: number;
   hash?: number | undefined;
   readonly readings: number[];
+  readonly more: Map<string, number[]>;
   /** Milliseconds an operation, one a run, by round. */
   readonly batches: number[][];
   end?: { status: 'refused' | 'unavailable'; why: string };
@@ -191,6 +211,7 @@ async function runWorkload(workload: Workload, options: RunOptions): Promise<Wor
       latency: new Sampler(seededRandom(seed)),
       ops: workload.opsMin,
       readings: [],
+      more: new Map(),
       batches: [],
     }),
   );
@@ -202,7 +223,7 @@ async function runWorkload(workload: Workload, options: RunOptions): Promise<Wor
     for (const entrant of entrants)
       await attempt(entrant, 'calibration', () => calibrate(entrant, workload, options.mode));
     refuseDissenters(entrants);
-    const rounds = options.rounds ?? pace[options.mode].rounds;
+    const rounds = roundsOf(workload, options);
     for (let round = 0; round < rounds; round++) await runRound(entrants, workload, options.mode, round);
   } finally {
     for (const entrant of entrants.toReversed())
@@ -213,13 +234,18 @@ async function runWorkload(workload: Workload, options: RunOptions): Promise<Wor
   return {
     workload: workload.name,
     about: workload.about,
+    ...(workload.alone === undefined ? {} : { alone: workload.alone }),
     unit: workload.gauge ?? 'operations a second',
+    rounds: roundsOf(workload, options),
     percentilesOf: workload.latency ? 'operations' : 'runs',
     rows,
     ...(hash === undefined ? {} : { hash }),
     goals: (workload.goals ?? []).map(goal => ({ ...goal, ...reached(goal, rows) })),
   };
 }
+
+const roundsOf = ({ rounds = Number.POSITIVE_INFINITY }: Workload, { mode, rounds: wanted }: RunOptions): number =>
+  Math.min(rounds, wanted ?? pace[mode].rounds);
 
 async function attempt(entrant: Entrant, what: string, work: () => Promise<void> | void): Promise<void> {
   if (entrant.end && what !== 'teardown') return;
@@ -253,6 +279,7 @@ function refuseDissenters(entrants: readonly Entrant[]): void {
  */
 async function calibrate(entrant: Entrant, workload: Workload, mode: Mode): Promise<void> {
   const { batchMs } = pace[mode];
+  if (workload.gauge !== undefined) entrant.ops = workload.opsMax;
   if (workload.gauge !== undefined || batchMs === 0) return;
   for (; entrant.ops * 2 <= workload.opsMax; entrant.ops *= 2) {
     let fastestMs = Number.POSITIVE_INFINITY;
@@ -281,8 +308,10 @@ async function runRound(entrants: readonly Entrant[], workload: Workload, mode: 
     let latency = warming;
     const task = async (): Promise<{ overriddenDuration: number; overriddenIterationCost: number }> => {
       const began = performance.now();
-      const { ms = performance.now() - began, value } = await confirmed(entrant, workload, mode, latency);
+      const { ms = performance.now() - began, value, more = {} } = await confirmed(entrant, workload, mode, latency);
       if (value !== undefined) entrant.readings.push(value);
+      for (const [name, reading] of Object.entries(more))
+        entrant.more.set(name, [...(entrant.more.get(name) ?? []), reading]);
       return { overriddenDuration: ms / entrant.ops, overriddenIterationCost: ms };
     };
     const beforeAll = (phase?: 'run' | 'warmup'): void => {
@@ -317,7 +346,7 @@ async function confirmed(
   return result;
 }
 
-function rowOf({ contender, ops, end, batches, readings, latency }: Entrant, workload: Workload): Row {
+function rowOf({ contender, ops, end, batches, readings, more, latency }: Entrant, workload: Workload): Row {
   const isGauge = workload.gauge !== undefined;
   const rounds = isGauge ? readings : batches.map(batch => 1_000 / mean(batch));
   if (end) return { contender: contender.name, ...end, rounds: [] };
@@ -333,16 +362,19 @@ function rowOf({ contender, ops, end, batches, readings, latency }: Entrant, wor
     rsdPercent: rsdPercent(isGauge ? readings : perOp),
     ...(isGauge ? {} : { p50Us: percentile(sorted, 0.5) * 1_000, p99Us: percentile(sorted, 0.99) * 1_000 }),
     samples: isGauge ? readings.length : sorted.length,
+    ...(more.size === 0 ? {} : { more: Object.fromEntries([...more].map(([name, each]) => [name, median(each)])) }),
   };
 }
 
 /** How many times better than the peer we are: rates the larger, times and sizes the smaller. */
 function reached(goal: Goal, rows: readonly Row[]): { reached?: number } {
   const row = (name: string): Row | undefined => rows.find(({ contender }) => contender === name);
+  const ours = row(goal.ours);
+  if (!('peer' in goal)) return ours?.figure === undefined ? {} : { reached: ours.figure };
   const read = (from: Row | undefined): number | undefined => (goal.by === 'p50' ? from?.p50Us : from?.figure);
-  const [ours, peer] = [read(row(goal.ours)), read(row(goal.peer))];
-  if (ours === undefined || peer === undefined) return {};
-  return { reached: goal.by === 'rate' ? ours / peer : peer / ours };
+  const [own, theirs] = [read(ours), read(row(goal.peer))];
+  if (own === undefined || theirs === undefined) return {};
+  return { reached: goal.by === 'rate' ? own / theirs : theirs / own };
 }
 
 /** A message that was lost would keep a run waiting for ever; past the deadline it counts as not completed. */

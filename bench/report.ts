@@ -26,13 +26,17 @@ function renderWorkload(result: WorkloadResult): string {
   const headings = isGauge
     ? ['', result.unit, 'mean', 'rsd', 'readings']
     : ['', 'op/s', 'mean op/s', 'rsd', 'p50 us', 'p99 us', 'samples'];
+  const more = [...new Set(result.rows.flatMap(row => Object.keys(row.more ?? {})))];
+  headings.push(...more);
   const cells = result.rows.map(row =>
-    row.status === 'completed' ? figures(row, isGauge) : [row.contender, `${row.status}: ${firstLine(row.why)}`],
+    row.status === 'completed'
+      ? [...figures(row, isGauge), ...more.map(name => short(row.more?.[name]))]
+      : [row.contender, `${row.status}: ${firstLine(row.why)}`],
   );
   const percentiles = isGauge ? '' : ` Percentiles over ${result.percentilesOf}.`;
   return [
     `## ${result.workload}`,
-    `${result.about}${percentiles}`,
+    `${result.about}${percentiles}${result.alone === undefined ? '' : ` No peers: ${result.alone}.`}`,
     table([headings, ...cells]),
     ...result.goals.map(renderGoal),
   ].join('\n\n');
@@ -52,10 +56,17 @@ function figures(row: Row, isGauge: boolean): string[] {
   ];
 }
 
-function renderGoal({ ours, peer, by, times, reached }: Goal & { readonly reached?: number }): string {
+function renderGoal({ reached, ...goal }: Goal & { readonly reached?: number }): string {
+  if ('peer' in goal) {
+    const outcome =
+      reached === undefined
+        ? 'no figure yet'
+        : `${reached.toFixed(2)} x${reached >= goal.times ? '' : ', short of it'}`;
+    return `Goal: ${goal.ours} ${goal.times} x better than ${goal.peer} by ${goal.by}: ${outcome}.`;
+  }
   const outcome =
-    reached === undefined ? 'no figure yet' : `${reached.toFixed(2)} x${reached >= times ? '' : ', short of it'}`;
-  return `Goal: ${ours} ${times} x better than ${peer} by ${by}: ${outcome}.`;
+    reached === undefined ? 'no figure yet' : `${short(reached)}${reached <= goal.atMost ? '' : ', short of it'}`;
+  return `Goal: ${goal.ours} at most ${goal.atMost}: ${outcome}.`;
 }
 
 /** Columns as wide as their widest cell; words to the left, numbers to the right. A short row gives its last cell the rest. */
@@ -78,6 +89,7 @@ const firstLine = (why = ''): string => (why.split('\n', 1)[0] ?? '').slice(0, 1
 
 function short(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return '-';
+  if (Number.isInteger(value) && value < 1e4) return String(value);
   if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} M`;
   if (value >= 1e4) return `${(value / 1e3).toPrecision(3)} k`;
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);

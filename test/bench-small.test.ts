@@ -10,6 +10,7 @@ import {
   type Row,
   runBench,
 } from '../bench/harness.ts';
+import { audit, emptyAccount, enter } from '../bench/relocation/ledger.ts';
 import { render } from '../bench/report.ts';
 import { benchNames, loadBench } from '../bench/run.ts';
 import { median, percentile, rsdPercent, Sampler, samplesMax, seededRandom } from '../bench/stats.ts';
@@ -32,22 +33,18 @@ describe('the benches', () => {
       [],
     );
 
-    for (const { workload, rows, goals } of report.results) {
-      expect(
-        rows.filter(({ contender }) => contender.startsWith('troupe')),
-        `our rows of ${workload}`,
-      ).not.toEqual([]);
-      expect(
-        rows.filter(({ contender }) => !contender.startsWith('troupe')),
-        `peers of ${workload}`,
-      ).not.toEqual([]);
+    const isOurs = ({ contender }: Row): boolean => contender.startsWith('troupe');
+    for (const { workload, alone, rounds, rows, goals } of report.results) {
+      expect(rows.some(isOurs), `ours in ${workload}`).toBe(true);
+      expect(rows.every(isOurs), `only ours in ${workload}`).toBe(alone !== undefined);
       for (const row of rows.filter(({ status }) => status === 'completed')) {
-        expect(row.rounds, `${workload}: ${row.contender}`).toHaveLength(report.roundsWanted);
+        expect(row.rounds, `${workload}: ${row.contender}`).toHaveLength(rounds);
         expect(row.figure, `${workload}: ${row.contender}`).toBeGreaterThan(0);
       }
       // A goal that names a contender nobody knows would never be missed.
       const names = rows.map(({ contender }) => contender);
-      expect(goals.flatMap(({ ours, peer }) => [ours, peer]).filter(party => !names.includes(party))).toEqual([]);
+      const parties = goals.flatMap(goal => ('peer' in goal ? [goal.ours, goal.peer] : [goal.ours]));
+      expect(parties.filter(party => !names.includes(party))).toEqual([]);
     }
     expect(render(report)).toContain(`# ${name} (small)`);
   });
@@ -154,9 +151,27 @@ describe('the harness', () => {
     expect(row?.p50Us).toBeCloseTo(2_000);
   });
 
+  it('runs a gauge with few operations first, then with all, at most for the rounds it asks for', async () => {
+    const seen: number[] = [];
+    const gauge: Contender = {
+      name: 'gauge',
+      async run(n) {
+        seen.push(n);
+        return { done: n, value: n, more: { twice: 2 * n } };
+      },
+    };
+    const [row] = await rowsOf([gauge], { gauge: 'things', rounds: 2, opsMax: 50 });
+    expect(seen).toEqual([10, 50, 50]);
+    expect(row).toMatchObject({ figure: 50, rounds: [50, 50], more: { twice: 100 } });
+  });
+
   it('reads a gauge once a round, and says how a goal was met', async () => {
     const gauge = (name: string, value: number): Contender => ({ name, run: async n => ({ done: n, value }) });
-    const goals = [{ ours: 'a', peer: 'b', by: 'value', times: 4 }];
+    const goals = [
+      { ours: 'a', peer: 'b', by: 'value', times: 4 },
+      { ours: 'a', atMost: 99 },
+      { ours: 'b', atMost: 350 },
+    ];
     const report = await runBench(planted([gauge('a', 100), gauge('b', 350)], { gauge: 'bytes', goals } as never), {
       mode: 'small',
     });
@@ -165,7 +180,34 @@ describe('the harness', () => {
       [350, 2],
     ]);
     expect(report.results[0]?.goals[0]?.reached).toBe(3.5);
-    expect(render(report)).toContain('Goal: a 4 x better than b by value: 3.50 x, short of it.');
+    const table = render(report);
+    expect(table).toContain('Goal: a 4 x better than b by value: 3.50 x, short of it.');
+    expect(table).toContain('Goal: a at most 99: 100, short of it.');
+    expect(table).toContain('Goal: b at most 350: 350.');
+  });
+});
+
+describe('the ledger of the relocation bench', () => {
+  const ledger = (numbers: number[]) => {
+    const account = emptyAccount();
+    for (const number of numbers) enter(account, number);
+    return account;
+  };
+
+  it.each([
+    ['all in order', [0, 1, 2, 3], [0, 0, 0]],
+    ['one lost on the way', [0, 1, 3], [1, 0, 0]],
+    ['the last ones lost', [0, 1], [2, 0, 0]],
+    ['one twice', [0, 1, 1, 2, 3], [0, 1, 0]],
+    ['one late', [0, 2, 3, 1], [0, 0, 1]],
+    ['one late, and again', [0, 2, 1, 1, 3], [0, 1, 1]],
+    ['nothing', [], [4, 0, 0]],
+  ])('sees what became of four messages: %s', (_, came, [lost, doubled, reordered]) => {
+    expect(audit(ledger(came), 4)).toEqual({ lost, doubled, reordered });
+  });
+
+  it('takes messages of nobody for lost', () => {
+    expect(audit(undefined, 3)).toEqual({ lost: 3, doubled: 0, reordered: 0 });
   });
 });
 

@@ -1,61 +1,49 @@
 // Our actors of the local bench, in a module of their own because that is how threads load them.
 //
-// Handlers that tell many return a promise only when a mailbox was full: awaiting each tell would cost more than the tell.
+// They share their thread with whoever measures, so the end of a run is told by a call, as it is by the closures of the
+// peers, and not by an answer. Handlers that tell many await only when a mailbox was full.
 
 import { Actor, defineActor, type Ref, tell } from '../../src/index.ts';
 
 type Nothing = object;
 
+/** Whom the actors tell: that the ball fell, that a counter is where it was to go, that one more actor is alive. */
+export const hears: { over(): void; counted(): void; alive(): void } = { over() {}, counted() {}, alive() {} };
+
+/** What the busy actor of the fairness workload has handled so far. */
+export const busy: { handled: number } = { handled: 0 };
+
 /** A place in a circle: passes a ball on until it has been caught `left` times more. */
-export class Player extends Actor<{ handled: number; next: Ref<Player> | null; referee: Ref<Referee> | null }> {
+export class Player extends Actor<{ handled: number; next: Ref<Player> | null }> {
   override initial() {
-    return { handled: 0, next: null, referee: null };
+    return { handled: 0, next: null };
   }
-  join(next: Ref<Player>, referee: Ref<Referee>): void {
+  join(next: Ref<Player>): void {
     this.state.next = next;
-    this.state.referee = referee;
     this.state.handled = 0;
   }
   take(left: number): void {
     this.state.handled++;
     if (left > 1) tell(this.state.next as Ref<Player>).take(left - 1);
-    else tell(this.state.referee as Ref<Referee>).stop();
+    else hears.over();
   }
   handled(): number {
     return this.state.handled;
   }
 }
 
-/** Says when the game is over: `over` is asked for before the ball flies and answered after it fell. */
-export class Referee extends Actor<{ stopped: boolean }> {
-  private whistle = Promise.withResolvers<void>();
+export class Counter extends Actor<{ count: number; wanted: number }> {
   override initial() {
-    return { stopped: false };
+    return { count: 0, wanted: 0 };
   }
-  stop(): void {
-    this.whistle.resolve();
-  }
-  async over(): Promise<void> {
-    await this.whistle.promise;
-    this.whistle = Promise.withResolvers<void>();
-  }
-}
-
-/** Counts; `until` is answered when it has counted that far. */
-export class Counter extends Actor<{ count: number }> {
-  private wanted = 0;
-  private reached = Promise.withResolvers<number>();
-  override initial() {
-    return { count: 0 };
+  expect(wanted: number): void {
+    this.state.wanted = wanted;
   }
   hit(): void {
-    if (++this.state.count === this.wanted) this.reached.resolve(this.wanted);
+    if (++this.state.count === this.state.wanted) hears.counted();
   }
-  until(target: number): number | Promise<number> {
-    if (this.state.count >= target) return this.state.count;
-    this.wanted = target;
-    this.reached = Promise.withResolvers<number>();
-    return this.reached.promise;
+  count(): number {
+    return this.state.count;
   }
 }
 
@@ -66,7 +54,7 @@ export class Sender extends Actor<Nothing> {
   async burst(sink: Ref<Counter>, messages: number): Promise<void> {
     const counter = tell(sink);
     for (let i = 0; i < messages; i++) {
-      const slot: unknown = counter.hit();
+      const slot = counter.hit();
       if (slot !== undefined) await slot;
     }
   }
@@ -81,66 +69,83 @@ export class Echo extends Actor<Nothing> {
   }
 }
 
-/** Spawns n children and tells each; the children count in a variable of the module: they share its thread. */
+/** Spawns n children and tells each. */
 export class Parent extends Actor<Nothing> {
   override initial() {
     return {};
   }
   async grow(n: number): Promise<{ done: number; ms: number }> {
-    let alive = 0;
-    const finished = Promise.withResolvers<void>();
-    born = () => {
-      if (++alive === n) finished.resolve();
-    };
     const began = performance.now();
     const children = Array.from({ length: n }, () => this.self.spawn(ChildT));
     const ms = performance.now() - began;
-    for (const child of children) tell(child).wake();
-    await finished.promise;
+    const done = await wake(children);
     for (const child of children) tell(child).leave();
-    return { done: alive, ms };
+    return { done, ms };
+  }
+  /** The children stay, and nobody holds a ref of them. */
+  async keep(n: number): Promise<number> {
+    const atOnce = 1_000;
+    let done = 0;
+    for (let first = 0; first < n; first += atOnce)
+      done += await wake(Array.from({ length: Math.min(atOnce, n - first) }, () => this.self.spawn(ChildT)));
+    return done;
   }
 }
 
-let born: () => void = () => {};
+async function wake(children: readonly Ref<Child>[]): Promise<number> {
+  let alive = 0;
+  const all = Promise.withResolvers<void>();
+  hears.alive = () => {
+    if (++alive === children.length) all.resolve();
+  };
+  for (const child of children) tell(child).touch();
+  await all.promise;
+  return alive;
+}
 
-export class Child extends Actor<Nothing> {
+/** The smallest actor that has done something. */
+export class Child extends Actor<{ touched: number }> {
   override initial() {
-    return {};
+    return { touched: 0 };
   }
-  wake(): void {
-    born();
+  touch(): void {
+    if (++this.state.touched === 1) hears.alive();
   }
   leave(): void {
     this.self.stop();
   }
 }
 
-/** The smallest actor that has done something. */
-export class Idle extends Actor<{ touched: number }> {
+/** Has a million messages to handle, each of which takes it some 0.3 us. */
+export class Busy extends Actor<{ hash: number }> {
   override initial() {
-    return { touched: 0 };
+    return { hash: 0 };
   }
-  touch(): number {
-    return ++this.state.touched;
+  work(message: number): void {
+    this.state.hash = someWork(this.state.hash ^ message);
+    busy.handled++;
   }
+}
+
+export function someWork(seed: number): number {
+  let hash = seed;
+  for (let i = 0; i < 200; i++) hash = Math.imul(hash ^ i, 0x01000193);
+  return hash;
 }
 
 const here = import.meta.url;
 const plain = { version: 1, placement: 'local', persist: 'none' } as const;
+/** Senders that are faster than the counter wait for it; peers have no bounds, and queue all of a burst. */
+const bounded = { capacity: 4_096, bytes: 1 << 20, overflow: 'wait' } as const;
+/** A million messages are the point. */
+const roomy = { capacity: 1 << 21, bytes: 1 << 30, overflow: 'reject' } as const;
 
 export const PlayerT = defineActor(here, Player, { type: 'player', ...plain });
-export const RefereeT = defineActor(here, Referee, { type: 'referee', ...plain, turns: { over: 'interleave' } });
-export const CounterT = defineActor(here, Counter, {
-  type: 'counter',
-  ...plain,
-  mailbox: { capacity: 4_096, bytes: 1 << 20, overflow: 'wait' },
-  turns: { until: 'interleave' },
-});
+export const CounterT = defineActor(here, Counter, { type: 'counter', ...plain, mailbox: bounded });
 export const SenderT = defineActor(here, Sender, { type: 'sender', ...plain });
 export const EchoT = defineActor(here, Echo, { type: 'echo', ...plain });
 export const ParentT = defineActor(here, Parent, { type: 'parent', ...plain });
 export const ChildT = defineActor(here, Child, { type: 'child', ...plain });
-export const IdleT = defineActor(here, Idle, { type: 'idle', ...plain });
+export const BusyT = defineActor(here, Busy, { type: 'busy', ...plain, mailbox: roomy });
 
-export const actors = [PlayerT, RefereeT, CounterT, SenderT, EchoT, ParentT, ChildT, IdleT];
+export const actors = [PlayerT, CounterT, SenderT, EchoT, ParentT, ChildT, BusyT];

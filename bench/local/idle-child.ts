@@ -1,24 +1,49 @@
 // Bytes an idle actor costs: a process of its own makes n of them with one library, collects garbage before and after,
-// and prints the difference. Run as: node --expose-gc idle-child.ts <nact | xstate | troupe> <n>
+// and prints the difference. Run as: node --expose-gc idle-child.ts <nact | xstate | troupe | spawned | objects> <n>
 
-import type { LocalSide } from './side.ts';
+import type { Idle, LocalSide } from './side.ts';
 
-const sides: Record<string, () => Promise<LocalSide>> = {
-  nact: async () => (await import('./nact.ts')).nactSide(),
-  xstate: async () => (await import('./xstate.ts')).xstateSide(),
-  troupe: async () => (await import('./ours.ts')).troupeSide(),
+type Make = (n: number) => Promise<Idle> | Idle;
+
+const actors = async (side: LocalSide): Promise<Make> => {
+  await side.setup?.();
+  return n => side.idle(n);
 };
 
-const [library = '', count = ''] = process.argv.slice(2);
-const side = await sides[library]?.();
-if (side === undefined) throw new Error(`no side named ${library}`);
+const kinds: Record<string, () => Promise<Make>> = {
+  nact: async () => actors((await import('./nact.ts')).nactSide()),
+  xstate: async () => actors((await import('./xstate.ts')).xstateSide()),
+  troupe: async () => actors((await import('./ours.ts')).troupeSide()),
+  spawned: async () => {
+    const side = (await import('./ours.ts')).troupeSide();
+    await side.setup?.();
+    return n => side.idleSpawned?.(n) as Promise<Idle>;
+  },
+  /** The least that could be called an actor: an object with a state, found by its name. */
+  objects: async () => n => {
+    const keep = new Map<string, Plain>();
+    for (let i = 0; i < n; i++) keep.set(`${n}-${i}`, new Plain());
+    let done = 0;
+    for (const object of keep.values()) if (++object.state.touched === 1) done++;
+    return { done, keep };
+  },
+};
 
-await side.setup?.();
-await side.idle(100); // whatever is made once, is made now
+class Plain {
+  readonly state = { touched: 0 };
+}
+
+const [kind = '', count = ''] = process.argv.slice(2);
+const make = await kinds[kind]?.();
+if (make === undefined) throw new Error(`nothing is named ${kind}`);
+
+await make(100); // whatever is made once, is made now
 const before = await settledBytes();
-const { done, keep } = await side.idle(Number(count));
+const began = performance.now();
+const { done, keep } = await make(Number(count));
+const us = ((performance.now() - began) * 1_000) / Number(count);
 const bytes = ((await settledBytes()) - before) / Number(count);
-process.stdout.write(JSON.stringify({ done, bytes, kept: keep !== undefined }));
+process.stdout.write(JSON.stringify({ done, bytes, us, kept: keep !== undefined }));
 process.exit(0);
 
 async function settledBytes(): Promise<number> {

@@ -2,7 +2,8 @@
 // is handled in a setImmediate of its own, which is what bounds it.
 
 import { type ActorSystemRef, dispatch, query, type Ref, spawn, start, stop } from 'nact';
-import { floodSize, type LocalSide, ringSize, sendersMax, share, timed } from './side.ts';
+import { someWork } from './actors.ts';
+import { type FairSide, floodSize, type LocalSide, ringSize, sendersMax, share, timed } from './side.ts';
 
 type Handler<Message> = (message: Message) => void;
 interface Question {
@@ -124,6 +125,38 @@ export function nactSide(): LocalSide {
       await finished.promise;
       return { done, keep: system };
     },
+    teardown: () => stop(system),
+  };
+}
+
+export function nactFairSide(): FairSide {
+  let system: ActorSystemRef;
+  let loaded: Ref<number>;
+  let quick: Ref<Question>;
+  let queued = 0;
+  let handled = 0;
+
+  return {
+    setup() {
+      system = start();
+      const work = (hash: number, message: number): number => {
+        handled++;
+        return someWork(hash ^ message);
+      };
+      loaded = spawn(system, work, 'loaded', { initialState: 0 });
+      const echo = (state: number, { from, value }: Question): number => {
+        dispatch(from, value + 1);
+        return state;
+      };
+      quick = spawn(system, echo, 'quick', { initialState: 0 });
+    },
+    load(messages) {
+      for (let i = 0; i < messages; i++) dispatch(loaded, i);
+      queued += messages;
+    },
+    backlog: () => queued - handled,
+    ask: value => query(quick, (from: Ref<number>) => ({ from, value }), 5_000),
+    drained: () => true, // a million take it ten seconds
     teardown: () => stop(system),
   };
 }

@@ -18,8 +18,29 @@ export interface LocalSide {
   /** n new actors; what is measured is the spawning, what is confirmed is that each one then handled a message. */
   spawn(n: number): Promise<Done>;
   /** Makes n actors that have each handled a message and now wait for the next one; keeps them. */
-  idle(n: number): Promise<{ done: number; keep: unknown }>;
+  idle(n: number): Promise<Idle>;
+  /** The same with actors that have no name. */
+  idleSpawned?(n: number): Promise<Idle>;
   teardown?(): Promise<void> | void;
+}
+
+export interface Idle {
+  readonly done: number;
+  readonly keep: unknown;
+}
+
+/** A busy actor and a quick one beside it. */
+export interface FairSide {
+  setup(): Promise<void> | void;
+  /** Queues messages at the busy actor in one go. */
+  load(messages: number): void;
+  /** Messages it has not handled. */
+  backlog(): number;
+  /** Asks the quick one: i goes there, i + 1 comes back. */
+  ask(value: number): Promise<number>;
+  /** True when the busy actor has handled everything, where that can be waited for. */
+  drained(): Promise<boolean> | boolean;
+  teardown(): Promise<void> | void;
 }
 
 export const sendersMax = 16;

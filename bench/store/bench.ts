@@ -7,13 +7,18 @@ import {
   type Contender,
   defineBench,
   type Goal,
+  type Ratio,
   type Workload,
 } from '../harness.ts';
 import { gets, puts, type StoreSide } from './side.ts';
 
 const sides: Record<string, () => Promise<StoreSide>> = {
-  'troupe flushed': async () => (await import('./ours.ts')).troupeSide('flushed'),
-  'troupe committed': async () => (await import('./ours.ts')).troupeSide('committed'),
+  'troupe flushed': async () => (await import('./ours.ts')).troupeSide('flushed', 'auto'),
+  'troupe committed': async () => (await import('./ours.ts')).troupeSide('committed', 'auto'),
+  'troupe flushed, threads: 0': async () => (await import('./ours.ts')).troupeSide('flushed', 0),
+  "troupe actor, persist: 'snapshot'": async () => (await import('./ours.ts')).snapshotSide('auto'),
+  troupe: async () => (await import('./ours.ts')).troupeSide('committed', 'auto'),
+  'troupe, threads: 0': async () => (await import('./ours.ts')).troupeSide('committed', 0),
   'lmdb flushed': async () => (await import('./lmdb.ts')).lmdbSide('flushed'),
   'lmdb committed': async () => (await import('./lmdb.ts')).lmdbSide('committed'),
   'sqlite FULL': async () => (await import('./sqlite.ts')).sqliteSide(),
@@ -21,10 +26,21 @@ const sides: Record<string, () => Promise<StoreSide>> = {
   'redis everysec': async () => (await import('./redis.ts')).redisSide('everysec'),
 };
 
+const durable = [
+  'troupe flushed',
+  'troupe committed',
+  'troupe flushed, threads: 0',
+  "troupe actor, persist: 'snapshot'",
+  'lmdb flushed',
+  'lmdb committed',
+  'sqlite FULL',
+  'redis always',
+  'redis everysec',
+];
 /** Reading is the same whatever was promised about writing. */
-const readers = ['troupe committed', 'lmdb committed', 'sqlite FULL', 'redis everysec'];
+const readers = ['troupe', 'troupe, threads: 0', 'lmdb committed', 'sqlite FULL', 'redis everysec'];
 
-const goal = (ours: string, peer: string, by: Goal['by'], times: number): Goal => ({ ours, peer, by, times });
+const goal = (ours: string, peer: string, by: Ratio['by'], times: number): Goal => ({ ours, peer, by, times });
 
 const definition: BenchDefinition = defineBench({
   name: 'store',
@@ -42,14 +58,17 @@ const definition: BenchDefinition = defineBench({
     };
     const getting = { latency: true, about: 'A get of a random key that is there; every answer is checked.' };
     return [
-      { ...putting, name: 'put, one at a time', opsMin: 50, opsMax: putsMax, contenders: all(puts, work(1)) },
+      { ...putting, name: 'put, one at a time', opsMin: 50, opsMax: putsMax, contenders: all(puts, work(1), durable) },
       {
         ...putting,
         name: 'put, 64 in flight',
         opsMin: 200,
         opsMax: putsMax,
-        contenders: all(puts, work(lanes)),
-        goals: [goal('troupe flushed', 'redis always', 'rate', 2)],
+        contenders: all(puts, work(lanes), durable),
+        goals: [
+          goal('troupe flushed', 'redis always', 'rate', 2),
+          goal('troupe flushed, threads: 0', 'redis always', 'rate', 2),
+        ],
       },
       {
         ...getting,
@@ -57,7 +76,7 @@ const definition: BenchDefinition = defineBench({
         opsMin: 200,
         opsMax: getsMax,
         contenders: all(gets, work(1), readers),
-        goals: [goal('troupe committed', 'redis everysec', 'rate', 5)],
+        goals: [goal('troupe', 'redis everysec', 'rate', 5), goal('troupe, threads: 0', 'redis everysec', 'rate', 5)],
       },
       {
         ...getting,
@@ -65,7 +84,7 @@ const definition: BenchDefinition = defineBench({
         opsMin: 500,
         opsMax: getsMax,
         contenders: all(gets, work(lanes), readers),
-        goals: [goal('troupe committed', 'redis everysec', 'rate', 5)],
+        goals: [goal('troupe', 'redis everysec', 'rate', 5), goal('troupe, threads: 0', 'redis everysec', 'rate', 5)],
       },
     ] satisfies Workload[];
   },
@@ -75,7 +94,7 @@ const definition: BenchDefinition = defineBench({
 function all(
   kind: typeof puts | typeof gets,
   { keys, inFlight, context }: { keys: number; inFlight: number; context: BenchContext },
-  names: readonly string[] = Object.keys(sides),
+  names: readonly string[],
 ): Contender[] {
   return names.map(name =>
     kind({ name, open: sides[name] as () => Promise<StoreSide>, keys, inFlight, random: context.random() }),

@@ -1,25 +1,48 @@
-// Troupe's key-value store in one node: embedded, one replica, so that a put is one durable write as it is for the peers.
+// Troupe in one node: embedded, one replica, so that a put is one durable write as it is for the peers. The key-value
+// store, and the same as an actor a key whose state is stored before it answers.
 
 import { join } from 'node:path';
-import { startNode } from '../../src/index.ts';
+import { type Node, type NodeOptions, type Store, startNode } from '../../src/index.ts';
+import { CellT } from './actors.ts';
 import type { StoreSide } from './side.ts';
 
-type Node = Awaited<ReturnType<typeof startNode>>;
+type Threads = NonNullable<NodeOptions['threads']>;
 
-export function troupeSide(ack: 'committed' | 'flushed'): StoreSide {
+const openNode = (folder: string, threads: Threads): Promise<Node> =>
+  startNode({ name: 'bench', dataDir: join(folder, 'data'), threads, actors: [CellT] });
+
+const bytesOf = ({ buffer, byteOffset, length }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, length);
+
+export function troupeSide(ack: 'committed' | 'flushed', threads: Threads): StoreSide {
   let node: Node;
-  let store: Awaited<ReturnType<Node['store']>>;
+  let store: Store;
 
   return {
     async open(folder) {
-      node = await startNode({ name: 'bench', dataDir: join(folder, 'data'), threads: 1 });
-      await node.ready();
-      store = await node.store('bench', { n: 1, r: 1, w: 1 });
+      node = await openNode(folder, threads);
+      // One value a key, as everywhere here: blind writes to one key would otherwise stand beside each other.
+      store = await node.store('bench', { n: 1, r: 1, w: 1, siblings: false });
     },
     put: (key, value) => store.put(key, value, { ack }),
     async get(key) {
       const { found, value } = await store.get(key);
-      return found ? Buffer.from(value as Uint8Array) : undefined;
+      return found ? bytesOf(value as Uint8Array) : undefined;
+    },
+    close: () => node.stop(),
+  };
+}
+
+export function snapshotSide(threads: Threads): StoreSide {
+  let node: Node;
+
+  return {
+    async open(folder) {
+      node = await openNode(folder, threads);
+    },
+    put: (key, value) => node.ref(CellT, key).put(value),
+    async get(key) {
+      const value = await node.ref(CellT, key).get();
+      return value === null ? undefined : bytesOf(value);
     },
     close: () => node.stop(),
   };

@@ -8,6 +8,7 @@ import {
   defineBench,
   type Goal,
   lazily,
+  type Ratio,
   type Workload,
 } from '../harness.ts';
 import type { Sampler } from '../stats.ts';
@@ -55,7 +56,7 @@ const asks = (inFlight: number, what: 'number' | 'text'): Contender[] =>
     return { done };
   });
 
-const goal = (peer: string, by: Goal['by'], times: number): Goal => ({ ours: 'troupe', peer, by, times });
+const goal = (peer: string, by: Ratio['by'], times: number): Goal => ({ ours: 'troupe', peer, by, times });
 
 const askGoals: Record<number, readonly Goal[]> = {
   1: [goal('piscina', 'p50', 10)],
@@ -66,7 +67,7 @@ const definition: BenchDefinition = defineBench({
   name: 'threads',
   about: 'Between two threads: tells one way, and asks with 1, 64 and 1,024 in flight; numbers and texts of 1 KiB.',
   workloads({ param }) {
-    const messages = param('messages', 2_000, 100_000);
+    const messages = param('messages', 2_000, 400_000);
     const requests = param('asks', 2_000, 200_000);
     const askWorkloads = [1, 64, 1_024].flatMap(inFlight =>
       (['number', 'text'] as const).map(
