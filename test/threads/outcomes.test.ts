@@ -51,7 +51,10 @@ test('a deadline of 0 is over before the turn begins, and none at all lasts as l
   const far = node.ref(Echo1T, 'zero');
   const open = call(far, endless).wait();
   await isHeld('zero');
-  expect(await failureOf(call(far, { deadlineMs: 0 }).see('no'))).toMatchObject({ code: 'DEADLINE', outcome: 'failed' });
+  expect(await failureOf(call(far, { deadlineMs: 0 }).see('no'))).toMatchObject({
+    code: 'DEADLINE',
+    outcome: 'failed',
+  });
   expect(await release('zero')).toBe(1);
   expect(await open).toBe('gone on');
   expect(await far.seen()).toStrictEqual([]);
