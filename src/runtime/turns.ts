@@ -112,7 +112,7 @@ export function runSlice(host: Host, act: Activation): void {
   scheduler.left -= share - left;
   if (scheduler.left <= 0) scheduler.look();
   if (act.box !== box) return;
-  if (act.extras !== null) makeRoom(host, act, act.extras, box.count);
+  if (act.extras !== null) makeRoom(host, act, act.extras, box);
   // An empty mailbox stays for the moment (host.ts, boxes): the next message is often on its way already.
   if (box.count === 0 || (act.flags & blocked) !== 0) return;
   if (simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) act.ready();
@@ -125,9 +125,10 @@ export function closeToken(host: Host): void {
 }
 
 /** The mailbox has shrunk: those who wait for a slot, here and on other threads, hear of it. */
-function makeRoom(host: Host, act: Activation, extras: Extras, count: number): void {
+function makeRoom(host: Host, act: Activation, extras: Extras, box: Mailbox): void {
   if (extras.waiters.length !== 0) admitWaiters(act);
-  if (extras.paused !== null && count * 2 <= act.hosted.spec.capacity) host.router.drained(act);
+  const { capacity, bytes } = act.hosted.spec;
+  if (extras.paused !== null && box.count * 2 <= capacity && box.bytes * 2 <= bytes) host.router.drained(act);
 }
 
 /** May a turn of this mode start beside those that are open? */
