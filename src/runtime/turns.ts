@@ -14,6 +14,7 @@ import { admitWaiters } from './delivery.ts';
 import { blocked, busy, dead, freezing, fronted, gated, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { TurnToken } from './host-types.ts';
+import type { Mailbox } from './mailbox.ts';
 import { boxedArguments } from './refs.ts';
 import { sliceMessages } from './scheduler.ts';
 import { exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
