@@ -1,7 +1,8 @@
 // The HTTP door over real sockets: it shows, it refuses, it never changes anything.
 
 import { request } from 'node:http';
-import { afterEach, describe, expect, it } from 'vitest';
+import { connect } from 'node:net';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type HttpDoor, type ShownNode, serveHttp } from '../../src/doors/http-server.ts';
 import { startNode, TroupeError } from '../../src/index.ts';
 import { httpDescribeMs } from '../../src/limits.ts';
@@ -34,6 +35,16 @@ function ask(door: HttpDoor, path: string, method = 'GET', headers: Record<strin
     });
     sent.on('error', reject).end();
   });
+}
+
+/** So many requests in one write on one connection; all that comes back. */
+async function pipelined(door: HttpDoor, path: string, count: number): Promise<string> {
+  const head = `GET ${path} HTTP/1.1\r\nhost: localhost\r\n`;
+  const socket = connect(door.port, door.host);
+  socket.write(`${head}\r\n`.repeat(count - 1) + `${head}connection: close\r\n\r\n`);
+  let all = '';
+  for await (const text of socket.setEncoding('utf8')) all += text;
+  return all;
 }
 
 const calm: ShownNode = {
@@ -130,39 +141,60 @@ describe('the HTTP door', () => {
 
   it('asks the node once for all who ask meanwhile, and again for the next', async () => {
     let asked = 0;
+    let begun: (() => void) | undefined;
     let answer: (() => void) | undefined;
     const door = await doorOf({
       ...calm,
       describe: () => {
         asked++;
+        begun?.();
         return new Promise(resolve => {
           answer = () => resolve({ node: `answer ${asked}` });
         });
       },
     });
-    const all = Array.from({ length: 5 }, () => ask(door, '/describe'));
-    // A sixth request, answered after the five were taken up: the server reads its sockets in the order they came.
-    await ask(door, '/livez');
+    const five = pipelined(door, '/describe', 5);
+    await new Promise<void>(resolve => {
+      begun = resolve;
+    });
+    // The five came in one piece: once the event loop has turned, all of them wait.
+    await new Promise(resolve => setImmediate(resolve));
     answer?.();
-    expect((await Promise.all(all)).map(({ body }) => body)).toEqual(Array(5).fill('{"node":"answer 1"}\n'));
+    expect((await five).match(/\{.*\}/g)).toEqual(Array(5).fill('{"node":"answer 1"}'));
     const next = ask(door, '/describe');
-    await ask(door, '/livez');
+    await new Promise<void>(resolve => {
+      begun = resolve;
+    });
     answer?.();
     expect((await next).body).toBe('{"node":"answer 2"}\n');
     expect(asked).toBe(2);
   });
 
-  it(
-    'says so when the node does not describe itself in time, and when it cannot',
-    async () => {
-      const hung = await doorOf({ ...calm, describe: () => new Promise(() => undefined) });
-      const failing = await doorOf({ ...calm, describe: () => Promise.reject(new Error('no')) });
-      expect(await ask(failing, '/metrics')).toMatchObject({ status: 503, body: 'no\n' });
-      expect(await ask(hung, '/describe')).toMatchObject({
+  it('says so when the node cannot describe itself, or not in time', async () => {
+    const failing = await doorOf({ ...calm, describe: () => Promise.reject(new Error('no')) });
+    expect(await ask(failing, '/metrics')).toMatchObject({ status: 503, body: 'no\n' });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      let asked: (() => void) | undefined;
+      const begun = new Promise<void>(resolve => {
+        asked = resolve;
+      });
+      const hung = await doorOf({
+        ...calm,
+        describe: () => {
+          asked?.();
+          return new Promise(() => undefined);
+        },
+      });
+      const answer = ask(hung, '/describe');
+      await begun;
+      vi.advanceTimersByTime(httpDescribeMs);
+      expect(await answer).toMatchObject({
         status: 503,
         body: `the node did not describe itself within ${httpDescribeMs} ms\n`,
       });
-    },
-    4 * httpDescribeMs,
-  );
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });
