@@ -5,9 +5,12 @@
 // the journal: they are replayed through receive() with `turn.replaying` true, replies and effects dropped.
 
 import { TroupeError } from '../errors.ts';
+import type { Activation } from './activation.ts';
 import { Actor, type Self } from './actor.ts';
 import { type ActorOptions, type ActorType, checkOptions, methodTable, register } from './define-actor.ts';
-import { type AnyRef, tell } from './refs.ts';
+import { type AnyRef, isRef, TYPE, tell } from './refs.ts';
+import { startTimer } from './timers.ts';
+import { isThenable } from './turns.ts';
 
 /** What a turn may cause besides its reply. Run in order, after the new state is in place. */
 export type Effect =
@@ -49,39 +52,44 @@ export function defineBehaviour<S, M, R = unknown>(
   const journal = rest.persist === 'journal';
 
   class BehaviourActor extends Actor<S> {
+    /** The outcome that a live turn has computed, on its way through append(): receive() runs once a message. */
+    private computed: { readonly outcome: Outcome<S, R> | undefined } | undefined;
+
     override initial(props?: unknown): S {
       return typeof initial === 'function' ? (initial as (props?: unknown) => S)(props) : structuredClone(initial);
     }
 
     send(message: M): unknown {
       const outcome = receive(this.state, message, { self: this.self, replaying: false });
-      if (outcome instanceof Promise) {
+      if (isThenable(outcome)) {
         if (journal)
           throw new TroupeError(
             'BAD_OPTION',
             `behaviour '${options.type}' has persist: 'journal': receive must not be async, it replays`,
           );
-        return outcome.then(settled => apply(this, settled));
+        return (outcome as Promise<Outcome<S, R>>).then(settled => apply(this, settled));
       }
       if (journal) {
-        journalled = outcome;
-        this.append(message);
+        this.computed = { outcome };
+        try {
+          this.append(message);
+        } finally {
+          this.computed = undefined;
+        }
         return finish(this, outcome);
       }
       return apply(this, outcome);
     }
 
     override onEvent(message: unknown): void {
-      // A live turn has already computed its outcome: receive() runs once a message.
+      const turn = { self: this.self, replaying: true };
       const outcome =
-        journalled ??
-        (receive(this.state, message as M, { self: this.self, replaying: true }) as Outcome<S, R> | undefined);
-      journalled = undefined;
+        this.computed === undefined
+          ? (receive(this.state, message as M, turn) as Outcome<S, R> | undefined)
+          : this.computed.outcome;
       if (outcome?.state !== undefined) this.state = outcome.state;
     }
   }
-  let journalled: Outcome<S, R> | undefined;
-
   const actorOptions = rest as ActorOptions;
   const spec = checkOptions(actorOptions);
   const methods = methodTable(BehaviourActor.prototype, actorOptions);
@@ -108,20 +116,28 @@ function finish<S, R>(actor: Actor<S>, outcome: Outcome<S, R> | undefined): R | 
 function cause(actor: Actor, effect: Effect): void {
   switch (effect.type) {
     case 'tell': {
-      const stub = tell(effect.to) as unknown as Record<string, ((...args: unknown[]) => unknown) | undefined>;
+      if (!isRef(effect.to)) throw new TroupeError('BAD_MESSAGE', 'a tell effect needs a ref; got something else');
       const method = effect.method ?? 'send';
-      const send = stub[method];
-      if (send === undefined) throw new TroupeError('NO_METHOD', `${effect.to.toString()} has no method '${method}'`);
-      send.apply(stub, [...effect.args]);
+      // By the table of the type, never by what the stub happens to inherit.
+      if (effect.to[TYPE].methodCode(method) === undefined)
+        throw new TroupeError('NO_METHOD', `${effect.to.toString()} has no method '${method}'`);
+      (tell(effect.to) as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(...effect.args);
       return;
     }
     case 'after':
-      actor.self.after(effect.ms, () => (actor as Actor & { send(message: unknown): unknown }).send(effect.message));
+      // A named timer, so that it can move along.
+      startTimer(actor.self as unknown as Activation, effect.ms, 0, 'send', [effect.message]);
       return;
     case 'publish':
       actor.self.publish(effect.topic, effect.value);
       return;
     case 'stop':
       actor.self.stop();
+      return;
+    default:
+      throw new TroupeError(
+        'BAD_OPTION',
+        `${actor.self.id}: there is no effect '${String((effect as { type?: unknown }).type)}'; known are tell, after, publish, stop`,
+      );
   }
 }

@@ -26,6 +26,8 @@ export interface TestKitOptions {
   /** Pass every message, reply and state through the codec. Default true. */
   readonly serialize?: boolean;
   readonly logger?: Log;
+  /** Actors awake before the least valuable are put to sleep, as for startNode. */
+  readonly residentsMax?: number;
   /** The disk of an earlier kit, closed or crashed: this one starts where that one ended, as a process does. */
   readonly disk?: MemoryStore;
 }
@@ -60,6 +62,8 @@ export interface TestKit extends AsyncDisposable {
   /** The state of an awake actor, as a copy; undefined when it sleeps. */
   state(id: string): unknown;
   isAwake(id: string): boolean;
+  /** The thread as node.describe() shows it. */
+  describe(): Record<string, unknown>;
   /** The memory disk: crash(), powerLoss(), faults. */
   readonly disk: MemoryStore;
   /** Ends every actor in good order, as far as their turns can end. Its disk can be given to another kit. */
@@ -114,6 +118,7 @@ class Kit implements TestKit {
       types: options.actors,
       engine: this.disk,
       partitions,
+      residentsMax: options.residentsMax,
       observer: this.observer(options.serialize ?? true),
     });
     if (options.disk !== undefined) this.host.reminders.load(Array.from({ length: partitions }, (_, p) => p));
@@ -236,6 +241,10 @@ class Kit implements TestKit {
     return actor === null || actor === undefined
       ? undefined
       : this.host.codec.decode(this.host.codec.encode(actor.state));
+  }
+
+  describe(): Record<string, unknown> {
+    return this.host.describe() as Record<string, unknown>;
   }
 
   isAwake(id: string): boolean {

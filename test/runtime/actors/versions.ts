@@ -1,0 +1,29 @@
+// One actor as three generations of code know it: what is stored by one is read by the next. Each generation is a type of its
+// own here (one process holds one), told to call itself by the same name on disk.
+
+import { Actor } from '../../../src/runtime/actor.ts';
+import { type ActorOptions, type ActorType, defineActor } from '../../../src/runtime/define-actor.ts';
+
+type Versioned = { [field: string]: unknown };
+
+export class Profile extends Actor<Versioned> {
+  override initial(): Versioned {
+    return { name: 'new' };
+  }
+  set(field: string, value: unknown): void {
+    this.state[field] = value;
+  }
+  read(): Versioned {
+    return this.state;
+  }
+}
+
+/** The same type name in each process, with other options. */
+export function generation(version: number, migrate?: ActorOptions<Profile>['migrate']): ActorType<Profile> {
+  return defineActor(import.meta.url, Profile, {
+    type: 'profile',
+    version,
+    persist: 'snapshot',
+    ...(migrate === undefined ? {} : { migrate }),
+  });
+}
