@@ -49,15 +49,39 @@ const upkeepEveryMs = 200;
 
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
   const checked = checkNodeOptions(options, availableParallelism());
-  const home = checked.dataDir === undefined ? undefined : await openHome(checked.dataDir, checked);
+  const home =
+    checked.dataDir === undefined
+      ? undefined
+      : await openHome(checked.dataDir, checked).catch(error => {
+          throw aboutDir(checked.dataDir, error);
+        });
   try {
     const node = new Node(checked, home);
     await node.start();
     return node;
   } catch (error) {
     await home?.lock.release();
-    throw error;
+    throw aboutDir(checked.dataDir, error);
   }
+}
+
+/** What a file system says no with, for which it is the directory that has to change. */
+const unusable: ReadonlySet<string | undefined> = new Set(
+  'EACCES EPERM EROFS ENOTDIR EEXIST EISDIR ENOENT ELOOP ENAMETOOLONG'.split(' '),
+);
+
+/** An error of the file system, as what can be done about it. */
+function aboutDir(dir: string | undefined, error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof TroupeError || dir === undefined) return error;
+  const details = { option: 'dataDir', errno: code };
+  if (code === 'ENOSPC') return new TroupeError('DISK_FULL', `dataDir ${dir}: ${message}`, { cause: error, details });
+  if (!unusable.has(code)) return error;
+  return new TroupeError(
+    'BAD_OPTION',
+    `dataDir ${dir} cannot be used (${message}); let this process write there, or name another directory`,
+    { cause: error, details },
+  );
 }
 
 interface Home {

@@ -1,7 +1,7 @@
 // startNode's options, checked once: every wrong one is a BAD_OPTION that names it and says what to do.
 
 import { TroupeError } from './errors.ts';
-import { askDeadlineMsDefault } from './limits.ts';
+import { askDeadlineMsDefault, residentsCapMax } from './limits.ts';
 import type { ActorType } from './runtime/define-actor.ts';
 import { checkNodeName } from './runtime/ids.ts';
 import type { Log } from './runtime/world.ts';
@@ -71,6 +71,7 @@ const facts: Readonly<Record<string, (value: unknown) => boolean>> = {
   insecure: value => value === false,
   peerVia: value => typeof value === 'object' && value !== null && Object.keys(value).length === 0,
 };
+const logMethods = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 const threadsMax = 63;
 const partitionsMax = 65_536;
 
@@ -78,20 +79,21 @@ export const partitionsDefault = 64;
 export { askDeadlineMsDefault };
 
 export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOptions {
-  if (typeof options !== 'object' || options === null) throw bad('startNode takes an object of options');
+  if (typeof options !== 'object' || options === null) throw bad('options', 'startNode takes an object of options');
   for (const [name, value] of Object.entries(options)) {
     if (known.includes(name) || value === undefined) continue;
     const holds = Object.hasOwn(facts, name) ? facts[name] : undefined;
     if (holds?.(value) === true) continue;
     if (later.includes(name) || holds !== undefined)
       throw bad(
+        name,
         `option '${name}' belongs to clusters of several processes, which this version does not have yet; leave it out`,
       );
-    throw bad(`unknown option '${name}'; known are ${known.join(', ')}`);
+    throw bad(name, `unknown option '${name}'; known are ${known.join(', ')}`);
   }
   const { partitions, threads = 'auto', actors = [], dataDir, engine } = options;
   if (threads !== 'auto' && (!Number.isInteger(threads) || threads < 0 || threads > threadsMax))
-    throw bad(`threads must be 'auto' or a whole number from 0 to ${threadsMax}, not ${String(threads)}`);
+    throw bad('threads', `threads must be 'auto' or a whole number from 0 to ${threadsMax}, not ${String(threads)}`);
   if (
     partitions !== undefined &&
     (!Number.isInteger(partitions) ||
@@ -99,34 +101,37 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
       partitions > partitionsMax ||
       (partitions & (partitions - 1)) !== 0)
   ) {
-    throw bad(`partitions must be a power of two from 1 to ${partitionsMax}, not ${String(partitions)}`);
+    throw bad('partitions', `partitions must be a power of two from 1 to ${partitionsMax}, not ${String(partitions)}`);
   }
-  if (!Array.isArray(actors)) throw bad('actors must be an array of what defineActor or defineBehaviour returned');
+  const what = 'actors must be an array of what defineActor or defineBehaviour returned';
+  if (!Array.isArray(actors)) throw bad('actors', what);
   for (const type of actors)
-    if (type?.kind !== 'troupe-actor-type')
-      throw bad('actors must be an array of what defineActor or defineBehaviour returned; got something else in it');
+    if (type?.kind !== 'troupe-actor-type') throw bad('actors', `${what}; got something else in it`);
   if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
-    throw bad('dataDir must be the path of a directory');
+    throw bad('dataDir', 'dataDir must be the path of a directory; leave it out for a node that forgets');
   if (engine !== undefined && engine !== 'lmdb' && engine !== 'memory')
-    throw bad(`engine must be 'lmdb' or 'memory', not ${String(engine)}`);
-  if (engine === 'lmdb' && dataDir === undefined) throw bad("engine 'lmdb' needs a dataDir");
+    throw bad('engine', `engine must be 'lmdb' or 'memory', not ${String(engine)}`);
+  if (engine === 'lmdb' && dataDir === undefined) throw bad('engine', "engine 'lmdb' needs a dataDir");
+  const { logger } = options;
+  if (logger !== undefined && !logMethods.every(name => typeof (logger as Partial<Log> | null)?.[name] === 'function'))
+    throw bad('logger', `logger must have the methods ${logMethods.join(', ')}, as pino has`);
   return {
     name: options.name === undefined ? undefined : checkNodeName(options.name),
     dataDir,
-    threads: threads === 'auto' ? Math.max(1, cores - 1) : threads,
+    threads: threads === 'auto' ? Math.min(threadsMax, Math.max(1, cores - 1)) : threads,
     partitions,
     actors: actors as readonly ActorType[],
     engine: engine ?? (dataDir === undefined ? 'memory' : 'lmdb'),
-    logger: options.logger,
-    residentsMax: whole('residentsMax', options.residentsMax, 1),
+    logger,
+    residentsMax: whole('residentsMax', options.residentsMax, 1, residentsCapMax),
     diskFreeLowWater: whole('diskFreeLowWater', options.diskFreeLowWater, 0),
     threadHeapMb: whole('threadHeapMb', options.threadHeapMb, 8),
   };
 }
 
-function whole(name: string, value: number | undefined, min: number): number | undefined {
-  if (value !== undefined && (!Number.isSafeInteger(value) || value < min))
-    throw bad(`${name} must be a whole number of at least ${min}, not ${String(value)}`);
+function whole(name: string, value: number | undefined, min: number, max: number = Number.MAX_SAFE_INTEGER) {
+  if (value !== undefined && (!Number.isSafeInteger(value) || value < min || value > max))
+    throw bad(name, `${name} must be a whole number from ${min} to ${max}, not ${String(value)}`);
   return value;
 }
 
@@ -134,6 +139,6 @@ function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
 }
 
-function bad(message: string): TroupeError {
-  return new TroupeError('BAD_OPTION', message);
+function bad(option: string, message: string): TroupeError {
+  return new TroupeError('BAD_OPTION', message, { details: { option } });
 }
