@@ -41,7 +41,9 @@ function ask(door: HttpDoor, path: string, method = 'GET', headers: Record<strin
 async function pipelined(door: HttpDoor, path: string, count: number): Promise<string> {
   const head = `GET ${path} HTTP/1.1\r\nhost: localhost\r\n`;
   const socket = connect(door.port, door.host);
-  socket.write(`${head}\r\n`.repeat(count - 1) + `${head}connection: close\r\n\r\n`);
+  let requests = '';
+  for (let i = 1; i < count; i++) requests += `${head}\r\n`;
+  socket.write(`${requests}${head}connection: close\r\n\r\n`);
   let all = '';
   for await (const text of socket.setEncoding('utf8')) all += text;
   return all;
