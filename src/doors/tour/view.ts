@@ -56,7 +56,7 @@ export function viewOn(screen: Screen, now: () => number = () => performance.now
       if (now() - drawnAt < (terminal ? redrawMs : lineMs)) return;
       drawnAt = now();
       if (!terminal) screen.write(`${line(done, total)}\n`);
-      else screen.write(clearLine + line(done, total).slice(0, Math.max(20, (screen.columns ?? 120) - 1)));
+      else screen.write(clearLine + line(done, total).slice(0, Math.max(20, (screen.columns || 120) - 1)));
     },
     held(ok, text) {
       screen.write(`${terminal ? clearLine : ''}  ${ok ? 'ok' : 'NO'}  ${text}\n`);
