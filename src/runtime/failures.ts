@@ -337,8 +337,10 @@ export class Failures {
     );
   }
 
+  /** At rest, and with nothing left of what was accepted. */
   private whenIdle(act: Activation, then: () => void): void {
-    if ((act.flags & (busy | exclusive | starting)) === 0 && act.hosted.idle(act)) then();
+    const left = (act.box?.count ?? 0) + (act.extras?.front.length ?? 0) + (act.extras?.control.length ?? 0);
+    if (left === 0 && (act.flags & (busy | exclusive | starting)) === 0 && act.hosted.idle(act)) then();
     else act.more().onQuiet = () => this.whenIdle(act, then);
   }
 }

@@ -130,6 +130,7 @@ function makeRoom(host: Host, act: Activation, extras: Extras, box: Mailbox): vo
   if (extras.waiters.length !== 0) admitWaiters(act);
   const { capacity, bytes } = act.hosted.spec;
   if (extras.paused !== null && box.count * 2 <= capacity && box.bytes * 2 <= bytes) host.router.drained(act);
+  if (extras.onQuiet !== null && box.count === 0) host.checkQuiet(act);
 }
 
 /** May a turn of this mode start beside those that are open? */
