@@ -40,6 +40,7 @@ export class Jobs {
   private pool: Piscina | undefined;
   private readonly waiting: Job[] = [];
   private running = 0;
+  private closed = false;
   private stopped = false;
   done = 0;
   failed = 0;
@@ -57,7 +58,7 @@ export class Jobs {
   }
 
   private refuse({ signal }: JobOptions): TroupeError | undefined {
-    if (this.stopped) return new TroupeError('STOPPED', 'the node is stopping; it takes no more jobs');
+    if (this.closed) return new TroupeError('STOPPED', 'the node is stopping; it takes no more jobs');
     if (signal?.aborted === true) return aborted(signal, false);
     if (this.waiting.length < jobsQueuedMax) return undefined;
     return new TroupeError('OVERLOADED', `${jobsQueuedMax} jobs wait already, the most that may`, {
@@ -142,7 +143,13 @@ export class Jobs {
     });
   }
 
+  /** Takes no more; what it has goes on. */
+  close(): void {
+    this.closed = true;
+  }
+
   async stop(): Promise<void> {
+    this.close();
     this.stopped = true;
     for (const job of this.waiting.splice(0))
       this.lose(job, new TroupeError('STOPPED', 'the node stopped before the job began; it was not run'));

@@ -33,12 +33,14 @@ export async function endAll(all: Ending, drainMs: number): Promise<void> {
   const { host, member, pool } = all;
   const { clock } = all.world;
   host.close();
+  all.jobs.close();
   const until = clock.mono() + drainMs;
-  // Twice: an actor may have been woken again by one on another thread that was not at rest yet.
-  for (let round = 0; round < 2; round++) {
+  const drain = (): Promise<boolean> => {
     const ms = Math.max(0, until - clock.mono());
-    await within(all, ms + stopGraceMs, [...everywhere(all, 'drain', ms), host.drain(ms)]);
-  }
+    return within(all, ms + stopGraceMs, [...everywhere(all, 'drain', ms), host.drain(ms)]);
+  };
+  // Twice: an actor may have been woken again by one on another thread that was not at rest yet.
+  if (await drain()) await drain();
   await within(all, stopGraceMs, everywhere(all, 'halt', null));
   host.halt();
   member?.router.stop();
@@ -56,16 +58,20 @@ function everywhere({ member, pool, threads }: Ending, name: string, payload: un
     .map(thread => router.query(thread, name, payload));
 }
 
-async function within({ world }: Ending, ms: number, works: readonly Promise<unknown>[]): Promise<void> {
-  await new Promise<void>(resolve => {
-    const cancel = world.clock.timer(ms, resolve);
-    const done = (): void => {
+/** False when it has taken longer than that, or failed. */
+function within({ world }: Ending, ms: number, works: readonly Promise<unknown>[]): Promise<boolean> {
+  return new Promise(resolve => {
+    const cancel = world.clock.timer(ms, () => resolve(false));
+    const done = (well: boolean): void => {
       cancel();
-      resolve();
+      resolve(well);
     };
-    Promise.all(works).then(done, error => {
-      world.log.warn({ err: error }, 'stopping');
-      done();
-    });
+    Promise.all(works).then(
+      () => done(true),
+      error => {
+        world.log.warn({ err: error }, 'stopping');
+        done(false);
+      },
+    );
   });
 }
