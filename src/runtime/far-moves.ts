@@ -82,7 +82,7 @@ export class FarMoves {
   /** Moves that wait until the actor has come to rest. */
   private readonly freezes = new Map<Unit, { readonly epoch: number; wakings: number }>();
   /** Why the last move of a unit could not be packed, for the one who asked. */
-  readonly refusals = new Map<Unit, string>();
+  private readonly refusals = new Map<Unit, string>();
   private readonly hungUp = new Set<HostId>();
   /** Messages for a thread that died before this one had heard of it. */
   undelivered = 0;
@@ -105,6 +105,7 @@ export class FarMoves {
     router.on('move', (from, { host, message }) => this.heard(host ?? hostOf(from, 0), this.importMessage(message)));
     router.on('forwarded', (from, { unit, epoch, ...message }) => this.forwarded(from, unit, epoch, message));
     router.on('movable', (_from, unit: Unit) => this.movable(unit));
+    router.on('why-aborted', (_from, unit: Unit) => this.refusals.get(unit));
   }
 
   /** Whether anything has ever moved: until then nobody need look. */
@@ -365,6 +366,7 @@ export class FarMoves {
   }
 
   private freeze(unit: Unit, epoch: number): void {
+    this.refusals.delete(unit);
     this.freezes.set(unit, { epoch, wakings: 0 });
     this.bringToRest(unit);
   }
@@ -468,6 +470,7 @@ export class FarMoves {
 
   private retire(unit: Unit): void {
     this.freezes.delete(unit);
+    this.refusals.delete(unit);
     this.calls.giveAway(unit);
     const watchers = this.host.watches.reportsOf(unit);
     const act = this.residentOf(unit);
