@@ -40,7 +40,7 @@ export class Ledger extends Actor<LedgerState> {
     return { n: 0, list: [] };
   }
   override onDeactivate(_why: DeactivateReason): void {
-    this.state['ends'] = ((this.state['ends'] as number | undefined) ?? 0) + 1;
+    this.state.ends = ((this.state.ends as number | undefined) ?? 0) + 1;
   }
   add(by: number): number {
     this.state.n += by;
@@ -113,11 +113,11 @@ export class Ledger extends Actor<LedgerState> {
     void this.save();
   }
   spoil(): string {
-    this.state['socket'] = () => 1;
+    this.state.socket = () => 1;
     return 'spoilt';
   }
   mend(): void {
-    delete this.state['socket'];
+    delete this.state.socket;
   }
   /** Two turns of it may be open: an old one must not write into a new life. */
   async saveLater(name: string): Promise<string> {

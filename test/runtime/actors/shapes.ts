@@ -116,7 +116,7 @@ export class Derived extends Base {
   toJSON(): string {
     return 'json';
   }
-  [''](): string {
+  ''(): string {
     return 'empty';
   }
   'with space'(): string {

@@ -86,7 +86,7 @@ export class Thrower extends Actor<{ turns: number }> {
     return { fn: () => 1 };
   }
   spoil(): void {
-    (this.state as unknown as Record<string, unknown>)['socket'] = () => 1;
+    (this.state as unknown as Record<string, unknown>).socket = () => 1;
   }
 }
 export const ThrowerT: ActorType<Thrower> = defineActor(import.meta.url, Thrower, { type: 'thrower' });
