@@ -112,6 +112,12 @@ export function freeze(host: Host, act: Activation, quiet: () => void): void {
 
 /** The frozen actor as plain data. Throws when something in it cannot travel. onDeactivate('moved') runs first. */
 export async function pack(host: Host, act: Activation, calls: CallShipping): Promise<PackedActor> {
+  await leave(host, act);
+  return packNow(host, act, calls);
+}
+
+/** The part of packing that takes time: onDeactivate('moved'). Throws when something in it cannot travel. */
+export async function leave(host: Host, act: Activation): Promise<void> {
   const reason = unmovable(act);
   if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${act.id} cannot move: ${reason}`);
   const actor = act.actor as Actor;
@@ -121,6 +127,11 @@ export async function pack(host: Host, act: Activation, calls: CallShipping): Pr
     if ((act.flags & (dead | frozen)) !== frozen)
       throw new TroupeError('STOPPED', `the move of ${act.id} was called off`);
   }
+}
+
+/** The part that takes none: whoever hands the actor over in the same breath loses no message that comes meanwhile. */
+export function packNow(host: Host, act: Activation, calls: CallShipping): PackedActor {
+  const actor = act.actor as Actor;
   const extras = act.extras;
   const messages: PackedMessage[] = [];
   const take = (message: Parked): PackedMessage | undefined => packMessage(act.hosted, message, calls);

@@ -130,6 +130,7 @@ export class Persistence extends OutputGate {
     const memo = this.memoOps(act);
     if (memo.length === 0 && gate.handedIn !== undefined && equal(bytes, gate.handedIn)) return;
     gate.handedIn = bytes;
+    this.host.observer?.effect(act, 'persist', { level: spec.durability });
     void this.write(act, gate, [this.snapshotOp(act, bytes, gate), ...memo], spec.durability).catch(() => undefined);
   }
 

@@ -7,11 +7,11 @@ import type { Actor } from '../runtime/actor.ts';
 import type { Call } from '../runtime/call.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
 import { Epochs, epochMemory, epochsPerChunk } from '../runtime/epochs.ts';
-import { dead } from '../runtime/flags.ts';
+import { dead, frozen } from '../runtime/flags.ts';
 import { Host } from '../runtime/host.ts';
 import type { HostObserver } from '../runtime/host-types.ts';
 import { argumentsOf } from '../runtime/messages.ts';
-import { type CallShipping, freeze, install, pack, retire, run, thaw } from '../runtime/moves.ts';
+import { type CallShipping, freeze, install, leave, packNow, retire, run, thaw } from '../runtime/moves.ts';
 import { type BaseRef, KEY, type Ref, TYPE } from '../runtime/refs.ts';
 import { LocalRouter } from '../runtime/router.ts';
 import type { Log } from '../runtime/world.ts';
@@ -70,8 +70,8 @@ export interface TestKit extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Slices without rest before settle() gives up: an endless exchange of messages. */
-const slicesMax = 2_000_000;
+/** Slices without rest before settle() gives up: an endless exchange of messages. A second or so. */
+const slicesMax = 250_000;
 
 const partitions = 64;
 
@@ -98,6 +98,9 @@ class Kit implements TestKit {
   constructor(options: TestKitOptions) {
     if (!Array.isArray(options?.actors))
       throw new TroupeError('BAD_OPTION', 'createTestKit({ actors: [...] }) needs the actor types under test');
+    for (const type of options.actors)
+      if (type?.kind !== 'troupe-actor-type')
+        throw new TroupeError('BAD_OPTION', 'actors must be what defineActor or defineBehaviour returned');
     this.seed = options.seed ?? 1;
     const world = virtualWorld({ seed: this.seed, log: options.logger });
     this.clock = world.clock;
@@ -215,16 +218,17 @@ class Kit implements TestKit {
       freeze(this.host, act, resolve);
       void this.rest().then(resolve);
     });
-    if (!this.host.isQuiet(act)) {
+    if ((act.flags & frozen) === 0) {
       thaw(this.host, act, this.host.epochs.next());
       throw new TroupeError(
         'DEADLINE',
-        `${id} cannot move now: a turn is open and waits for something; let it finish first`,
+        `${id} cannot move now: a turn is open, or a write not durable yet; let it finish first`,
       );
     }
     const epoch = this.host.epochs.next();
     try {
-      const packed = await pack(this.host, act, calls);
+      await leave(this.host, act);
+      const packed = packNow(this.host, act, calls);
       const shipped = this.host.codec.decode(this.host.codec.encode(packed)) as typeof packed;
       retire(this.host, act);
       run(this.host, install(this.host, shipped, epoch, calls));

@@ -6,9 +6,10 @@
 //   orders.allow('ping', () => 'pong')              answers whenever it comes
 //   orders.disallow('close')                        fails the test at settle() if it ever comes
 
-import { TroupeError } from '../errors.ts';
+import { fromWireError, TroupeError, toWireError } from '../errors.ts';
 import type { Call } from '../runtime/call.ts';
 import type { Host } from '../runtime/host.ts';
+import { isRef } from '../runtime/refs.ts';
 
 export interface ProbedMessage {
   readonly method: string;
@@ -50,16 +51,13 @@ export class Probe {
 
   /** Everything received and not yet expected, oldest first. */
   get received(): readonly ProbedMessage[] {
-    return this.inbox;
+    return this.inbox.map(({ method, args }) => ({ method, args }));
   }
 
   expect(method: string, matcher?: readonly unknown[] | ((...args: any[]) => boolean)): Expectation {
+    this.check(method);
     const matches = (args: readonly unknown[]): boolean =>
-      matcher === undefined
-        ? true
-        : typeof matcher === 'function'
-          ? matcher(...args)
-          : JSON.stringify(args) === JSON.stringify(matcher);
+      matcher === undefined ? true : typeof matcher === 'function' ? matcher(...args) : same(args, matcher);
     const message = this.next(method, matches);
     const then = <T>(act: (arrived: Arrived) => T): Promise<ProbedMessage> =>
       message.then(arrived => {
@@ -70,21 +68,32 @@ export class Probe {
       // biome-ignore lint/suspicious/noThenProperty: an expectation is awaited like a promise, that is its interface
       then: (onOk, onError) => message.then(({ method: name, args }) => ({ method: name, args })).then(onOk, onError),
       reply: value => then(({ call }) => call !== null && this.host.answer(call, value)),
-      fail: error => then(({ call }) => call !== null && this.host.fail(call, error)),
+      fail: error => then(({ call }) => call !== null && this.host.fail(call, asArrived(error))),
       ignore: () => then(() => undefined),
     };
   }
 
   allow(method: string, answer: (...args: any[]) => unknown = () => undefined): this {
+    this.check(method);
     this.allowed.set(method, answer);
+    const before = this.inbox.filter(message => message.method === method);
+    for (const { args, call } of before) this.take(method, args, call);
+    for (const message of before) this.inbox.splice(this.inbox.indexOf(message), 1);
     return this;
   }
 
   disallow(method: string): this {
+    this.check(method);
     this.forbidden.add(method);
     for (const message of this.inbox)
       if (message.method === method) this.violations.push(`${this.id}.${method} was called and must not be`);
     return this;
+  }
+
+  private check(method: string): void {
+    const hosted = this.host.byName.get(this.id.slice(0, this.id.indexOf('/')));
+    if (hosted?.methodCode(method) !== undefined || hosted?.reservedCode(method) !== undefined) return;
+    throw new TroupeError('NO_METHOD', `${this.id} has no method '${method}' to be probed`);
   }
 
   /** The kit hands over a message for this address. */
@@ -106,14 +115,15 @@ export class Probe {
       this.inbox.push(message);
       return;
     }
-    if (call === null) answer(...args);
-    else
-      Promise.resolve()
-        .then(() => answer(...args))
-        .then(
-          value => this.host.answer(call, value),
-          error => this.host.fail(call, error),
-        );
+    Promise.resolve()
+      .then(() => answer(...args))
+      .then(
+        value => call !== null && this.host.answer(call, value),
+        error => {
+          if (call !== null) this.host.fail(call, asArrived(error));
+          else this.violations.push(`the answer that ${this.id} allows for ${method} threw: ${String(error)}`);
+        },
+      );
   }
 
   private next(method: string, matches: (args: readonly unknown[]) => boolean): Promise<Arrived> {
@@ -141,4 +151,22 @@ export class Probe {
       this.host.world.clock.soon(look);
     });
   }
+}
+
+/** The error as it would have come from an actor. */
+function asArrived(error: unknown): TroupeError {
+  return fromWireError(toWireError(error));
+}
+
+/** Equal as data: what arrives has passed through the codec, so there are no cycles and no strange objects. */
+function same(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (isRef(a) || isRef(b)) return isRef(a) && isRef(b) && a.toString() === b.toString();
+  if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+  if (a instanceof Date) return same(a.getTime(), (b as Date).getTime());
+  if (a instanceof Map || a instanceof Set) return same([...a], [...(b as Map<unknown, unknown> | Set<unknown>)]);
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  return keys.every(key => Object.hasOwn(b, key) && same(a[key as never], b[key as never]));
 }
