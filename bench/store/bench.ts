@@ -47,7 +47,7 @@ const definition: BenchDefinition = defineBench({
   about: 'Durable puts and gets of 1 KiB values, one at a time and 64 in flight.',
   workloads(context) {
     const { param } = context;
-    const keys = param('keys', 500, 100_000);
+    const keys = param('keys', 200, 100_000);
     const putsMax = param('puts', 200, 40_000);
     const getsMax = param('gets', 500, 400_000);
     const lanes = param('in flight', 64, 64);
@@ -58,11 +58,11 @@ const definition: BenchDefinition = defineBench({
     };
     const getting = { latency: true, about: 'A get of a random key that is there; every answer is checked.' };
     return [
-      { ...putting, name: 'put, one at a time', opsMin: 50, opsMax: putsMax, contenders: all(puts, work(1), durable) },
+      { ...putting, name: 'put, one at a time', opsMin: 20, opsMax: putsMax, contenders: all(puts, work(1), durable) },
       {
         ...putting,
         name: 'put, 64 in flight',
-        opsMin: 200,
+        opsMin: 128,
         opsMax: putsMax,
         contenders: all(puts, work(lanes), durable),
         goals: [
@@ -73,7 +73,7 @@ const definition: BenchDefinition = defineBench({
       {
         ...getting,
         name: 'get, one at a time',
-        opsMin: 200,
+        opsMin: 100,
         opsMax: getsMax,
         contenders: all(gets, work(1), readers),
         goals: [goal('troupe', 'redis everysec', 'rate', 5), goal('troupe, threads: 0', 'redis everysec', 'rate', 5)],
@@ -81,7 +81,7 @@ const definition: BenchDefinition = defineBench({
       {
         ...getting,
         name: 'get, 64 in flight',
-        opsMin: 500,
+        opsMin: 256,
         opsMax: getsMax,
         contenders: all(gets, work(lanes), readers),
         goals: [goal('troupe', 'redis everysec', 'rate', 5), goal('troupe, threads: 0', 'redis everysec', 'rate', 5)],

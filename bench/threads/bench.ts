@@ -78,7 +78,7 @@ const definition: BenchDefinition = defineBench({
               ? 'A number there, the next one back, checked.'
               : 'A text of 1 KiB there and back, checked.',
           latency: true,
-          opsMin: inFlight === 1 ? 200 : 2_000,
+          opsMin: inFlight === 1 ? 100 : 1_024,
           opsMax: requests,
           contenders: asks(inFlight, what),
           goals: what === 'number' ? (askGoals[inFlight] ?? []) : [],
@@ -89,7 +89,7 @@ const definition: BenchDefinition = defineBench({
       {
         name: 'tell, unbatched, small',
         about: 'Numbers one way, one send each; an operation is one message that the far side counted.',
-        opsMin: 2_000,
+        opsMin: 1_000,
         opsMax: messages,
         contenders: contenders(1_024, (side, n) => side.tellNumbers(n)),
         goals: [goal('postMessage', 'rate', 10)],
@@ -97,7 +97,7 @@ const definition: BenchDefinition = defineBench({
       {
         name: 'tell, unbatched, 1 KiB',
         about: 'Texts of 1 KiB one way, one send each; an operation is one message that the far side counted.',
-        opsMin: 2_000,
+        opsMin: 1_000,
         opsMax: messages,
         contenders: contenders(1_024, (side, n) => side.tellTexts(n)),
       },
