@@ -3,6 +3,7 @@
 //
 // Invariant: no state of its own. What it knows is on the disk, or rebuilt (the memo of operations is allowed to forget).
 
+import { frameBytesMax } from '../limits.ts';
 import type { Activation } from '../runtime/activation.ts';
 import { Actor } from '../runtime/actor.ts';
 import { type ActorType, defineActor } from '../runtime/define-actor.ts';
@@ -81,6 +82,8 @@ export const VnodeT: ActorType<Vnode> = defineActor(import.meta.url, Vnode, {
   type: 'vnode',
   persist: 'none',
   placement: 'ring',
+  // Whatever a link carries fits in: the largest value, and a record with all its siblings. The default would refuse both.
+  mailbox: { bytes: frameBytesMax },
   idleMs: Number.POSITIVE_INFINITY,
   ownsShards: true,
   turns: {
