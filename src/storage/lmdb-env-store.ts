@@ -51,8 +51,6 @@ export interface LmdbEntry {
 export interface Lmdb {
   /** The bytes are a copy, and the caller's. */
   getBinary(key: Uint8Array): Uint8Array | undefined;
-  /** In memory that the next read uses again; `length` is that of the value. */
-  getBinaryFast(key: Uint8Array): Buffer | undefined;
   put(
     key: Uint8Array,
     value: Uint8Array,
