@@ -164,9 +164,13 @@ function same(a: unknown, b: unknown): boolean {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (isRef(a) || isRef(b)) return isRef(a) && isRef(b) && a.toString() === b.toString();
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
-  if (a instanceof Date) return same(a.getTime(), (b as Date).getTime());
+  if (isMoment(a) || isMoment(b)) return isMoment(a) && isMoment(b) && a.getTime() === b.getTime();
   if (a instanceof Map || a instanceof Set) return same([...a], [...(b as Map<unknown, unknown> | Set<unknown>)]);
   const keys = Object.keys(a);
   if (keys.length !== Object.keys(b).length) return false;
   return keys.every(key => Object.hasOwn(b, key) && same(a[key as never], b[key as never]));
+}
+
+function isMoment(value: object): value is { getTime(): number } {
+  return typeof (value as { getTime?: unknown }).getTime === 'function';
 }

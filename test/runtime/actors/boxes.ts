@@ -13,6 +13,10 @@ export class Box extends Actor<{ log: string[] }> {
   async hold(): Promise<void> {
     await this.self.ref(GateT, 'gate').pass('hold');
   }
+  /** A timer: control, which no mailbox holds. */
+  soon(ms: number): void {
+    this.self.after(ms, () => this.state.log.push('timer'));
+  }
   put(name: string): string {
     this.state.log.push(name.slice(0, 8));
     return name;

@@ -195,6 +195,15 @@ describe('what leaves', () => {
     expect(await kit.ref(LedgerT, 'a').fill(5)).toEqual(['sent 0', 'sent 1', 'sent 2', 'sent 3', 'sent 4']);
   });
 
+  it('shares its commit with what all others of its thread have written in the same moment', async () => {
+    await using kit = start();
+    const all = Array.from({ length: 200 }, (_, n) => kit.ref(LedgerT, String(n)));
+    await Promise.all(all.map(each => each.add(1)));
+    const { transactions, groups } = kit.disk.stats();
+    expect(groups).toBe(200);
+    expect(transactions).toBeLessThanOrEqual(3);
+  });
+
   it('of one actor does not wait for the writes of another on the same disk', async () => {
     await using kit = start();
     await kit.ref(LedgerT, 'b').add(1);

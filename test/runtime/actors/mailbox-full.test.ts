@@ -77,6 +77,25 @@ describe("overflow: 'reject'", () => {
   });
 });
 
+describe('control', () => {
+  it('has a lane of its own: a timer comes to an actor whose mailbox is full, and goes before it', async () => {
+    const kit = createTestKit({ actors: [RejectT, GateT] });
+    const gate = kit.probe(GateT, 'gate');
+    const ref = kit.ref(RejectT, 'a');
+    await ref.soon(10);
+    const holding = ref.hold();
+    await kit.settle();
+    for (const name of ['1', '2', '3']) tell(ref).put(name);
+    expect(codeOf(() => tell(ref).put('4'))).toBe('OVERLOADED');
+    await kit.clock.advance(10);
+    await gate.expect('pass').reply();
+    await holding;
+    await kit.settle();
+    expect((kit.state('reject/a') as Box['state']).log).toEqual(['timer', '1', '2', '3']);
+    await kit.close();
+  });
+});
+
 describe("overflow: 'wait'", () => {
   it('accepts at once while there is room, and gives a promise when there is none', async () => {
     const { kit, ref, open, log } = await held(WaitT);

@@ -6,11 +6,14 @@ import { tell } from '../../../src/runtime/refs.ts';
 import { GateT } from './gate.ts';
 
 export class Recorder extends Actor<{ log: string[] }> {
+  /** Set by a test that wants to see the order over several actors. */
+  static seen: ((key: string) => void) | undefined;
   override initial(): { log: string[] } {
     return { log: [] };
   }
   /** One turn in one synchronous piece. */
   mark(name: string): string {
+    Recorder.seen?.(this.self.key);
     this.state.log.push(name);
     return name;
   }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { tell } from '../../../src/runtime/refs.ts';
 import { createTestKit, type TestKit } from '../../../src/testing.ts';
 import { GateT } from './gate.ts';
-import { type Recorder, RecorderT, SimpleT } from './recorder.ts';
+import { Recorder, RecorderT, SimpleT } from './recorder.ts';
 
 const log = (kit: TestKit, id = 'recorder/a'): string[] => (kit.state(id) as Recorder['state']).log;
 
@@ -131,6 +131,21 @@ describe('interleaving turns', () => {
     await gate.expect('pass').reply();
     await Promise.all(all);
     expect(log(kit)).toEqual(['x(', ')x', 'y', 'i']);
+  });
+});
+
+describe('an actor with much to do', () => {
+  it('lets others have their turn: it runs a share at a time', async () => {
+    const { kit } = start();
+    const order: string[] = [];
+    Recorder.seen = key => order.push(key);
+    const busy = kit.ref(SimpleT, 'busy');
+    for (let n = 0; n < 1_000; n++) tell(busy).mark(String(n));
+    tell(kit.ref(SimpleT, 'quick')).mark('me too');
+    await kit.settle();
+    Recorder.seen = undefined;
+    expect(order).toHaveLength(1_001);
+    expect(order.indexOf('quick')).toBeLessThanOrEqual(256);
   });
 });
 
