@@ -39,48 +39,65 @@ const plainCodec = (): Codec =>
 
 const memoryBytes = 8_192;
 
-function argumentsOfOurs(args: readonly unknown[], memory: ArrayBuffer | SharedArrayBuffer): Trip {
+/** What of a trip is measured; the other half is done beforehand, or only to compare what came back. */
+type Half = 'both' | 'encode' | 'decode';
+
+function argumentsOfOurs(args: readonly unknown[], memory: ArrayBuffer | SharedArrayBuffer, half: Half = 'both'): Trip {
   const codec = plainCodec();
   const bytes = new Uint8Array(memory);
   const view = new DataView(memory);
   const out: Arguments = { argc: 0, a0: undefined, a1: undefined, a2: undefined, rest: null };
   const [a0, a1, a2] = args;
   const argc = args.length;
+  const encode = (): number => codec.encodeArgs(argc, a0, a1, a2, null, bytes, view, 8);
+  const encoded = encode();
+  const decode = (end: number): boolean => {
+    codec.decodeArgs(bytes, view, 8, end, out);
+    return out.argc === argc;
+  };
+  const once = {
+    both: () => decode(encode()),
+    encode: () => encode() === encoded,
+    decode: () => decode(encoded),
+  };
   return {
-    once() {
-      const end = codec.encodeArgs(argc, a0, a1, a2, null, bytes, view, 8);
-      codec.decodeArgs(bytes, view, 8, end, out);
-      return out.argc === argc;
-    },
-    back: () => [out.a0, out.a1, out.a2].slice(0, out.argc),
+    once: once[half],
+    back: () => (decode(encoded) ? [out.a0, out.a1, out.a2].slice(0, argc) : undefined),
   };
 }
 
-function argumentsOfMsgpackr(args: readonly unknown[]): Trip {
+function argumentsOfMsgpackr(args: readonly unknown[], half: Half = 'both'): Trip {
   const packr = new Packr({ useRecords: false });
   const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
   const memory = Buffer.alloc(memoryBytes);
-  let back: unknown[] = [];
+  const encode = (): Buffer => {
+    packr.useBuffer(memory);
+    return packr.pack(args);
+  };
+  const encoded = Buffer.from(encode());
+  const decode = (bytes: Uint8Array): unknown[] => unpackr.unpack(bytes) as unknown[];
+  const once = {
+    both: () => decode(encode()).length === args.length,
+    encode: () => encode().length === encoded.length,
+    decode: () => decode(encoded).length === args.length,
+  };
   return {
-    once() {
-      packr.useBuffer(memory);
-      back = unpackr.unpack(packr.pack(args)) as unknown[];
-      return back.length === args.length;
-    },
+    once: once[half],
     // It hands out views of the message where we hand out copies.
-    back: () => back.map(each => (each instanceof Uint8Array ? Uint8Array.from(each) : each)),
+    back: () => decode(encoded).map(each => (each instanceof Uint8Array ? Uint8Array.from(each) : each)),
   };
 }
 
-function argumentsOfV8(args: readonly unknown[]): Trip {
-  let back: unknown[] = [];
-  return {
-    once() {
-      back = v8.deserialize(v8.serialize(args)) as unknown[];
-      return back.length === args.length;
-    },
-    back: () => back,
+function argumentsOfV8(args: readonly unknown[], half: Half = 'both'): Trip {
+  const encode = (): Buffer => v8.serialize(args);
+  const encoded = encode();
+  const decode = (bytes: Uint8Array): unknown[] => v8.deserialize(bytes) as unknown[];
+  const once = {
+    both: () => decode(encode()).length === args.length,
+    encode: () => encode().length === encoded.length,
+    decode: () => decode(encoded).length === args.length,
   };
+  return { once: once[half], back: () => decode(encoded) };
 }
 
 /** Memory in which each frame is written over the one before. */
@@ -222,6 +239,19 @@ const definition: BenchDefinition = defineBench({
             make('troupe, shared memory', () => argumentsOfOurs(args, new SharedArrayBuffer(memoryBytes))),
             make('msgpackr', () => argumentsOfMsgpackr(args)),
             make('v8.serialize', () => argumentsOfV8(args)),
+          ],
+        };
+      }),
+      ...(['encode', 'decode'] as const).map((half): Workload => {
+        const args = ['abcdefgh', 7];
+        return {
+          ...rate,
+          name: `${half} ('abcdefgh', 7)`,
+          about: 'One half of it alone.',
+          contenders: [
+            contender('troupe', args, () => argumentsOfOurs(args, new ArrayBuffer(memoryBytes), half)),
+            contender('msgpackr', args, () => argumentsOfMsgpackr(args, half)),
+            contender('v8.serialize', args, () => argumentsOfV8(args, half)),
           ],
         };
       }),
