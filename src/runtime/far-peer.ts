@@ -153,8 +153,15 @@ export class FarPeer {
     else paused.own = false;
   }
 
+  /** No more than a mailbox at a time: the rest goes on waiting. */
   resume(unit: string): void {
-    for (const message of this.takeWaiting(unit)) {
+    const messages = this.takeWaiting(unit);
+    for (const [i, message] of messages.entries()) {
+      const paused = this.paused.get(unit);
+      if (paused !== undefined) {
+        paused.waiting.push(...messages.slice(i));
+        return;
+      }
       if (this.ready && message.write()) continue;
       if (!this.queue(message)) message.fail(new TroupeError('OVERLOADED', `too much waits for thread ${this.thread}`));
     }
@@ -202,6 +209,7 @@ export class FarPeer {
       gone: this.gone,
       queued: this.backlog.length,
       paused: this.paused.size,
+      waiting: [...this.paused.values()].reduce((sum, { waiting }) => sum + waiting.length, 0),
       refused: this.refused,
     };
   }

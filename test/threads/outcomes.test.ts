@@ -1,7 +1,10 @@
 // How asks over the border of a thread end when nobody answers in time: the three outcomes, told apart.
 
+import { rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { call, type Node, startNode, tell } from '../../src/index.ts';
+import { call, type Node, startNode } from '../../src/index.ts';
 import { Echo0T, Echo1T, Echo2T, echoTypes } from './actors/echo.ts';
 import { failureOf, until } from './until.ts';
 
@@ -77,27 +80,30 @@ test('an aborted ask ends: not run if its turn had not begun, unknown if it had'
   expect(await far.seen()).toStrictEqual([]);
 });
 
-test('while a thread is blocked for two seconds, its askers hear in time and everybody else goes on', async () => {
+test('while a thread is blocked, its askers hear in time and everybody else goes on', { timeout: 60_000 }, async () => {
   const [blocked, asker] = [node.ref(Echo1T, 'blocked'), node.ref(Echo2T, 'asking')];
-  await blocked.echo('awake');
-  const began = performance.now();
-  tell(blocked).block(2_000);
-  const outcomes = Array.from({ length: 500 }, (_, i) => failureOf(call(blocked, { deadlineMs: 100 }).see(i)));
-  const far = asker.bounded(node.ref(Echo1T, 'blocked'), 100);
+  const gate = join(tmpdir(), `troupe-gate-${process.pid}-${Date.now()}`);
+  await blocked.block(gate);
   let rounds = 0;
   let over = false;
   const others = (async () => {
     for (; !over; rounds++)
       await Promise.all([node.ref(Echo2T, 'other').echo(rounds), node.ref(Echo0T, 'here').echo(rounds)]);
   })();
-  for (const each of await Promise.all(outcomes)) expect(each).toMatchObject({ code: 'UNKNOWN_OUTCOME' });
-  expect((await far)[0]).toBe('UNKNOWN_OUTCOME');
-  over = true;
+  try {
+    const outcomes = Array.from({ length: 500 }, (_, i) => failureOf(call(blocked, { deadlineMs: 100 }).see(i)));
+    const far = asker.bounded(node.ref(Echo1T, 'blocked'), 100);
+    for (const each of await Promise.all(outcomes)) expect(each).toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    expect((await far)[0]).toBe('UNKNOWN_OUTCOME');
+    await until('a hundred rounds', () => rounds > 100);
+  } finally {
+    over = true;
+    await writeFile(gate, '');
+  }
   await others;
-  expect(performance.now() - began).toBeLessThan(1_900);
-  expect(rounds).toBeGreaterThan(20);
   // It comes back, answers what was asked of it, late, and nobody keeps anything for those answers any more.
   expect(await call(blocked, { deadlineMs: 30_000 }).echo('back')).toBe('back');
+  await rm(gate);
   await until('all late answers', async () => {
     const { threads } = (await node.describe()) as unknown as {
       threads: { asksOutstanding: number; router: { pending: number } }[];

@@ -3,6 +3,7 @@
 
 import { threadId } from 'node:worker_threads';
 import { Actor, type ActorType, type AnyRef, call, defineActor, type Ref, tell } from '../../../src/index.ts';
+import { blockUntil } from './block.ts';
 
 export interface EchoState {
   seen: unknown[];
@@ -68,10 +69,9 @@ export class Echo extends Actor<EchoState> {
   isHeld(key: string): boolean {
     return held.has(key);
   }
-  /** Holds up its whole thread. */
-  block(ms: number): void {
-    const until = performance.now() + ms;
-    while (performance.now() < until);
+  /** Holds up its whole thread, as soon as the answer is on its way, until there is a file of that name. */
+  block(path: string): void {
+    setImmediate(blockUntil, path);
   }
   /** Asks another one, and says how it went. */
   async relay(to: Ref<Echo>, method: 'echo' | 'wait' | 'relayBack' | 'throwing', value: unknown): Promise<Outcome> {

@@ -1,6 +1,7 @@
 // Receivers that are slow on purpose, and senders that do not care. A file of its own: threads import it by URL.
 
 import { Actor, type ActorType, defineActor, type Ref, tell } from '../../../src/index.ts';
+import { blockUntil } from './block.ts';
 
 const held = new Map<string, () => void>();
 
@@ -37,10 +38,9 @@ export class Sink extends Actor<SinkState> {
     held.get(key)?.();
     held.delete(key);
   }
-  /** Holds up its whole thread. */
-  block(ms: number): void {
-    const until = performance.now() + ms;
-    while (performance.now() < until);
+  /** Holds up its whole thread, as soon as the answer is on its way, until there is a file of that name. */
+  block(path: string): void {
+    setImmediate(blockUntil, path);
   }
 }
 
