@@ -24,7 +24,7 @@ const lines = (report: Report, wanted: (row: Row) => boolean): string[] =>
   );
 
 describe('the benches', () => {
-  it.each(benchNames())('%s completes all its work', { timeout: 60_000 }, async name => {
+  it.each(benchNames())('%s completes all its work', { timeout: 120_000 }, async name => {
     const definition = await loadBench(name);
     const report = await runBench(definition, { mode: 'small' });
     expect(definition.name).toBe(name);
