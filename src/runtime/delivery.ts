@@ -63,7 +63,7 @@ export function askNow(
   hosted.handled++;
   act.usedTick = host.tick;
   host.current = act;
-  host.call = null;
+  if (host.call !== null) host.call = null;
   host.mode = hosted.modes[method] as number;
   try {
     switch (code & boxedArguments) {

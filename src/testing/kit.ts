@@ -26,6 +26,8 @@ export interface TestKitOptions {
   /** Pass every message, reply and state through the codec. Default true. */
   readonly serialize?: boolean;
   readonly logger?: Log;
+  /** Slices of work without rest before settle() calls them endless. Default 250,000: two actors that answer each other for ever. */
+  readonly slicesMax?: number;
   /** Actors awake before the least valuable are put to sleep, as for startNode. */
   readonly residentsMax?: number;
   /** The disk of an earlier kit, closed or crashed: this one starts where that one ended, as a process does. */
@@ -70,8 +72,8 @@ export interface TestKit extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Slices without rest before settle() gives up: an endless exchange of messages. A second or so. */
-const slicesMax = 250_000;
+/** A second or so of work. */
+const slicesMaxDefault = 250_000;
 
 const partitions = 64;
 
@@ -93,6 +95,7 @@ class Kit implements TestKit {
   readonly disk: MemoryStore;
   private readonly host: Host;
   private readonly probes = new Map<string, Probe>();
+  private readonly slicesMax: number;
   private readonly recorded = new Map<string, RecordedEffect[]>();
 
   constructor(options: TestKitOptions) {
@@ -102,6 +105,7 @@ class Kit implements TestKit {
       if (type?.kind !== 'troupe-actor-type')
         throw new TroupeError('BAD_OPTION', 'actors must be what defineActor or defineBehaviour returned');
     this.seed = options.seed ?? 1;
+    this.slicesMax = options.slicesMax ?? slicesMaxDefault;
     const world = virtualWorld({ seed: this.seed, log: options.logger });
     this.clock = world.clock;
     this.clock.rest = () => this.rest();
@@ -196,9 +200,9 @@ class Kit implements TestKit {
       // What the disk still has to do goes through the clock; writes that a test holds back are at rest.
       quiet = now === before && this.host.scheduler.length === 0 && !this.clock.isBusy ? quiet + 1 : 0;
       before = now;
-      if (this.host.scheduler.slices - began > slicesMax)
+      if (this.host.scheduler.slices - began > this.slicesMax)
         throw new Error(
-          `the actors did not come to rest within ${slicesMax} slices: do two of them answer each other for ever?`,
+          `the actors did not come to rest within ${this.slicesMax} slices: do two of them answer each other for ever?`,
         );
     }
   }

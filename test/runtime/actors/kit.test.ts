@@ -193,7 +193,7 @@ describe('settle()', () => {
   });
 
   it('gives up on actors that never come to rest', async () => {
-    const kit = createTestKit({ actors: [PingT] });
+    const kit = createTestKit({ actors: [PingT], slicesMax: 1_000 });
     tell(kit.ref(PingT, 'a')).go();
     await expect(kit.settle()).rejects.toThrowError(/come to rest/);
     await kit.crash('ping/a');
