@@ -5,18 +5,14 @@
 // another input puts it in a queue, so no machine is stepped from within its own step.
 
 import { TroupeError } from '../errors.ts';
-import type { Activation } from './activation.ts';
 import { type Call, ended } from './call.ts';
 import { Wake } from './failures.ts';
 import { FarCalls } from './far-calls.ts';
 import type { FarRouter } from './far-router.ts';
 import { FarTopics } from './far-topics.ts';
-import { dead, frozen, moving } from './flags.ts';
+import { FarUnits } from './far-units.ts';
+import { moving } from './flags.ts';
 import type { Host } from './host.ts';
-import type { HostedType } from './hosted-type.ts';
-import { argumentsOf } from './messages.ts';
-import { freeze, install, type PackedActor, pack, retire, run, thaw, unmovable } from './moves.ts';
-import type { RecordCopy } from './persistence.ts';
 import type {
   BetweenHosts,
   FromDirectory,
@@ -28,7 +24,7 @@ import type {
   Unit,
 } from './relocation-messages.ts';
 import { isForDirectory } from './relocation-messages.ts';
-import { type Checksum, cutPieces, joinPieces } from './relocation-pieces.ts';
+import type { Checksum } from './relocation-pieces.ts';
 import { Route } from './relocation-route.ts';
 
 /** A message on its way: as it lies in a mailbox. */
@@ -39,16 +35,7 @@ export interface FarMessage {
   readonly call: Call | null;
 }
 
-/** What is shipped: the actor, and its records when threads do not share the engine. */
-interface Shipment {
-  readonly actor: PackedActor;
-  readonly records: readonly RecordCopy[];
-}
-
 const none: readonly string[] = [];
-
-/** An actor may end (go to sleep, stop) while a move waits for it to come to rest: so often it is woken again for the move. */
-const wakingsMax = 3;
 
 /** A host number holds the thread and how often it has been restarted: a new life is a new host. */
 export const livesPerThread = 4_096;
@@ -67,7 +54,8 @@ export interface FarMovesOptions {
 export class FarMoves {
   readonly router: FarRouter;
   readonly calls: FarCalls;
-  private readonly topics: FarTopics;
+  readonly topics: FarTopics;
+  readonly units: FarUnits;
   readonly route: Route<FarMessage>;
   private readonly host: Host;
   private readonly options: FarMovesOptions;
@@ -75,14 +63,8 @@ export class FarMoves {
   private stepping = false;
   private tick: Wake | null = null;
   private tickAt = Number.POSITIVE_INFINITY;
-  private readonly tickets = new Map<number, (outcome: Outcome) => void>();
+  private readonly tickets = new Map<number, { resolve(outcome: Outcome): void; reject(error: TroupeError): void }>();
   private ticket = 0;
-  /** Installed, not running yet. */
-  private readonly installed = new Map<Unit, Activation>();
-  /** Moves that wait until the actor has come to rest. */
-  private readonly freezes = new Map<Unit, { readonly epoch: number; wakings: number }>();
-  /** Why the last move of a unit could not be packed, for the one who asked. */
-  private readonly refusals = new Map<Unit, string>();
   private readonly hungUp = new Set<HostId>();
   /** Messages for a thread that died before this one had heard of it. */
   undelivered = 0;
@@ -92,6 +74,7 @@ export class FarMoves {
     this.host = router.host;
     this.options = options;
     this.calls = new FarCalls(router);
+    this.units = new FarUnits(this, options.checksum);
     this.topics = new FarTopics(router, this);
     this.host.topics.gate = this.topics;
     const limits = options.relocateTurnMs === undefined ? {} : { turnMs: options.relocateTurnMs };
@@ -104,8 +87,8 @@ export class FarMoves {
     });
     router.on('move', (from, { host, message }) => this.heard(host ?? hostOf(from, 0), this.importMessage(message)));
     router.on('forwarded', (from, { unit, epoch, ...message }) => this.forwarded(from, unit, epoch, message));
-    router.on('movable', (_from, unit: Unit) => this.movable(unit));
-    router.on('why-aborted', (_from, unit: Unit) => this.refusals.get(unit));
+    router.on('movable', (_from, unit: Unit) => this.units.movable(unit));
+    router.on('why-aborted', (_from, unit: Unit) => this.units.refusalOf(unit));
   }
 
   /** Whether anything has ever moved: until then nobody need look. */
@@ -149,9 +132,9 @@ export class FarMoves {
 
   /** A message that another thread had been sent, and that may be ours. */
   private forwarded(from: number, unit: Unit, epoch: number, message: any): void {
-    const { hosted, key } = this.split(unit);
+    const { hosted, key } = this.units.split(unit);
     const payload = this.calls.importMessage(message);
-    if (hosted === undefined) this.refuse(unit, payload, 'no-type');
+    if (hosted === undefined) this.units.refuse(unit, payload, 'no-type');
     else this.router.arrivals.arriveSlow(from, { hosted, key, act: null }, epoch, payload);
   }
 
@@ -162,9 +145,9 @@ export class FarMoves {
   }
 
   propose(unit: Unit, to: HostId): Promise<Outcome> {
-    return new Promise(resolve => {
+    return new Promise((resolve, reject) => {
       const ticket = ++this.ticket;
-      this.tickets.set(ticket, resolve);
+      this.tickets.set(ticket, { resolve, reject });
       this.step({ type: 'propose', unit, to, expect: 0, ticket });
     });
   }
@@ -176,7 +159,7 @@ export class FarMoves {
     return hostOf(thread, this.lives[thread] ?? 0);
   }
 
-  private step(input: RouteInput<FarMessage>): void {
+  step(input: RouteInput<FarMessage>): void {
     this.inputs.push(input);
     if (this.stepping) return;
     this.stepping = true;
@@ -214,13 +197,13 @@ export class FarMoves {
       this.router.moved(message.unit);
     } else {
       this.topics.died(threadOf(message.host));
-      this.router.settleUnsent();
+      this.router.deaths.settleUnsent();
     }
   }
 
   /** Messages take the slow road to an actor exactly while its unit is in motion here. */
   private mark(unit: Unit): void {
-    const act = this.residentOf(unit);
+    const act = this.units.residentOf(unit);
     if (act === undefined) return;
     if (this.route.inMotion(unit)) act.flags |= moving;
     else act.flags &= ~moving;
@@ -246,25 +229,25 @@ export class FarMoves {
       case 'send':
         return this.post(effect.to, effect.message);
       case 'deliver':
-        return this.deliver(effect.unit, effect.from, effect.payload, effect.accepted);
+        return this.units.deliver(effect.unit, effect.from, effect.payload, effect.accepted);
       case 'refuse':
-        return this.refuse(effect.unit, effect.payload, effect.by);
+        return this.units.refuse(effect.unit, effect.payload, effect.by);
       case 'reserve':
-        return this.reserve(effect.unit, effect.epoch);
+        return this.units.reserve(effect.unit, effect.epoch);
       case 'freeze':
-        return this.freeze(effect.unit, effect.epoch);
+        return this.units.freeze(effect.unit, effect.epoch);
       case 'pack':
-        return this.pack(effect.unit, effect.epoch);
+        return this.units.pack(effect.unit, effect.epoch);
       case 'install':
-        return this.install(effect.unit, effect.epoch, effect.pieces);
+        return this.units.install(effect.unit, effect.epoch, effect.pieces);
       case 'discard':
-        return this.discard(effect.unit);
+        return this.units.discard(effect.unit);
       case 'thaw':
-        return this.thaw(effect.unit, effect.epoch);
+        return this.units.thaw(effect.unit, effect.epoch);
       case 'activate':
-        return this.activate(effect.unit, effect.epoch, effect.how);
+        return this.units.activate(effect.unit, effect.epoch, effect.how);
       case 'retire':
-        return this.retire(effect.unit);
+        return this.units.retire(effect.unit);
       case 'hang-up':
         this.hungUp.add(effect.host);
         return;
@@ -272,11 +255,11 @@ export class FarMoves {
         // Calls to what lived there were ended with the thread (FarRouter.peerDied).
         return;
       case 'doubt':
-        return this.doubt(effect.unit);
+        return this.units.doubt(effect.unit);
       case 'outcome': {
-        const settle = this.tickets.get(effect.ticket);
+        const ticket = this.tickets.get(effect.ticket);
         this.tickets.delete(effect.ticket);
-        settle?.(effect.outcome);
+        ticket?.resolve(effect.outcome);
       }
     }
   }
@@ -301,7 +284,7 @@ export class FarMoves {
     if (payload.call?.state === ended) return undefined;
     if (this.router.peers[threadOf(to)]?.gone === true) {
       this.undelivered++;
-      this.refuse(unit, payload, 'its thread has died');
+      this.units.refuse(unit, payload, 'its thread has died');
       return undefined;
     }
     const exported = this.calls.exportMessage(payload);
@@ -313,183 +296,11 @@ export class FarMoves {
     return message.payload === undefined ? message : { ...message, payload: this.calls.importMessage(message.payload) };
   }
 
-  // What the route asks for.
-
-  private split(unit: Unit): { hosted: HostedType | undefined; key: string } {
-    const slash = unit.indexOf('/');
-    return { hosted: this.host.byName.get(unit.slice(0, slash)), key: unit.slice(slash + 1) };
-  }
-
-  private residentOf(unit: Unit): Activation | undefined {
-    const { hosted, key } = this.split(unit);
-    return hosted?.live.get(key);
-  }
-
-  private deliver(unit: Unit, from: HostId, payload: FarMessage, accepted: boolean): void {
-    const { hosted, key } = this.split(unit);
-    if (hosted === undefined) return this.refuse(unit, payload, 'no-type');
-    try {
-      const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
-      this.router.arrivals.deliver(act, threadOf(from), payload.code, payload.a0, payload.a1, payload.call, accepted);
-    } catch (error) {
-      if (payload.call !== null) this.host.fail(payload.call, error);
-      else this.refuse(unit, payload, String(error));
-    }
-  }
-
-  private refuse(unit: Unit, payload: FarMessage, by: string): void {
-    const why = `${unit} is on the move and cannot take more (${by}); the message was not run`;
-    if (payload.call !== null) this.host.fail(payload.call, new TroupeError('OVERLOADED', why));
-    else
-      this.host.deadLetter(
-        unit,
-        this.split(unit).hosted?.nameOf((payload.code >>> 2) & 255) ?? '?',
-        argumentsOf(payload.code, payload.a0, payload.a1),
-        why,
-      );
-  }
-
-  private reserve(unit: Unit, epoch: number): void {
-    const { hosted } = this.split(unit);
-    const room = hosted !== undefined && !this.host.stopped && this.host.residents.hasRoom;
-    this.step({ type: room ? 'reserved' : 'reserve-refused', unit, epoch });
-  }
-
-  /** Why a unit cannot leave this host now; undefined when it can. */
-  private movable(unit: Unit): string | undefined {
-    const act = this.residentOf(unit);
-    if (act === undefined) {
-      const placement = this.split(unit).hosted?.spec.placement;
-      return placement === 'pinned' || placement === 'pool' ? `its placement is '${placement}'` : undefined;
-    }
-    return unmovable(act);
-  }
-
-  private freeze(unit: Unit, epoch: number): void {
-    this.refusals.delete(unit);
-    this.freezes.set(unit, { epoch, wakings: 0 });
-    this.bringToRest(unit);
-  }
-
-  private bringToRest(unit: Unit): void {
-    const waiting = this.freezes.get(unit);
-    const { hosted, key } = this.split(unit);
-    if (waiting === undefined || hosted === undefined) return;
-    const done = (): void => {
-      if (!this.freezes.delete(unit)) return;
-      this.step({ type: 'frozen', unit, epoch: waiting.epoch });
-    };
-    try {
-      const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
-      act.flags |= moving;
-      // On its way to sleep, or ending: when that is over, onEnded() comes back here.
-      if ((act.flags & (frozen | dead)) === 0) freeze(this.host, act, done);
-    } catch (error) {
-      // It cannot even be woken: there is nothing to pack.
-      this.refusals.set(unit, String(error));
-      done();
-    }
-  }
-
-  /** An actor here has ended while a move waited for it to come to rest: it is woken again, and that one moves. */
-  onEnded(act: Activation): void {
-    if (this.freezes.size === 0) return;
-    const unit = act.id;
-    const waiting = this.freezes.get(unit);
-    if (waiting === undefined || ++waiting.wakings > wakingsMax) return;
-    this.host.world.clock.micro(() => this.host.outside(() => this.bringToRest(unit)));
-  }
-
-  private pack(unit: Unit, epoch: number): void {
-    const act = this.residentOf(unit);
-    const fail = (error: unknown): void => {
-      this.refusals.set(unit, (error as Error).message);
-      this.step({ type: 'pack-failed', unit, epoch });
-    };
-    if (act === undefined) return fail(new Error(this.refusals.get(unit) ?? `${unit} is not awake`));
-    pack(this.host, act, this.calls.shipOut(unit)).then(actor => {
-      try {
-        const shipment: Shipment = { actor, records: this.host.persistence.recordsOf(act) };
-        const pieces = cutPieces(this.host.codec.encode(shipment, 1 << 30), this.options.checksum);
-        this.step({ type: 'packed', unit, epoch, pieces, messages: actor.messages.length + actor.stash.length });
-      } catch (error) {
-        fail(error);
-      }
-    }, fail);
-  }
-
-  private install(unit: Unit, epoch: number, pieces: readonly Uint8Array[]): void {
-    try {
-      const { actor, records } = this.host.codec.decode(joinPieces(pieces), true) as Shipment;
-      // The directory's epoch was drawn when the move began; the actor may have been restarted since, under a higher one.
-      this.host.epochs.renew();
-      const own = epoch > actor.epoch ? epoch : this.host.epochs.next();
-      this.host.persistence.putRecords(actor.key, own, records);
-      const act = install(this.host, actor, own, this.calls.shipIn(unit));
-      act.flags |= moving;
-      this.topics.installed(unit);
-      this.installed.set(unit, act);
-      this.step({ type: 'restored', unit, epoch });
-    } catch (error) {
-      this.calls.discard(unit);
-      this.host.world.log.warn({ err: error, unit }, 'a moved actor could not be installed');
-      const code = (error as TroupeError).code;
-      this.step({ type: 'restore-failed', unit, epoch, reason: code === 'FENCED' ? 'version' : 'decode' });
-    }
-  }
-
-  private discard(unit: Unit): void {
-    const act = this.installed.get(unit);
-    this.installed.delete(unit);
-    this.calls.discard(unit);
-    this.topics.discarded(unit);
-    if (act === undefined) return;
-    this.host.persistence.dropRecords(act);
-    retire(this.host, act);
-  }
-
-  private thaw(unit: Unit, epoch: number): void {
-    this.freezes.delete(unit);
-    this.calls.takeBack(unit);
-    const act = this.residentOf(unit);
-    if (act !== undefined) thaw(this.host, act, epoch);
-  }
-
-  private activate(unit: Unit, epoch: number, how: 'shipped' | 'disk'): void {
-    this.host.epochs.renew();
-    if (how === 'shipped') {
-      const act = this.installed.get(unit);
-      this.installed.delete(unit);
-      this.calls.takeIn(unit);
-      if (act !== undefined) run(this.host, act);
-      return;
-    }
-    const act = this.residentOf(unit);
-    if (act !== undefined && (act.flags & dead) === 0 && epoch > act.epochNumber) act.epochNumber = epoch;
-  }
-
-  private retire(unit: Unit): void {
-    this.freezes.delete(unit);
-    this.refusals.delete(unit);
-    this.calls.giveAway(unit);
-    const watchers = this.host.watches.reportsOf(unit);
-    const act = this.residentOf(unit);
-    if (act !== undefined && !this.installed.has(unit)) {
-      this.host.persistence.dropRecords(act);
-      retire(this.host, act);
-    }
-    this.router.version++;
-    // Those who came to watch after the pack had been made are in nobody's list but ours.
-    const owner = this.threadOf(unit) ?? -1;
-    if (owner >= 0 && owner !== this.host.thread)
-      for (const thread of watchers) this.router.control(owner, 'watch', { id: unit, thread });
-  }
-
-  /** Asks that an old owner may have taken along when it died. Those it had sent on before will be answered yet. */
-  private doubt(unit: Unit): void {
-    const why = `the thread that sent messages on to ${unit} has died; the message may have run`;
-    for (const call of [...this.router.pending.all()])
-      if (call.to?.toString() === unit) this.host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why));
+  /** Nobody will say how the moves that are under way end. */
+  stop(): void {
+    const why = `node ${this.host.node} stopped while the move was under way`;
+    for (const { reject } of this.tickets.values()) reject(new TroupeError('STOPPED', why, { outcome: 'unknown' }));
+    this.tickets.clear();
   }
 
   describe(): object {

@@ -16,8 +16,10 @@ import { fromWireError, TroupeError, toWireError, type WireError } from '../erro
 import { type Call, ended } from './call.ts';
 import { chainOf } from './deadlock.ts';
 import { FarArrivals } from './far-arrivals.ts';
+import { FarDeaths } from './far-deaths.ts';
 import type { FarMessage, FarMoves } from './far-moves.ts';
-import { FarPeer, type Outgoing } from './far-peer.ts';
+import { FarPeer } from './far-peer.ts';
+import { FarQueries } from './far-queries.ts';
 import { OutgoingAsk, OutgoingTell } from './far-send.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import type { Host } from './host.ts';
@@ -48,6 +50,7 @@ export class FarRouter implements Router {
   readonly wire: FarWire;
   readonly moves: FarMoves;
   readonly arrivals: FarArrivals;
+  readonly deaths: FarDeaths;
   readonly pending: PendingCalls;
   readonly peers: (FarPeer | undefined)[] = [];
   table: PartitionTable;
@@ -57,14 +60,7 @@ export class FarRouter implements Router {
   version = 1;
   private readonly handlers = new Map<string, ControlHandler>();
   private readonly threads: number;
-  private queries = 0;
-  private stopped = false;
-  private readonly asked = new Map<
-    number,
-    { peer: number; done: (value: unknown) => void; failed: (error: unknown) => void }
-  >();
-  /** Messages that had not left for a thread when it died, to actors of which the directory has still to speak. */
-  private unsent: Outgoing[] = [];
+  readonly queries: FarQueries;
 
   constructor(host: Host, options: FarRouterOptions) {
     this.host = host;
@@ -73,6 +69,7 @@ export class FarRouter implements Router {
     this.pending = new PendingCalls(options.life);
     this.wire = options.wire(this);
     this.arrivals = new FarArrivals(this);
+    this.deaths = new FarDeaths(this);
     this.moves = options.moves(this);
     const peer = { wire: this.wire, links: options.links, soon: (fn: () => void) => host.world.clock.soon(fn) };
     for (let thread = 0; thread < options.threads; thread++) {
@@ -86,8 +83,11 @@ export class FarRouter implements Router {
     this.on('pause', (from, unit) => this.peers[from]?.pause(unit));
     this.on('resume', (from, unit) => this.peers[from]?.resume(unit));
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
-    this.on('query', (from, { id, name, payload }) => this.onQuery(from, id, name, payload));
-    this.on('reply', (_from, { id, value, error }) => this.onReply(id, value, error));
+    this.queries = new FarQueries(this);
+  }
+
+  handlerOf(name: string): ControlHandler | undefined {
+    return this.handlers.get(name);
   }
 
   on(name: string, handler: ControlHandler): void {
@@ -128,7 +128,7 @@ export class FarRouter implements Router {
   }
 
   /** The thread a ref's actor is on, looked up again only when something may have changed. */
-  private threadFor(ref: BaseRef): number {
+  threadFor(ref: BaseRef): number {
     const far = ref[FAR];
     if (far !== null && far.version === this.version) return far.thread;
     const act = ref[ACT];
@@ -274,21 +274,8 @@ export class FarRouter implements Router {
     this.toPeer(thread, () => this.wire.control(thread, name, payload));
   }
 
-  /** A control message that wants an answer. Rejects when the peer is dead or dies; the caller bounds the wait. */
   query(thread: number, name: string, payload: unknown): Promise<any> {
-    return new Promise((done, failed) => {
-      if (this.stopped) {
-        failed(new TroupeError('STOPPED', `node ${this.host.node} has stopped`));
-        return;
-      }
-      if (this.peers[thread]?.gone === true) {
-        failed(new TroupeError('OVERLOADED', `thread ${thread} has died and is being replaced`));
-        return;
-      }
-      const id = ++this.queries;
-      this.asked.set(id, { peer: thread, done, failed });
-      this.control(thread, 'query', { id, name, payload });
-    });
+    return this.queries.ask(thread, name, payload);
   }
 
   /** Replies and control are never refused: they queue behind what the link cannot take yet. */
@@ -316,7 +303,7 @@ export class FarRouter implements Router {
 
   ended(act: Parameters<Router['ended']>[0]): void {
     this.arrivals.drained(act);
-    if (this.moves.any) this.moves.onEnded(act);
+    if (this.moves.any) this.moves.units.onEnded(act);
   }
 
   onAnswer(id: number, value: unknown): void {
@@ -359,104 +346,9 @@ export class FarRouter implements Router {
     handler(from, payload);
   }
 
-  private onQuery(from: number, id: number, name: string, payload: unknown): void {
-    const answer = (reply: object): void => this.control(from, 'reply', { id, ...reply });
-    Promise.resolve()
-      .then(() => {
-        const handler = this.handlers.get(name);
-        if (handler === undefined) throw new TroupeError('BAD_MESSAGE', `unknown query '${name}'`);
-        return handler(from, payload);
-      })
-      .then(
-        value => answer({ value }),
-        error => answer({ error: toWireError(error) }),
-      );
-  }
-
-  private onReply(id: number, value: unknown, error: WireError | undefined): void {
-    const asked = this.asked.get(id);
-    if (asked === undefined) return;
-    this.asked.delete(id);
-    if (error === undefined) asked.done(value);
-    else asked.failed(fromWireError(error));
-  }
-
   /** Nobody will answer any more. */
   stop(): void {
-    this.stopped = true;
-    for (const { failed } of this.asked.values())
-      failed(new TroupeError('STOPPED', `node ${this.host.node} stopped before there was an answer`));
-    this.asked.clear();
-  }
-
-  // A thread has died.
-
-  /** Ends what can no longer be answered, and sends again what had not left. `table` is that of version `version`. */
-  peerDied(thread: number, table: PartitionTable, version: number): void {
-    const { host, peers } = this;
-    // What wakes here now must have a higher epoch than it had there.
-    host.epochs.renew();
-    const lost: Call[] = [];
-    for (const call of this.pending.all()) if (this.isLost(call, thread)) lost.push(call);
-    host.watches.threadLost(id => this.livedOn(id, thread), thread);
-    for (const call of lost) this.loseCall(call, thread);
-    for (const [id, asked] of this.asked) {
-      if (asked.peer !== thread) continue;
-      this.asked.delete(id);
-      asked.failed(new TroupeError('UNKNOWN_OUTCOME', `thread ${thread} died before it answered`));
-    }
-    const unsent = peers[thread]?.die() ?? [];
-    this.arrivals.forget(thread);
-    this.table = table;
-    this.tableVersion = version;
-    this.version++;
-    this.broadcast('table', version);
-    host.outside(() => {
-      for (const message of unsent) {
-        if (this.moves.knows(message.to)) this.unsent.push(message);
-        else message.again();
-      }
-      this.arrivals.tableChanged();
-    });
-  }
-
-  /** How things stand, for a thread that has just come up. */
-  welcome(table: PartitionTable, version: number, gone: readonly number[]): void {
-    this.table = table;
-    this.tableVersion = version;
-    this.version++;
-    for (const peer of this.peers) {
-      if (peer === undefined) continue;
-      if (!gone.includes(peer.thread)) peer.revive();
-      else if (!peer.gone) for (const message of peer.die()) message.again();
-    }
-  }
-
-  private isLost(call: Call, thread: number): boolean {
-    return call.to !== null && this.pending.wasSent(call) && this.threadFor(call.to) === thread;
-  }
-
-  private livedOn(id: string, thread: number): boolean {
-    const slash = id.indexOf('/');
-    const hosted = this.host.byName.get(id.slice(0, slash));
-    return hosted !== undefined && this.where(hosted, id.slice(slash + 1)) === thread;
-  }
-
-  /** The directory's word about a death has been read: the units of that thread are placed anew from now on. */
-  settleUnsent(): void {
-    for (const message of this.unsent.splice(0)) this.host.outside(() => message.again());
-  }
-
-  private loseCall(call: Call, thread: number): void {
-    const to = call.to?.toString() ?? 'the actor';
-    // One that has moved may have taken the ask along just before, and answer it yet: its number stays taken.
-    if (!this.moves.knows(to)) this.pending.drop(call);
-    this.host.fail(
-      call,
-      new TroupeError('UNKNOWN_OUTCOME', `${to} was on thread ${thread}, which died; the message may have run`, {
-        details: { thread },
-      }),
-    );
+    this.queries.stop();
   }
 
   describe(): object {

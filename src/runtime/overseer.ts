@@ -125,7 +125,7 @@ export class Overseer {
     const table = without(this.router.table, thread, hosts.length > 0 ? hosts : [0]);
     const version = this.router.tableVersion + 1;
     for (const other of hosts) this.router.control(other, 'peer-died', { thread, table: tableBytes(table), version });
-    this.router.peerDied(thread, table, version);
+    this.router.deaths.peerDied(thread, table, version);
     this.step({ type: 'died', host: hostOf(thread, life) });
   }
 

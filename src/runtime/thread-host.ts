@@ -112,13 +112,13 @@ export function makeMember(options: MemberOptions): Member {
   };
   made.on('welcome', (_from, { table, version, lives, gone }) => {
     for (const [thread, life] of lives.entries()) made.moves.lives[thread] = life;
-    made.welcome(tableOf(table), version, gone);
+    made.deaths.welcome(tableOf(table), version, gone);
     if (options.engine.shared) host.reminders.load(partitionsOf(host, made.table));
   });
   made.on('peer-died', (_from, { thread, table, version }) => {
     port.drainRemainder(thread);
     const before = made.table;
-    made.peerDied(thread, tableOf(table), version);
+    made.deaths.peerDied(thread, tableOf(table), version);
     takeOver(host, before, made.table);
     replaceIfGone(thread);
   });

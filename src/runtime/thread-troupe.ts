@@ -143,13 +143,15 @@ export class Troupe {
     });
     const pool = this.pool;
     try {
-      const starts = this.hostThreads().map(thread => {
+      const starts = this.hostThreads().map(async thread => {
+        await pool.start(this.taskFor(thread));
         this.running.add(thread);
-        return pool.start(this.taskFor(thread));
       });
       await Promise.all(starts);
       for (const thread of this.hostThreads()) this.member.overseer?.welcome(thread);
     } catch (error) {
+      // Those that did not come up have nothing to bring to an end, and would not answer.
+      for (const peer of this.member.router.peers) if (peer !== undefined && !this.running.has(peer.thread)) peer.die();
       await this.stop(0);
       throw error;
     }

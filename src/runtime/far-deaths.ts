@@ -1,0 +1,85 @@
+// What a router does when another thread dies: ends what can no longer be answered, and sends again what had not left.
+//
+// Invariant: an ask to an actor that lived there ends UNKNOWN_OUTCOME, once; a message that was never written to the dead
+// thread's ring is not lost, it goes to whoever owns its actor now.
+
+import { TroupeError } from '../errors.ts';
+import type { Call } from './call.ts';
+import type { Outgoing } from './far-peer.ts';
+import type { FarRouter } from './far-router.ts';
+import type { PartitionTable } from './placement.ts';
+
+export class FarDeaths {
+  private readonly router: FarRouter;
+  /** Messages that had not left for a thread when it died, to actors of which the directory has still to speak. */
+  private unsent: Outgoing[] = [];
+
+  constructor(router: FarRouter) {
+    this.router = router;
+  }
+
+  /** Ends what can no longer be answered, and sends again what had not left. `table` is that of version `version`. */
+  peerDied(thread: number, table: PartitionTable, version: number): void {
+    const { router } = this;
+    const { host, peers } = router;
+    // What wakes here now must have a higher epoch than it had there.
+    host.epochs.renew();
+    const lost: Call[] = [];
+    for (const call of this.router.pending.all()) if (this.isLost(call, thread)) lost.push(call);
+    host.watches.threadLost(id => this.livedOn(id, thread), thread);
+    for (const call of lost) this.loseCall(call, thread);
+    this.router.queries.peerDied(thread);
+    const unsent = peers[thread]?.die() ?? [];
+    this.router.arrivals.forget(thread);
+    this.router.table = table;
+    this.router.tableVersion = version;
+    this.router.version++;
+    this.router.broadcast('table', version);
+    host.outside(() => {
+      for (const message of unsent) {
+        if (this.router.moves.knows(message.to)) this.unsent.push(message);
+        else message.again();
+      }
+      this.router.arrivals.tableChanged();
+    });
+  }
+
+  /** How things stand, for a thread that has just come up. */
+  welcome(table: PartitionTable, version: number, gone: readonly number[]): void {
+    this.router.table = table;
+    this.router.tableVersion = version;
+    this.router.version++;
+    for (const peer of this.router.peers) {
+      if (peer === undefined) continue;
+      if (!gone.includes(peer.thread)) peer.revive();
+      else if (!peer.gone) for (const message of peer.die()) message.again();
+    }
+  }
+
+  private isLost(call: Call, thread: number): boolean {
+    return call.to !== null && this.router.pending.wasSent(call) && this.router.threadFor(call.to) === thread;
+  }
+
+  private livedOn(id: string, thread: number): boolean {
+    const slash = id.indexOf('/');
+    const hosted = this.router.host.byName.get(id.slice(0, slash));
+    return hosted !== undefined && this.router.where(hosted, id.slice(slash + 1)) === thread;
+  }
+
+  /** The directory's word about a death has been read: the units of that thread are placed anew from now on. */
+  settleUnsent(): void {
+    for (const message of this.unsent.splice(0)) this.router.host.outside(() => message.again());
+  }
+
+  private loseCall(call: Call, thread: number): void {
+    const to = call.to?.toString() ?? 'the actor';
+    // One that has moved may have taken the ask along just before, and answer it yet: its number stays taken.
+    if (!this.router.moves.knows(to)) this.router.pending.drop(call);
+    this.router.host.fail(
+      call,
+      new TroupeError('UNKNOWN_OUTCOME', `${to} was on thread ${thread}, which died; the message may have run`, {
+        details: { thread },
+      }),
+    );
+  }
+}

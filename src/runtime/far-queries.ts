@@ -1,0 +1,77 @@
+// Control messages that want an answer, between the threads of one node: describe, locate, drain. Few, never on a hot path.
+//
+// Invariant: each query ends once: with its answer, with the death of the thread that was asked, or with the node.
+
+import { fromWireError, TroupeError, toWireError, type WireError } from '../errors.ts';
+import type { FarRouter } from './far-router.ts';
+
+export class FarQueries {
+  private readonly router: FarRouter;
+  private count = 0;
+  private stopped = false;
+  private readonly asked = new Map<
+    number,
+    { peer: number; done: (value: unknown) => void; failed: (error: unknown) => void }
+  >();
+
+  constructor(router: FarRouter) {
+    this.router = router;
+    router.on('query', (from, { id, name, payload }) => this.onQuery(from, id, name, payload));
+    router.on('reply', (_from, { id, value, error }) => this.onReply(id, value, error));
+  }
+
+  /** A control message that wants an answer. Rejects when the peer is dead or dies; the caller bounds the wait. */
+  ask(thread: number, name: string, payload: unknown): Promise<any> {
+    return new Promise((done, failed) => {
+      if (this.stopped) {
+        failed(new TroupeError('STOPPED', `node ${this.router.host.node} has stopped`));
+        return;
+      }
+      if (this.router.peers[thread]?.gone === true) {
+        failed(new TroupeError('OVERLOADED', `thread ${thread} has died and is being replaced`));
+        return;
+      }
+      const id = ++this.count;
+      this.asked.set(id, { peer: thread, done, failed });
+      this.router.control(thread, 'query', { id, name, payload });
+    });
+  }
+
+  private onQuery(from: number, id: number, name: string, payload: unknown): void {
+    const answer = (reply: object): void => this.router.control(from, 'reply', { id, ...reply });
+    Promise.resolve()
+      .then(() => {
+        const handler = this.router.handlerOf(name);
+        if (handler === undefined) throw new TroupeError('BAD_MESSAGE', `unknown query '${name}'`);
+        return handler(from, payload);
+      })
+      .then(
+        value => answer({ value }),
+        error => answer({ error: toWireError(error) }),
+      );
+  }
+
+  private onReply(id: number, value: unknown, error: WireError | undefined): void {
+    const asked = this.asked.get(id);
+    if (asked === undefined) return;
+    this.asked.delete(id);
+    if (error === undefined) asked.done(value);
+    else asked.failed(fromWireError(error));
+  }
+
+  /** Nobody will answer any more. */
+  stop(): void {
+    this.stopped = true;
+    for (const { failed } of this.asked.values())
+      failed(new TroupeError('STOPPED', `node ${this.router.host.node} stopped before there was an answer`));
+    this.asked.clear();
+  }
+
+  peerDied(thread: number): void {
+    for (const [id, asked] of this.asked) {
+      if (asked.peer !== thread) continue;
+      this.asked.delete(id);
+      asked.failed(new TroupeError('UNKNOWN_OUTCOME', `thread ${thread} died before it answered`));
+    }
+  }
+}
