@@ -36,7 +36,7 @@ export function findCycle(asking: TurnToken, receiver: Activation, mode: number)
   const anyOf = (at: Activation, isMeant: (turn: TurnToken) => boolean): boolean => {
     path.push(at);
     for (let call: Call | null = at.waits; call !== null; call = call.nextWaiting)
-      if (call.turn?.open === true && isMeant(call.turn) && leadsBack(call)) return true;
+      if (call.turn !== null && isOpen(call.turn) && isMeant(call.turn) && leadsBack(call)) return true;
     path.pop();
     return false;
   };
@@ -50,6 +50,11 @@ export function findCycle(asking: TurnToken, receiver: Activation, mode: number)
 
   if (!waitsAt(receiver, mode)) return undefined;
   return [asking.act.id, ...path.map(each => each.id), asking.act.id];
+}
+
+/** A turn of a life that a restart has ended holds nobody up. */
+function isOpen(turn: TurnToken): boolean {
+  return turn.open && turn.actor === turn.act.actor;
 }
 
 /** Whom a call woke that is still on its way: its receiver may ask back while it starts. */

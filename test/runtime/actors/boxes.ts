@@ -40,3 +40,4 @@ export const WaitT: ActorType<Box> = define('wait', { capacity: 3, overflow: 'wa
 export const RejectBytesT: ActorType<Box> = define('reject-bytes', { bytes: 640 });
 export const WaitBytesT: ActorType<Box> = define('wait-bytes', { bytes: 640, overflow: 'wait' });
 export const TinyT: ActorType<Box> = define('tiny', { bytes: 100, overflow: 'wait' });
+export const BoxesTypes: ActorType<any>[] = [RejectT, WaitT, RejectBytesT, WaitBytesT, TinyT, GateT];
