@@ -20,12 +20,13 @@ export class PollPays {
 
   /** A turn that found nothing ended now; the next is planned at once. */
   idled(now: Millis): void {
-    if (this.idleSince > Number.NEGATIVE_INFINITY && now - this.idleSince > pollGapMs) this.gap(now);
+    this.look(now);
     this.idleSince = now;
   }
 
-  /** A turn that found something: the time up to the next belongs to whoever was woken by it. */
-  worked(): void {
+  /** A turn that found something began now: the time up to the next belongs to whoever was woken by it. */
+  worked(now: Millis): void {
+    this.look(now);
     this.idleSince = Number.NEGATIVE_INFINITY;
     this.barren = 0;
   }
@@ -43,7 +44,9 @@ export class PollPays {
     return now >= this.restUntil;
   }
 
-  private gap(now: Millis): void {
+  /** Was the poller put aside since its last idle turn? Often the frame it polled for is there when it comes back. */
+  private look(now: Millis): void {
+    if (this.idleSince === Number.NEGATIVE_INFINITY || now - this.idleSince <= pollGapMs) return;
     if (now - this.gapAt <= pollGapsWithinMs) this.rest(now);
     this.gapAt = now;
   }

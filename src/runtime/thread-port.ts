@@ -292,18 +292,19 @@ export class ThreadPort {
   private turn(): void {
     this.scheduled = false;
     if (!this.running) return;
+    const began = this.hooks.mono();
     let frames = 1;
     try {
       frames = this.poll(Number.MAX_SAFE_INTEGER);
     } finally {
-      if (this.running) this.carryOn(frames);
+      if (this.running) this.carryOn(frames, began);
     }
   }
 
   /** Poll on or park. */
-  private carryOn(frames: number): void {
+  private carryOn(frames: number, began: number): void {
     const now = this.hooks.mono();
-    if (frames > 0) this.polling.worked();
+    if (frames > 0) this.polling.worked(began);
     else this.polling.idled(now);
     const pays = this.polling.pays(now);
     if ((pays && now - this.lastActive < this.windowMs) || !this.set.park()) {

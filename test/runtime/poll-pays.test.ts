@@ -37,10 +37,19 @@ describe('polling', () => {
     expect(polling.pays(now + pollRestMs)).toBe(true);
   });
 
+  test('rests as well when the frame is there at the end of each gap: the peer needed the core for it', () => {
+    const polling = new PollPays();
+    const first = idle(polling, 10, turn);
+    polling.worked(first + pollGapMs * 2);
+    const second = idle(polling, first + pollGapMs * 3, turn);
+    polling.worked(second + pollGapMs * 2);
+    expect(polling.pays(second + pollGapMs * 2)).toBe(false);
+  });
+
   test('does not rest for two gaps far apart', () => {
     const polling = new PollPays();
     const first = idle(polling, 10, pollGapMs * 2);
-    polling.worked();
+    polling.worked(first);
     const now = idle(polling, first + pollGapsWithinMs, pollGapMs * 2);
     expect(polling.pays(now)).toBe(true);
   });
@@ -50,7 +59,7 @@ describe('polling', () => {
     let now = 10;
     for (let i = 0; i < 10; i++) {
       now = idle(polling, now, turn);
-      polling.worked();
+      polling.worked(now);
       now += 1;
     }
     expect(polling.pays(now)).toBe(true);
@@ -60,7 +69,7 @@ describe('polling', () => {
     const polling = new PollPays();
     for (let i = 1; i < pollBarrenMax; i++) polling.parked(i);
     expect(polling.pays(pollBarrenMax)).toBe(true);
-    polling.worked();
+    polling.worked(pollBarrenMax);
     for (let i = 1; i < pollBarrenMax; i++) polling.parked(pollBarrenMax + i);
     expect(polling.pays(20)).toBe(true);
     polling.parked(20);
