@@ -78,6 +78,20 @@ export class TroupeError extends Error {
   }
 }
 
+/**
+ * The same without a stack, six times as cheap. For trouble that comes in thousands when there is too much of everything, and
+ * whose stack would only show the runtime: a deadline that passed, a refusal, an answer from another thread.
+ */
+export function quickError(code: TroupeCode, message: string, options?: TroupeErrorOptions): TroupeError {
+  const limit = Error.stackTraceLimit;
+  Reflect.set(Error, 'stackTraceLimit', 0);
+  try {
+    return new TroupeError(code, message, options);
+  } finally {
+    Reflect.set(Error, 'stackTraceLimit', limit);
+  }
+}
+
 /** The shape of an error on the wire: positional, small, no stack (a stack is logged where it was thrown). */
 export type WireError = readonly [
   code: TroupeCode,
@@ -124,7 +138,7 @@ export function isTroupeError(thrown: unknown): thrown is TroupeError {
 
 export function fromWireError(wire: WireError): TroupeError {
   const code: TroupeCode = Object.hasOwn(traits, wire[0]) ? wire[0] : 'BAD_MESSAGE';
-  return new TroupeError(code, wire[1], { details: wire[2], outcome: wire[3], retryable: wire[4] });
+  return quickError(code, wire[1], { details: wire[2], outcome: wire[3], retryable: wire[4] });
 }
 
 function safeString(thrown: unknown): string {

@@ -192,6 +192,8 @@ export const clearingMax = 64;
 export const sleepersMax = 4_000_000;
 /** The name of a topic; as long as a key. What varies belongs into the message. */
 export const topicCharsMax = 1_024;
+/** Asks that may wait for room on one link: as many as the ring before them holds. The next one is OVERLOADED at once. */
+export const linkBacklogMax = 16_384;
 /** Two idle turns of the event loop farther apart than this: the poller was put aside. A turn takes 1 to 3 us. */
 export const pollGapMs = 0.05;
 /** Two such gaps this close together are a busy neighbour, not a garbage collection. */

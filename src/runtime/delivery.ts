@@ -4,7 +4,7 @@
 // Invariant: whatever happens here, a call ends exactly once, and a tell is either in a mailbox, in the sender's hands
 // (an exception, a waiting promise) or a dead letter.
 
-import { TroupeError } from '../errors.ts';
+import { quickError, TroupeError } from '../errors.ts';
 import { chainDepthMax, timerMsMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
 import type { Activation, Extras, Parked } from './activation.ts';
 import type { Actor } from './actor.ts';
@@ -238,13 +238,11 @@ export function overflow(
   const waiters = act.extras?.waiters.length ?? 0;
   if (spec.overflow === 'reject' || waiters >= waitersPerMailboxMax) {
     const { count } = box;
-    return refuse(
-      new TroupeError(
-        'OVERLOADED',
-        `the mailbox of ${act.id} is full (${count} of ${spec.capacity} messages); it was not sent`,
-        { details: { messages: count, capacity: spec.capacity, waiters } },
-      ),
-    );
+    const why = `the mailbox of ${act.id} is full (${count} of ${spec.capacity} messages); it was not sent`;
+    const details = { messages: count, capacity: spec.capacity, waiters };
+    // One that is thrown shows its stack: where a tell was refused is worth knowing.
+    if (call === null) throw new TroupeError('OVERLOADED', why, { details });
+    return refuse(quickError('OVERLOADED', why, { details }));
   }
   const message: Parked = { head, a0, a1, meta: call };
   act.flags |= crowded;
@@ -258,7 +256,9 @@ export function overflow(
 /** Makes the room that asks take whose deadline has passed. True when there may have been some. */
 function throwOutLapsed(host: Host, act: Activation): boolean {
   const more = act.more();
-  if (more.lapsedAt === host.lapsed) return false;
+  // A look costs as much as there are messages. Under a flood asks lapse all the time, and one look for each would be all
+  // that this thread does.
+  if (host.lapsed - more.lapsedAt < Math.max(1, (act.box?.count ?? 0) / 8)) return false;
   more.lapsedAt = host.lapsed;
   const isOver = (call: Call | null): boolean => call !== null && call.state === ended;
   act.box?.dropDead(call => isOver(call as Call));
@@ -293,10 +293,7 @@ export function expire(host: Host, call: Call): void {
     if (call.state === waiting)
       host.fail(
         call,
-        new TroupeError(
-          'DEADLINE',
-          `the deadline passed while the message waited for its turn in ${what}; it was not run`,
-        ),
+        quickError('DEADLINE', `the deadline passed while the message waited for its turn in ${what}; it was not run`),
       );
     else host.router.started(call);
     return;
@@ -310,7 +307,7 @@ export function expire(host: Host, call: Call): void {
     }
     host.fail(
       call,
-      new TroupeError(
+      quickError(
         'UNKNOWN_OUTCOME',
         `no answer within the deadline from thread ${call.peer}; the message was sent and may have run`,
       ),
@@ -320,15 +317,12 @@ export function expire(host: Host, call: Call): void {
   if (call.state === started)
     host.fail(
       call,
-      new TroupeError('UNKNOWN_OUTCOME', `${what} had begun its turn but gave no answer within the deadline`),
+      quickError('UNKNOWN_OUTCOME', `${what} had begun its turn but gave no answer within the deadline`),
     );
   else
     host.fail(
       call,
-      new TroupeError(
-        'DEADLINE',
-        `the deadline passed while the message waited for its turn in ${what}; it was not run`,
-      ),
+      quickError('DEADLINE', `the deadline passed while the message waited for its turn in ${what}; it was not run`),
     );
 }
 

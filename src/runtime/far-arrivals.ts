@@ -9,7 +9,7 @@
 //
 // Invariants: a message is delivered, sent on, kept or refused; an arrived ask is answered once, by whoever has it last.
 
-import { TroupeError, toWireError } from '../errors.ts';
+import { quickError, TroupeError, toWireError } from '../errors.ts';
 import { relocateParkedMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import { Call, ended, started, waiting } from './call.ts';
@@ -166,6 +166,8 @@ export class FarArrivals {
     }
     if (!box.push(head, a0, a1, call)) {
       if (call !== null && !accepted && spec.overflow === 'reject') {
+        // The next ones are refused over there, until half of the mailbox is free: refusing costs more here than a turn.
+        this.pauseSender(act, from);
         overflow(host, act, head, a0, a1, call);
         return;
       }
@@ -232,7 +234,7 @@ export class FarArrivals {
     if (call.state === waiting)
       this.host.fail(
         call,
-        new TroupeError('DEADLINE', `given up before its turn in ${call.act?.id ?? 'the actor'}; it was not run`),
+        quickError('DEADLINE', `given up before its turn in ${call.act?.id ?? 'the actor'}; it was not run`),
       );
     else if (call.state === started) this.router.started(call);
   }

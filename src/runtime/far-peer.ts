@@ -11,8 +11,8 @@
 // Invariant: while anything waits in the backlog everything else for this peer joins it, so the order on the link is the
 // order in which things were sent. A pause is per actor and does not hold up the others.
 
-import { TroupeError } from '../errors.ts';
-import { asksPerThreadMax, controlLaneMax, waitersPerMailboxMax } from '../limits.ts';
+import { quickError, TroupeError } from '../errors.ts';
+import { asksPerThreadMax, controlLaneMax, linkBacklogMax, waitersPerMailboxMax } from '../limits.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import type { BaseRef } from './refs.ts';
 
@@ -29,6 +29,8 @@ export interface Outgoing extends Frames {
   again(): void;
   fail(error: TroupeError): void;
 }
+
+const withStack: typeof quickError = (code, message, options) => new TroupeError(code, message, options);
 
 interface Paused {
   waiting: Outgoing[];
@@ -70,6 +72,11 @@ export class FarPeer {
     return this.backlog.length === 0 && !this.gone;
   }
 
+  /** Nobody asks for the sake of waiting behind so many. */
+  get crowded(): boolean {
+    return this.backlog.length >= linkBacklogMax;
+  }
+
   isPaused(ref: BaseRef): boolean {
     return this.paused.size !== 0 && this.paused.has(ref.toString());
   }
@@ -103,17 +110,18 @@ export class FarPeer {
     });
   }
 
-  overloaded(ref: BaseRef): TroupeError {
+  /** `make`: with a stack for what is thrown at a sender, without one for an answer. */
+  overloaded(ref: BaseRef, make: typeof quickError = withStack): TroupeError {
     this.refused++;
     const to = ref.toString();
     if (this.gone)
-      return new TroupeError(
+      return make(
         'OVERLOADED',
         `thread ${this.thread} has died and is being replaced; ${to} cannot be reached for a moment`,
         { details: { thread: this.thread } },
       );
     const why = this.isPaused(ref) ? `the mailbox of ${to} is full` : `the link to thread ${this.thread} is full`;
-    return new TroupeError('OVERLOADED', `${why}; the message was not sent`, {
+    return make('OVERLOADED', `${why}; the message was not sent`, {
       details: { thread: this.thread, queued: this.backlog.length },
     });
   }

@@ -12,7 +12,7 @@
 // Invariants: everything for one peer leaves in one order (a full link queues all of it); an ask ends exactly once, here;
 // a frame for an actor this host does not own is sent on, never dropped.
 
-import { fromWireError, TroupeError, toWireError, type WireError } from '../errors.ts';
+import { fromWireError, quickError, TroupeError, toWireError, type WireError } from '../errors.ts';
 import { type Call, ended } from './call.ts';
 import { chainOf } from './deadlock.ts';
 import { FarArrivals } from './far-arrivals.ts';
@@ -172,8 +172,8 @@ export class FarRouter implements Router {
       return;
     }
     const paused = peer.isPaused(ref);
-    if (peer.gone || (paused && ref[TYPE].spec.overflow === 'reject')) {
-      this.host.fail(call, peer.overloaded(ref));
+    if (peer.gone || ((paused || peer.crowded) && ref[TYPE].spec.overflow === 'reject')) {
+      this.host.fail(call, peer.overloaded(ref, quickError));
       return;
     }
     call.peer = thread;
@@ -183,7 +183,7 @@ export class FarRouter implements Router {
     }
     if (peer.ready && !paused && this.writeAsk(thread, ref, call, code, a0, a1)) return;
     if (!peer.waitForRoom(ref, new OutgoingAsk(this, thread, ref, call, code, a0, a1)))
-      this.host.fail(call, peer.overloaded(ref));
+      this.host.fail(call, peer.overloaded(ref, quickError));
   }
 
   /** True when nothing is left to do: it has been sent, or it has ended. */
