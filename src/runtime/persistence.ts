@@ -43,6 +43,8 @@ export type RecordCopy = readonly [key: Uint8Array, version: Uint8Array, value: 
 export class Persistence extends OutputGate {
   /** States of sleeping actors that are not stored. */
   readonly sleepers: Sleepers;
+  /** Gates of ended lives whose writes are still under way, by actor: what the next life reads may yet be refused. */
+  private readonly leaving = new Map<string, Gate>();
 
   constructor(host: Host) {
     super(host);
@@ -67,6 +69,7 @@ export class Persistence extends OutputGate {
     const shard = this.shardOf(act);
     const stored = shard.get(snapshotKey(act.hosted.name, act.key));
     const gate = this.gateOf(act);
+    this.followLastLife(act, gate);
     this.loadMemo(act, shard);
     if (stored !== undefined) {
       const { stateVersion, lastEvent } = readVersion(stored.version);
@@ -86,6 +89,20 @@ export class Persistence extends OutputGate {
       gate.sinceSnapshot++;
     }
     return true;
+  }
+
+  /** The engine shows writes that are not durable yet. What rests on one of the last life's waits for it, or is undone with it. */
+  private followLastLife(act: Activation, gate: Gate): void {
+    const before = this.leaving.size === 0 ? undefined : this.leaving.get(act.id);
+    if (before === undefined || before.open) return;
+    const ticket = gate.ticket();
+    before.pass({
+      send: () => gate.settled(ticket),
+      refuse: error => {
+        if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
+        else gate.refused(error);
+      },
+    });
   }
 
   /** A state of an older version, brought up to this one. Throws FENCED for a newer one. */
@@ -332,6 +349,15 @@ export class Persistence extends OutputGate {
 
   /** A moved or restarted actor's gate and sleeping copy are void. */
   forget(act: Activation): void {
-    if (act.extras !== null) act.extras.gate = null;
+    const gate = act.extras?.gate;
+    if (act.extras === null || gate == null) return;
+    act.extras.gate = null;
+    if (gate.open) return;
+    const { id } = act;
+    const gone = (): void => {
+      if (this.leaving.get(id) === gate) this.leaving.delete(id);
+    };
+    this.leaving.set(id, gate);
+    gate.pass({ send: gone, refuse: gone });
   }
 }

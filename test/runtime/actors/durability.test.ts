@@ -260,6 +260,28 @@ describe('a higher epoch', () => {
 });
 
 describe('a restart', () => {
+  it('does not show what the old life wrote, if that is refused in the end: the new one is undone with it', async () => {
+    await using kit = start();
+    const a = kit.ref(RestartingT, 'a');
+    await a.add(1);
+    kit.disk.hold();
+    const refused = outcome(a.add(10));
+    const failed = outcome(a.boom());
+    await kit.settle();
+    // The new life has read what the old one handed in, and builds on it.
+    const built = outcome(a.add(100));
+    await kit.settle();
+    kit.disk.diskFull = true;
+    kit.disk.release();
+    expect([(await refused).code, (await failed).code, (await built).code]).toEqual([
+      'DISK_FULL',
+      'REMOTE',
+      'DISK_FULL',
+    ]);
+    kit.disk.diskFull = false;
+    expect(await a.add(1)).toBe(2);
+  });
+
   it('shuts out the turns of the old life: they cannot write over the new one', async () => {
     await using kit = start();
     const gate = kit.probe(GateT, 'gate');

@@ -177,6 +177,9 @@ export class Journal extends Actor<LedgerState> {
     this.state.n += event.add;
     this.state.list.push(event.add);
   }
+  boom(): never {
+    throw new Error('boom');
+  }
   add(...all: number[]): number {
     for (const each of all) this.append({ add: each });
     return this.state.n;
