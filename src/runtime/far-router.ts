@@ -349,6 +349,7 @@ export class FarRouter implements Router {
   /** Nobody will answer any more. */
   stop(): void {
     this.queries.stop();
+    this.moves.stop();
   }
 
   describe(): object {
