@@ -1,7 +1,7 @@
 // Our actors of the relocation bench: one that is moved about and keeps a ledger of what it was sent, and one that sends
 // from a thread of its own.
 
-import { Actor, defineActor, type Ref, tell } from '../../src/index.ts';
+import { Actor, defineActor, type Ref, type TroupeError, tell } from '../../src/index.ts';
 import { percentile, Sampler, seededRandom } from '../stats.ts';
 import { type Account, emptyAccount, enter } from './ledger.ts';
 
@@ -46,19 +46,28 @@ export async function send(name: string, movers: readonly Ref<Mover>[], stopped:
   const sent = movers.map(() => 0);
   const delays = new Sampler(seededRandom(1));
   let wrong = 0;
-  for (let turn = 0; !stopped(); turn++) {
-    const at = turn % movers.length;
-    const mover = movers[at] as Ref<Mover>;
-    let number = sent[at] as number;
-    for (let i = 0; i < tellsPerAsk; i++) {
-      const slot = tell(mover).take(name, number++);
-      if (slot !== undefined) await slot;
+  try {
+    await sendUntil();
+  } catch (error) {
+    // The harness has given this run up and stopped the node under us; it says so itself.
+    if ((error as TroupeError).code !== 'STOPPED') throw error;
+  }
+
+  async function sendUntil(): Promise<void> {
+    for (let turn = 0; !stopped(); turn++) {
+      const at = turn % movers.length;
+      const mover = movers[at] as Ref<Mover>;
+      let number = sent[at] as number;
+      for (let i = 0; i < tellsPerAsk; i++) {
+        const slot = tell(mover).take(name, number++);
+        if (slot !== undefined) await slot;
+      }
+      const began = performance.now();
+      const asked = number++;
+      sent[at] = number;
+      if ((await mover.answer(name, asked)) !== asked) wrong++;
+      delays.add(performance.now() - began);
     }
-    const began = performance.now();
-    const asked = number++;
-    sent[at] = number;
-    if ((await mover.answer(name, asked)) !== asked) wrong++;
-    delays.add(performance.now() - began);
   }
   const sorted = delays.sorted();
   return {
