@@ -180,7 +180,12 @@ export class Host extends Registry {
     try {
       const ref = new act.hosted.stubs.Ref(act.keyed);
       const code = message.head & 1023;
-      if (message.meta === null) void this.send(ref, code, message.a0, message.a1, null);
+      const next = message.meta === null && this.observer === null ? this.find(ref) : null;
+      if (next !== null) {
+        // Its sender was told that it is on its way: it is taken even beyond the bound, as it was the first time.
+        (next.box ?? next.openBox()).force(message.head, message.a0, message.a1, null);
+        next.ready();
+      } else if (message.meta === null) void this.send(ref, code, message.a0, message.a1, null);
       else this.dispatch(ref, message.meta, code, message.a0, message.a1);
       return true;
     } catch {

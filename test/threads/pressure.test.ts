@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { call, type Node, type Ref, startNode, tell } from '../../src/index.ts';
-import { HelperT, pressureTypes, RejectT, type Sink, Source0T, Source2T, WaitT } from './actors/pressure.ts';
+import { DrowsyT, HelperT, pressureTypes, RejectT, type Sink, Source0T, Source2T, WaitT } from './actors/pressure.ts';
 import { eventsOf, until } from './until.ts';
 
 let node: Node;
@@ -158,6 +158,23 @@ describe('a full mailbox that lets senders wait', () => {
     await until('everything', async () => (await came(sink, 'u'))?.count === 20_000);
     expect((await sink.report()).wrong).toStrictEqual([]);
   });
+});
+
+test('what comes for an actor that is falling asleep wakes it again, all of it', async () => {
+  const sink = node.ref(DrowsyT, 'drowsy');
+  await sink.take('first', 0);
+  await until('it to fall asleep', () => helper().isHeld('drowsy'));
+  const sources = [node.ref(Source0T, 'd'), node.ref(Source2T, 'd')];
+  const sent = await Promise.all(sources.map((each, i) => each.flood(sink, `d${i}`, 1_000, 0)));
+  const accepted = sent.map(each => each.accepted);
+  expect(accepted[0]).toBeGreaterThanOrEqual(64);
+  await helper().release('drowsy');
+  await until('all that was accepted', async () => {
+    await helper().release('drowsy');
+    const { from } = await sink.report();
+    return [0, 1].every(i => from[`d${i}`]?.count === accepted[i]);
+  });
+  expect((await sink.report()).wrong).toStrictEqual([]);
 });
 
 test('nothing became a dead letter', () => {

@@ -1,6 +1,6 @@
 // Receivers that are slow on purpose, and senders that do not care. A file of its own: threads import it by URL.
 
-import { Actor, type ActorType, defineActor, type Ref, tell } from '../../../src/index.ts';
+import { Actor, type ActorType, type DeactivateReason, defineActor, type Ref, tell } from '../../../src/index.ts';
 import { blockUntil } from './block.ts';
 
 const held = new Map<string, () => void>();
@@ -41,6 +41,13 @@ export class Sink extends Actor<SinkState> {
   /** Holds up its whole thread, as soon as the answer is on its way, until there is a file of that name. */
   block(path: string): void {
     setImmediate(blockUntil, path);
+  }
+}
+
+/** Takes its time to fall asleep: until release(). */
+export class Drowsy extends Sink {
+  override async onDeactivate(why: DeactivateReason): Promise<void> {
+    if (why === 'idle') await this.hold();
   }
 }
 
@@ -116,9 +123,23 @@ const sink = (type: string, overflow: 'reject' | 'wait', capacity: number, bytes
   });
 export const RejectT: ActorType<Sink> = sink('reject', 'reject', 64, 1 << 20);
 export const WaitT: ActorType<Sink> = sink('wait', 'wait', 64, 1 << 20);
+export const DrowsyT: ActorType<Drowsy> = defineActor(import.meta.url, Drowsy, {
+  type: 'drowsy',
+  placement: 'pinned',
+  thread: 1,
+  idleMs: 1,
+  mailbox: { capacity: 64 },
+});
 export const HelperT: ActorType<Sink> = sink('helper', 'reject', 1_024, 1 << 20);
 const source = (thread: number): ActorType<Source> =>
   defineActor(import.meta.url, Source, { type: `source-${thread}`, placement: 'pinned', thread });
 export const Source0T: ActorType<Source> = source(0);
 export const Source2T: ActorType<Source> = source(2);
-export const pressureTypes: readonly ActorType[] = [RejectT, WaitT, HelperT, Source0T, Source2T] as ActorType[];
+export const pressureTypes: readonly ActorType[] = [
+  RejectT,
+  WaitT,
+  DrowsyT,
+  HelperT,
+  Source0T,
+  Source2T,
+] as ActorType[];
