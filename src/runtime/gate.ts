@@ -13,6 +13,12 @@ export interface HeldOutput {
   readonly refuse: (error: unknown) => void;
 }
 
+export interface LastWrite {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly done: Promise<void>;
+}
+
 export class Gate {
   /** The newest state handed to storage, encoded: an equal one need not be written again. */
   handedIn: Uint8Array | undefined;
@@ -23,6 +29,8 @@ export class Gate {
   /** Journal: number of the last event, and events since the last snapshot. */
   lastEvent = 0;
   sinceSnapshot = 0;
+  /** The write that was handed in last, until it is known what became of it. */
+  last: LastWrite | null = null;
   private tickets = 0;
   private durable = 0;
   private readonly queue: { readonly after: number; readonly output: HeldOutput }[] = [];

@@ -28,7 +28,7 @@ import {
 import { Answered } from './answered.ts';
 import type { Call } from './call.ts';
 import { dead } from './flags.ts';
-import { Gate } from './gate.ts';
+import { Gate, type LastWrite } from './gate.ts';
 import type { Host } from './host.ts';
 import { OutputGate } from './output-gate.ts';
 import { partitionOf } from './partition.ts';
@@ -96,6 +96,7 @@ export class Persistence extends OutputGate {
     const before = this.leaving.size === 0 ? undefined : this.leaving.get(act.id);
     if (before === undefined || before.open) return;
     const ticket = gate.ticket();
+    gate.last = before.last;
     before.pass({
       send: () => gate.settled(ticket),
       refuse: error => {
@@ -189,17 +190,36 @@ export class Persistence extends OutputGate {
   private write(act: Activation, gate: Gate, ops: WriteOp[], ack: Ack): Promise<void> {
     const ticket = gate.ticket();
     const { hosted } = act;
-    return this.shardOf(act)
-      .commit({ epoch: act.epochNumber, fence: 'record', ops }, ack)
-      .then(
-        () => gate.settled(ticket),
-        error => {
-          if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
-          else gate.refused(error);
-          hosted.failed++;
-          throw error;
-        },
-      );
+    const { last } = gate;
+    const handIn = (): Promise<void> => this.shardOf(act).commit({ epoch: act.epochNumber, fence: 'record', ops }, ack);
+    const done = last !== null && this.isUnheard(act, last) ? last.done.then(handIn) : handIn();
+    const [first] = ops as [WriteOp, ...WriteOp[]];
+    const written: LastWrite = { key: first.key, value: first.type === 'put' ? first.value : empty, done };
+    gate.last = written;
+    return done.then(
+      () => {
+        if (gate.last === written) gate.last = null;
+        gate.settled(ticket);
+      },
+      error => {
+        if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
+        else gate.refused(error);
+        hosted.failed++;
+        throw error;
+      },
+    );
+  }
+
+  /**
+   * Between the engine's refusal of a write and the microtask in which we hear of it lies a moment in which a turn may end.
+   * What it hands in would rest on what was refused, and the engine, which thinks that we know, would take it. So a write
+   * that is neither pending nor seen to be stored is waited for.
+   */
+  private isUnheard(act: Activation, last: LastWrite): boolean {
+    const shard = this.shardOf(act);
+    if (shard.pending(last.key)) return false;
+    const stored = shard.get(last.key);
+    return stored === undefined || !equal(stored.value, last.value);
   }
 
   /** A write was refused: its outputs fail with the reason, and memory goes back to what is stored. */

@@ -55,7 +55,7 @@ describe.each([
 ])('turns of %o', (type, simple) => {
   it('begin in order, overlap as they may, and all end', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(action, { maxLength: 60 }), async actions => {
+      fc.asyncProperty(fc.array(action, { maxLength: 60, size: 'max' }), async actions => {
         Gate.shut();
         const { ref, state, settle, host } = plainHost([RecorderT, SimpleT, GateT]);
         const a: Ref<Recorder> = ref(type, 'a');
