@@ -196,12 +196,16 @@ export class Persistence extends OutputGate {
     const [first] = ops as [WriteOp, ...WriteOp[]];
     const written: LastWrite = { key: first.key, value: first.type === 'put' ? first.value : empty, done };
     gate.last = written;
+    const heard = (): void => {
+      if (gate.last === written) gate.last = null;
+    };
     return done.then(
       () => {
-        if (gate.last === written) gate.last = null;
+        heard();
         gate.settled(ticket);
       },
       error => {
+        heard();
         if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
         else gate.refused(error);
         hosted.failed++;
