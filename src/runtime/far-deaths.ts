@@ -13,6 +13,8 @@ export class FarDeaths {
   private readonly router: FarRouter;
   /** Messages that had not left for a thread when it died, to actors of which the directory has still to speak. */
   private unsent: Outgoing[] = [];
+  /** Partitions that are ours since. */
+  private taken: number[] = [];
 
   constructor(router: FarRouter) {
     this.router = router;
@@ -31,6 +33,8 @@ export class FarDeaths {
     this.router.queries.peerDied(thread);
     const unsent = peers[thread]?.die() ?? [];
     this.router.arrivals.forget(thread);
+    for (const [partition, owner] of table.entries())
+      if (owner === host.thread && router.table[partition] !== owner) this.taken.push(partition);
     this.router.table = table;
     this.router.tableVersion = version;
     this.router.version++;
@@ -67,8 +71,21 @@ export class FarDeaths {
   }
 
   /** The directory's word about a death has been read: the units of that thread are placed anew from now on. */
-  settleUnsent(): void {
-    for (const message of this.unsent.splice(0)) this.router.host.outside(() => message.again());
+  settle(): void {
+    const { host, table, moves } = this.router;
+    for (const message of this.unsent.splice(0)) host.outside(() => message.again());
+    // Reminders of what has moved may have been armed there, whatever their partition.
+    const taken = new Set(this.taken.splice(0));
+    const ours = [...table.keys()].filter(each => table[each] === host.thread && (moves.any || taken.has(each)));
+    if (host.engine.shared) host.reminders.load(ours);
+  }
+
+  /** A thread has come up: the reminders of actors that are pinned to it are read by those who own their partitions. */
+  joined(thread: number): void {
+    const { host, table } = this.router;
+    const isPinned = host.types.some(({ spec }) => spec.placement === 'pinned' && spec.thread >= thread);
+    if (host.engine.shared && isPinned)
+      host.reminders.load([...table.keys()].filter(each => table[each] === host.thread));
   }
 
   private loseCall(call: Call, thread: number): void {

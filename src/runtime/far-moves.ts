@@ -197,7 +197,7 @@ export class FarMoves {
       this.router.moved(message.unit);
     } else {
       this.topics.died(threadOf(message.host));
-      this.router.deaths.settleUnsent();
+      this.router.deaths.settle();
     }
   }
 

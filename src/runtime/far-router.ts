@@ -77,6 +77,8 @@ export class FarRouter implements Router {
     }
     this.on('publish', (from, { topic, value }) => host.topics.deliver(topic, value, from));
     this.on('watch', (_from, { id, thread }) => this.watched(id, thread));
+    this.on('reminder', (_from, stored) => host.reminders.take(stored));
+    this.on('reminded', (_from, stored) => host.reminders.done(stored));
     this.on('departed', (_from, { id, reason }) => host.watches.fire(id, reason));
     this.on('started', (_from, id) => this.onStarted(id));
     this.on('verdict', (from, id) => this.arrivals.verdict(from, id));
@@ -251,10 +253,7 @@ export class FarRouter implements Router {
     else
       this.host.fail(
         call,
-        new TroupeError(
-          'DEADLINE',
-          `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`,
-        ),
+        quickError('DEADLINE', `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`),
       );
   }
 

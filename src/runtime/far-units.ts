@@ -15,11 +15,13 @@ import { freeze, install, type PackedActor, pack, retire, run, thaw, unmovable }
 import type { RecordCopy } from './persistence.ts';
 import type { HostId, Unit } from './relocation-messages.ts';
 import { type Checksum, cutPieces, joinPieces } from './relocation-pieces.ts';
+import type { Stored } from './reminders.ts';
 
-/** What is shipped: the actor, and its records when threads do not share the engine. */
+/** What is shipped: the actor, its reminders, and its records when threads do not share the engine. */
 interface Shipment {
   readonly actor: PackedActor;
   readonly records: readonly RecordCopy[];
+  readonly reminders: readonly Stored[];
 }
 
 /** An actor may end (go to sleep, stop) while a move waits for it to come to rest: so often it is woken again for the move. */
@@ -30,7 +32,7 @@ export class FarUnits {
   private readonly host: Host;
   private readonly checksum: Checksum;
   /** Installed, not running yet. */
-  private readonly installed = new Map<Unit, Activation>();
+  private readonly installed = new Map<Unit, { readonly act: Activation; readonly reminders: readonly Stored[] }>();
   /** Moves that wait until the actor has come to rest. */
   private readonly freezes = new Map<Unit, { readonly epoch: number; wakings: number }>();
   /** Why the last move of a unit could not be packed, for the one who asked. */
@@ -149,7 +151,9 @@ export class FarUnits {
     if (act === undefined) return fail(new Error(this.refusals.get(unit) ?? `${unit} is not awake`));
     pack(this.host, act, this.moves.calls.shipOut(unit)).then(actor => {
       try {
-        const shipment: Shipment = { actor, records: this.host.persistence.recordsOf(act) };
+        const records = this.host.persistence.recordsOf(act);
+        const reminders = this.host.reminders.pack(act.hosted.name, act.key);
+        const shipment: Shipment = { actor, records, reminders };
         const pieces = cutPieces(this.host.codec.encode(shipment, 1 << 30), this.checksum);
         this.moves.step({ type: 'packed', unit, epoch, pieces, messages: actor.messages.length + actor.stash.length });
       } catch (error) {
@@ -160,7 +164,7 @@ export class FarUnits {
 
   install(unit: Unit, epoch: number, pieces: readonly Uint8Array[]): void {
     try {
-      const { actor, records } = this.host.codec.decode(joinPieces(pieces), true) as Shipment;
+      const { actor, records, reminders } = this.host.codec.decode(joinPieces(pieces), true) as Shipment;
       // The directory's epoch was drawn when the move began; the actor may have been restarted since, under a higher one.
       this.host.epochs.renew();
       const own = epoch > actor.epoch ? epoch : this.host.epochs.next();
@@ -168,7 +172,7 @@ export class FarUnits {
       const act = install(this.host, actor, own, this.moves.calls.shipIn(unit));
       act.flags |= moving;
       this.moves.topics.installed(unit);
-      this.installed.set(unit, act);
+      this.installed.set(unit, { act, reminders });
       this.moves.step({ type: 'restored', unit, epoch });
     } catch (error) {
       this.moves.calls.discard(unit);
@@ -179,7 +183,7 @@ export class FarUnits {
   }
 
   discard(unit: Unit): void {
-    const act = this.installed.get(unit);
+    const act = this.installed.get(unit)?.act;
     this.installed.delete(unit);
     this.moves.calls.discard(unit);
     this.moves.topics.discarded(unit);
@@ -191,6 +195,7 @@ export class FarUnits {
   thaw(unit: Unit, epoch: number): void {
     this.freezes.delete(unit);
     this.moves.calls.takeBack(unit);
+    this.host.reminders.unpack(unit);
     const act = this.residentOf(unit);
     if (act !== undefined) thaw(this.host, act, epoch);
   }
@@ -198,10 +203,12 @@ export class FarUnits {
   activate(unit: Unit, epoch: number, how: 'shipped' | 'disk'): void {
     this.host.epochs.renew();
     if (how === 'shipped') {
-      const act = this.installed.get(unit);
+      const arrived = this.installed.get(unit);
       this.installed.delete(unit);
       this.moves.calls.takeIn(unit);
-      if (act !== undefined) run(this.host, act);
+      if (arrived === undefined) return;
+      run(this.host, arrived.act);
+      this.host.reminders.adopt(arrived.reminders, arrived.act.epochNumber);
       return;
     }
     const act = this.residentOf(unit);
@@ -216,6 +223,7 @@ export class FarUnits {
     const act = this.residentOf(unit);
     if (act !== undefined && !this.installed.has(unit)) {
       this.host.persistence.dropRecords(act);
+      this.host.reminders.leave(unit, act.epochNumber);
       retire(this.host, act);
     }
     this.moves.router.version++;

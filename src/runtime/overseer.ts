@@ -141,6 +141,7 @@ export class Overseer {
     for (const { unit, host, epoch } of this.directory.owners())
       this.router.control(thread, 'move', { host: hostOf(0, 0), message: { type: 'located', unit, host, epoch } });
     for (const other of others) this.router.control(other, 'peer-joined', { thread, life });
+    this.router.deaths.joined(thread);
   }
 
   /** The state of affairs, for a thread that has come up. */

@@ -1,5 +1,8 @@
-// Durable reminders: stored before remind() resolves, armed by the thread that owns the actor's partition, delivered as
+// Durable reminders: stored before remind() resolves, armed by the thread on which their actor lives, delivered as
 // onReminder(name) at least once (a crash between the handler and the bookkeeping delivers it again).
+//
+//     start, death of a thread ─▶ the owner of the partition reads them, hands those of actors elsewhere over
+//     a move ─▶ they travel with their actor; one that is due just then is delivered from here, and settled over there
 //
 // Where: shard r/<partition>, key = <length u16> <type> 00 <key> <name>, value = codec { at: wall ms, everyMs }.
 
@@ -12,13 +15,15 @@ import type { Host } from './host.ts';
 import { reminderMethod } from './hosted-type.ts';
 import { partitionOf } from './partition.ts';
 
-interface Stored {
+export interface Stored {
   readonly type: string;
   readonly key: string;
   readonly name: string;
   readonly at: number;
   readonly everyMs: number;
 }
+
+const text = new TextEncoder();
 
 /** Longest name of a reminder, in UTF-16 units. */
 const nameMax = 256;
@@ -32,6 +37,8 @@ export class Reminders {
   private readonly armed = new Map<string, Wake>();
   /** Those that were sent and have not been answered. */
   private readonly underWay = new Map<string, AbortController>();
+  /** Those of actors that are just being moved away: they wait for the verdict. */
+  private readonly held = new Map<string, Stored[]>();
 
   constructor(host: Host) {
     this.host = host;
@@ -41,12 +48,76 @@ export class Reminders {
     return this.armed.size;
   }
 
-  /** Arms everything stored for the partitions this host owns: at start, and when partitions are taken over. */
+  /**
+   * Reads everything stored for partitions of this host, and arms it on the thread where its actor lives. Those that are
+   * armed already stay as they are, so it may be done again.
+   */
   load(partitions: Iterable<number>): void {
     for (const partition of partitions) {
       for (const record of this.host.engine.shard(`r/${partition}`).scan())
-        this.arm(this.host.codec.decode(record.value) as Stored);
+        this.take(this.host.codec.decode(record.value) as Stored);
     }
+  }
+
+  /** One that was found in storage, here or by another thread. */
+  take(stored: Stored): void {
+    const owner = this.ownerOf(stored);
+    if (owner !== this.host.thread) {
+      if (owner !== undefined) this.host.router.control(owner, 'reminder', stored);
+    } else if (!this.armed.has(idOf(stored.type, stored.key, stored.name))) this.arm(stored);
+  }
+
+  private ownerOf(stored: Stored): number | undefined {
+    const hosted = this.host.byName.get(stored.type);
+    return hosted === undefined ? undefined : this.host.router.ownerOf(hosted, stored.key);
+  }
+
+  // Moves.
+
+  /** What travels with an actor. None of it fires here any more, unless it is on its way already. */
+  pack(type: string, key: string): Stored[] {
+    if (this.armed.size === 0) return [];
+    const [from, to] = [keyOf({ type, key, name: '' }), keyOf({ type, key, name: '' }, 0xff)];
+    const packed: Stored[] = [];
+    const shard = this.host.engine.shard(`r/${partitionOf(key, this.host.partitions)}`);
+    for (const record of shard.scan({ from, to })) {
+      const stored = this.host.codec.decode(record.value) as Stored;
+      const id = idOf(type, key, stored.name);
+      const wake = this.armed.get(id);
+      if (wake === undefined || this.underWay.has(id)) continue;
+      this.host.disarm(wake);
+      this.armed.delete(id);
+      packed.push(stored);
+    }
+    if (packed.length > 0) this.held.set(`${type}/${key}`, packed);
+    return packed;
+  }
+
+  /** The move was called off. */
+  unpack(unit: string): void {
+    for (const stored of this.held.get(unit) ?? []) this.arm(stored);
+    this.held.delete(unit);
+  }
+
+  /** The actor lives elsewhere now. */
+  leave(unit: string, epoch: number): void {
+    const packed = this.held.get(unit) ?? [];
+    this.held.delete(unit);
+    if (this.host.engine.shared) return;
+    for (const stored of packed) this.remove(stored, epoch).catch(error => this.warn(error, stored, 'removed'));
+  }
+
+  /** The actor lives here now. */
+  adopt(packed: readonly Stored[], epoch: number): void {
+    for (const stored of packed) {
+      this.arm(stored);
+      if (!this.host.engine.shared) this.store(stored, epoch).catch(error => this.warn(error, stored, 'stored'));
+    }
+  }
+
+  private warn(error: unknown, { type, key, name }: Stored, what: string): void {
+    const reminder = idOf(type, key, name);
+    this.host.world.log.warn({ err: error, reminder }, `the reminder of a moved actor could not be ${what}`);
   }
 
   async set(act: Activation, name: string, when: ReminderTime): Promise<void> {
@@ -109,12 +180,7 @@ export class Reminders {
   private fire(stored: Stored, wake: Wake): void {
     const id = idOf(stored.type, stored.key, stored.name);
     if (this.armed.get(id) !== wake || this.host.closing) return;
-    const hosted = this.host.byName.get(stored.type);
-    if (hosted === undefined) return;
-    if (!this.host.router.owns(hosted, stored.key)) {
-      this.armed.delete(id);
-      return;
-    }
+    if (!this.host.byName.has(stored.type)) return;
     const ref = this.host.refByName(stored.type, stored.key);
     this.host.stirred++;
     const sent = new AbortController();
@@ -127,7 +193,7 @@ export class Reminders {
     const options = { deadlineMs: Number.POSITIVE_INFINITY, signal: sent.signal };
     this.host.ask(ref, (reminderMethod << 2) | 1, stored.name, undefined, options).then(
       () => {
-        if (isCurrent()) this.done(stored, id);
+        if (isCurrent()) this.done(stored);
       },
       error => {
         if (!isCurrent()) return;
@@ -137,7 +203,16 @@ export class Reminders {
     );
   }
 
-  private done(stored: Stored, id: string): void {
+  /** It has been delivered: once for all, or until the next time. */
+  done(stored: Stored): void {
+    const id = idOf(stored.type, stored.key, stored.name);
+    const owner = this.ownerOf(stored);
+    if (owner !== this.host.thread) {
+      // Its actor has moved since: only that one's epoch may touch the record.
+      this.armed.delete(id);
+      if (owner !== undefined) this.host.router.control(owner, 'reminded', stored);
+      return;
+    }
     // The actor's own epoch: with a higher one the actor could not touch its reminder any more.
     const live = this.host.byName.get(stored.type)?.live.get(stored.key);
     const epoch = live?.epochNumber ?? this.host.epochs.next();
@@ -181,13 +256,14 @@ function idOf(type: string, key: string, name: string): string {
   return `${type}\u0000${key.length}\u0000${key}${name}`;
 }
 
-function keyOf(stored: Stored): Uint8Array {
-  const owner = new TextEncoder().encode(`${stored.type}\u0000${stored.key}`);
-  const name = new TextEncoder().encode(stored.name);
-  const key = new Uint8Array(2 + owner.length + name.length);
-  key[0] = owner.length >>> 8;
-  key[1] = owner.length & 255;
-  key.set(owner, 2);
-  key.set(name, 2 + owner.length);
-  return key;
+/** `end`: a byte that no name holds, for the end of a range. */
+function keyOf({ type, key, name }: Pick<Stored, 'type' | 'key' | 'name'>, end?: number): Uint8Array {
+  const owner = text.encode(`${type}\u0000${key}`);
+  const rest = end === undefined ? text.encode(name) : Uint8Array.of(end);
+  const bytes = new Uint8Array(2 + owner.length + rest.length);
+  bytes[0] = owner.length >>> 8;
+  bytes[1] = owner.length & 255;
+  bytes.set(owner, 2);
+  bytes.set(rest, 2 + owner.length);
+  return bytes;
 }

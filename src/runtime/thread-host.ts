@@ -117,14 +117,13 @@ export function makeMember(options: MemberOptions): Member {
   });
   made.on('peer-died', (_from, { thread, table, version }) => {
     port.drainRemainder(thread);
-    const before = made.table;
     made.deaths.peerDied(thread, tableOf(table), version);
-    takeOver(host, before, made.table);
     replaceIfGone(thread);
   });
   made.on('peer-joined', (_from, { thread, life }) => {
     made.moves.lives[thread] = life;
     made.peers[thread]?.revive();
+    made.deaths.joined(thread);
   });
   made.on('describe', () => describeHost(made, port));
   made.on('locate', (_from, { type, key }) => epochAt(host, type, key));
@@ -133,15 +132,6 @@ export function makeMember(options: MemberOptions): Member {
 
 function partitionsOf(host: Host, table: PartitionTable): number[] {
   return [...table.keys()].filter(partition => table[partition] === host.thread);
-}
-
-/** Reminders of partitions that are ours from now on. */
-export function takeOver(host: Host, before: PartitionTable, after: PartitionTable): void {
-  const mine: number[] = [];
-  after.forEach((thread, partition) => {
-    if (thread === host.thread && before[partition] !== host.thread) mine.push(partition);
-  });
-  if (host.engine.shared) host.reminders.load(mine);
 }
 
 /** The epoch of an actor awake here, 0 while it sleeps. */

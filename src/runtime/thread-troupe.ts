@@ -17,7 +17,7 @@ import { tableBytes } from './overseer.ts';
 import { spread } from './placement.ts';
 import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
 import { LocalRouter } from './router.ts';
-import { describeHost, epochAt, type Member, makeMember, takeOver } from './thread-host.ts';
+import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
 import { Jobs } from './thread-jobs.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { createFabric, type FabricMemory, type PeerRings, replacePeer } from './thread-port.ts';
@@ -183,16 +183,14 @@ export class Troupe {
   private async onDeath(thread: number, error: Error): Promise<void> {
     if (this.stopped) return;
     const { world } = this.options;
-    const { overseer, port, router } = this.member as Member;
+    const { overseer, port } = this.member as Member;
     const pool = this.pool as ThreadPool;
     const diedAt = world.clock.mono();
     world.log.error({ err: error, thread }, 'a host thread died');
     this.running.delete(thread);
     this.ringsNeedNot(thread);
     port.drainRemainder(thread);
-    const before = router.table;
     overseer?.threadDied(thread, this.lives[thread] as number);
-    takeOver(this.host, before, router.table);
     this.emit('thread-died', { thread, error: error.message });
     await this.replaceRings(thread);
     for (;;) {
