@@ -50,6 +50,8 @@ export interface Extras {
   waiters: Waiter[];
   /** The host's count of lapsed asks when those in this mailbox were last thrown out. */
   lapsedAt: number;
+  /** Asks the mailbox takes while they expire in it; 0: as many as it holds (mailbox-bound.ts). */
+  bound: number;
   /** Turns open right now that are 'read' or 'interleave'. */
   overlapping: number;
   /** Those of them that are 'read': an exclusive turn waits for these. */
@@ -187,6 +189,7 @@ export class Activation implements Self {
       abort: null,
       waiters: [],
       lapsedAt: 0,
+      bound: 0,
       overlapping: 0,
       reading: 0,
       nested: 0,

@@ -27,6 +27,7 @@ import {
   stopping,
 } from './flags.ts';
 import type { Host } from './host.ts';
+import { isTight, tightened } from './mailbox-bound.ts';
 import { type BaseRef, boxedArguments } from './refs.ts';
 import { conflict, exclusiveMode } from './turn-modes.ts';
 import { afterTurn, closeToken, isThenable, mayStart, openTurn, runMessage } from './turns.ts';
@@ -145,7 +146,20 @@ export function offer(host: Host, act: Activation, call: Call, head: number, a0:
       return;
     }
   }
-  if (!act.offer(head, a0, a1, call)) overflow(host, act, head, a0, a1, call);
+  if (refusesMore(act) || !act.offer(head, a0, a1, call)) overflow(host, act, head, a0, a1, call);
+}
+
+/** Do asks expire in this mailbox, so that it takes fewer than it could hold? */
+export function refusesMore(act: Activation): boolean {
+  return act.extras !== null && isTight(act.extras.bound, act.box?.count ?? 0);
+}
+
+/** An ask has expired before its turn. */
+function notInTime(act: Activation): void {
+  const { capacity, overflow: policy } = act.hosted.spec;
+  if (policy !== 'reject') return;
+  const more = act.more();
+  more.bound = tightened(more.bound, act.box?.count ?? 0, capacity);
 }
 
 /** Could a message of this mode start now, were it in front? */
@@ -231,7 +245,7 @@ export function overflow(
       ),
     );
   }
-  if (throwOutLapsed(host, act) && (act.flags & crowded) === 0 && box.push(head, a0, a1, call)) {
+  if (throwOutLapsed(host, act) && (act.flags & crowded) === 0 && !refusesMore(act) && box.push(head, a0, a1, call)) {
     act.ready();
     return undefined;
   }
@@ -289,6 +303,7 @@ export function admitWaiters(act: Activation): void {
 export function expire(host: Host, call: Call): void {
   if (call.state === ended) return;
   const what = call.act?.id ?? call.to?.toString() ?? 'the actor';
+  if (call.state === waiting && call.act !== null) notInTime(call.act);
   if (call.arrived) {
     if (call.state === waiting)
       host.fail(

@@ -13,7 +13,7 @@ import { quickError, TroupeError, toWireError } from '../errors.ts';
 import { relocateParkedMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import { Call, ended, started, waiting } from './call.ts';
-import { offer, overflow } from './delivery.ts';
+import { offer, overflow, refusesMore } from './delivery.ts';
 import type { FarMessage } from './far-moves.ts';
 import type { FarRouter } from './far-router.ts';
 import type { FarPlace } from './far-wire.ts';
@@ -164,7 +164,7 @@ export class FarArrivals {
       this.pauseSender(act, from);
       return;
     }
-    if (!box.push(head, a0, a1, call)) {
+    if ((call !== null && refusesMore(act)) || !box.push(head, a0, a1, call)) {
       if (call !== null && !accepted && spec.overflow === 'reject') {
         // The next ones are refused over there, until half of the mailbox is free: refusing costs more here than a turn.
         this.pauseSender(act, from);

@@ -15,6 +15,7 @@ import { blocked, busy, dead, freezing, fronted, gated, stashing, stopping } fro
 import type { Host } from './host.ts';
 import type { TurnToken } from './host-types.ts';
 import type { Mailbox } from './mailbox.ts';
+import { loosened } from './mailbox-bound.ts';
 import { boxedArguments } from './refs.ts';
 import { sliceMessages } from './scheduler.ts';
 import { exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
@@ -43,6 +44,7 @@ export function runSlice(host: Host, act: Activation): void {
   const actor = act.actor as Actor;
   const share = Math.min(scheduler.left, sliceMessages);
   let left = share;
+  let lapsed = 0;
   let call: Call | null = null;
   let head = 0;
   let a0: unknown;
@@ -64,7 +66,10 @@ export function runSlice(host: Host, act: Activation): void {
       a1 = box.a1;
       call = box.meta as Call | null;
       if (call !== null) {
-        if (call.state !== waiting) continue;
+        if (call.state !== waiting) {
+          lapsed++;
+          continue;
+        }
         call.state = started;
       }
       // Compared first: a store of a pointer costs more than a load.
@@ -113,7 +118,7 @@ export function runSlice(host: Host, act: Activation): void {
   scheduler.left -= share - left;
   if (scheduler.left <= 0) scheduler.look();
   if (act.box !== box) return;
-  if (act.extras !== null) makeRoom(host, act, act.extras, box);
+  if (act.extras !== null) makeRoom(host, act, act.extras, box, share - left - lapsed);
   // An empty mailbox stays for the moment (host.ts, boxes): the next message is often on its way already.
   if (box.count === 0 || (act.flags & blocked) !== 0) return;
   if (simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) act.ready();
@@ -126,10 +131,12 @@ export function closeToken(host: Host): void {
 }
 
 /** The mailbox has shrunk: those who wait for a slot, here and on other threads, hear of it. */
-function makeRoom(host: Host, act: Activation, extras: Extras, box: Mailbox): void {
+function makeRoom(host: Host, act: Activation, extras: Extras, box: Mailbox, served: number): void {
   if (extras.waiters.length !== 0) admitWaiters(act);
   const { capacity, bytes } = act.hosted.spec;
-  if (extras.paused !== null && box.count * 2 <= capacity && box.bytes * 2 <= bytes) host.router.drained(act);
+  extras.bound = loosened(extras.bound, served, box.count === 0, capacity);
+  const most = extras.bound === 0 ? capacity : extras.bound;
+  if (extras.paused !== null && box.count * 2 <= most && box.bytes * 2 <= bytes) host.router.drained(act);
   if (extras.onQuiet !== null && box.count === 0) host.checkQuiet(act);
 }
 
