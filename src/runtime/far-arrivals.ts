@@ -196,11 +196,15 @@ export class FarArrivals {
 
   // Asks.
 
-  /** An ask that has just come. Its deadline runs here too, so that a definite answer can be given. */
-  ask(from: number, id: number, remainingMs: number, chain: readonly string[] | null): Call {
+  /** An ask that has just come. Its deadline runs here too, so that a definite answer can be given. Undefined: it is over. */
+  ask(from: number, id: number, remainingMs: number, chain: readonly string[] | null): Call | undefined {
     const call = this.unarmed(from, id, chain);
-    this.adopt(call, remainingMs);
-    return call;
+    if (remainingMs > 0) {
+      this.adopt(call, remainingMs);
+      return call;
+    }
+    this.host.fail(call, quickError('DEADLINE', 'the deadline passed on the way to another thread; it was not run'));
+    return undefined;
   }
 
   /** This thread has it from now on. */

@@ -12,6 +12,7 @@ import { Envelope, type Frame, type FrameHandler, FrameReader, FrameWriter, fram
 import type { HostedType } from './hosted-type.ts';
 import type { LinkWriter } from './link.ts';
 import { ACT, type BaseRef, boxedArguments, FAR, KEY, TYPE } from './refs.ts';
+import { leftUntil, momentIn } from './shared-deadline.ts';
 
 /** What the receiving side keeps for an address it has been told of: looked up once a link, not once a message. */
 export interface FarPlace {
@@ -33,6 +34,7 @@ const lettersMax = 1_024;
 export class FarWire implements FrameHandler<FarPlace> {
   private readonly router: FarRouter;
   private readonly links: FarLinks;
+  private readonly clock: () => number;
   private readonly writers: (FrameWriter | undefined)[] = [];
   private readonly readers: (FrameReader<FarPlace> | undefined)[] = [];
   private readonly envelope = new Envelope();
@@ -40,9 +42,11 @@ export class FarWire implements FrameHandler<FarPlace> {
   slot = -1;
   bytes = 0;
 
-  constructor(router: FarRouter, links: FarLinks) {
+  /** `clock`: monotonic ms, the same on all threads. */
+  constructor(router: FarRouter, links: FarLinks, clock: () => number) {
     this.router = router;
     this.links = links;
+    this.clock = clock;
   }
 
   private writer(thread: number): FrameWriter {
@@ -152,7 +156,7 @@ export class FarWire implements FrameHandler<FarPlace> {
     const count = code & boxedArguments;
     const method = (code >>> 2) & 255;
     const envelope = this.envelope;
-    envelope.remainingMs = remainingMs;
+    envelope.remainingMs = momentIn(this.clock(), remainingMs);
     envelope.chain = chain;
     envelope.sender = call.extra?.opId ?? null;
     envelope.trace = call.extra?.trace ?? null;
@@ -232,7 +236,9 @@ export class FarWire implements FrameHandler<FarPlace> {
 
   onAsk(frame: Frame<FarPlace>): void {
     const place = frame.target as FarPlace;
-    const call = this.router.arrivals.ask(frame.from, frame.callId, frame.remainingMs, frame.chain);
+    const leftMs = leftUntil(this.clock(), frame.remainingMs);
+    const call = this.router.arrivals.ask(frame.from, frame.callId, leftMs, frame.chain);
+    if (call === undefined) return;
     if (frame.sender !== null || frame.trace !== null) {
       call.extra = { opId: frame.sender ?? undefined, trace: frame.trace ?? undefined };
       if (frame.trace !== null) this.router.host.tracing = true;

@@ -49,6 +49,8 @@ export function makeMember(options: MemberOptions): Member {
   let router: FarRouter | undefined;
   let overseer: Overseer | undefined;
   let turn: (() => void) | undefined;
+  // Each thread's monotonic clock has a zero of its own; hrtime has one for the process.
+  const sharedClockShift = Number(process.hrtime.bigint()) / 1e6 - options.world.clock.mono();
   const port = new ThreadPort(options.fabric, options.thread, {
     onFrame: (from, bytes, view, start, end) => (router as FarRouter).wire.receive(from, bytes, view, start, end),
     onBroken: options.onBroken,
@@ -76,7 +78,7 @@ export function makeMember(options: MemberOptions): Member {
         threads: options.threads,
         life: options.life,
         links: port,
-        wire: made => new FarWire(made, port),
+        wire: made => new FarWire(made, port, () => options.world.clock.mono() + sharedClockShift),
         moves: made =>
           new FarMoves(made, {
             self: hostOf(options.thread, options.life),
