@@ -26,6 +26,8 @@ export class FarDeaths {
     const { host, peers } = router;
     // What wakes here now must have a higher epoch than it had there.
     host.epochs.renew();
+    // And it must be read as that thread has left it.
+    host.engine.refresh();
     const lost: Call[] = [];
     for (const call of this.router.pending.all()) if (this.isLost(call, thread)) lost.push(call);
     host.watches.threadLost(id => this.livedOn(id, thread), thread);

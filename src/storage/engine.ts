@@ -102,6 +102,8 @@ export interface Engine {
   import(name: string, chunks: AsyncIterable<ShardChunk> | Iterable<ShardChunk>): Promise<void>;
   /** Resolves when everything handed in before the call is durable to the level. */
   sync(ack: Ack): Promise<void>;
+  /** Reads from here on see whatever other threads have committed by now: a snapshot may be as old as this turn of the event loop. */
+  refresh(): void;
   stats(): EngineStats;
   /** Waits for pending groups, then closes. Later calls reject with STOPPED. */
   close(): Promise<void>;

@@ -63,6 +63,8 @@ export interface Lmdb {
   getKeys(range: LmdbRange): Iterable<Uint8Array>;
   getKeysCount(range: LmdbRange): number;
   useReadTransaction(): Snapshot;
+  /** Gives the snapshot of this turn up: the next read begins another. */
+  resetReadTxn(): void;
   addListener(event: 'begin-transaction', fn: () => void): void;
   close(): Promise<void>;
 }

@@ -140,6 +140,10 @@ export class LmdbStore implements Engine, Medium<Place> {
     return this.commits.sync(ack);
   }
 
+  refresh(): void {
+    if (!this.#failed && this.#closed === undefined) this.#db.resetReadTxn();
+  }
+
   stats(): EngineStats {
     const { writes, bytes } = this.commits.pending;
     const { counts } = this.commits;

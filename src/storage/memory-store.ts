@@ -119,6 +119,10 @@ export class MemoryStore implements Engine, Medium<Place> {
     return this.commits.sync(ack);
   }
 
+  refresh(): void {
+    // One thread, one memory: there is nothing newer to see.
+  }
+
   stats(): EngineStats {
     const { writes, bytes } = this.commits.pending;
     const { counts } = this.commits;
