@@ -330,10 +330,7 @@ export function expire(host: Host, call: Call): void {
     return;
   }
   if (call.state === started)
-    host.fail(
-      call,
-      quickError('UNKNOWN_OUTCOME', `${what} had begun its turn but gave no answer within the deadline`),
-    );
+    host.fail(call, quickError('UNKNOWN_OUTCOME', `${what} had begun its turn but gave no answer within the deadline`));
   else
     host.fail(
       call,

@@ -11,7 +11,7 @@
 // Invariant: while anything waits in the backlog everything else for this peer joins it, so the order on the link is the
 // order in which things were sent. A pause is per actor and does not hold up the others.
 
-import { quickError, TroupeError } from '../errors.ts';
+import { type quickError, TroupeError } from '../errors.ts';
 import { asksPerThreadMax, controlLaneMax, linkBacklogMax, waitersPerMailboxMax } from '../limits.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import type { BaseRef } from './refs.ts';

@@ -1,9 +1,7 @@
 // The runtime of one thread: types, actors awake here, the scheduler, deadlines, and the two verbs `tell` and `ask`. The
 // same class runs on the caller's own thread, on worker threads, in the test kit and in the simulator; what differs is the
 // World it is given and the router that knows where actors live.
-//
-// Three files below it: alarms.ts (deadlines and timers), turn-keeper.ts (whose turn it is), registry.ts (who is awake). Here
-// are the two verbs and the outcomes: tell() and ask() -> dispatch() -> answer() / fail().
+// Below it: alarms.ts, turn-keeper.ts, registry.ts.
 
 import { TroupeError } from '../errors.ts';
 import { askDeadlineMsDefault, asksPerThreadMax } from '../limits.ts';
@@ -124,8 +122,6 @@ export class Host extends Registry {
     this.byName.set(source.type, hosted);
     return hosted;
   }
-
-  // Sending.
 
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
     if (!this.plain) {
@@ -268,7 +264,6 @@ export class Host extends Registry {
     return call;
   }
 
-  /** Sends a call on to wherever its actor is now. */
   redispatch(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
     this.dispatch(ref, call, code, a0, a1);
   }
@@ -295,8 +290,6 @@ export class Host extends Registry {
       this.fail(call, error);
     }
   }
-
-  // Outcomes.
 
   answer(call: Call, value: unknown): void {
     if (call.extra?.opId !== undefined) this.onceAnswered(call, call.extra.opId, value);
