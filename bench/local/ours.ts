@@ -93,7 +93,8 @@ export function troupeSide(): LocalSide {
         tell(node.ref(ChildT, `${run}-${i}`)).touch();
         if (i % 1_000 === 999) await setImmediate();
       }
-      await setImmediate();
+      // One turn of the event loop is one slice of time, which need not be enough for all of them.
+      for (let turns = 0; done < n && turns < 1_000; turns++) await setImmediate();
       return { done, keep: node };
     },
     async idleSpawned(n) {
