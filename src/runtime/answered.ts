@@ -57,6 +57,13 @@ export class Answered {
     return found.joined;
   }
 
+  /** Operations that have not been answered, each with the retries that joined it. */
+  running(): [opId: string, joined: readonly Call[]][] {
+    return [...this.entries].flatMap(([opId, entry]) =>
+      entry.done ? [] : [[opId, entry.joined] as [string, readonly Call[]]],
+    );
+  }
+
   private forgetOldest(): void {
     for (const [opId, entry] of this.entries) {
       if (!entry.done) continue;

@@ -15,16 +15,25 @@ import { type Call, waiting } from './call.ts';
 import type { TurnToken } from './host-types.ts';
 import { KEY, TYPE } from './refs.ts';
 import { conflict } from './turn-modes.ts';
+import { modeInFront } from './turns.ts';
 
 /** Visits at most this many calls; a fan-out beyond it is left to the deadline. */
 const visitsMax = 256;
 
+export interface Cycle {
+  /** Addresses, asker first and last. */
+  readonly ids: string[];
+  /** A call in it that could run, but for the arrival order of its receiver. */
+  readonly heldUp: Call | null;
+}
+
 /**
- * The cycle as addresses, asker first and last; undefined when there is none. `mode` is how the message would run at the
- * receiver, or the exclusive mode when others that must run before it stand in front.
+ * The cycle that this ask would close; undefined when there is none. `mode` is how the message would run at the receiver, or
+ * that of what stands in front of it there.
  */
-export function findCycle(asking: TurnToken, receiver: Activation, mode: number): string[] | undefined {
+export function findCycle(asking: TurnToken, receiver: Activation, mode: number): Cycle | undefined {
   const path: Activation[] = [];
+  let heldUp: Call | null = null;
   const seen = new Set<Call>();
 
   /** Does a message of this mode that waits at `at` wait for the asking turn? */
@@ -44,12 +53,18 @@ export function findCycle(asking: TurnToken, receiver: Activation, mode: number)
     const next = call.act ?? resident(call);
     if (next === undefined || seen.has(call) || seen.size >= visitsMax) return false;
     seen.add(call);
-    if (call.state === waiting) return waitsAt(next, next.hosted.modes[(call.method >>> 2) & 255] as number);
+    if (call.state === waiting) {
+      if (waitsAt(next, next.hosted.modes[(call.method >>> 2) & 255] as number)) return true;
+      const line = modeInFront(next);
+      if (line < 0 || !waitsAt(next, line)) return false;
+      heldUp = call;
+      return true;
+    }
     return asking.call === call || anyOf(next, turn => turn.call === call);
   };
 
   if (!waitsAt(receiver, mode)) return undefined;
-  return [asking.act.id, ...path.map(each => each.id), asking.act.id];
+  return { ids: [asking.act.id, ...path.map(each => each.id), asking.act.id], heldUp };
 }
 
 /** A turn of a life that a restart has ended holds nobody up. */

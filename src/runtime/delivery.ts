@@ -5,32 +5,17 @@
 // (an exception, a waiting promise) or a dead letter.
 
 import { quickError, TroupeError } from '../errors.ts';
-import { chainDepthMax, timerMsMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
+import { timerMsMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
 import type { Activation, Extras, Parked } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { Answered } from './answered.ts';
 import { type Call, ended, started, waiting } from './call.ts';
-import { chainOf, findCycle } from './deadlock.ts';
-import {
-  blocked,
-  busy,
-  crowded,
-  exclusive,
-  freezing,
-  fronted,
-  frozen,
-  gated,
-  moving,
-  queued,
-  starting,
-  stashing,
-  stopping,
-} from './flags.ts';
+import { settleCycle } from './chains.ts';
+import { blocked, crowded, exclusive, freezing, fronted, gated, moving, queued, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import { isTight, tightened } from './mailbox-bound.ts';
 import { type BaseRef, boxedArguments } from './refs.ts';
-import { conflict, exclusiveMode } from './turn-modes.ts';
-import { afterTurn, closeToken, isThenable, mayStart, openTurn, runMessage } from './turns.ts';
+import { afterTurn, closeToken, isThenable, openTurn } from './turns.ts';
 
 /** What stands between an actor and a turn right now. */
 const notIdle = blocked | queued | moving | freezing | exclusive;
@@ -120,32 +105,7 @@ function isRetry(host: Host, act: Activation, call: Call, opId: string): boolean
 export function offer(host: Host, act: Activation, call: Call, head: number, a0: unknown, a1: unknown): void {
   call.act = act;
   if (call.extra?.opId !== undefined && isRetry(host, act, call, call.extra.opId)) return;
-  if (call.depth > chainDepthMax || (call.chain !== null && call.chain.length > chainDepthMax)) {
-    host.fail(call, tooDeep(act, call));
-    return;
-  }
-  if (call.turn?.open === true || call.chain !== null) {
-    const mode = act.hosted.modes[(head >>> 2) & 255] as number;
-    const stuck = !startable(host, act, mode);
-    const cycle = stuck || isHeldUp(host, act) ? cycleOf(act, call, stuck ? mode : exclusiveMode) : undefined;
-    if (cycle !== undefined) {
-      const reenters = act.hosted.spec.reentrant === 'same-chain' && isOfChain(act, call);
-      // Arrival order gives way where keeping it would be a deadlock: a message that could run, but for those in front.
-      if ((reenters || !stuck) && (act.flags & (blocked & ~busy)) === 0) {
-        runMessage(host, act, { head, a0, a1, meta: call });
-        return;
-      }
-      host.fail(
-        call,
-        new TroupeError(
-          'DEADLOCK',
-          `this ask would wait for itself: ${cycle.join(' -> ')}. Make one of them a tell, or set reentrant: 'same-chain' on '${act.hosted.name}'`,
-          { details: { chain: cycle } },
-        ),
-      );
-      return;
-    }
-  }
+  if (settleCycle(host, act, call, head, a0, a1)) return;
   if (refusesMore(act) || !act.offer(head, a0, a1, call)) overflow(host, act, head, a0, a1, call);
 }
 
@@ -160,63 +120,6 @@ function notInTime(act: Activation): void {
   if (policy !== 'reject') return;
   const more = act.more();
   more.bound = tightened(more.bound, act.box?.count ?? 0, capacity);
-}
-
-/** Could a message of this mode start now, were it in front? */
-function startable(host: Host, act: Activation, mode: number): boolean {
-  if ((act.flags & (starting | frozen)) !== 0 || !mayStart(act, mode)) return false;
-  // The turn in its synchronous part is not among the open ones yet.
-  if (act === host.current) return !conflict(mode, host.mode);
-  return !host.interrupted.some(turn => turn.act === act && conflict(mode, turn.mode));
-}
-
-/** Does something that may not start stand in front of the next message? */
-function isHeldUp(host: Host, act: Activation): boolean {
-  const modes = act.hosted.modes;
-  const { box, extras } = act;
-  if (box !== null && box.count !== 0 && !startable(host, act, modes[(box.peekHead() >>> 2) & 255] as number))
-    return true;
-  if (extras === null) return false;
-  if (extras.control.length !== 0 && !act.hosted.exclusiveOpen(act) && !startable(host, act, exclusiveMode))
-    return true;
-  const front = extras.front[0];
-  return front !== undefined && !startable(host, act, modes[(front.head >>> 2) & 255] as number);
-}
-
-function isOfChain(act: Activation, call: Call): boolean {
-  return chainOf(call.from, call.parent)
-    .concat(call.chain ?? [])
-    .includes(act.id);
-}
-
-function cycleOf(act: Activation, call: Call, mode: number): string[] | undefined {
-  const local = call.turn === null ? undefined : findCycle(call.turn, act, mode);
-  if (local !== undefined) return local;
-  // Turns that are linked by a hop over another thread are only known by their addresses.
-  if (!isAboveFarHop(call, act.id)) return undefined;
-  const ids = chainOf(call.from, call.parent).concat(call.chain ?? []);
-  return ids
-    .slice(0, ids.indexOf(act.id) + 1)
-    .reverse()
-    .concat(act.id);
-}
-
-function isAboveFarHop(call: Call, id: string): boolean {
-  for (let each: Call | null = call; each !== null; each = each.parent)
-    if (each.chain?.includes(id) === true) return true;
-  return false;
-}
-
-function tooDeep(act: Activation, call: Call): TroupeError {
-  const chain = chainOf(call.from, call.parent)
-    .concat(call.chain ?? [])
-    .reverse()
-    .concat(act.id);
-  return new TroupeError(
-    'DEADLOCK',
-    `asks are nested ${call.depth} deep, the most is ${chainDepthMax}; is it a recursion that does not end? The last were ${chain.slice(-4).join(' -> ')}`,
-    { details: { chain, depth: call.depth } },
-  );
 }
 
 /** The mailbox is full: refuse now, or let the sender wait for a slot. */
@@ -316,8 +219,8 @@ export function expire(host: Host, call: Call): void {
   if (call.peer >= 0) {
     if (call.extra?.verdict !== true) {
       call.extra = { ...call.extra, verdict: true };
-      host.router.verdict(call);
-      host.arm(call, host.now() + verdictGraceMs);
+      host.router.verdict(call, false);
+      if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
       return;
     }
     host.fail(
@@ -366,8 +269,8 @@ export function follow(host: Host, call: Call, ref: BaseRef, signal: AbortSignal
       );
     else if (call.peer >= 0 && call.extra?.verdict !== true) {
       call.extra = { ...call.extra, verdict: true };
-      host.router.verdict(call);
-      host.arm(call, host.now() + verdictGraceMs);
+      host.router.verdict(call, true);
+      if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
     } else
       host.fail(
         call,

@@ -125,10 +125,9 @@ export class FarArrivals {
 
   /** A thread has died. What it asked, nobody wants to know. */
   forget(thread: number): void {
-    for (const call of this.calls[thread] ?? []) {
-      if (call === undefined || call.peer !== thread || call.state === ended) continue;
-      this.silence(call);
-    }
+    for (const call of this.calls[thread] ?? [])
+      if (call?.state === waiting && call.peer === thread && !this.router.moves.calls.isShipped(call))
+        this.host.fail(call, quickError('STOPPED', `thread ${thread}, which asked, has died; it was not run`));
     this.calls[thread] = [];
     this.tables[thread] = 0;
   }

@@ -14,6 +14,7 @@
 import { type quickError, TroupeError } from '../errors.ts';
 import { asksPerThreadMax, controlLaneMax, linkBacklogMax, waitersPerMailboxMax } from '../limits.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
+import { LinkDelay } from './link-delay.ts';
 import type { BaseRef } from './refs.ts';
 
 /** A frame that has to wait. */
@@ -43,6 +44,8 @@ export interface FarPeerOptions {
   readonly links: FarLinks;
   /** Runs fn when the event loop has turned and the links have been read. */
   readonly soon: (fn: () => void) => void;
+  /** Monotonic ms. */
+  readonly now: () => number;
 }
 
 export class FarPeer {
@@ -57,10 +60,15 @@ export class FarPeer {
   private readonly turnOf: number[] = [];
   private readonly sentIn: number[] = [];
   private readonly bytesIn: number[] = [];
+  private readonly now: () => number;
+  private readonly delay = new LinkDelay();
+  private lookedIn = -1;
+  private lookedAt = 0;
   gone = false;
   refused = 0;
 
   constructor(thread: number, options: FarPeerOptions) {
+    this.now = options.now;
     this.thread = thread;
     this.wire = options.wire;
     this.links = options.links;
@@ -75,6 +83,20 @@ export class FarPeer {
   /** Nobody asks for the sake of waiting behind so many. */
   get crowded(): boolean {
     return this.backlog.length >= linkBacklogMax;
+  }
+
+  /**
+   * Would an ask with this deadline (0: none) spend half of its time on the way? The link is looked at once a turn of the
+   * event loop.
+   */
+  isTooLate(until: number): boolean {
+    const { delay, links, thread } = this;
+    if (links.turns !== this.lookedIn) {
+      this.lookedIn = links.turns;
+      this.lookedAt = this.now();
+      delay.look(this.lookedAt, links.readAt(thread), links.unread(thread));
+    }
+    return delay.ms > 0 && until !== 0 && delay.ms * 2 > until - this.lookedAt;
   }
 
   isPaused(ref: BaseRef): boolean {
@@ -120,7 +142,8 @@ export class FarPeer {
         `thread ${this.thread} has died and is being replaced; ${to} cannot be reached for a moment`,
         { details: { thread: this.thread } },
       );
-    const why = this.isPaused(ref) ? `the mailbox of ${to} is full` : `the link to thread ${this.thread} is full`;
+    const link = `the link to thread ${this.thread} is ${this.delay.ms > 0 ? `${this.delay.ms.toFixed(0)} ms behind` : 'full'}`;
+    const why = this.isPaused(ref) ? `the mailbox of ${to} is full` : link;
     return make('OVERLOADED', `${why}; the message was not sent`, {
       details: { thread: this.thread, queued: this.backlog.length },
     });
@@ -201,6 +224,7 @@ export class FarPeer {
   /** The thread is gone: nothing of this will ever be read there. Answers with the messages that never left, in order. */
   die(): Outgoing[] {
     this.gone = true;
+    this.delay.clear();
     const messages = this.backlog.splice(0).filter(frames => 'again' in frames);
     for (const { waiting } of this.paused.values()) messages.push(...waiting);
     this.paused.clear();
@@ -219,6 +243,7 @@ export class FarPeer {
       paused: this.paused.size,
       waiting: [...this.paused.values()].reduce((sum, { waiting }) => sum + waiting.length, 0),
       refused: this.refused,
+      delayMs: this.delay.ms,
     };
   }
 }

@@ -71,7 +71,8 @@ export class FarRouter implements Router {
     this.arrivals = new FarArrivals(this);
     this.deaths = new FarDeaths(this);
     this.moves = options.moves(this);
-    const peer = { wire: this.wire, links: options.links, soon: (fn: () => void) => host.world.clock.soon(fn) };
+    const soon = (fn: () => void): void => host.world.clock.soon(fn);
+    const peer = { wire: this.wire, links: options.links, soon, now: () => host.now() };
     for (let thread = 0; thread < options.threads; thread++) {
       this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, peer);
     }
@@ -174,7 +175,8 @@ export class FarRouter implements Router {
       return;
     }
     const paused = peer.isPaused(ref);
-    if (peer.gone || ((paused || peer.crowded) && ref[TYPE].spec.overflow === 'reject')) {
+    const refuses = ref[TYPE].spec.overflow === 'reject';
+    if (peer.gone || (refuses && (paused || peer.crowded || peer.isTooLate(call.at)))) {
       this.host.fail(call, peer.overloaded(ref, quickError));
       return;
     }
@@ -248,9 +250,11 @@ export class FarRouter implements Router {
     this.control(call.peer, 'started', call.id);
   }
 
-  verdict(call: Call): void {
-    if (this.pending.wasSent(call)) this.control(call.peer, 'verdict', call.id);
-    else
+  verdict(call: Call, aborted: boolean): void {
+    // A deadline runs over there, too: the word about it is on its way, and asking for it would only fill the link.
+    if (this.pending.wasSent(call)) {
+      if (aborted) this.control(call.peer, 'verdict', call.id);
+    } else
       this.host.fail(
         call,
         quickError('DEADLINE', `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`),

@@ -26,6 +26,9 @@ export interface FarLinks {
   writer(to: number): LinkWriter;
   /** How often the links have been read: a number that changes with each turn of the event loop in which anything is sent. */
   readonly turns: number;
+  /** How far the other side has read, and how many bytes it has not read yet. */
+  readAt(to: number): number;
+  unread(to: number): number;
 }
 
 /** Dead letters told one by one when a thread dies; the rest is one number. */

@@ -57,6 +57,8 @@ export interface PackedActor {
   readonly reportTo: readonly number[];
   /** Operations done once, with their answers. */
   readonly answered: readonly (readonly [opId: string, value: unknown])[];
+  /** Retries of operations that are among the messages, and wait for those. */
+  readonly joined: readonly (readonly [opId: string, calls: readonly unknown[]])[];
 }
 
 /** How pending asks travel: the test kit keeps them at hand, threads send (asker's thread, call number). */
@@ -152,6 +154,10 @@ export function packNow(host: Host, act: Activation, calls: CallShipping): Packe
     topics: host.topics.of(act.id),
     reportTo: host.watches.reportsOf(act.id),
     answered: extras?.answered?.pack() ?? [],
+    joined: (extras?.answered?.running() ?? []).map(([opId, retries]) => [
+      opId,
+      retries.filter(call => call.state !== ended).map(call => calls.out(call)),
+    ]),
   };
 }
 
@@ -206,12 +212,33 @@ export function install(host: Host, packed: PackedActor, epoch: number, calls: C
   more.shippedTimers = packed.timers;
   for (const { id } of packed.timers) more.nextTimer = Math.max(more.nextTimer, id + 1);
   if (packed.answered.length > 0) more.answered = Answered.unpack(packed.answered);
+  for (const { meta } of [...more.front, ...more.stash]) beginOnce(act, meta);
+  for (const [opId, retries] of packed.joined) {
+    const found = more.answered?.begin(opId);
+    if (found === undefined) more.answered?.drop(opId);
+    if (found?.done !== false) continue;
+    for (const retry of retries) {
+      const call = calls.in(retry);
+      if (call === null) continue;
+      call.act = act;
+      found.joined.push(call);
+    }
+  }
   host.topics.give(act.id, packed.topics);
   for (const thread of packed.reportTo) host.watches.report(act.id, thread);
   hosted.live.set(packed.key, act);
   host.residents.added(act);
   hosted.activated++;
   return act;
+}
+
+/** An operation that is done once has travelled before its turn: a retry must find it here. */
+function beginOnce(act: Activation, call: Call | null): void {
+  const opId = call?.extra?.opId;
+  if (opId === undefined || call?.state === ended) return;
+  const more = act.more();
+  more.answered ??= new Answered();
+  more.answered.begin(opId);
 }
 
 function unpack(act: Activation, message: PackedMessage, calls: CallShipping): Parked {

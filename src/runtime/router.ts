@@ -21,8 +21,8 @@ export interface Router {
   refuse(call: Call, error: unknown): void;
   /** An arrived call has outlived its deadline inside its turn: its asker need not wait any longer. */
   started(call: Call): void;
-  /** Asks the receiver of an expired or aborted call whether its turn ever began. */
-  verdict(call: Call): void;
+  /** A call is given up: was it sent at all? If so, the receiver says whether its turn ever began. */
+  verdict(call: Call, aborted: boolean): void;
   /** A control message to every other host. */
   broadcast(name: string, payload: unknown): void;
   /** A control message to one host. */

@@ -184,6 +184,14 @@ export class ThreadPort {
     return this.peer(to).writer;
   }
 
+  readAt(to: number): number {
+    return this.peer(to).writer.readerAt();
+  }
+
+  unread(to: number): number {
+    return this.peer(to).writer.backlog();
+  }
+
   /** How often this thread has looked at its rings. */
   get turns(): number {
     return this.polls;

@@ -11,14 +11,14 @@ import type { Activation, Extras, Parked, Work } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { admitWaiters } from './delivery.ts';
-import { blocked, busy, dead, freezing, fronted, gated, stashing, stopping } from './flags.ts';
+import { blocked, busy, dead, freezing, fronted, frozen, gated, starting, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { TurnToken } from './host-types.ts';
 import type { Mailbox } from './mailbox.ts';
 import { loosened } from './mailbox-bound.ts';
 import { boxedArguments } from './refs.ts';
 import { sliceMessages } from './scheduler.ts';
-import { exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
+import { conflict, exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
 
 /** After a turn with any of these set there is more to do than to answer. */
 const unusual: number = stashing | stopping | gated | blocked | freezing | fronted;
@@ -146,6 +146,29 @@ export function mayStart(act: Activation, mode: number): boolean {
   if (act.hosted.simple) return (act.flags & busy) === 0;
   if (act.hosted.exclusiveOpen(act)) return false;
   return mode === readMode || act.extras === null || act.extras.reading === 0;
+}
+
+/** Could a message of this mode start now, were it in front? */
+export function startable(act: Activation, mode: number): boolean {
+  if ((act.flags & (starting | frozen)) !== 0 || !mayStart(act, mode)) return false;
+  // A turn in its synchronous part is not among the open ones yet; nor is one that another interrupts right now.
+  const { host } = act.hosted;
+  if (act === host.current && conflict(mode, host.mode)) return false;
+  return !host.interrupted.some(turn => turn.act === act && conflict(mode, turn.mode));
+}
+
+/** The mode of what stands in front of the next message and may not start; -1 when nothing does. */
+export function modeInFront(act: Activation): number {
+  const { modes } = act.hosted;
+  const { box, extras } = act;
+  const first = box === null || box.count === 0 ? -1 : (modes[(box.peekHead() >>> 2) & 255] as number);
+  if (first >= 0 && !startable(act, first)) return first;
+  if (extras === null) return -1;
+  if (extras.control.length !== 0 && !act.hosted.exclusiveOpen(act) && !startable(act, exclusiveMode))
+    return exclusiveMode;
+  const front = extras.front[0];
+  const mode = front === undefined ? -1 : (modes[(front.head >>> 2) & 255] as number);
+  return mode >= 0 && !startable(act, mode) ? mode : -1;
 }
 
 /** Control work and messages put back in front. False when the slice must end here. */

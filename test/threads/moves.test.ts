@@ -31,9 +31,9 @@ const keepers = [Walker0T, Walker1T, Walker2T].map(type => () => node.ref(type, 
 const askers = [Walker0T, Walker1T, Walker2T].map(type => () => node.ref(type, 'asker'));
 const whereIs = async (ref: Ref<Road>) => (await node.locate(ref)).thread;
 /** Lets the turn of an actor go that is held on some thread. */
-const letGo = async (key: string) => {
+const letGo = async (key: string, by = keepers) => {
   await until(`${key} to be let go`, async () => {
-    const done = await Promise.all(keepers.map(keeper => keeper().letGo(key)));
+    const done = await Promise.all(by.map(keeper => keeper().letGo(key)));
     return done.includes(true);
   });
 };
@@ -84,6 +84,23 @@ describe('what travels', () => {
       ['main 0', 'main 1', 'main 2'].concat([0, 1, 2, 3, 4].map(i => `told ${i}`)),
     );
     expect(new Set(log.filter(each => each.startsWith('stash'))).size).toBe(3);
+  });
+
+  test('operations that are done once, with the retries that wait for them', async () => {
+    const ref = node.ref(RoadT, 'once');
+    await ref.note('before');
+    const open = call(ref, endless).hold();
+    const tries = [0, 1, 2].map(() => call(ref, { opId: 'op', ...endless }).note('once'));
+    const far = keepers.map(keeper => keeper().once(ref, 'op', 'once'));
+    const moving = node.relocate(ref, `m/${((await whereIs(ref)) + 1) % 3}`);
+    await letGo('once', askers);
+    await open;
+    await moving;
+    tries.push(call(ref, { opId: 'op', ...endless }).note('once'));
+    await node.relocate(ref, `m/${((await whereIs(ref)) + 1) % 3}`);
+    tries.push(call(ref, { opId: 'op', ...endless }).note('once'));
+    expect(new Set(await Promise.all([...tries, ...far]))).toStrictEqual(new Set(['once']));
+    expect((await ref.report()).log).toStrictEqual(['before', 'once']);
   });
 
   test('an ask that has waited through a move still ends by its deadline, not run', async () => {

@@ -128,6 +128,14 @@ describe('no deadlock', () => {
     expect(await third).toBe('third');
   });
 
+  it('a call back that stands behind a third party, when the cycle closes elsewhere: it gets its turn then', async () => {
+    await using kit = start();
+    const first = kit.ref(RelayT, 'a').go(['go d', 'go c']);
+    const second = kit.ref(RelayT, 'c').go(['mingle a']);
+    const third = kit.ref(RelayT, 'a').go([]);
+    expect(await Promise.all([first, second, third])).toEqual([['a', 'd', 'c'], ['c', 'a'], ['a']]);
+  });
+
   it('an interleaving turn that waits for an actor which waits for a turn beside it', async () => {
     await using kit = start();
     const gate = kit.probe(GateT, 'gate');

@@ -1,6 +1,6 @@
 // Actors that move, and those that talk to them meanwhile. A file of its own: threads import it by URL.
 
-import { Actor, type ActorType, type DeactivateReason, defineActor, type Ref, tell } from '../../../src/index.ts';
+import { Actor, type ActorType, call, type DeactivateReason, defineActor, type Ref, tell } from '../../../src/index.ts';
 
 const held = new Map<string, () => void>();
 
@@ -206,6 +206,9 @@ export class Walker extends Actor<{ trips: number }> {
   /** Waits for whoever holds it: pending asks move along. */
   async ask(to: Ref<Road>, text: string): Promise<string> {
     return to.later(text);
+  }
+  async once(to: Ref<Road>, opId: string, text: string): Promise<string> {
+    return call(to, { opId, deadlineMs: 30_000 }).note(text);
   }
   letGo(key: string): boolean {
     const go = held.get(key);
