@@ -21,11 +21,14 @@ const { values: options } = parseArgs({
     times: { type: 'string', default: '10' },
     service: { type: 'string', default: '100' },
     deadline: { type: 'string', default: '5000,100' },
+    /** Seconds of the phases around the overload. */
+    around: { type: 'string', default: '5' },
     json: { type: 'boolean', default: false },
   },
 });
 const actorsCount = 32;
 const minutes = Number(options.minutes);
+const aroundMs = Number(options.around) * 1_000;
 const say = (line: string): void => void (options.json || process.stdout.write(`${line}\n`));
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 const ms = (us: number): string => `${(us / 1_000).toFixed(us < 10_000 ? 2 : 0)} ms`;
@@ -49,18 +52,18 @@ function row(phase: string, tally: Tally): object {
 
 async function measure(name: string, ask: Ask): Promise<object> {
   say(`\n${name}`);
-  await closedLoop(ask, 64, 2_000);
-  const peak = await closedLoop(ask, 64, 5_000);
+  await closedLoop(ask, 64, aroundMs / 2);
+  const peak = await closedLoop(ask, 64, aroundMs);
   const best = per(peak, 'ok');
   const rows = [row('peak, closed loop', peak)];
-  const half = await openLoop(ask, best / 2, 5_000);
+  const half = await openLoop(ask, best / 2, aroundMs);
   rows.push(row('before, half of it', half));
   const flood = await openLoop(ask, best * Number(options.times), minutes * 60_000);
   rows.push(row(`overload, ${options.times} x`, flood));
   const recovering = await openLoop(ask, best / 2, 2_000);
   rows.push(row('after, first 2 s', recovering));
-  const after = await openLoop(ask, best / 2, 5_000);
-  rows.push(row('after, next 5 s', after));
+  const after = await openLoop(ask, best / 2, aroundMs);
+  rows.push(row('after that', after));
   const share = per(flood, 'ok') / best;
   say(`goodput under overload: ${(share * 100).toFixed(0)} % of the peak (wanted: 80)`);
   return { name, share, rows };

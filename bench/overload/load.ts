@@ -3,6 +3,7 @@
 //
 // Invariant: every ask that was made is counted once, by its outcome; a tally is complete when all have settled.
 
+import { readFileSync } from 'node:fs';
 import { Histogram } from '../../src/runtime/histogram.ts';
 
 export interface Tally {
@@ -14,7 +15,7 @@ export interface Tally {
   /** Microseconds until an answer, and until a refusal. */
   readonly answered: Histogram;
   readonly refused: Histogram;
-  /** Bytes of the process: at the start, and the most. */
+  /** Memory of the process: at the start, and the most. */
   readonly rssAtStart: number;
   rssMax: number;
 }
@@ -54,6 +55,17 @@ export async function openLoop(ask: Ask, perSecond: number, ms: number): Promise
 
 export const per = (tally: Tally, outcome: string): number => (tally.outcomes.get(outcome) ?? 0) / tally.seconds;
 
+/** Resident bytes without the pages of files: those of a mapped database are the kernel's to take back. */
+function memory(): number {
+  try {
+    const kib = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+    if (kib !== undefined) return Number(kib) * 1_024;
+  } catch {
+    // Not Linux.
+  }
+  return process.memoryUsage.rss();
+}
+
 class Load {
   readonly tally: Tally;
   lastRefused = false;
@@ -65,7 +77,7 @@ class Load {
 
   constructor(ask: Ask) {
     this.ask = ask;
-    const rss = process.memoryUsage.rss();
+    const rss = memory();
     this.tally = {
       offered: 0,
       seconds: 0,
@@ -76,7 +88,7 @@ class Load {
       rssMax: rss,
     };
     this.sampler = setInterval(() => {
-      this.tally.rssMax = Math.max(this.tally.rssMax, process.memoryUsage.rss());
+      this.tally.rssMax = Math.max(this.tally.rssMax, memory());
     }, rssEveryMs);
   }
 

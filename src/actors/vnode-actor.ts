@@ -75,6 +75,11 @@ function keeperFor(vnode: Vnode): VnodeKeeper {
     fence: () => vnode.self.epoch,
     now: () => host.world.clock.now(),
     onFenced: () => vnode.self.stop(),
+    mono: () => host.now(),
+    leftMs: () => {
+      const at = host.call?.at ?? 0;
+      return at === 0 ? Number.POSITIVE_INFINITY : at - host.now();
+    },
   });
 }
 

@@ -10,7 +10,7 @@
 // Invariants: nothing is answered or shown before it is durable; a refusal is data, not an exception (an exception restarts
 // the vnode); a record that cannot be read is an error for every request about its key.
 
-import { TroupeError } from '../errors.ts';
+import { quickError, TroupeError } from '../errors.ts';
 import { scanPageRecordsMax, siblingsWarn } from '../limits.ts';
 import type { Ack, Engine, StoredRecord } from '../storage/engine.ts';
 import {
@@ -51,6 +51,10 @@ export interface KeeperPlace extends ShardPlace {
   readonly engine: Pick<Engine, 'shard'>;
   /** A write was refused because a later activation of this vnode writes already: this one must end. */
   onFenced(): void;
+  /** Monotonic ms. Left out: no write is too late. */
+  mono?(): number;
+  /** How many of them whoever asks right now still waits. */
+  leftMs?(): number;
 }
 
 export interface KeeperStats {
@@ -83,6 +87,9 @@ export class VnodeKeeper {
   private readonly shards = new Map<string, VnodeShard>();
   private readonly memo = new OpMemo();
   private stamp: Stamp = beginning;
+  private committing = 0;
+  /** What the last commit took, from here and back: what the next one will take while others are under way. */
+  private commitMs = 0;
 
   constructor(place: KeeperPlace) {
     this.place = place;
@@ -199,6 +206,7 @@ export class VnodeKeeper {
     opId: string | null,
     valueBytesMax: number,
   ): Write {
+    this.refuseLate();
     const flags = unpackFlags(bits);
     const shard = this.shardOf(store);
     const place = placeOf(shard.store, key);
@@ -246,7 +254,34 @@ export class VnodeKeeper {
   }
 
   private store(shard: VnodeShard, key: Uint8Array, set: SiblingSet, flags: WriteFlags): Promise<void> {
-    return shard.commit({ type: 'put', key, ...encodeSet(set) }, ackOf(flags));
+    const done = shard.commit({ type: 'put', key, ...encodeSet(set) }, ackOf(flags));
+    const { mono } = this.place;
+    if (mono === undefined) return done;
+    const since = mono();
+    this.committing++;
+    const settled = (): void => {
+      this.committing--;
+      this.commitMs = mono() - since;
+    };
+    done.then(settled, settled);
+    return done;
+  }
+
+  /**
+   * A write whose asker will be gone before the disk has got to it is refused while that can still be said for certain. What
+   * waits for the disk has been begun, and is written whether anybody hears of it or not: a flood of writes with little time
+   * would otherwise keep the disk busy for nobody.
+   */
+  private refuseLate(): void {
+    const leftMs = this.committing === 0 ? undefined : this.place.leftMs?.();
+    if (leftMs === undefined || this.commitMs * 2 <= leftMs) return;
+    throw quickError(
+      'OVERLOADED',
+      `a write takes ${this.commitMs.toFixed(0)} ms, half of ${leftMs.toFixed(0)} ms or more`,
+      {
+        details: { commitMs: this.commitMs, leftMs },
+      },
+    );
   }
 
   /**
