@@ -146,6 +146,25 @@ export const purgeRecordsMax = 256;
 export const readersMax = 512;
 /** Threads assumed to commit between one look at the free space and the next; each may use that part of the margin. */
 export const diskSharersMax = 8;
+/** A segment of the log as the engine uses it: half of what a log could have, because each lies in memory as well. */
+export const segmentBytesDefault: number = 32 << 20;
+/** Segments of one log that may hold what no run has yet: one being written, one being flushed, two for a flush that comes late. */
+export const slotsPerLog = 4;
+/** Logs that are given slots of their own; the threads of larger machines share them. */
+export const logsPerNodeMax = 8;
+/** Threads that may walk through segments at once; as fabricThreadsMax. */
+export const pinsMax = 64;
+/** Shards whose fences all threads share. 64 partitions of 1,000 stores; 16 bytes each. */
+export const fencesMax = 65_536;
+/** How long a write waits for a segment to be flushed before it is told that the disk is behind; asks give up at 5 s. */
+export const slotWaitMs = 4_000;
+export const slotWaitStepMs = 50;
+/** How long the upkeep rests when nobody tells it anything: it looks for slots that are read no more. */
+export const upkeepRestMs = 1_000;
+/** After a flush or a merge that failed. A full disk is noticed by trying. */
+export const upkeepRetryMs = 500;
+/** Records of an import in one group of the log. */
+export const importRecordsMax = 256;
 /** Subscribers of one topic on one thread: publishing is a message to each, 65,536 of them some 20 ms. */
 export const subscribersPerTopicMax = 65_536;
 /** Topics one actor may subscribe to; its subscriptions travel with it when it moves. */
@@ -177,6 +196,31 @@ export const answersMax = 256;
 export const answerBytesMax = 4_096;
 /** The longest deadline or timer, a hundred years. A longer one is a unit mistaken, and the wheel counts in safe integers. */
 export const timerMsMax: number = 100 * 366 * 86_400_000;
+/**
+ * A log segment, and so a memtable's worth of records: at 100,000 records of 1 KiB a second one lasts 0.6 s, and its run is
+ * written in 0.3. Half of it makes twice the runs to merge; twice as much doubles what a restart has to read.
+ */
+export const logSegmentBytes: number = 64 << 20;
+/** Files one log keeps ready to become segments: one for the next roll, one for a flush that comes late. */
+export const logSparesMax = 2;
+/** Sealed segments of one log that wait for their flush. Above it writers wait: memory and restarts are bounded by it. */
+export const logSealedMax = 4;
+/** Zeros written to a new segment file between two syncs: some 10 ms of the disk that the log's own syncs may wait for. */
+export const logFillBytes: number = 4 << 20;
+/** A record in a run. lmdb-js hands out 16 MiB and more as a view of the map itself, which is gone when the file is closed. */
+export const runRecordBytesMax: number = (16 << 20) - 4_096;
+/** Bytes of entries that are put into a new run in one transaction: 4 ms of work, and what is copied twice fits the cache. */
+export const runBatchBytesMax: number = 4 << 20;
+/** How often the filter of a run says perhaps to a key it does not hold: 10 bits a key, and 1 read of 100 in vain. */
+export const runFilterRate = 0.01;
+/** Runs of one size that become one. A record is rewritten log4 of the data times; with 8 half as often, and reads ask twice as many. */
+export const runFanIn = 4;
+/** Runs there may be before merging takes whatever is smallest. Seven full tiers of three, 1 TB in all, are 21. */
+export const runsMax = 64;
+/** Runs up to this size are the lowest tier: a flushed segment (64 MiB) and whatever is smaller. */
+export const runTierBytesMin: number = 96 << 20;
+/** When this part of all entries is deletions and records of dropped shards, everything is merged into one run. */
+export const runGarbageShare = 0.25;
 
 // Doors.
 
