@@ -13,3 +13,4 @@ export * as placement from './runtime/placement.ts';
 export * as relocation from './runtime/relocation-route.ts';
 export * as supervision from './runtime/supervision.ts';
 export * as timerWheel from './runtime/timer-wheel.ts';
+export * as bloom from './storage/bloom.ts';

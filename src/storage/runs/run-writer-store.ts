@@ -1,0 +1,255 @@
+// Writes a run: entries in order into a fresh LMDB file, its filter beside it, both on the disk before anybody hears of them.
+//
+//     add, add, ... ──> a batch of 4 MiB ──> room? ──> one transaction, appended, not synced
+//     finish: what the run says of itself ──> close ──> fdatasync, checksum of the file ──> filter ──> sync the directory
+//
+// LMDB fills its pages one after the other when keys come in order, and never comes back to one: 1.37 times the bytes stored.
+//
+// Invariants: when finish() has resolved, file and filter are durable, and hold exactly what was added. When it has not, or
+// abort() was called, nothing is left of them. LMDB never meets a full disk, for it does not survive that
+// (research/pitfalls.md F4): the room for a batch is looked at before it.
+
+import { closeSync, fsyncSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { diskFreeLowWater, runBatchBytesMax, runFilterRate } from '../../limits.ts';
+import { type Bloom, bloomFor } from '../bloom.ts';
+import { compareKeys, showKey } from '../key.ts';
+import { freeBytes } from '../lmdb-env-store.ts';
+import { diskFull } from '../refusals.ts';
+import { openForWriting, type RunDb, runCorrupt } from './run-env-store.ts';
+import {
+  aboutPlace,
+  encodeAbout,
+  encodeEntry,
+  entryBytes,
+  entryHeadBytes,
+  filterFile,
+  keyOf,
+  lockFile,
+  type RunEntry,
+  type RunInfo,
+  runFile,
+  shardOf,
+} from './run-format.ts';
+import { RunTotals } from './run-totals.ts';
+
+export interface RunWriterOptions {
+  /** It exists. */
+  readonly dir: string;
+  /** Never used before. */
+  readonly id: number;
+  /** At most so many entries will come; the filter is made for them. */
+  readonly entriesMax: number;
+  /** About so many bytes of keys and records will come; it is asked at the beginning whether there is room for them. */
+  readonly bytes: number;
+  /** Free bytes that must be left at any time. Default half the low water: a flush gives room back, and goes on below it. */
+  readonly reserve?: number | undefined;
+  /** Free bytes on the disk. Default statfs. */
+  readonly free?: (() => number) | undefined;
+  /** The highest epochs of shards, where they are known to be higher than those of their records. */
+  readonly epochs?: ReadonlyMap<number, number> | undefined;
+}
+
+const pageBytes = 4_096;
+/** A value this large has pages of its own. */
+const ownPagesAbove = 2_000;
+/** The file at its birth, and the branches a batch copies. */
+const overheadBytes: number = 256 << 10;
+
+/** What LMDB takes for an entry at worst: two of a good third of a page leave the rest of it empty. */
+export function tableBytes(key: number, value: number): number {
+  if (value > ownPagesAbove) return Math.ceil((value + 16) / pageBytes) * pageBytes + 2 * (key + 32);
+  return 2 * (key + value + 16);
+}
+
+export class RunWriter {
+  readonly path: string;
+  readonly #options: RunWriterOptions;
+  readonly #file: string;
+  readonly #free: () => number;
+  readonly #reserve: number;
+  readonly #db: RunDb;
+  readonly #bloom: Bloom;
+  readonly #totals: RunTotals;
+  #batch: RunEntry[] = [];
+  #batchBytes = 0;
+  #batchGrowth = 0;
+  #last: Uint8Array | undefined;
+  #value: Uint8Array = new Uint8Array(64 << 10);
+  #ended = false;
+
+  /** Throws DISK_FULL when there is no room for what is to come. */
+  constructor(options: RunWriterOptions) {
+    const { dir, id, bytes, entriesMax, epochs, reserve = diskFreeLowWater / 2, free = () => freeBytes(dir) } = options;
+    this.#options = options;
+    this.#file = runFile(id);
+    this.path = join(dir, this.#file);
+    this.#free = free;
+    this.#reserve = reserve;
+    // Most of the time a third of the pages is lost, not half: half is what each batch asks for.
+    this.#needRoom(1.5 * bytes + (entriesMax * 10) / 8 + overheadBytes);
+    this.#db = openForWriting(this.path, 3 * bytes + (64 << 20));
+    this.#bloom = bloomFor(entriesMax, runFilterRate);
+    this.#totals = new RunTotals(epochs);
+  }
+
+  /** Entries added so far. */
+  get entries(): number {
+    return this.#totals.entries;
+  }
+
+  /** In the order of their places, none twice. The bytes must stay as they are until finish() or abort(). Throws DISK_FULL. */
+  add(entry: RunEntry): void {
+    const { place } = entry;
+    // LMDB says nothing when a key that is appended does not come last: it just does not store it.
+    if (this.#last && compareKeys(this.#last, place) >= 0) throw this.#outOfOrder(place);
+    this.#last = place;
+    const bytes = entryBytes(entry);
+    this.#batch.push(entry);
+    this.#batchBytes += place.length + bytes;
+    this.#batchGrowth += tableBytes(place.length, bytes);
+    this.#totals.add(entry);
+    this.#bloom.add(shardOf(place), keyOf(place));
+    if (this.#batchBytes >= runBatchBytesMax) this.#write();
+  }
+
+  /** Undefined when nothing was added: then there is no file. Throws DISK_FULL, and what the disk says. */
+  async finish(): Promise<RunInfo | undefined> {
+    if (this.#totals.entries === 0) {
+      await this.abort();
+      return undefined;
+    }
+    try {
+      this.#write();
+      const about = this.#totals.about(this.#options.id);
+      const aboutBytes = encodeAbout(about);
+      this.#needRoom(tableBytes(4, aboutBytes.length) + overheadBytes);
+      this.#db.transactionSync(() => {
+        this.#db.put(aboutPlace, aboutBytes, { append: true });
+      });
+      const stored = this.#db.getStats().entryCount;
+      if (stored !== this.#totals.entries + 1)
+        throw runCorrupt(this.path, `LMDB has ${stored} keys of ${this.#totals.entries + 1}`);
+      await this.#close();
+      rmSync(lockFile(this.path), { force: true });
+      const { crc, bytes } = await syncAndSum(this.path);
+      const info: RunInfo = { ...about, file: this.#file, bytes, crc };
+      writeFilter(this.#options.dir, info, this.#bloom);
+      syncDir(this.#options.dir);
+      return info;
+    } catch (why) {
+      await this.abort();
+      throw why;
+    }
+  }
+
+  /** Nothing is left of it. */
+  async abort(): Promise<void> {
+    await this.#close();
+    removeRunFiles(this.#options.dir, this.#file);
+  }
+
+  async #close(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#db.close();
+  }
+
+  #write(): void {
+    if (this.#batch.length === 0) return;
+    this.#needRoom(this.#batchGrowth + overheadBytes);
+    const [db, batch] = [this.#db, this.#batch];
+    db.transactionSync(() => {
+      for (const entry of batch) db.put(entry.place, this.#encode(entry), { append: true });
+    });
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#batchGrowth = 0;
+  }
+
+  /** In a buffer that is used again: lmdb-js asks for the address of each new one, which costs as much as the put. */
+  #encode(entry: RunEntry): Uint8Array {
+    const bytes = entryHeadBytes + (entry.record?.length ?? 0);
+    if (bytes > this.#value.length) this.#value = new Uint8Array(2 * bytes);
+    return this.#value.subarray(0, encodeEntry(this.#value, entry));
+  }
+
+  #needRoom(bytes: number): void {
+    if (this.#reserve === 0) return;
+    const free = this.#free();
+    if (free - bytes < this.#reserve) throw diskFull(free, this.#reserve + bytes);
+  }
+
+  #outOfOrder(place: Uint8Array): Error {
+    return new Error(`${showKey(place)} comes after ${showKey(this.#last as Uint8Array)}: a run is written in order`);
+  }
+}
+
+/** A whole run at once. Whatever the entries throw, nothing is left of it. */
+export async function writeRun(entries: Iterable<RunEntry>, options: RunWriterOptions): Promise<RunInfo | undefined> {
+  const writer = new RunWriter(options);
+  try {
+    for (const entry of entries) writer.add(entry);
+  } catch (why) {
+    await writer.abort();
+    throw why;
+  }
+  return writer.finish();
+}
+
+/** Removes a run, its filter and its lock file. Whoever has it open can go on reading it. */
+export function removeRunFiles(dir: string, file: string): void {
+  for (const name of [file, filterFile(file), lockFile(file)]) rmSync(join(dir, name), { force: true });
+}
+
+/** The filter's checksum continues from that of the run: it is believed for no other file than this one. */
+export function writeFilter(dir: string, { file, crc }: RunInfo, bloom: Bloom): void {
+  writeFileSync(join(dir, filterFile(file)), bloom.toBytes(crc32, crc), { flush: true });
+}
+
+const chunkBytes: number = 1 << 20;
+
+/** Checksum and length of a whole file. `each` hears of every MiB, and may throw. */
+export function sumFile(path: string, each: () => void = () => {}): { crc: number; bytes: number } {
+  const file = openSync(path, 'r');
+  try {
+    const chunk = new Uint8Array(chunkBytes);
+    let crc = 0;
+    let bytes = 0;
+    for (;;) {
+      const read = readSync(file, chunk, 0, chunkBytes, bytes);
+      if (read === 0) return { crc, bytes };
+      crc = crc32(chunk.subarray(0, read), crc);
+      bytes += read;
+      each();
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The disk writes while we sum. */
+async function syncAndSum(path: string): Promise<{ crc: number; bytes: number }> {
+  const handle = await open(path, 'r+');
+  try {
+    const synced = handle.datasync();
+    synced.catch(() => {});
+    const sum = sumFile(path);
+    await synced;
+    return sum;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Names are durable only when their directory is. */
+export function syncDir(dir: string): void {
+  const handle = openSync(dir, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
