@@ -4,7 +4,6 @@
 import { channel } from 'node:diagnostics_channel';
 import { mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { EventEmitter } from 'eventemitter3';
 import type { Store } from './actors/store.ts';
 import type { StoreOptionsInput } from './actors/store-options.ts';
@@ -132,7 +131,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     this.epochs = epochMemory(Math.max(1, home?.file.content.epochChunkLimit ?? 1));
     const engine: EngineOptions = {
       kind: options.engine,
-      ...(options.dataDir === undefined ? {} : { dir: join(options.dataDir, options.engine) }),
+      ...(options.dataDir === undefined ? {} : { dir: options.dataDir }),
       ...(options.diskFreeLowWater === undefined ? {} : { freeLowWater: options.diskFreeLowWater }),
     };
     this.troupe = new Troupe({
@@ -153,6 +152,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       partitions,
       clock: host.world.clock,
       codec: host.codec,
+      engine: host.engine,
       ref: (type, key) => this.troupe.ref(type, key),
     });
   }

@@ -5,6 +5,7 @@ import { askDeadlineMsDefault, residentsCapMax } from './limits.ts';
 import type { ActorType } from './runtime/define-actor.ts';
 import { checkNodeName } from './runtime/ids.ts';
 import type { Log } from './runtime/world.ts';
+import type { EngineKind } from './storage/engine.ts';
 
 export interface NodeOptions {
   /** [a-z0-9-]{1,32}. Default: generated, then kept in dataDir. */
@@ -16,8 +17,8 @@ export interface NodeOptions {
   /** Fixed at the birth of a data directory: a power of two, default 64. */
   readonly partitions?: number;
   readonly actors?: readonly ActorType<any>[];
-  /** 'lmdb' with a dataDir, 'memory' without. */
-  readonly engine?: 'lmdb' | 'memory';
+  /** 'troupe' with a dataDir, 'memory' without. 'lmdb' keeps everything in one LMDB file: simpler, and slower to write. */
+  readonly engine?: EngineKind;
   /** pino-shaped; silent by default. */
   readonly logger?: Log;
   /** Actors awake on one thread before the least valuable are put to sleep. Default 1,000,000. */
@@ -41,7 +42,7 @@ export interface CheckedOptions {
   readonly threads: number;
   readonly partitions: number | undefined;
   readonly actors: readonly ActorType[];
-  readonly engine: 'lmdb' | 'memory';
+  readonly engine: EngineKind;
   readonly logger: Log | undefined;
   readonly residentsMax: number | undefined;
   readonly diskFreeLowWater: number | undefined;
@@ -72,6 +73,7 @@ const facts: Readonly<Record<string, (value: unknown) => boolean>> = {
   peerVia: value => typeof value === 'object' && value !== null && Object.keys(value).length === 0,
 };
 const logMethods = ['trace', 'debug', 'info', 'warn', 'error'] as const;
+const engines: readonly EngineKind[] = ['troupe', 'lmdb', 'memory'];
 const threadsMax = 63;
 const partitionsMax = 65_536;
 
@@ -109,9 +111,10 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
     if (type?.kind !== 'troupe-actor-type') throw bad('actors', `${what}; got something else in it`);
   if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
     throw bad('dataDir', 'dataDir must be the path of a directory; leave it out for a node that forgets');
-  if (engine !== undefined && engine !== 'lmdb' && engine !== 'memory')
-    throw bad('engine', `engine must be 'lmdb' or 'memory', not ${String(engine)}`);
-  if (engine === 'lmdb' && dataDir === undefined) throw bad('engine', "engine 'lmdb' needs a dataDir");
+  if (engine !== undefined && !engines.includes(engine))
+    throw bad('engine', `engine must be one of ${engines.join(', ')}, not ${String(engine)}`);
+  if (engine !== undefined && engine !== 'memory' && dataDir === undefined)
+    throw bad('engine', `engine '${engine}' needs a dataDir`);
   const { logger } = options;
   if (logger !== undefined && !logMethods.every(name => typeof (logger as Partial<Log> | null)?.[name] === 'function'))
     throw bad('logger', `logger must have the methods ${logMethods.join(', ')}, as pino has`);
@@ -121,7 +124,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
     threads: threads === 'auto' ? Math.min(threadsMax, Math.max(1, cores - 1)) : threads,
     partitions,
     actors: actors as readonly ActorType[],
-    engine: engine ?? (dataDir === undefined ? 'memory' : 'lmdb'),
+    engine: engine ?? (dataDir === undefined ? 'memory' : 'troupe'),
     logger,
     residentsMax: whole('residentsMax', options.residentsMax, 1, residentsCapMax),
     diskFreeLowWater: whole('diskFreeLowWater', options.diskFreeLowWater, 0),

@@ -369,7 +369,7 @@ export class Host extends Registry {
       sleeping: this.persistence.sleepers.count,
       residents: this.residents.describe(),
       types: this.types.map(hosted => hosted.describe()),
-      storage: this.engine.stats(),
+      storage: { ...this.engine.stats(), ...this.engine.describe?.() },
     };
   }
 

@@ -78,7 +78,11 @@ export class Troupe {
       if (options.threads > 0 && type.url === '')
         throw new TroupeError('BAD_OPTION', `actor type '${type.type}' has no module url; threads cannot import it`);
     }
-    this.engine = openEngine(options.engine);
+    this.engine = openEngine({
+      ...options.engine,
+      writers: threads,
+      runJob: (module, name, argument) => this.jobs.run(module.href, name, argument),
+    });
     const events = { emit: (name: string, payload: unknown): void => this.emit(name, payload) };
     if (options.threads === 0) {
       this.host = new Host({
@@ -131,6 +135,10 @@ export class Troupe {
   }
 
   async start(): Promise<void> {
+    await this.engine.ready?.().catch(async why => {
+      await this.engine.close();
+      throw why;
+    });
     if (this.member === undefined) {
       this.host.reminders.load(Array.from({ length: this.options.partitions }, (_, partition) => partition));
       return;
@@ -171,7 +179,7 @@ export class Troupe {
       fabric: this.fabric as FabricMemory,
       epochs,
       types: types.map(({ url, type }) => ({ url, type })),
-      engine,
+      engine: { ...engine, thread, memory: this.engine.memory },
       residentsMax,
       relocateTurnMs,
       logging: world.log !== undefined,
@@ -190,6 +198,7 @@ export class Troupe {
     this.running.delete(thread);
     this.ringsNeedNot(thread);
     port.drainRemainder(thread);
+    this.engine.adopt?.(thread);
     overseer?.threadDied(thread, this.lives[thread] as number);
     this.emit('thread-died', { thread, error: error.message });
     await this.replaceRings(thread);

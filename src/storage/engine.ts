@@ -1,5 +1,5 @@
-// The storage contract: what the runtime and the stores may ask of a disk. Engines behind it (memory, lmdb, and later
-// the log-structured one) pass one conformance suite, test/storage/conformance.ts.
+// The storage contract: what the runtime and the stores may ask of a disk. Engines behind it (troupe, lmdb, memory) pass one
+// conformance suite, test/storage/conformance.ts.
 //
 // The picture: an engine holds shards; a shard is an ordered map from key bytes to a record. A shard is the unit that is
 // exported, imported and dropped, so it is also the unit that moves. Writes come in groups: one group is applied whole or
@@ -14,6 +14,11 @@
 //  5. A record whose checksum (over shard, key, epoch, version, value) does not match is never returned: CORRUPT instead.
 //  6. If a group is refused (DISK_FULL, FENCED), every later pending group of the same shard that was handed in before
 //     the refusal became known is refused with the same code: it may rest on what was refused.
+
+import type { SharedDiskMemory } from './shared-disk.ts';
+
+/** Runs an exported function of a module with one argument, wherever there is time for it. */
+export type RunJob = (module: URL, name: string, argument: unknown) => Promise<unknown>;
 
 /** Survives the death of the process; survives the loss of power. */
 export type Ack = 'committed' | 'flushed';
@@ -87,8 +92,10 @@ export interface EngineStats {
   readonly diskFull: number;
 }
 
+export type EngineKind = 'troupe' | 'lmdb' | 'memory';
+
 export interface Engine {
-  readonly kind: 'memory' | 'lmdb';
+  readonly kind: EngineKind;
   /** True when all threads of the process see the same records (a file), false when each has its own (memory). */
   readonly shared: boolean;
   /** The handle of a shard, made on first use. Names are [a-z0-9/._-]{1,64}. The same name gives the same object. */
@@ -103,7 +110,14 @@ export interface Engine {
   /** Resolves when everything handed in before the call is durable to the level. */
   sync(ack: Ack): Promise<void>;
   /** Reads from here on see whatever other threads have committed by now: a snapshot may be as old as this turn of the event loop. */
-  refresh(): void;
+  refresh(shard?: string): void;
+  /** Resolves when everything an earlier life has left can be read. Absent: it can. */
+  ready?(): Promise<void>;
+  /** A thread of this process that had the same place open has died. Called by thread 0, before anybody takes its shards over. */
+  adopt?(thread: number): void;
+  /** What threads that open the same place must be given as EngineOptions.memory. */
+  readonly memory?: SharedDiskMemory;
+  describe?(): Record<string, unknown>;
   stats(): EngineStats;
   /** Waits for pending groups, then closes. Later calls reject with STOPPED. */
   close(): Promise<void>;
@@ -116,9 +130,17 @@ export interface StorageSeam {
 }
 
 export interface EngineOptions {
-  readonly kind: 'memory' | 'lmdb';
-  /** The engine's own directory. Needed for lmdb. */
+  readonly kind: EngineKind;
+  /** Where engines keep what they keep. Needed for all but memory. */
   readonly dir?: string;
+  /** Which thread of the process this is. Default 0. */
+  readonly thread?: number;
+  /** Threads of the process that write. Default 1. */
+  readonly writers?: number;
+  /** Of the engine of thread 0. Without it this is the first thread to open the place. */
+  readonly memory?: SharedDiskMemory | undefined;
+  /** Where CPU work goes. Default: this thread. Functions do not travel: only thread 0 has it. */
+  readonly runJob?: RunJob | undefined;
   /** Free bytes below which puts are refused with DISK_FULL. Default limits.diskFreeLowWater. */
   readonly freeLowWater?: number;
   /** Called when a commit failed in a way that makes going on unsafe. Default: SIGKILL this process (research/pitfalls.md F4, F8). */

@@ -299,7 +299,7 @@ function realTimer(delayMs: number, fn: () => void): () => void {
 }
 
 /** Not exit(): it waits for LMDB, which may never return (research/pitfalls.md F8). */
-function killProcess(why: Error): void {
+export function killProcess(why: Error): void {
   writeSync(2, `troupe: the storage has failed, and the process with it: ${why.stack ?? why.message}\n`);
   process.kill(process.pid, 'SIGKILL');
 }

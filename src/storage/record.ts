@@ -9,6 +9,7 @@
 //
 // Invariant: decodeRecord never throws and never returns bytes whose checksum does not match.
 
+import { newBytes } from './byte-pieces.ts';
 import type { Crc32 } from './crc32.ts';
 import type { StoredRecord } from './engine.ts';
 import { readU16, readU32, readU56, writeU16, writeU32, writeU56 } from './little-endian.ts';
@@ -38,7 +39,7 @@ export function encodeRecord(
   version: Uint8Array,
   value: Uint8Array,
 ): Uint8Array {
-  const bytes = new Uint8Array(recordHeaderBytes + version.length + value.length);
+  const bytes = newBytes(recordHeaderBytes + version.length + value.length);
   bytes.set(version, recordHeaderBytes);
   bytes.set(value, recordHeaderBytes + version.length);
   bytes[4] = format;
@@ -55,6 +56,11 @@ export function encodeRecord(
 export function decodeRecord(crc: Crc32, seed: number, key: Uint8Array, bytes: Uint8Array): DecodedRecord {
   if (bytes.length < recordHeaderBytes) return { type: 'corrupt', reason: `only ${bytes.length} bytes long` };
   if (checksum(crc, seed, key, bytes) !== readU32(bytes, 0)) return { type: 'corrupt', reason: 'the checksum differs' };
+  return decodeChecked(key, bytes);
+}
+
+/** The same for bytes whose checksum is known to be right. */
+export function decodeChecked(key: Uint8Array, bytes: Uint8Array): DecodedRecord {
   // From here on the bytes are what some version of us wrote; which one is the question.
   if (bytes[4] !== format) return { type: 'corrupt', reason: `format ${bytes[4]} is not known` };
   const valueAt = recordHeaderBytes + readU16(bytes, 12);

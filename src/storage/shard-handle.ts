@@ -12,7 +12,7 @@ import type { Ack, ScanRange, Shard, StoredRecord, WriteGroup } from './engine.t
 import type { GroupCommit } from './group-commit.ts';
 import { checkKey, type KeyName, nameOf } from './key.ts';
 import { type PendingWrite, PendingWrites } from './pending-writes.ts';
-import { decodeRecord, encodeRecord, shardSeed, versionBytesMax } from './record.ts';
+import { type DecodedRecord, decodeChecked, decodeRecord, encodeRecord, shardSeed, versionBytesMax } from './record.ts';
 import { corrupt } from './refusals.ts';
 
 /** A committed record, still encoded. The bytes belong to whoever receives them. */
@@ -26,6 +26,8 @@ export interface Medium<At> {
   readonly crc: Crc32;
   readonly commits: GroupCommit<ShardHandle<At>>;
   find(shard: ShardHandle<At>, key: Uint8Array): Uint8Array | undefined;
+  /** What find() has just returned comes from memory that was checked when it was filled. */
+  readonly isChecked?: boolean;
   /** In key order, as of the call. */
   walk(shard: ShardHandle<At>, from: Uint8Array | undefined, to: Uint8Array | undefined): Iterable<Found>;
   countCommitted(shard: ShardHandle<At>): number;
@@ -53,7 +55,8 @@ export class ShardHandle<At> implements Shard {
     const pending = this.writes.size > 0 ? this.writes.get(nameOf(key)) : undefined;
     if (pending) return pending.record && this.open(key, pending.record.slice());
     const bytes = this.#medium.find(this, key);
-    return bytes && this.open(key, bytes);
+    if (bytes === undefined) return undefined;
+    return this.#medium.isChecked === true ? this.#take(key, decodeChecked(key, bytes)) : this.open(key, bytes);
   }
 
   pending(key: Uint8Array): boolean {
@@ -101,7 +104,10 @@ export class ShardHandle<At> implements Shard {
 
   /** The record in committed bytes, which must be the caller's own. Throws CORRUPT. */
   open(key: Uint8Array, bytes: Uint8Array): StoredRecord {
-    const decoded = decodeRecord(this.#medium.crc, this.seed, key, bytes);
+    return this.#take(key, decodeRecord(this.#medium.crc, this.seed, key, bytes));
+  }
+
+  #take(key: Uint8Array, decoded: DecodedRecord): StoredRecord {
     if (decoded.type === 'corrupt') throw this.corrupt(key, decoded.reason);
     return decoded.record;
   }

@@ -1,0 +1,103 @@
+// What all threads of a process share about one data directory, in a few words of memory: the order of writes, and news.
+//
+//     lsn         one number a group, for all logs of the node: of two versions of a key the higher number is the newer one
+//     segment     the next segment id
+//     generation  rises when the manifest has changed: whoever reads runs looks at it again
+//     sealed      rises when a segment is full, or a log is left behind: there is something to flush
+//     fences      the highest epoch that has written to a shard: [number + 1, epoch] at the shard's number, modulo the slots
+//
+// Invariant: numbers are never handed out twice in one life of the directory; the next life begins above what the disk holds.
+
+import { fencesMax } from '../limits.ts';
+
+const lsnAt = 0;
+const segmentAt = 1;
+const words64 = 2;
+const generationAt = 0;
+const sealedAt = 1;
+const words32 = 4;
+const fencesFrom = words64 * 8 + words32 * 4;
+
+export function sharedWordsBytes(): number {
+  return fencesFrom + fencesMax * 16;
+}
+
+export class SharedWords {
+  readonly memory: SharedArrayBuffer;
+  /** For those who wait: see generationIndex, sealedIndex. */
+  readonly news: Int32Array;
+  readonly #counters: BigInt64Array;
+  readonly #fences: BigInt64Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.memory = memory;
+    this.#counters = new BigInt64Array(memory, 0, words64);
+    this.news = new Int32Array(memory, words64 * 8, words32);
+    this.#fences = new BigInt64Array(memory, fencesFrom, fencesMax * 2);
+  }
+
+  static readonly generationIndex: number = generationAt;
+  static readonly sealedIndex: number = sealedAt;
+
+  /** The first of `count` numbers. */
+  takeLsns(count: number): number {
+    return Number(Atomics.add(this.#counters, lsnAt, BigInt(count)));
+  }
+
+  /** The next number that will be taken. */
+  get lsn(): number {
+    return Number(Atomics.load(this.#counters, lsnAt));
+  }
+
+  takeSegmentId(): number {
+    return Number(Atomics.add(this.#counters, segmentAt, 1n));
+  }
+
+  /** Before anybody else looks: what the disk holds already is below. */
+  beginAt(lsn: number, segment: number): void {
+    Atomics.store(this.#counters, lsnAt, BigInt(lsn));
+    Atomics.store(this.#counters, segmentAt, BigInt(segment));
+  }
+
+  get generation(): number {
+    return Atomics.load(this.news, generationAt);
+  }
+
+  /** The manifest has changed. */
+  turnGeneration(): void {
+    Atomics.add(this.news, generationAt, 1);
+    Atomics.notify(this.news, generationAt);
+  }
+
+  /** Wakes those who wait for the generation to look again. */
+  tellIdle(): void {
+    Atomics.notify(this.news, generationAt);
+  }
+
+  /** There is something to flush. */
+  tellSealed(): void {
+    Atomics.add(this.news, sealedAt, 1);
+    Atomics.notify(this.news, sealedAt);
+  }
+
+  get sealed(): number {
+    return Atomics.load(this.news, sealedAt);
+  }
+
+  /**
+   * Raises the fence of a shard; what it is then. Numbers that meet in one slot (far more shards in one life than any node
+   * has) share none: their fence is that of the thread alone.
+   */
+  raiseFence(shard: number, epoch: number): number {
+    const slot = (shard % fencesMax) * 2;
+    const tag = BigInt(shard) + 1n;
+    const before = Atomics.compareExchange(this.#fences, slot, 0n, tag);
+    if (before !== 0n && before !== tag) return epoch;
+    const wanted = BigInt(epoch);
+    for (;;) {
+      const now = Atomics.load(this.#fences, slot + 1);
+      if (now >= wanted) return Number(now);
+      if (Atomics.compareExchange(this.#fences, slot + 1, now, wanted) === now) return epoch;
+    }
+  }
+}

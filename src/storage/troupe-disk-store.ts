@@ -1,0 +1,131 @@
+// Opening the directory of the troupe engine, and reading what an earlier life has left in its logs.
+//
+//     dir/manifest   which shards and runs there are        dir/log   segments        dir/runs   sorted tables
+//
+//     segments of an earlier life ─▶ slots, with their indexes: readable at once, flushed when there is time
+//                                 └─▶ more than there are slots: flushed first
+//
+// Invariant: when ready resolves, every record that was acknowledged to an earlier life is in a slot or in a run, and new numbers are
+// above all that were ever given out.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Crc32 } from './crc32.ts';
+import type { EngineOptions } from './engine.ts';
+import { opHeaderBytes, type ScannedGroup } from './log/log-frame.ts';
+import { readLogs } from './log/log-recovery-store.ts';
+import type { Segment } from './log/log-segment.ts';
+import { shardSeed } from './record.ts';
+import { ManifestStore } from './runs/manifest-store.ts';
+import { sweep } from './runs/sweep-store.ts';
+import { hashOf, type SegmentSlot } from './segment-slot.ts';
+import { createSharedDisk, SharedDisk, type SharedDiskMemory } from './shared-disk.ts';
+import { importOf } from './troupe-runs-store.ts';
+import { Upkeep } from './upkeep-store.ts';
+
+export interface TroupeDiskOptions extends Omit<EngineOptions, 'kind' | 'onFatal'> {
+  readonly dir: string;
+  readonly crc: Crc32;
+  readonly segmentBytes?: number | undefined;
+  readonly onFatal: (why: Error) => void;
+}
+
+export interface TroupeDisk {
+  readonly memory: SharedDiskMemory;
+  readonly disk: SharedDisk;
+  readonly manifest: ManifestStore;
+  /** Of the first thread alone. */
+  readonly upkeep: Upkeep | undefined;
+  readonly ready: Promise<void>;
+}
+
+/** Whose manifest it is: that of the directory. Copies of a whole data directory are told apart above (node-file.ts). */
+const owner = 'troupe';
+
+export function openTroupeDisk(options: TroupeDiskOptions): TroupeDisk {
+  const { dir, memory: given, writers = 1, segmentBytes, onFatal, freeLowWater } = options;
+  for (const part of ['log', 'runs']) mkdirSync(join(dir, part), { recursive: true });
+  const manifest = new ManifestStore({ dir: join(dir, 'manifest'), owner, onFatal, freeLowWater });
+  const memory = given ?? createSharedDisk(writers, segmentBytes);
+  const disk = new SharedDisk(memory);
+  if (given !== undefined) return { memory, disk, manifest, upkeep: undefined, ready: Promise.resolve() };
+  const runJob = options.runJob ?? runHere;
+  const upkeep = new Upkeep({ dir, manifest, disk, runJob, crc: options.crc });
+  return { memory, disk, manifest, upkeep, ready: begin(options, manifest, disk, upkeep) };
+}
+
+/** A job without a pool: on this thread. */
+async function runHere(module: URL, name: string, argument: unknown): Promise<unknown> {
+  const { [name]: job } = (await import(module.href)) as Record<string, (argument: unknown) => unknown>;
+  return (job as (argument: unknown) => unknown)(argument);
+}
+
+async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, disk: SharedDisk, upkeep: Upkeep) {
+  await manifest.begin();
+  const halves = [...manifest.state().shards.keys()].filter(name => importOf(name) !== undefined);
+  if (halves.length > 0) await manifest.edit({ names: halves.map(name => [name, undefined]) });
+  const { names, flushed, runs } = manifest.state();
+  sweep(join(dir, 'runs'), manifest.state());
+  const recovery = new Recovery(disk);
+  const found = readLogs({
+    dir: join(dir, 'log'),
+    crc,
+    seedOf: number => {
+      const name = names.get(number);
+      return name === undefined ? undefined : shardSeed(crc, name);
+    },
+    flushed: id => flushed.has(id),
+    visit: (group, segment) => recovery.visit(group, segment),
+    read: segment => recovery.read(segment),
+  });
+  const lsn = Math.max(found.lsnMax, ...runs.map(({ maxLsn }) => maxLsn), 0) + 1;
+  disk.words.beginAt(lsn, Math.max(found.idMax, ...flushed, 0) + 1);
+  if (flushed.size > 0) await manifest.edit({ forget: [...flushed] });
+  for (const { id } of found.segments) upkeep.inherit(id);
+  for (const { log, id } of recovery.tooMany) await upkeep.flushFile(log, id);
+  disk.words.turnGeneration();
+}
+
+/** Puts segments into slots, as they are read. */
+class Recovery {
+  readonly tooMany: Segment[] = [];
+  private readonly disk: SharedDisk;
+  private slot: SegmentSlot | undefined;
+  private segment: Segment | undefined;
+
+  constructor(disk: SharedDisk) {
+    this.disk = disk;
+  }
+
+  visit({ lsn, shard, epoch, ops }: ScannedGroup, segment: Segment): void {
+    if (epoch > 0) this.disk.words.raiseFence(shard, epoch);
+    if (this.segment !== segment) this.begin(segment, lsn);
+    const { slot } = this;
+    if (slot === undefined) return;
+    for (const { key } of ops)
+      slot.put(hashOf(shard, key), shard, key.byteOffset - segment.image.byteOffset - opHeaderBytes, key.length, lsn);
+    slot.committed(segment.used, lsn);
+  }
+
+  read(segment: Segment): void {
+    if (this.segment === segment) {
+      this.slot?.committed(segment.used, segment.lsnMax);
+      if (this.slot === undefined) this.tooMany.push(segment);
+      this.slot?.seal();
+    }
+    segment.release();
+  }
+
+  /** Slots are left for those who write: the oldest segments get them, the newest wait in their files. */
+  private begin(segment: Segment, lsn: number): void {
+    this.segment = segment;
+    const free = this.disk.slots.filter(({ state }) => state === 0).length;
+    const fits = segment.image.length <= this.disk.segmentBytes && free > this.disk.slots.length / 2;
+    this.slot = fits ? this.disk.take(segment.id, logNumberOf(segment.log), lsn) : undefined;
+    this.slot?.image.set(segment.image);
+  }
+}
+
+function logNumberOf(log: string): number {
+  return Number(log.slice(1));
+}

@@ -1,0 +1,232 @@
+// This thread's commit log, with its segments in shared memory: what is written becomes visible to all threads when it is published.
+//
+//     stage ─▶ write (one pwrite) ─▶ [sync] ─▶ publish: the index of the segment names it, readers see it
+//
+//     segment full ─▶ on the disk, sealed ─▶ upkeep is told ─▶ a free slot is waited for: that is the back-pressure
+//     its run is named ─▶ its file is used again
+//
+// Invariant: nothing is published that is not written. What was staged and not written has not happened.
+
+import { TroupeError } from '../errors.ts';
+import { slotWaitMs, slotWaitStepMs } from '../limits.ts';
+import type { Crc32 } from './crc32.ts';
+import type { KeyName } from './key.ts';
+import {
+  frameBytes,
+  frameHeaderBytes,
+  type LogOp,
+  opHeaderBytes,
+  sealBytes,
+  segmentHeaderBytes,
+} from './log/log-frame.ts';
+import type { Segment } from './log/log-segment.ts';
+import { LogStore } from './log/log-store.ts';
+import type { Stream } from './newest.ts';
+import { SegmentOrder } from './segment-order.ts';
+import { hashOf, indexEntriesMax, lsnDistanceMax, type SegmentSlot } from './segment-slot.ts';
+import type { SharedDisk } from './shared-disk.ts';
+import { SharedWords } from './shared-words.ts';
+import { waitForNews } from './shared-words-store.ts';
+
+export interface Append {
+  /** Of the shard. */
+  readonly number: number;
+  readonly epoch: number;
+  readonly ops: readonly LogOp[];
+}
+
+export interface TroupeLogOptions {
+  readonly dir: string;
+  readonly thread: number;
+  readonly disk: SharedDisk;
+  readonly crc: Crc32;
+  /** Why no segment can be flushed now, if so. */
+  roomToFlush(): TroupeError | undefined;
+}
+
+interface Written {
+  readonly appends: readonly Append[];
+  readonly from: number;
+  readonly lsn: number;
+}
+
+export const logNameOf = (thread: number): string => `t${thread}`;
+
+export class TroupeLog {
+  readonly #options: TroupeLogOptions;
+  readonly #disk: SharedDisk;
+  readonly #thread: number;
+  #store: LogStore | undefined;
+  /** Of the active segment. */
+  #slot: SegmentSlot | undefined;
+  readonly #orders = new Map<SegmentSlot, SegmentOrder>();
+  #staged: Append[] = [];
+  #stagedBytes = 0;
+  #stagedOps = 0;
+  #written: Written[] = [];
+  #waits = 0;
+
+  constructor(options: TroupeLogOptions) {
+    this.#options = options;
+    this.#disk = options.disk;
+    this.#thread = options.thread;
+  }
+
+  /** Why these can never be one group, if so. */
+  tooLarge(ops: readonly LogOp[]): TroupeError | undefined {
+    const bytes = sizeOf(ops);
+    const bytesMax = this.#disk.segmentBytes - segmentHeaderBytes - sealBytes;
+    if (bytes <= bytesMax && ops.length <= indexEntriesMax) return undefined;
+    const message = `A group of ${ops.length} writes, ${bytes} bytes does not fit into a segment of the log.`;
+    return new TroupeError('TOO_LARGE', message, { details: { bytes, bytesMax, writes: ops.length } });
+  }
+
+  /** Does the active segment take this too? */
+  fits(ops: readonly LogOp[]): boolean {
+    const slot = this.#slot;
+    if (slot === undefined) return false;
+    const used = this.#store?.active?.used ?? segmentHeaderBytes;
+    return (
+      used + this.#stagedBytes + sizeOf(ops) + sealBytes <= this.#disk.segmentBytes &&
+      slot.entries + this.#stagedOps + ops.length <= indexEntriesMax &&
+      this.#disk.words.lsn - slot.base < lsnDistanceMax
+    );
+  }
+
+  stage(append: Append): void {
+    this.#staged.push(append);
+    this.#stagedBytes += sizeOf(append.ops);
+    this.#stagedOps += append.ops.length;
+  }
+
+  /** Throws DISK_FULL: what was staged has not happened. Anything else: the log has stopped. */
+  write(): void {
+    if (this.#staged.length === 0) return;
+    const appends = this.#staged;
+    this.#staged = [];
+    this.#stagedBytes = 0;
+    this.#stagedOps = 0;
+    const store = this.#opened();
+    const first = this.#disk.words.takeLsns(appends.length);
+    const groups = appends.map(({ number, epoch, ops }, index) => ({ lsn: first + index, shard: number, epoch, ops }));
+    // Asked before: the first append begins the segment.
+    const from = store.active?.used ?? segmentHeaderBytes;
+    store.append(groups);
+    this.#written.push({ appends, from, lsn: first });
+  }
+
+  /** Writes what is staged, and shows all that is written. */
+  publish(): void {
+    this.write();
+    const slot = this.#slot;
+    if (slot === undefined) return;
+    for (const { appends, from, lsn } of this.#written.splice(0)) {
+      let at = from;
+      for (let index = 0; index < appends.length; index++) {
+        const { number, ops } = appends[index] as Append;
+        let op = at + frameHeaderBytes;
+        for (let each = 0; each < ops.length; each++) {
+          const { key, record } = ops[each] as LogOp;
+          slot.put(hashOf(number, key), number, op, key.length, lsn + index);
+          op += opHeaderBytes + key.length + (record === undefined ? 0 : record.length);
+        }
+        at += sizeOf(ops);
+      }
+      slot.committed(at, lsn + appends.length - 1);
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#store?.sync() ?? Promise.resolve();
+  }
+
+  /** Leaves the active segment to the upkeep. */
+  async seal(): Promise<void> {
+    this.write();
+    const slot = this.#slot;
+    const hasRecords = (this.#store?.active?.groups ?? 0) > 0;
+    if (slot === undefined || !hasRecords) return;
+    await this.#store?.roll();
+    this.publish();
+    this.#slot = undefined;
+    slot.seal();
+    this.#disk.words.tellSealed();
+  }
+
+  /** Goes on in a new segment. Answers with the reason when there is none to be had: DISK_FULL, or OVERLOADED. */
+  async next(): Promise<TroupeError | undefined> {
+    await this.seal();
+    const { words } = this.#disk;
+    for (let waited = 0; this.#slot === undefined; waited += slotWaitStepMs) {
+      const { generation } = words;
+      this.#recycle();
+      this.#slot = this.#disk.take(0, this.#thread, words.lsn);
+      if (this.#slot !== undefined) break;
+      const why = this.#options.roomToFlush();
+      if (why !== undefined) return why;
+      if (waited >= slotWaitMs)
+        return new TroupeError('OVERLOADED', 'The disk is behind: all segments of the log wait to be flushed.');
+      this.#waits++;
+      await waitForNews(words, SharedWords.generationIndex, generation, slotWaitStepMs);
+    }
+    return undefined;
+  }
+
+  /** The keys of a shard in all segments that no run has yet. */
+  *walk(shard: number, from: KeyName | undefined, to: KeyName | undefined): Iterable<Stream> {
+    for (const slot of this.#disk.slots) {
+      if (!slot.isLive || slot.entries === 0) continue;
+      let order = this.#orders.get(slot);
+      if (order === undefined || order.id !== slot.id) {
+        order = new SegmentOrder(slot);
+        this.#orders.set(slot, order);
+      }
+      const stream = order.walk(shard, from, to, this.#thread);
+      if (stream !== undefined) yield stream;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#store?.close();
+    if (this.#slot?.entries === 0) this.#slot.flushed();
+    else this.#slot?.seal();
+    this.#slot = undefined;
+  }
+
+  describe(): Record<string, unknown> {
+    const slots = this.#disk.slots.map(({ state }) => state);
+    return { ...this.#store?.describe(), waits: this.#waits, slots };
+  }
+
+  /** Files of segments that are in a run now. */
+  #recycle(): void {
+    this.#disk.sweep();
+    for (const segment of this.#store?.sealed ?? []) if (!this.#isLive(segment)) void this.#store?.recycle(segment);
+    for (const [slot, { id }] of this.#orders) if (!slot.isLive || slot.id !== id) this.#orders.delete(slot);
+  }
+
+  #isLive({ id }: Segment): boolean {
+    return this.#disk.slotOf(id) !== undefined;
+  }
+
+  #opened(): LogStore {
+    const { dir, crc } = this.#options;
+    this.#store ??= new LogStore({
+      dir,
+      name: logNameOf(this.#thread),
+      crc,
+      segmentBytes: this.#disk.segmentBytes,
+      nextSegmentId: () => this.#disk.words.takeSegmentId(),
+      image: id => {
+        const slot = this.#slot as SegmentSlot;
+        slot.name(id);
+        return slot.image;
+      },
+    });
+    return this.#store;
+  }
+}
+
+function sizeOf(ops: readonly LogOp[]): number {
+  return frameBytes({ lsn: 0, shard: 0, epoch: 0, ops });
+}

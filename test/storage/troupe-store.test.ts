@@ -1,0 +1,57 @@
+// The troupe engine passes the suite of all engines: as it comes, with segments so small that everything is flushed and merged while
+// the suite runs, and as one half of the engine a node has.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openEngine } from '../../src/storage/open-engine.ts';
+import { TroupeStore } from '../../src/storage/troupe-store.ts';
+import { engineConformance } from './conformance.ts';
+
+const conform = (name: string, options: { segmentBytes?: number }) =>
+  engineConformance(name, async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'troupe-log-'));
+    const open = async () => {
+      const engine = new TroupeStore({ dir, ...options });
+      await engine.ready();
+      return engine;
+    };
+    let engine = await open();
+    return {
+      engine,
+      reopen: async () => {
+        await engine.close();
+        engine = await open();
+        return engine;
+      },
+      end: async () => {
+        await engine.close();
+        rmSync(dir, { recursive: true });
+      },
+    };
+  });
+
+conform('troupe', {});
+conform('troupe, with small segments', { segmentBytes: 4 << 20 });
+
+engineConformance('troupe, of a node', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'troupe-split-'));
+  const open = async () => {
+    const engine = openEngine({ kind: 'troupe', dir });
+    await engine.ready?.();
+    return engine;
+  };
+  let engine = await open();
+  return {
+    engine,
+    reopen: async () => {
+      await engine.close();
+      engine = await open();
+      return engine;
+    },
+    end: async () => {
+      await engine.close();
+      rmSync(dir, { recursive: true });
+    },
+  };
+});
