@@ -7,13 +7,15 @@ import type { ActorType } from '../runtime/define-actor.ts';
 import { partitionOf } from '../runtime/partition.ts';
 import { call, type Ref } from '../runtime/refs.ts';
 import type { Clock } from '../runtime/world.ts';
+import type { Engine } from '../storage/engine.ts';
 import type { Replica, Routing } from './coordinator.ts';
 import { Store } from './store.ts';
 import type { StoreOptions, StoreOptionsInput } from './store-options.ts';
 import type { ValueCodec } from './store-value.ts';
 import { StoresT, storesKey } from './stores-actor.ts';
 import { VnodeT } from './vnode-actor.ts';
-import { accepted, type VnodeDoor } from './vnode-messages.ts';
+import { accepted, type RecordWire, type VnodeDoor } from './vnode-messages.ts';
+import { shardNameOf } from './vnode-shard.ts';
 
 /** What the registry needs of the node it serves. */
 export interface StoreHome {
@@ -21,6 +23,8 @@ export interface StoreHome {
   readonly partitions: number;
   readonly clock: Clock;
   readonly codec: ValueCodec;
+  /** This thread's. */
+  readonly engine: Pick<Engine, 'shard' | 'shared' | 'refresh'>;
   ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A>;
 }
 
@@ -56,7 +60,18 @@ function soleRouting(home: StoreHome): Routing {
     const vnode = home.ref(VnodeT, String(partition));
     const door = (deadlineMs: number | undefined): VnodeDoor =>
       (deadlineMs === undefined ? vnode : call(vnode, { deadlineMs })) as unknown as VnodeDoor;
-    return [{ node: home.node, kind: 'primary', door }];
+    const sole: Replica = { node: home.node, kind: 'primary', door };
+    if (!home.engine.shared) return [sole];
+    const peek = (store: string, key: Uint8Array): RecordWire | null | undefined => {
+      const name = shardNameOf(store, partition);
+      home.engine.refresh(name);
+      const shard = home.engine.shard(name);
+      // The vnode may be on this thread, and a write of its that is not durable must not be shown.
+      if (shard.pending(key)) return undefined;
+      const record = shard.get(key);
+      return record === undefined ? null : [record.version, record.value];
+    };
+    return [{ ...sole, peek }];
   });
   return {
     partitions: home.partitions,

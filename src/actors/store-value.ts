@@ -6,9 +6,10 @@
 // Intuition: a value is encoded once, on the caller's thread, and travels and lies on the disk as bytes; nobody between
 // the caller and the reader looks into it.
 //
-// Invariant: what a reader gets is his own: no view of a record, a message or the writer's buffer.
+// Invariant: what a reader gets is his own: nobody else has a view of those bytes, be it a record, a message or the writer.
 
 import { TroupeError } from '../errors.ts';
+import { newBytes } from '../storage/byte-pieces.ts';
 
 export interface ValueCodec {
   /** Throws BAD_MESSAGE for what cannot be carried. */
@@ -28,18 +29,19 @@ export function encodeValue(codec: ValueCodec, value: unknown, bytesMax: number)
     const message = `the value has ${body.length} bytes; the most is ${bytesMax}`;
     throw new TroupeError('TOO_LARGE', message, { details: { bytes: body.length, bytesMax } });
   }
-  const encoded = new Uint8Array(valueTagBytes + body.length);
+  const encoded = newBytes(valueTagBytes + body.length);
   encoded[0] = isBytes ? bytesTag : packedTag;
   encoded.set(body, valueTagBytes);
   return encoded;
 }
 
-export function decodeValue(codec: ValueCodec, encoded: Uint8Array): unknown {
+/** `own`: the bytes are the reader's already, and plain. */
+export function decodeValue(codec: ValueCodec, encoded: Uint8Array, own = false): unknown {
   const body = encoded.subarray(valueTagBytes);
   switch (encoded[0]) {
     case bytesTag:
       // Not slice(): of a Buffer that would be a view, and a Buffer.
-      return new Uint8Array(body);
+      return own ? body : new Uint8Array(body);
     case packedTag:
       return codec.decode(body);
     default:

@@ -9,16 +9,16 @@ import { TroupeError } from '../errors.ts';
 import { opIdBytesMax, ttlMsMax } from '../limits.ts';
 import type { Clock } from '../runtime/world.ts';
 import { contextOf, encodeContext, fromToken, isBadContext, placeOf, storeNumber, toToken } from './context.ts';
-import { Coordinator, type Routing, type Target } from './coordinator.ts';
+import { Coordinator, type Routing, setOf, type Target } from './coordinator.ts';
 import { dotted, join } from './dvv.ts';
-import { compareIds, type SiblingSet, viewOf } from './sibling.ts';
+import { compareIds, isDead, type SiblingSet, viewOf } from './sibling.ts';
 import { decodeKey, encodeKey, type Key } from './store-key.ts';
 import { badOption, quorumOf, rulesOf, type StoreOptions } from './store-options.ts';
 import { type ScanOptions, scanStore } from './store-scan.ts';
 import { decodeValue, encodeValue, type ValueCodec, valueTagBytes } from './store-value.ts';
-import { decodeSet, isCorrupt } from './version-codec.ts';
+import { decodeSet, decodeSole, isCorrupt } from './version-codec.ts';
 import type { StoreRules } from './vnode.ts';
-import { accepted, type DigestReply, packFlags, type VnodeDoor } from './vnode-messages.ts';
+import { accepted, type DigestReply, packFlags, type RecordWire, type VnodeDoor } from './vnode-messages.ts';
 
 export type { Key } from './store-key.ts';
 export type { StoreOptions, StoreOptionsInput } from './store-options.ts';
@@ -166,21 +166,28 @@ export class Store {
     checkNames(options, getNames);
     const target = this.target(key, options);
     const r = quorumOf('r', options.r, this.options.r, this.options.n);
+    const here = this.coordinator.peek(target, r);
+    const sole = here ? decodeSole({ version: here[0], value: here[1] }) : undefined;
+    if (sole !== undefined) {
+      const live = !isDead(sole, this.seams.clock.now());
+      const values = live ? [decodeValue(this.seams.codec, sole.value, true)] : [];
+      return this.result(target.key, () => setOf(here as RecordWire) as SiblingSet, values, !live, 0, 1);
+    }
     const { set, replies, repaired } = await this.coordinator.read(target, r);
     const { values, tombstone } = this.show(set);
-    return this.result(target.key, set, values, tombstone, repaired, replies);
+    return this.result(target.key, () => set, values, tombstone, repaired, replies);
   }
 
   /** The context is made when somebody looks at it: most readers never write back, and it costs as much as the read. */
   private result(
     key: Uint8Array,
-    set: SiblingSet,
+    set: () => SiblingSet,
     values: unknown[],
     tombstone: boolean,
     repaired: number,
     replies: number,
   ): GetResult {
-    const make = (): string => this.token(key, set);
+    const make = (): string => this.token(key, set());
     let made: string | undefined;
     return {
       found: values.length > 0,
@@ -273,8 +280,19 @@ export class Store {
   }
 
   private async write(...request: Parameters<Coordinator['write']>): Promise<WriteResult> {
-    const { context, ...rest } = await this.coordinator.write(...request);
-    return { context: toToken(context), ...rest };
+    const { context, acks, wanted, coordinator, hinted } = await this.coordinator.write(...request);
+    let token: string | undefined;
+    // Made when somebody looks at it, as that of a read.
+    return {
+      get context(): string {
+        token ??= toToken(context);
+        return token;
+      },
+      acks,
+      wanted,
+      coordinator,
+      hinted,
+    };
   }
 
   /** What a delete without a context covers. The only replica knows best itself; several are asked first. */

@@ -11,6 +11,7 @@
 // not write, never throws, and never allocates more than it was given. The values it returns are views of the input.
 
 import { actorIdBytesMax, counterMax, opIdBytesMax } from '../limits.ts';
+import { newBytes } from '../storage/byte-pieces.ts';
 import type { ActorId, Entry } from './dvv.ts';
 import { compareIds, type Sibling, type SiblingSet } from './sibling.ts';
 import { ByteReader, ByteWriter, varintBytes } from './strict-bytes.ts';
@@ -69,7 +70,7 @@ function encodeVersion(entries: Entries): Uint8Array {
 function encodeValues(entries: Entries): Uint8Array {
   let bytes = 1;
   for (const [, entry] of entries) for (const sibling of entry.values) bytes += siblingBytes(sibling);
-  const made = new Uint8Array(bytes);
+  const made = newBytes(bytes);
   made[0] = format;
   let at = 1;
   for (const [, entry] of entries) {
@@ -113,6 +114,22 @@ export function decodeSet(record: RecordBytes): SiblingSet | Corrupt {
   if (!clock.ok) return { corrupt: `version: ${clock.why}` };
   if (!siblings.ok) return { corrupt: `value: ${siblings.why}` };
   return set;
+}
+
+/**
+ * The value of a record that has only one, as nearly all have, without a set around it: for readers who will not write. Undefined:
+ * there are several, or something is wrong with it; decodeSet knows what.
+ */
+export function decodeSole({ version, value }: RecordBytes): Sibling | undefined {
+  if (version[0] !== format || version[1] !== 1) return undefined;
+  let at = 3 + (version[2] as number);
+  while ((version[at++] as number) >= 128);
+  if (version[at] !== 1 || at + 1 >= version.length) return undefined;
+  const siblings = new ByteReader(value);
+  if (siblings.byte('the format of the value') !== format) return undefined;
+  const sole = readSibling(siblings);
+  siblings.finish();
+  return siblings.ok ? sole : undefined;
 }
 
 function readClock(reader: ByteReader, onEntry: (actor: ActorId, counter: number, dots: number[]) => void): void {

@@ -45,7 +45,7 @@ import {
   type WriteReply,
 } from './vnode-messages.ts';
 import { digestOf, pageOf } from './vnode-pages.ts';
-import { type ShardPlace, VnodeShard } from './vnode-shard.ts';
+import { type ShardPlace, shardNameOf, VnodeShard } from './vnode-shard.ts';
 
 export interface KeeperPlace extends ShardPlace {
   readonly engine: Pick<Engine, 'shard'>;
@@ -335,7 +335,7 @@ export class VnodeKeeper {
     if (known !== undefined) return known;
     const made = new VnodeShard(
       storeNumber(store),
-      this.place.engine.shard(`kv/${store}/${this.place.partition}`),
+      this.place.engine.shard(shardNameOf(store, this.place.partition)),
       this.place,
     );
     this.shards.set(store, made);

@@ -24,6 +24,9 @@ export interface ShardPlace {
   now(): number;
 }
 
+/** Where a partition of a store lies in the engine. */
+export const shardNameOf = (store: string, partition: number): string => `kv/${store}/${partition}`;
+
 const format = 1;
 const nothing = new Uint8Array(0);
 
