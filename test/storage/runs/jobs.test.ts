@@ -202,7 +202,7 @@ describe('a process that dies', () => {
       const control = new JobControl();
       const argument = { dir, runs, runId: 2_000 + round, forgetBelow: 0, control: control.memory, reserve: 0 };
       const worker = new Worker(new URL('./merge-worker.ts', import.meta.url), { workerData: argument });
-      await expect.poll(() => control.bytesRead > round * 100_000, { interval: 1 }).toBe(true);
+      await expect.poll(() => control.bytesRead > round * 100_000, { interval: 1, timeout: 20_000 }).toBe(true);
       await worker.terminate();
       expect(runs.map(rows)).toEqual(before);
     }
