@@ -15,24 +15,22 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import { diskFreeLowWater, importRecordsMax } from '../limits.ts';
-import { type BloomHash, bloomHash } from './bloom.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
 import { type Crc32, crc32 as ownCrc32 } from './crc32.ts';
 import type { Ack, Engine, EngineOptions, EngineStats, Shard, ShardChunk, StoredRecord } from './engine.ts';
 import { GroupCommit, type Verdict } from './group-commit.ts';
-import { checkShardName, type KeyName, nameOf } from './key.ts';
+import { checkShardName } from './key.ts';
 import { freeBytes } from './lmdb-env-store.ts';
 import { killProcess } from './lmdb-store.ts';
 import type { LogOp } from './log/log-frame.ts';
-import { Newest, type Stream } from './newest.ts';
 import type { PendingGroup } from './pending-writes.ts';
 import { encodeRecord, epochOf } from './record.ts';
 import { diskFull, fenced } from './refusals.ts';
-import { hashOf } from './segment-slot.ts';
 import { type Found, type Medium, ShardHandle } from './shard-handle.ts';
 import type { SharedDisk, SharedDiskMemory } from './shared-disk.ts';
 import { openTroupeDisk } from './troupe-disk-store.ts';
 import { TroupeLog } from './troupe-log-store.ts';
+import { TroupeReads } from './troupe-reads-store.ts';
 import { type RunPart, TroupeRuns } from './troupe-runs-store.ts';
 import type { Upkeep } from './upkeep-store.ts';
 
@@ -67,17 +65,16 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   readonly shared = true;
   readonly crc: Crc32 = crc;
   readonly commits: GroupCommit<TroupeShard>;
-  isChecked = false;
   /** What other threads need to open the same directory. */
   readonly memory: SharedDiskMemory;
   readonly #disk: SharedDisk;
   readonly #log: TroupeLog;
   readonly #runs: TroupeRuns;
+  readonly #reads: TroupeReads;
   readonly #upkeep: Upkeep | undefined;
   readonly #free: () => number;
   readonly #lowWater: number;
   readonly #handles = new Map<string, TroupeShard>();
-  readonly #bloom: BloomHash = new Uint32Array(2);
   readonly #ready: Promise<void>;
   #corrupt = 0;
   #failed = false;
@@ -100,6 +97,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       crc,
       roomToFlush: () => this.#roomToFlush(),
     });
+    this.#reads = new TroupeReads(this.#disk, this.#log, this.#runs);
     this.commits = new GroupCommit<TroupeShard>({
       soon: fn => setImmediate(fn),
       apply: batch => this.#apply(batch),
@@ -130,7 +128,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     const shard = this.#handle(name);
     await this.commits.sync('committed');
     const found = this.walk(shard, undefined, undefined);
-    const writer = new ChunkWriter(crc, this.#look(shard).fence);
+    const writer = new ChunkWriter(crc, this.#reads.look(shard).fence);
     for (const { key, bytes } of found) {
       const chunk = writer.add(shard.open(key, bytes));
       if (chunk) yield chunk;
@@ -220,44 +218,15 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   // What ShardHandle asks of us.
 
   find(shard: TroupeShard, key: Uint8Array): Uint8Array | undefined {
-    const { number } = this.#look(shard);
-    if (number === 0) return undefined;
-    const hash = hashOf(number, key);
-    const { slots } = this.#disk;
-    let lsn = -1;
-    let record: Uint8Array | undefined;
-    for (let index = 0; index < slots.length; index++) {
-      const hit = slots[index]?.get(hash, number, key);
-      if (hit === undefined || hit.lsn <= lsn) continue;
-      lsn = hit.lsn;
-      record = hit.record;
-    }
-    this.isChecked = lsn >= 0;
-    const { runs } = this.#look(shard);
-    let hashed = false;
-    for (let index = 0; index < runs.length; index++) {
-      const part = runs[index] as RunPart;
-      if (part.lsnMax <= lsn) break;
-      if (!hashed) bloomHash(number, key, this.#bloom);
-      hashed = true;
-      if (!part.run.mayHoldHash(number, key, this.#bloom)) continue;
-      const hit = part.run.get(number, key);
-      if (hit === undefined || hit.lsn <= lsn) continue;
-      lsn = hit.lsn;
-      record = hit.record;
-      this.isChecked = false;
-    }
-    return record;
+    return this.#reads.find(shard, key);
   }
 
   walk(shard: TroupeShard, from: Uint8Array | undefined, to: Uint8Array | undefined): Iterable<Found> {
-    const { number } = this.#look(shard);
-    if (number === 0) return [];
-    const first = from && nameOf(from);
-    const last = to && nameOf(to);
-    const streams: Stream[] = [...this.#log.walk(number, first, last)];
-    for (const { run } of this.#look(shard).runs) streams.push(this.#runs.walk(run, number, from, to));
-    return new Newest(streams, keyOfName);
+    return this.#reads.walk(shard, from, to);
+  }
+
+  get isChecked(): boolean {
+    return this.#reads.isChecked;
   }
 
   countCommitted(shard: TroupeShard): number {
@@ -277,13 +246,6 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     const shard: TroupeShard = new ShardHandle(name, this, { number: 0, fence: 0, runs: [], seen: -1 });
     this.#handles.set(name, shard);
     return shard;
-  }
-
-  /** What is known of the shard, from the manifest of now. */
-  #look(shard: TroupeShard): TroupePlace {
-    const { at } = shard;
-    if (at.seen !== this.#disk.words.generation) this.#runs.look(shard.name, at);
-    return at;
   }
 
   // Committing.
@@ -320,7 +282,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       }
       if (why === undefined) {
         flush ||= ack === 'flushed';
-        this.#log.stage({ number: this.#look(owner).number, epoch: this.#raise(group), ops: writes });
+        this.#log.stage({ number: this.#reads.look(owner).number, epoch: this.#raise(group), ops: writes });
       } else refused.set(owner, why);
       verdicts.push(why ?? 'done');
     }
@@ -341,7 +303,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
 
   /** The highest epoch that the fence of this group has seen. */
   #fenceOf({ owner, fence, writes }: Group): number {
-    const at = this.#look(owner);
+    const at = this.#reads.look(owner);
     if (fence === 'shard') return this.#disk.words.raiseFence(at.number, at.fence);
     let highest = 0;
     for (const { key } of writes) {
@@ -361,7 +323,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
 
   /** Shards that are written to for the first time get their numbers, all at once. */
   async #number(batch: readonly Group[]): Promise<void> {
-    const names = batch.filter(({ owner }) => this.#look(owner).number === 0).map(({ owner }) => owner.name);
+    const names = batch.filter(({ owner }) => this.#reads.look(owner).number === 0).map(({ owner }) => owner.name);
     if (names.length > 0) await this.#runs.add([...new Set(names)]);
   }
 
@@ -388,10 +350,4 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.#log.stage({ number, epoch, ops });
     this.#log.publish();
   }
-}
-
-function keyOfName(name: KeyName): Uint8Array {
-  const key = new Uint8Array(name.length);
-  for (let at = 0; at < key.length; at++) key[at] = name.charCodeAt(at);
-  return key;
 }

@@ -9,6 +9,7 @@
 // Invariant: it returns only when the new run is durable and holds what the inputs held, by the rules; else it throws
 // (CORRUPT names the damaged input) and leaves nothing. The inputs are not touched, and nor is the manifest.
 
+import { isTroupeError } from '../../errors.ts';
 import { diskFreeLowWater } from '../../limits.ts';
 import { JobControl } from './job-control.ts';
 import { mergeEntries } from './merge-entries.ts';
@@ -81,9 +82,17 @@ class Progress {
   }
 
   verify(path: string, info: RunInfo): void {
-    const { crc, bytes } = sumFile(path, () => this.#control.reached(this.bytes));
+    const { crc, bytes } = this.#sum(path);
     if (bytes !== info.bytes) throw runCorrupt(path, `it has ${bytes} bytes, and was written with ${info.bytes}`);
     if (crc !== info.crc) throw runCorrupt(path, 'the checksum of the file differs');
+  }
+
+  #sum(path: string): { crc: number; bytes: number } {
+    try {
+      return sumFile(path, () => this.#control.reached(this.bytes));
+    } catch (why) {
+      throw isTroupeError(why) ? why : runCorrupt(path, (why as Error).message, why);
+    }
   }
 
   *entriesOf(store: RunStore): Generator<RunEntry> {

@@ -145,6 +145,13 @@ describe('a merge', () => {
     ).toEqual(before);
   });
 
+  it('of a run that is not there says which', async () => {
+    const runs = [await write(dir, ++id, some(0, 5, 1, 'x'))];
+    rmSync(join(dir, `run-${id}.mdb`));
+    const merged = mergeRuns({ dir, runs, runId: ++id, forgetBelow: 0, reserve: 0 });
+    await expect(merged).rejects.toMatchObject({ code: 'CORRUPT', details: { file: `run-${id - 1}.mdb` } });
+  });
+
   it('says how far it is, and ends when it is told to, with nothing left behind', async () => {
     const runs = [await write(dir, ++id, some(0, 2_000, 1, 'x')), await write(dir, ++id, some(0, 2_000, 5_000, 'y'))];
     const control = new JobControl();
@@ -202,7 +209,8 @@ describe('a process that dies', () => {
       const control = new JobControl();
       const argument = { dir, runs, runId: 2_000 + round, forgetBelow: 0, control: control.memory, reserve: 0 };
       const worker = new Worker(new URL('./merge-worker.ts', import.meta.url), { workerData: argument });
-      await expect.poll(() => control.bytesRead > round * 100_000, { interval: 1, timeout: 20_000 }).toBe(true);
+      const enough = (round / 5) * runs.reduce((sum, run) => sum + run.bytes, 0);
+      await expect.poll(() => control.bytesRead > enough, { interval: 1, timeout: 15_000 }).toBe(true);
       await worker.terminate();
       expect(runs.map(rows)).toEqual(before);
     }

@@ -31,6 +31,16 @@ const run = (id: number, shard = 1, maxEpoch = 0): RunInfo => {
   return { id, file: `run-${id}.mdb`, bytes: 1_000, crc: 77, ...range, shards };
 };
 
+interface Step {
+  readonly add?: number;
+  readonly remove?: number;
+  readonly flushed?: number;
+  readonly forget?: number;
+  readonly shard?: string;
+  readonly drop?: string;
+  readonly reopen?: true;
+}
+
 describe('a manifest', () => {
   it('is after any edits, with and without closing in between, what the edits say', async () => {
     const step = fc.oneof(
@@ -47,7 +57,7 @@ describe('a manifest', () => {
         let manifest = await open();
         const [runs, flushed, shards] = [new Map<number, RunInfo>(), new Set<number>(), new Map<string, number>()];
         let next = 1;
-        for (const what of steps as unknown as Record<string, never>[]) {
+        for (const what of steps as readonly Step[]) {
           if (what.add !== undefined) {
             const done = await outcome(manifest.edit({ add: [run(what.add)] }));
             expect(done === 'ok').toBe(!runs.has(what.add));
