@@ -12,7 +12,7 @@ import type { Answered } from './answered.ts';
 import { type Call, ended } from './call.ts';
 import type { ActorType } from './define-actor.ts';
 import { overflow } from './delivery.ts';
-import { blocked, crowded, dead, fronted, queued, stashing, stopping } from './flags.ts';
+import { blocked, crowded, dead, fronted, furnished, moving, queued, stashing, stopping } from './flags.ts';
 import type { Gate } from './gate.ts';
 import type { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
@@ -23,6 +23,11 @@ import { type ActorTimer, cancelTimer, startTimer } from './timers.ts';
 import { exclusiveMode } from './turn-modes.ts';
 import { unitsOf } from './weight.ts';
 import type { Log, Millis } from './world.ts';
+
+// Constants of this module are folded into the machine code; an imported one costs a load and two checks each time.
+const inQueueOrBlocked: number = queued | blocked;
+const standBehind: number = crowded;
+const away: number = dead | moving;
 
 /** A message set aside: stashed, or put back in front. */
 export interface Parked {
@@ -117,16 +122,21 @@ export class Activation implements Self {
     this.epochNumber = epoch;
   }
 
+  /** Alive, and not in motion: messages may go straight into its mailbox. */
+  get isHere(): boolean {
+    return (this.flags & away) === 0;
+  }
+
   /** Takes a message: undefined when accepted, a promise when the sender must wait for a slot; throws OVERLOADED. */
   accept(code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
-    const hosted = this.hosted;
+    const head = code | (unitsOf(code, a0, a1) << 10);
     const box = this.box ?? this.openBox();
-    const units = unitsOf(code, a0, a1);
-    if ((this.flags & crowded) !== 0 || !box.push(code | (units << 10), a0, a1, null))
-      return overflow(hosted.host, this, code | (units << 10), a0, a1, null);
-    if ((this.flags & (queued | blocked)) === 0) {
-      this.flags |= queued;
-      hosted.host.scheduler.add(this);
+    const { flags, hosted } = this;
+    if ((flags & standBehind) !== 0 || !box.push(head, a0, a1, null))
+      return overflow(hosted.host, this, head, a0, a1, null);
+    if ((flags & inQueueOrBlocked) === 0) {
+      this.flags = flags | queued;
+      hosted.scheduler.add(this);
     }
     return undefined;
   }
@@ -143,7 +153,7 @@ export class Activation implements Self {
   ready(): void {
     if ((this.flags & (queued | blocked)) === 0) {
       this.flags |= queued;
-      this.hosted.host.scheduler.add(this);
+      this.hosted.scheduler.add(this);
     }
   }
 
@@ -176,7 +186,9 @@ export class Activation implements Self {
   }
 
   more(): Extras {
-    this.extras ??= {
+    if (this.extras !== null) return this.extras;
+    this.flags |= furnished;
+    this.extras = {
       control: [],
       front: [],
       stash: [],

@@ -88,6 +88,7 @@ export class Host extends Registry {
       act => runSlice(this, act),
       run => this.outside(run),
     );
+    this.scheduler.onRest = () => this.leaveTurn();
     this.scheduler.onTurn = () => this.releaseBoxes();
     this.failures = new Failures(this);
     this.watches = new Watches(this);

@@ -105,7 +105,7 @@ export function openTurn(
   token: TurnToken | null,
 ): void {
   // A method that returns promises without being declared async (compiled code, say) is carried along from now on.
-  if (message !== null) act.hosted.asyncs[(message.head >>> 2) & 255] = 1;
+  if (message !== null) act.hosted.carryAlong((message.head >>> 2) & 255);
   const { persists } = act.hosted;
   if (persists) {
     host.persistence.turnSuspended(act);
