@@ -117,7 +117,7 @@ export class HostedType {
 
   /** Forgets an ended activation, unless another has taken its key. */
   gone(act: Activation): void {
-    if (typeof act.keyed !== 'string') this.host.childGone(act.keyed.number);
+    if (typeof act.keyed !== 'string') this.host.childGone(act);
     else if (this.live.get(act.keyed) === act) this.live.delete(act.keyed);
   }
 

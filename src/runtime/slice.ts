@@ -5,10 +5,11 @@
 // Most slices are of an actor that got one message: it woke, and is idle again. What such a message costs is then what a slice
 // costs, so there is a short way through for it (runSlice), and the loop for everything else (runLong).
 
-import type { Activation, Extras, Parked, Work } from './activation.ts';
+import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, started, waiting } from './call.ts';
 import { admitWaiters } from './delivery.ts';
+import type { Extras, Parked, Work } from './extras.ts';
 import { blocked, freezing, fronted, furnished, gated, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { Mailbox } from './mailbox.ts';
@@ -55,7 +56,6 @@ export function runSlice(host: Host, act: Activation): void {
   if (call !== null) call.state = started;
   // Compared first: a store of a pointer costs more than a load.
   if (call !== null || host.call !== null) host.call = call;
-  act.usedTick = host.tick;
   hosted.handled++;
   try {
     let result: unknown;
@@ -181,7 +181,6 @@ function runLong(host: Host, act: Activation): void {
   if (persists) host.carefully(-1);
   host.current = null;
   if (host.call !== null) host.call = null;
-  act.usedTick = host.tick;
   hosted.handled += share - left;
   scheduler.left -= share - left;
   if (scheduler.left <= 0) scheduler.look();

@@ -7,9 +7,10 @@
 //  - a value that is not thenable is never awaited.
 //  - what a handler throws goes to its asker and to supervision; it never leaves the slice.
 
-import type { Activation, Parked } from './activation.ts';
+import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
+import type { Parked } from './extras.ts';
 import { busy, dead, frozen, starting, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { TurnToken } from './host-types.ts';
