@@ -58,25 +58,11 @@ export function runSlice(host: Host, act: Activation): void {
   if (call !== null || host.call !== null) host.call = call;
   hosted.handled++;
   try {
-    let result: unknown;
-    switch (head & argumentBits) {
-      case 0:
-        result = fn.call(actor);
-        break;
-      case 1:
-        result = fn.call(actor, a0);
-        break;
-      case 2:
-        result = fn.call(actor, a0, a1);
-        break;
-      default:
-        result = fn.apply(actor, a0 as unknown[]);
-    }
+    const result = invoke(fn, actor, head, a0, a1);
     if (result !== undefined || call !== null || host.running !== null || (act.flags & unusual) !== 0)
-      endOfTurn(host, act, { head, a0, a1, meta: call }, result);
+      endOfTurn(host, act, head, a0, a1, call, result);
   } catch (error) {
-    closeToken(host);
-    host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
+    turnThrew(host, act, head, a0, a1, call, error);
   }
   const { scheduler } = host;
   if (--scheduler.left <= 0) scheduler.look();
@@ -85,18 +71,51 @@ export function runSlice(host: Host, act: Activation): void {
   if (box.count !== 0) act.ready();
 }
 
+function invoke(fn: (...args: unknown[]) => unknown, actor: Actor, head: number, a0: unknown, a1: unknown): unknown {
+  switch (head & argumentBits) {
+    case 0:
+      return fn.call(actor);
+    case 1:
+      return fn.call(actor, a0);
+    case 2:
+      return fn.call(actor, a0, a1);
+    default:
+      return fn.apply(actor, a0 as unknown[]);
+  }
+}
+
 /** What the short way leaves to do when something has come of its turn: an answer, a promise, a token, a flag. */
-function endOfTurn(host: Host, act: Activation, message: Parked, result: unknown): void {
-  const call = message.meta;
+function endOfTurn(
+  host: Host,
+  act: Activation,
+  head: number,
+  a0: unknown,
+  a1: unknown,
+  call: Call | null,
+  result: unknown,
+): void {
   const token = host.running;
   host.running = null;
   if (result !== undefined && isThenable(result)) {
-    openTurn(host, act, exclusiveMode, call, message, result, token);
+    openTurn(host, act, exclusiveMode, call, { head, a0, a1, meta: call }, result, token);
     return;
   }
   if (token !== null) token.open = false;
-  if ((act.flags & unusual) !== 0) afterTurn(host, act, message, call, result, true, token);
+  if ((act.flags & unusual) !== 0) afterTurn(host, act, { head, a0, a1, meta: call }, call, result, true, token);
   else if (call !== null) host.answer(call, result);
+}
+
+function turnThrew(
+  host: Host,
+  act: Activation,
+  head: number,
+  a0: unknown,
+  a1: unknown,
+  call: Call | null,
+  error: unknown,
+): void {
+  closeToken(host);
+  host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
 }
 
 /** Control work first, then messages, until the mailbox is empty, the share is used up, or the actor is blocked. */
@@ -146,20 +165,7 @@ function runLong(host: Host, act: Activation): void {
       const fn = table[method] as (...args: unknown[]) => unknown;
       let result: unknown;
       if (asyncs[method] === 1) result = host.inTurn(act, call, fn, actor, head, a0, a1);
-      else
-        switch (head & boxedArguments) {
-          case 0:
-            result = fn.call(actor);
-            break;
-          case 1:
-            result = fn.call(actor, a0);
-            break;
-          case 2:
-            result = fn.call(actor, a0, a1);
-            break;
-          default:
-            result = fn.apply(actor, a0 as unknown[]);
-        }
+      else result = invoke(fn, actor, head, a0, a1);
       const token = host.running;
       if (token !== null) host.running = null;
       if (result !== undefined && isThenable(result)) {
@@ -175,8 +181,7 @@ function runLong(host: Host, act: Activation): void {
       } else if (call !== null) host.answer(call, result);
     } while (box.count !== 0 && left !== 0);
   } catch (error) {
-    closeToken(host);
-    host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
+    turnThrew(host, act, head, a0, a1, call, error);
   }
   if (persists) host.carefully(-1);
   host.current = null;
