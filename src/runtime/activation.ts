@@ -2,96 +2,54 @@
 // actor; the parts few actors use (timers, children, stash, gate, watches) sit in `extras`, made on first use. An idle
 // actor holds no mailbox either. bench/local measures the bytes.
 //
+// A field is 8 bytes, and there may be a million actors. So two fields hold two things, of which an actor needs one at a time:
+//
+//      desk     a mailbox ──────── idle at the end of a turn of the event loop ────────▶ the tick of its last use
+//      papers   a named one's epoch, a child's place among its siblings ── when it needs extras ──▶ extras, which hold both
+//
+// A child's epoch is its parent's, until it is restarted under one of its own.
+//
 // Invariant: at most one exclusive turn is open; user messages run only while no `blocked` flag is set; once `dead`, an
 // activation never runs, sends or stores again.
 
 import { TroupeError } from '../errors.ts';
 import { stashMax } from '../limits.ts';
 import type { Actor, Departure, ReminderTime, Self, TimerId, TimerWork } from './actor.ts';
-import type { Answered } from './answered.ts';
 import { type Call, ended } from './call.ts';
 import type { ActorType } from './define-actor.ts';
 import { overflow } from './delivery.ts';
-import { blocked, crowded, dead, fronted, queued, stashing, stopping } from './flags.ts';
-import type { Gate } from './gate.ts';
+import { type Extras, newExtras } from './extras.ts';
+import {
+  blocked,
+  crowded,
+  dead,
+  fronted,
+  furnished,
+  moving,
+  queued,
+  standingShift,
+  stashing,
+  stopping,
+} from './flags.ts';
 import type { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
-import type { PackedTimer } from './moves.ts';
 import { type AnyRef, BaseRef, type Ref } from './refs.ts';
-import type { RestartGuard } from './supervision.ts';
-import { type ActorTimer, cancelTimer, startTimer } from './timers.ts';
+import { cancelTimer, startTimer } from './timers.ts';
 import { exclusiveMode } from './turn-modes.ts';
 import { unitsOf } from './weight.ts';
 import type { Log, Millis } from './world.ts';
 
-/** A message set aside: stashed, or put back in front. */
-export interface Parked {
-  readonly head: number;
-  readonly a0: unknown;
-  readonly a1: unknown;
-  readonly meta: Call | null;
-}
+// Constants of this module are folded into the machine code; an imported one costs a load and two checks each time.
+const inQueueOrBlocked: number = queued | blocked;
+const standBehind: number = crowded;
+const away: number = dead | moving;
+const standingFree: number = (1 << standingShift) - 1;
 
-export interface Extras {
-  /** Undroppable: stop, timers, departures. Each is a turn before user messages. */
-  control: Work[];
-  /** Messages put back by unstashAll() or shipped by a move: they go before the mailbox. */
-  front: Parked[];
-  stash: Parked[];
-  timers: Map<TimerId, ActorTimer> | null;
-  nextTimer: number;
-  /** Timers made by onActivate() so far: a move finds each again by its place among them. */
-  madeTimers: number;
-  children: Activation[] | null;
-  guard: RestartGuard | null;
-  gate: Gate | null;
-  abort: AbortController | null;
-  /** Senders waiting for a slot of an overflow: 'wait' mailbox. */
-  waiters: Waiter[];
-  /** The host's count of lapsed asks when those in this mailbox were last thrown out. */
-  lapsedAt: number;
-  /** Asks the mailbox takes while they expire in it; 0: as many as it holds (mailbox-bound.ts). */
-  bound: number;
-  /** Turns open right now that are 'read' or 'interleave'. */
-  overlapping: number;
-  /** Those of them that are 'read': an exclusive turn waits for these. */
-  reading: number;
-  /** Exclusive turns open inside the open exclusive turn: re-entered by its own call chain. */
-  nested: number;
-  /** Calls the open turns have made and not heard of. */
-  waits: Call | null;
-  /** What a move waits for: called when no turn is open and nothing is awaited. */
-  onQuiet: (() => void) | null;
-  watches: number;
-  /** onDeactivate('moved') has run; a move that fails after it must run onActivate() again. */
-  leftForMove: boolean;
-  shippedTimers: readonly PackedTimer[] | null;
-  /** Operations done once: call(ref, { opId }). */
-  answered: Answered | null;
-  /** Threads that were asked to pause because this mailbox is full. */
-  paused: Set<number> | null;
-}
-
-export interface Waiter {
-  readonly message: Parked;
-  readonly admit: () => void;
-  readonly refuse: (error: TroupeError) => void;
-}
-
-/** One piece of control work. `run` is a turn, of that mode: it may return a promise. */
-export interface Work {
-  readonly mode: number;
-  readonly name: string;
-  readonly run: (actor: Actor) => unknown;
-}
-
-/** What a spawned child has instead of a key. Its text form is made only when somebody asks. */
+/** What a spawned child that was given something has instead of a key. */
 export class Birth {
-  readonly number: number;
   readonly parent: Activation;
   readonly props: unknown;
-  constructor(number: number, parent: Activation, props: unknown) {
-    this.number = number;
+  constructor(parent: Activation, props: unknown) {
     this.parent = parent;
     this.props = props;
   }
@@ -99,34 +57,82 @@ export class Birth {
 
 export class Activation implements Self {
   readonly hosted: HostedType;
-  /** The key of a named actor, the birth of a spawned one. */
-  readonly keyed: string | Birth;
+  /** The key of a named actor; the parent of a spawned one, or its birth. */
+  readonly keyed: string | Activation | Birth;
   actor: Actor | null = null;
-  box: Mailbox | null = null;
+  private desk: Mailbox | number = 0;
+  private papers: Extras | number;
+  /** flags.ts; above them its standing among the residents. */
   flags = 0;
-  epochNumber: number;
-  /** Host tick of the last slice: passivation.ts. */
-  usedTick = 0;
-  /** A named actor's place among the residents (passivation.ts), a child's among its parent's children (failures.ts). */
-  place = -1;
-  extras: Extras | null = null;
 
-  constructor(hosted: HostedType, keyed: string | Birth, epoch: number) {
+  /** `epochOrPlace`: see papers. */
+  constructor(hosted: HostedType, keyed: string | Activation | Birth, epochOrPlace: number) {
     this.hosted = hosted;
     this.keyed = keyed;
-    this.epochNumber = epoch;
+    this.papers = epochOrPlace;
+  }
+
+  get box(): Mailbox | null {
+    return typeof this.desk === 'number' ? null : this.desk;
+  }
+
+  get extras(): Extras | null {
+    return typeof this.papers === 'number' ? null : this.papers;
+  }
+
+  get epochNumber(): number {
+    if (typeof this.papers !== 'number') return this.papers.epoch;
+    return this.parent?.epochNumber ?? this.papers;
+  }
+
+  set epochNumber(epoch: number) {
+    if (typeof this.papers === 'number' && typeof this.keyed === 'string') this.papers = epoch;
+    else this.more().epoch = epoch;
+  }
+
+  /** A child's index among its parent's children. */
+  get place(): number {
+    return typeof this.papers === 'number' ? this.papers : this.papers.place;
+  }
+
+  set place(place: number) {
+    if (typeof this.papers === 'number') this.papers = place;
+    else this.papers.place = place;
+  }
+
+  /** Host tick of the last use, complemented by passivation.ts; who has a mailbox is in use. */
+  get usedTick(): number {
+    return typeof this.desk === 'number' ? this.desk : this.hosted.host.tick;
+  }
+
+  set usedTick(tick: number) {
+    if (typeof this.desk === 'number') this.desk = tick;
+  }
+
+  /** Among the residents: passivation.ts. */
+  get standing(): number {
+    return this.flags >>> standingShift;
+  }
+
+  set standing(standing: number) {
+    this.flags = (this.flags & standingFree) | (standing << standingShift);
+  }
+
+  /** Alive, and not in motion: messages may go straight into its mailbox. */
+  get isHere(): boolean {
+    return (this.flags & away) === 0;
   }
 
   /** Takes a message: undefined when accepted, a promise when the sender must wait for a slot; throws OVERLOADED. */
   accept(code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
-    const hosted = this.hosted;
+    const head = code | (unitsOf(code, a0, a1) << 10);
     const box = this.box ?? this.openBox();
-    const units = unitsOf(code, a0, a1);
-    if ((this.flags & crowded) !== 0 || !box.push(code | (units << 10), a0, a1, null))
-      return overflow(hosted.host, this, code | (units << 10), a0, a1, null);
-    if ((this.flags & (queued | blocked)) === 0) {
-      this.flags |= queued;
-      hosted.host.scheduler.add(this);
+    const { flags, hosted } = this;
+    if ((flags & standBehind) !== 0 || !box.push(head, a0, a1, null))
+      return overflow(hosted.host, this, head, a0, a1, null);
+    if ((flags & inQueueOrBlocked) === 0) {
+      this.flags = flags | queued;
+      hosted.scheduler.add(this);
     }
     return undefined;
   }
@@ -143,15 +149,21 @@ export class Activation implements Self {
   ready(): void {
     if ((this.flags & (queued | blocked)) === 0) {
       this.flags |= queued;
-      this.hosted.host.scheduler.add(this);
+      this.hosted.scheduler.add(this);
     }
   }
 
   openBox(): Mailbox {
     const spec = this.hosted.spec;
-    this.box = Mailbox.take(spec.capacity, spec.bytes);
+    const box = Mailbox.take(spec.capacity, spec.bytes);
+    this.desk = box;
     this.hosted.host.boxes.push(this);
-    return this.box;
+    return box;
+  }
+
+  /** Gives up an empty mailbox, or one that the caller will empty. */
+  leaveBox(): void {
+    this.desk = this.hosted.host.tick;
   }
 
   /** Adds undroppable work; it runs before user messages, as an exclusive turn unless said otherwise. */
@@ -168,40 +180,20 @@ export class Activation implements Self {
 
   /** What spawn() was given, for a start and each restart. */
   get props(): unknown {
-    return typeof this.keyed === 'string' ? undefined : this.keyed.props;
+    return this.keyed instanceof Birth ? this.keyed.props : undefined;
   }
 
   get parent(): Activation | null {
-    return typeof this.keyed === 'string' ? null : this.keyed.parent;
+    if (typeof this.keyed === 'string') return null;
+    return this.keyed instanceof Birth ? this.keyed.parent : this.keyed;
   }
 
   more(): Extras {
-    this.extras ??= {
-      control: [],
-      front: [],
-      stash: [],
-      timers: null,
-      nextTimer: 1,
-      madeTimers: 0,
-      children: null,
-      guard: null,
-      gate: null,
-      abort: null,
-      waiters: [],
-      lapsedAt: 0,
-      bound: 0,
-      overlapping: 0,
-      reading: 0,
-      nested: 0,
-      waits: null,
-      onQuiet: null,
-      watches: 0,
-      leftForMove: false,
-      shippedTimers: null,
-      paused: null,
-      answered: null,
-    };
-    return this.extras;
+    if (typeof this.papers !== 'number') return this.papers;
+    const extras = newExtras(this.epochNumber, this.papers);
+    this.flags |= furnished;
+    this.papers = extras;
+    return extras;
   }
 
   // What the user sees as this.self.
@@ -211,7 +203,7 @@ export class Activation implements Self {
   }
 
   get key(): string {
-    return typeof this.keyed === 'string' ? this.keyed : this.hosted.host.childKey(this.keyed.number);
+    return typeof this.keyed === 'string' ? this.keyed : this.hosted.host.childKey(this);
   }
 
   get id(): string {

@@ -12,9 +12,10 @@
 
 import { TroupeError } from '../errors.ts';
 import { chainDepthMax } from '../limits.ts';
-import type { Activation, Parked } from './activation.ts';
+import type { Activation } from './activation.ts';
 import type { Call } from './call.ts';
 import { type Cycle, chainOf, findCycle } from './deadlock.ts';
+import type { Parked } from './extras.ts';
 import { blocked, busy } from './flags.ts';
 import type { Host } from './host.ts';
 import { modeInFront, runMessage, startable } from './turns.ts';

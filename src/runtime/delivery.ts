@@ -6,11 +6,12 @@
 
 import { quickError, TroupeError } from '../errors.ts';
 import { timerMsMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
-import type { Activation, Extras, Parked } from './activation.ts';
+import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { Answered } from './answered.ts';
 import { type Call, ended, started, waiting } from './call.ts';
 import { settleCycle } from './chains.ts';
+import type { Extras, Parked } from './extras.ts';
 import { blocked, crowded, exclusive, freezing, fronted, gated, moving, queued, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import { isTight, tightened } from './mailbox-bound.ts';

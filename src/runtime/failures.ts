@@ -5,9 +5,10 @@
 // failure (escalate). A poison message costs one turn, never the process.
 
 import { describeThrown, isTroupeError, type TroupeCode, TroupeError } from '../errors.ts';
-import type { Activation, Parked } from './activation.ts';
+import type { Activation } from './activation.ts';
 import { Actor, type DeactivateReason, type Departure } from './actor.ts';
 import { type Call, ended, started } from './call.ts';
+import type { Parked } from './extras.ts';
 import { backoff, busy, dead, exclusive, failed, frozen, starting, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostTimer } from './host-types.ts';
@@ -252,7 +253,7 @@ export class Failures {
     }
     act.actor = null;
     leaveFamily(act);
-    if (!goesOn) host.topics.drop(act.id);
+    if (!goesOn && host.hasName(act)) host.topics.drop(act.id);
     if (!goesOn && why !== 'crashed') host.watches.ended(act, why as Departure['reason']);
     host.router.ended(act);
   }
@@ -269,7 +270,7 @@ export class Failures {
     }
     const box = act.box;
     if (box !== null) {
-      act.box = null;
+      act.leaveBox();
       box.drainTo((head, a0, a1, meta) => left.push({ head, a0, a1, meta: meta as Call | null }));
       Mailbox.give(box);
     }
@@ -347,9 +348,7 @@ export class Failures {
 
 /** Takes a child out of its parent's children; the last of them takes its place. */
 function leaveFamily(act: Activation): void {
-  const birth = act.keyed;
-  if (typeof birth === 'string') return;
-  const family = birth.parent.extras?.children;
+  const family = act.parent?.extras?.children;
   if (family == null || family[act.place] !== act) return;
   const last = family.pop() as Activation;
   if (last === act) return;

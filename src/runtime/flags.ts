@@ -36,5 +36,9 @@ export const crowded = 4096;
 export const failed = 8192;
 /** Messages were put back in front: the slice that runs must not go on with those behind. */
 export const fronted = 16384;
+/** It has extras (activation.ts): its slices go the long way. */
+export const furnished = 32768;
+/** The bits from here up are its standing among the residents: passivation.ts. */
+export const standingShift = 16;
 
 export const blocked: number = starting | busy | frozen | backoff | dead;

@@ -6,11 +6,12 @@
 import { TroupeError } from '../errors.ts';
 import { askDeadlineMsDefault, asksPerThreadMax } from '../limits.ts';
 import type { Engine } from '../storage/engine.ts';
-import type { Activation, Parked } from './activation.ts';
+import type { Activation } from './activation.ts';
 import { Call, type CallExtra, ended, linkWaiting, unlinkWaiting, waiting } from './call.ts';
 import { type Codec, createCodec } from './codec.ts';
 import type { ActorType } from './define-actor.ts';
 import { askNow, canRunNow, expire, follow, offer, refuseOptions } from './delivery.ts';
+import type { Parked } from './extras.ts';
 import { Failures } from './failures.ts';
 import type { EpochSource, HostEvents, HostObserver, HostOptions } from './host-types.ts';
 import { HostedType } from './hosted-type.ts';
@@ -23,9 +24,9 @@ import { Reminders } from './reminders.ts';
 import { Residents } from './residents.ts';
 import type { Router } from './router.ts';
 import { Scheduler } from './scheduler.ts';
+import { runSlice } from './slice.ts';
 import { Topics } from './topics.ts';
 import { ghost, isGhost } from './turn-keeper.ts';
-import { runSlice } from './turns.ts';
 import { Watches } from './watches.ts';
 import { unitsOf } from './weight.ts';
 import { guarded } from './world.ts';
@@ -88,6 +89,7 @@ export class Host extends Registry {
       act => runSlice(this, act),
       run => this.outside(run),
     );
+    this.scheduler.onRest = () => this.leaveTurn();
     this.scheduler.onTurn = () => this.releaseBoxes();
     this.failures = new Failures(this);
     this.watches = new Watches(this);
@@ -381,7 +383,7 @@ export class Host extends Registry {
       const box = act.box;
       if (box === null) continue;
       if (box.count === 0) {
-        act.box = null;
+        act.leaveBox();
         Mailbox.give(box);
       } else boxes[kept++] = act;
     }

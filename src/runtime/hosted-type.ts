@@ -7,6 +7,7 @@ import type { ActorSpec, ActorType, MethodSpec, TurnMode } from './define-actor.
 import { busy, exclusive } from './flags.ts';
 import type { Host } from './host.ts';
 import { makeStubs, type StubClasses } from './refs.ts';
+import type { Scheduler } from './scheduler.ts';
 import { exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
 
 /** Messages of the runtime that take their place among user messages, so that they follow a moving actor in order. */
@@ -21,6 +22,8 @@ const modeNumber: Record<TurnMode, number> = { exclusive: exclusiveMode, read: r
 
 export class HostedType {
   readonly host: Host;
+  /** That of the host, one pointer nearer to a message. */
+  readonly scheduler: Scheduler;
   /** The same number on every thread of a node: types are registered in one order. */
   readonly index: number;
   readonly name: string;
@@ -28,6 +31,8 @@ export class HostedType {
   readonly source: ActorType;
   readonly methods: readonly MethodSpec[];
   readonly table: readonly ((...args: any[]) => unknown)[];
+  /** The same for what slice.ts may run the short way: exclusive, not async, of a plain actor; null elsewhere. */
+  readonly quick: (((...args: any[]) => unknown) | null)[];
   readonly modes: Uint8Array;
   /** 1 where the turn is carried along for continuations: async methods, and all of a persisted actor (its gate). */
   readonly asyncs: Uint8Array;
@@ -47,6 +52,7 @@ export class HostedType {
 
   constructor(host: Host, index: number, source: ActorType) {
     this.host = host;
+    this.scheduler = host.scheduler;
     this.index = index;
     this.name = source.type;
     this.spec = source.spec;
@@ -73,8 +79,19 @@ export class HostedType {
     this.simple = source.methods.every(method => method.mode === 'exclusive');
     this.persists = source.spec.persist !== 'none';
     this.careful = this.persists || host.observer !== null;
+    const isPlain = this.simple && !this.careful;
+    this.quick = Array.from({ length: 256 }, (_, code) => {
+      const method = source.methods[code];
+      return isPlain && method !== undefined && !method.isAsync ? method.fn : null;
+    });
     this.codes = new Map(source.methods.map((method, code) => [method.name, code]));
     this.stubs = makeStubs(host, this);
+  }
+
+  /** A method that returns promises: its turns are carried along for their continuations from now on. */
+  carryAlong(code: number): void {
+    this.asyncs[code] = 1;
+    this.quick[code] = null;
   }
 
   /** Does a message of this number have a method to run? */
@@ -100,7 +117,7 @@ export class HostedType {
 
   /** Forgets an ended activation, unless another has taken its key. */
   gone(act: Activation): void {
-    if (typeof act.keyed !== 'string') this.host.childGone(act.keyed.number);
+    if (typeof act.keyed !== 'string') this.host.childGone(act);
     else if (this.live.get(act.keyed) === act) this.live.delete(act.keyed);
   }
 

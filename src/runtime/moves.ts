@@ -10,10 +10,11 @@
 // children) refuses the move with the reason; it is never dropped.
 
 import { TroupeError } from '../errors.ts';
-import { Activation, type Extras, type Parked } from './activation.ts';
+import { Activation } from './activation.ts';
 import { Actor, constructWith } from './actor.ts';
 import { Answered } from './answered.ts';
 import { type Call, ended } from './call.ts';
+import type { Extras, Parked } from './extras.ts';
 import { dead, freezing, frozen, starting } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
@@ -343,7 +344,7 @@ export function retire(host: Host, act: Activation): void {
   if (act.box !== null) {
     act.box.drainTo(() => undefined);
     Mailbox.give(act.box);
-    act.box = null;
+    act.leaveBox();
   }
   host.topics.drop(act.id);
   host.watches.takeReports(act.id);

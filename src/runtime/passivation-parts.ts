@@ -1,45 +1,43 @@
-// The three containers of passivation.ts: a dense list without large copies, a queue of newcomers, a table of ghosts.
+// The three containers of passivation.ts: a hand that goes round, a queue of newcomers, a table of ghosts.
 
-import type { Resident } from './passivation.ts';
+import { type Resident, recentBit, trackedBit } from './passivation.ts';
 
-const chunkBits = 12;
-const chunkMask: number = (1 << chunkBits) - 1;
-
-/** A list in pieces of 4,096: growing to a million never copies, and no slot is kept in reserve beyond one piece. */
-export class Chunks<T> {
-  size = 0;
-  private readonly chunks: (T | undefined)[][] = [];
-
-  /** Appends, and says where. */
-  push(item: T): number {
-    const index = this.size++;
-    const chunk = index >> chunkBits;
-    if (chunk === this.chunks.length) this.chunks.push(chunk === 0 ? [] : new Array<undefined>(chunkMask + 1));
-    (this.chunks[chunk] as T[])[index & chunkMask] = item;
-    return index;
-  }
-
-  pop(): T | undefined {
-    if (this.size === 0) return undefined;
-    const index = --this.size;
-    const chunk = this.chunks[index >> chunkBits] as (T | undefined)[];
-    const item = chunk[index & chunkMask];
-    chunk[index & chunkMask] = undefined;
-    // One empty piece stays: a size that hovers at the edge of a piece must not allocate each time.
-    if (this.chunks.length > (index >> chunkBits) + 2) this.chunks.pop();
-    return item;
-  }
-
-  get(index: number): T {
-    return (this.chunks[index >> chunkBits] as T[])[index & chunkMask] as T;
-  }
-
-  set(index: number, item: T): void {
-    (this.chunks[index >> chunkBits] as T[])[index & chunkMask] = item;
+/**
+ * Those in a map, and in spite of those who come meanwhile an end: they stand last, so the first `size` are those who were
+ * there. Without the end a hand that puts one out for each that comes would follow the newest, and see nobody twice.
+ */
+export function* presentOf<T>(map: ReadonlyMap<unknown, T> | ReadonlySet<T>): Generator<T, void> {
+  let left = map.size;
+  for (const item of map.values()) {
+    if (left-- === 0) return;
+    yield item;
   }
 }
 
-/** A queue, oldest first, from whose middle items may go: they leave a gap that closes when the queue fills up. */
+/** Goes round and round along a walk. It holds the walk, so a table that has grown meanwhile is freed with its next step. */
+export class Hand<T extends Resident> {
+  private readonly walk: () => Iterator<T>;
+  private at: Iterator<T> | null = null;
+
+  constructor(walk: () => Iterator<T>) {
+    this.walk = walk;
+  }
+
+  /** The next one whose standing has these of the masked bits; undefined when a whole round has none. */
+  next(mask: number, bits: number): T | undefined {
+    for (let ends = 0; ends < 2; ) {
+      this.at ??= this.walk();
+      const step = this.at.next();
+      if (step.done === true) {
+        this.at = null;
+        ends++;
+      } else if ((step.value.standing & mask) === bits) return step.value;
+    }
+    return undefined;
+  }
+}
+
+/** A queue, oldest first. Who goes from its middle says so by his standing, and is passed over when his time comes. */
 export class Newcomers<T extends Resident> {
   size = 0;
   /** Positions in use, gaps included. */
@@ -53,15 +51,17 @@ export class Newcomers<T extends Resident> {
     const slot = (this.first + this.span++) & (this.items.length - 1);
     this.items[slot] = item;
     this.ticks[slot] = tick;
-    item.place = (slot << 3) | 1;
+    item.standing = recentBit | trackedBit;
     this.size++;
   }
 
-  /** Takes the oldest; its place is the caller's to set. */
+  /** Takes the oldest; its standing is the caller's to set. */
   shift(): T | undefined {
     this.skipGaps();
+    if (this.span === 0) return undefined;
     const item = this.items[this.first];
-    if (item !== undefined) this.remove(this.first);
+    this.pass();
+    this.size--;
     return item;
   }
 
@@ -71,21 +71,19 @@ export class Newcomers<T extends Resident> {
     return this.ticks[this.first] as number;
   }
 
-  remove(slot: number): void {
-    this.items[slot] = undefined;
+  /** One of them is none any more, and its standing says so. */
+  left(): void {
     this.size--;
   }
 
-  /** By position from the oldest; a gap is undefined. */
-  at(position: number): T | undefined {
-    return position < this.span ? this.items[(this.first + position) & (this.items.length - 1)] : undefined;
+  private skipGaps(): void {
+    while (this.span > 0 && !isRecent(this.items[this.first])) this.pass();
   }
 
-  private skipGaps(): void {
-    while (this.span > 0 && this.items[this.first] === undefined) {
-      this.first = (this.first + 1) & (this.items.length - 1);
-      this.span--;
-    }
+  private pass(): void {
+    this.items[this.first] = undefined;
+    this.first = (this.first + 1) & (this.items.length - 1);
+    this.span--;
   }
 
   private rebuild(room: number): void {
@@ -96,14 +94,17 @@ export class Newcomers<T extends Resident> {
     for (let position = 0; position < this.span; position++) {
       const slot = (this.first + position) & (items.length - 1);
       const item = items[slot];
-      if (item === undefined) continue;
+      if (!isRecent(item)) continue;
       this.items[to] = item;
-      this.ticks[to] = ticks[slot] as number;
-      item.place = (to++ << 3) | 1;
+      this.ticks[to++] = ticks[slot] as number;
     }
     this.first = 0;
     this.span = to;
   }
+}
+
+function isRecent(item: Resident | undefined): boolean {
+  return item !== undefined && (item.standing & recentBit) !== 0;
 }
 
 /**

@@ -10,24 +10,31 @@
 //
 // Using an actor is one field write: usedTick = tick. The hand of the clock complements the field when it passes, which
 // keeps the time and says "not used since": no second field, no counting on the hot path. How often the hand found it used
-// (0 to 3) sits in spare bits of `place`. Below three quarters of the cap there is only `settled` and no one is judged.
+// (0 to 3) is part of its standing. Below three quarters of the cap there is only `settled` and no one is judged.
 //
-// Memory: usedTick and place in the actor and one slot here, 24 bytes; under pressure 4 bytes a ghost (as many as the cap) and
-// 12 bytes a newcomer. Work: a sweep looks at `budget` actors at most, whatever their number.
+// There is no list of the settled. The hand walks along the table in which the actors are found by name: a Map may change
+// while one of its iterators is under way. A list of our own, and each actor's place in it, cost 16 bytes an actor more.
 //
-// Invariant: an actor is tracked (place >= 0) from added() or kept() until it is handed out or removed(), and stands exactly
-// where its place says.
+// Memory: usedTick and four bits in the actor; under pressure 4 bytes a ghost (as many as the cap) and 12 bytes a newcomer.
+// Work: a sweep judges `budget` actors at most, whatever their number.
+//
+// Invariant: an actor is tracked from added() or kept() until it is handed out or removed(), and the walk yields every tracked
+// one. What else it yields is passed over.
 
 import { residentsCapMax } from '../limits.ts';
-import { Chunks, Ghosts, Newcomers } from './passivation-parts.ts';
+import { Ghosts, Hand, Newcomers } from './passivation-parts.ts';
 
-/** Embedded by whatever may be put to sleep. Start with { usedTick: 0, place: -1 }. */
+/** Embedded by whatever may be put to sleep. Start with { usedTick: 0, standing: 0 }. */
 export interface Resident {
   /** The tick of the last use; complemented (negative) if not used since the hand passed. Write it as touch() does. */
   usedTick: number;
-  /** -1 while not tracked, else index << 3 | heat << 1 | recent. Kept by the set. */
-  place: number;
+  /** Four bits: heat << 2 | recent | tracked. Kept by the set. */
+  standing: number;
 }
+
+/** Bits of a standing: it is in the set; it is a newcomer. */
+export const trackedBit = 1;
+export const recentBit = 2;
 
 export type Departing = 'idle' | 'evicted';
 
@@ -37,6 +44,8 @@ export interface ResidentSetOptions<T> {
   idleTicksOf(item: T): number;
   /** 32 bits of its name; asked only near the cap, so nothing needs to keep it. */
   hashOf(item: T): number;
+  /** Once over everyone who is awake. Whoever comes while it is under way may be left out, but not who stays; it must end. */
+  walk(): Iterator<T>;
 }
 
 const heatMax = 3;
@@ -48,12 +57,12 @@ export class ResidentSet<T extends Resident> {
   private readonly pressedAt: number;
   private readonly relaxedAt: number;
   private readonly recentTarget: number;
-  private readonly settled = new Chunks<T>();
+  private settled = 0;
   private recent: Newcomers<T> | null = null;
   private ghosts: Ghosts | null = null;
   private pressed = false;
-  private hand = 0;
-  private idleHand = 0;
+  private readonly hand: Hand<T>;
+  private readonly idleHand: Hand<T>;
 
   constructor(options: ResidentSetOptions<T>) {
     const { cap } = options;
@@ -61,13 +70,15 @@ export class ResidentSet<T extends Resident> {
       throw new RangeError(`a cap must be a whole number from 1 to ${residentsCapMax}, got ${cap}`);
     }
     this.options = options;
+    this.hand = new Hand(() => options.walk());
+    this.idleHand = new Hand(() => options.walk());
     this.pressedAt = Math.ceil(cap * 0.75);
     this.relaxedAt = Math.floor(cap * 0.5);
     this.recentTarget = Math.max(1, Math.floor(cap / 10));
   }
 
   get size(): number {
-    return this.settled.size + (this.recent === null ? 0 : this.recent.size);
+    return this.settled + (this.recent === null ? 0 : this.recent.size);
   }
 
   /** How many too many: evict, now or with the next sweep. */
@@ -82,7 +93,7 @@ export class ResidentSet<T extends Resident> {
 
   /** It woke up. Being touched in the same tick is the use that woke it and proves nothing yet. */
   added(item: T): void {
-    if (item.place >= 0) throw new Error('a resident was added twice');
+    if (isTracked(item)) throw new Error('a resident was added twice');
     if (!this.pressed && this.size + 1 >= this.pressedAt) this.becomePressed();
     item.usedTick = ~this.tick;
     if (!this.pressed || this.ghosts?.take(this.options.hashOf(item)) === true) this.settle(item, 0);
@@ -91,18 +102,18 @@ export class ResidentSet<T extends Resident> {
 
   /** It was handed out and stays awake after all (a turn is open, a timer is set): it counts as just used. */
   kept(item: T): void {
-    if (item.place >= 0) return;
+    if (isTracked(item)) return;
     item.usedTick = this.tick;
     this.settle(item, 0);
   }
 
   /** It has ended, moved away or gone to sleep. Nothing happens if it was handed out already. */
   removed(item: T): void {
-    const place = item.place;
-    if (place < 0) return;
-    item.place = -1;
-    if ((place & 1) === 1) (this.recent as Newcomers<T>).remove(place >> 3);
-    else this.vacate(place >> 3);
+    const { standing } = item;
+    if ((standing & trackedBit) === 0) return;
+    item.standing = 0;
+    if ((standing & recentBit) !== 0) (this.recent as Newcomers<T>).left();
+    else this.settled--;
   }
 
   /**
@@ -136,7 +147,7 @@ export class ResidentSet<T extends Resident> {
 
   describe(): { size: number; cap: number; settled: number; recent: number; ghosts: boolean } {
     const recent = this.recent?.size ?? 0;
-    return { size: this.size, cap: this.options.cap, settled: this.settled.size, recent, ghosts: this.ghosts !== null };
+    return { size: this.size, cap: this.options.cap, settled: this.settled, recent, ghosts: this.ghosts !== null };
   }
 
   private becomePressed(): void {
@@ -161,7 +172,7 @@ export class ResidentSet<T extends Resident> {
   }
 
   private recentIsFull(): boolean {
-    return this.recent !== null && (this.recent.size > this.recentTarget || this.settled.size === 0);
+    return this.recent !== null && (this.recent.size > this.recentTarget || this.settled === 0);
   }
 
   /** The oldest newcomer settles if it was used in a later tick than it came in; else it leaves a ghost. */
@@ -174,60 +185,54 @@ export class ResidentSet<T extends Resident> {
       this.settle(item, 0);
       return undefined;
     }
-    item.place = -1;
+    item.standing = 0;
     this.ghosts?.add(this.options.hashOf(item));
     return item;
   }
 
   /** One step of the clock: a used actor gains heat, an unused one loses it, a cold one goes. */
   private turnHand(): T | undefined {
-    if (this.hand >= this.settled.size) this.hand = 0;
-    const at = this.hand++;
-    const item = this.settled.get(at);
-    const heat = (item.place >> 1) & heatMax;
+    const item = this.hand.next(trackedBit | recentBit, trackedBit);
+    if (item === undefined) return undefined;
+    const heat = heatOf(item);
     if (item.usedTick >= 0) {
       item.usedTick = ~item.usedTick;
-      item.place = placeOf(at, Math.min(heatMax, heat + 1));
+      item.standing = settledStanding(Math.min(heatMax, heat + 1));
       return undefined;
     }
     if (heat > 0) {
-      item.place = placeOf(at, heat - 1);
+      item.standing = settledStanding(heat - 1);
       return undefined;
     }
-    // The last one, often the youngest, moves here and behind the hand: it is looked at a whole round from now.
-    item.place = -1;
-    this.vacate(at);
+    this.removed(item);
     this.ghosts?.add(this.options.hashOf(item));
     return item;
   }
 
   /** The next in turn, if it is idle. */
   private nextIdle(): T | undefined {
-    const recent = this.recent;
-    if (this.idleHand >= this.settled.size + (recent === null ? 0 : recent.span)) this.idleHand = 0;
-    const at = this.idleHand++;
-    const item = at < this.settled.size ? this.settled.get(at) : recent?.at(at - this.settled.size);
+    const item = this.idleHand.next(trackedBit, trackedBit);
     if (item === undefined) return undefined;
     const usedTick = item.usedTick < 0 ? ~item.usedTick : item.usedTick;
     if (this.tick - usedTick < this.options.idleTicksOf(item)) return undefined;
-    if (at < this.settled.size) this.idleHand = at; // whoever moves here has not been looked at
     this.removed(item);
     return item;
   }
 
   private settle(item: T, heat: number): void {
-    item.place = placeOf(this.settled.push(item), heat);
-  }
-
-  /** Fills the gap with the last of the settled. */
-  private vacate(index: number): void {
-    const last = this.settled.pop() as T;
-    if (index === this.settled.size) return;
-    this.settled.set(index, last);
-    last.place = placeOf(index, (last.place >> 1) & heatMax);
+    item.standing = settledStanding(heat);
+    this.settled++;
   }
 }
 
-function placeOf(index: number, heat: number): number {
-  return (index << 3) | (heat << 1);
+function isTracked(item: Resident): boolean {
+  return (item.standing & trackedBit) !== 0;
+}
+
+function heatOf(item: Resident): number {
+  return item.standing >> 2;
+}
+
+function settledStanding(heat: number): number {
+  return (heat << 2) | trackedBit;
 }

@@ -11,7 +11,6 @@ import { TroupeError } from '../errors.ts';
 import { argumentsMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
-import { dead, moving } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 
@@ -119,6 +118,8 @@ export interface StubClasses {
 
 /** Low bits of a message head: how many arguments travel unboxed; 3 = a0 is the array of all arguments. */
 export const boxedArguments = 3;
+/** Not the exported one: on the hot path that would be a load and two checks more. */
+const fewArguments: number = boxedArguments;
 
 export function makeStubs(host: Host, type: HostedType): StubClasses {
   class TypedRef extends BaseRef {}
@@ -129,16 +130,16 @@ export function makeStubs(host: Host, type: HostedType): StubClasses {
     const code = index << 2;
     define(TypedRef, method.name, function (this: BaseRef, a0: unknown, a1: unknown) {
       const count = arguments.length;
-      if (count < boxedArguments) return host.ask(this, code | count, a0, a1, null);
+      if (count < fewArguments) return host.ask(this, code | count, a0, a1, null);
       if (count > argumentsMax) return Promise.reject(tooMany(this, method.name, count));
       return host.ask(this, code | boxedArguments, Array.prototype.slice.call(arguments), undefined, null);
     });
     define(TypedTell, method.name, function (this: BaseTell, a0: unknown, a1: unknown) {
       const count = arguments.length;
-      if (count < boxedArguments) {
+      if (count < fewArguments) {
         const act = this[REF][ACT];
         // The common case: the actor lives here, is not persisted-and-gated, nobody traces. `plain` says the last two.
-        if (act !== null && (act.flags & (dead | moving)) === 0 && host.plain) return act.accept(code | count, a0, a1);
+        if (act !== null && act.isHere && host.plain) return act.accept(code | count, a0, a1);
         return host.tell(this[REF], code | count, a0, a1);
       }
       if (count > argumentsMax) throw tooMany(this[REF], method.name, count);
@@ -146,7 +147,7 @@ export function makeStubs(host: Host, type: HostedType): StubClasses {
     });
     define(TypedCall, method.name, function (this: BaseCall, a0: unknown, a1: unknown) {
       const count = arguments.length;
-      if (count < boxedArguments) return host.ask(this[REF], code | count, a0, a1, this.options);
+      if (count < fewArguments) return host.ask(this[REF], code | count, a0, a1, this.options);
       if (count > argumentsMax) return Promise.reject(tooMany(this[REF], method.name, count));
       return host.ask(this[REF], code | boxedArguments, Array.prototype.slice.call(arguments), undefined, this.options);
     });

@@ -39,6 +39,8 @@ export abstract class Registry extends TurnKeeper {
   /** Names this life of this thread in the names of its children: their numbers begin anew with each. */
   private childEpoch = 0;
   private readonly childrenByNumber = new Map<number, Activation>();
+  /** A child gets its number when somebody asks for its name: most never need one, and a field would cost each 8 bytes. */
+  private readonly numbers = new WeakMap<Activation, number>();
 
   ref<A extends Actor>(type: ActorType<A>, key: string): Ref<A> {
     const hosted = this.byName.get(type.type);
@@ -56,7 +58,7 @@ export abstract class Registry extends TurnKeeper {
   refTo(act: Activation): AnyRef {
     const ref = new act.hosted.stubs.Ref(act.key);
     ref[ACT] = act;
-    if (typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
+    if (typeof act.keyed !== 'string') this.childrenByNumber.set(this.numberOf(act), act);
     return ref;
   }
 
@@ -64,14 +66,27 @@ export abstract class Registry extends TurnKeeper {
   protected nameRef(ref: BaseRef): [type: string, key: string] {
     const act = ref[ACT];
     if (ref[KEY] === '' && act !== null) {
-      if ((act.flags & dead) === 0 && typeof act.keyed !== 'string') this.childrenByNumber.set(act.keyed.number, act);
+      if ((act.flags & dead) === 0 && typeof act.keyed !== 'string') this.childrenByNumber.set(this.numberOf(act), act);
       return [ref[TYPE].name, act.key];
     }
     return [ref[TYPE].name, ref[KEY]];
   }
 
-  childGone(number: number): void {
-    this.childrenByNumber.delete(number);
+  childGone(act: Activation): void {
+    const number = this.numbers.get(act);
+    if (number !== undefined) this.childrenByNumber.delete(number);
+  }
+
+  /** False for a child whose name nobody has ever asked for: nothing can be kept under it. */
+  hasName(act: Activation): boolean {
+    return typeof act.keyed === 'string' || this.numbers.has(act);
+  }
+
+  private numberOf(act: Activation): number {
+    const known = this.numbers.get(act);
+    if (known !== undefined) return known;
+    this.numbers.set(act, ++this.childCount);
+    return this.childCount;
   }
 
   private noType(name: string): TroupeError {
@@ -110,9 +125,9 @@ export abstract class Registry extends TurnKeeper {
     return new TroupeError('STOPPED', `the spawned actor ${name} has ended; it lived with its parent's activation`);
   }
 
-  childKey(number: number): string {
+  childKey(act: Activation): string {
     if (this.childEpoch === 0) this.childEpoch = this.epochs.next();
-    return `\u0000${this.thread}.${this.childEpoch}.${number}`;
+    return `\u0000${this.thread}.${this.childEpoch}.${this.numberOf(act)}`;
   }
 
   activate(hosted: HostedType, key: string, epoch: number = this.epochs.next()): Activation {
@@ -133,10 +148,10 @@ export abstract class Registry extends TurnKeeper {
         'BAD_OPTION',
         `${parent.id} cannot spawn a '${type.type}': its type has persist: '${hosted.spec.persist}', and a spawned actor ends with its parent; give it a key and use ref()`,
       );
-    const act = new Activation(hosted, new Birth(++this.childCount, parent, props), parent.epochNumber);
     const family = parent.more();
     family.children ??= [];
-    act.place = family.children.push(act) - 1;
+    const act = new Activation(hosted, props === undefined ? parent : new Birth(parent, props), family.children.length);
+    family.children.push(act);
     hosted.children++;
     this.begin(act, props);
     this.observer?.effect(parent, 'spawn', { type: type.type });

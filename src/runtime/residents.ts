@@ -9,11 +9,12 @@ import { blocked, dead, freezing, moving } from './flags.ts';
 import type { Host } from './host.ts';
 import { hash32 } from './partition.ts';
 import { type Departing, ResidentSet } from './passivation.ts';
+import { presentOf } from './passivation-parts.ts';
 import type { Millis } from './world.ts';
 
 /** One tick of `usedTick`, and the shortest time between two sweeps. */
 export const tickMs = 250;
-/** Seventeen years; a place among the residents is kept in as many bits. */
+/** Seventeen years. */
 const tickMax = 0x7fff_ffff;
 /** Actors looked at in one sweep: well below a millisecond of work. */
 const sweepBudget = 4_096;
@@ -43,6 +44,7 @@ export class Residents {
         return ticks;
       },
       hashOf: act => hash32(act.id),
+      walk: () => everyone(host),
     });
     host.scheduler.onBegin = now => this.moveTime(now);
   }
@@ -115,6 +117,10 @@ export class Residents {
   describe(): object {
     return { ...this.set.describe(), passivated: this.passivated, evicted: this.evicted };
   }
+}
+
+function* everyone(host: Host): Iterator<Activation> {
+  for (const hosted of host.types) yield* presentOf(hosted.live);
 }
 
 function ticksOf(act: Activation): number {

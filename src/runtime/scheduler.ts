@@ -21,19 +21,23 @@ const slicesPerDrainMax = 65_536;
 /** Time that may pass unseen between two looks at the clock. */
 const blindMs = 0.1;
 const strideMax = 512;
+/** A constant of this module is folded into the machine code; an imported one costs a load and two checks each time. */
+const outOfQueue: number = ~queued;
 
 export class Scheduler {
   private readonly clock: Clock;
   private readonly slice: (act: Activation) => void;
   /** Runs a drain as nobody's turn: a microtask inherits the async context of whoever planned it. */
   private readonly outside: (run: () => void) => void;
-  private ring: (Activation | undefined)[] = new Array(1024);
+  /** The actor whose turn it is next; the ring holds those behind it. One that waits alone never touches the ring. */
+  private next: Activation | null = null;
+  private ring: (Activation | undefined)[] = new Array(1024).fill(undefined);
   private mask = 1023;
   private first = 0;
-  /** Actors in the queue. */
-  length = 0;
+  private behind = 0;
+  /** Runs, or has been planned to: add() need not wake it. */
+  private awake = false;
   private running = false;
-  private planned = false;
   private resetPlanned = false;
   /** End of the time budget of this turn of the event loop; 0 when none was begun. */
   private budgetEnd: Millis = 0;
@@ -43,6 +47,8 @@ export class Scheduler {
   private lookedAt: Millis = 0;
   private over = false;
   slices = 0;
+  /** Called when a run of slices is over. */
+  onRest: () => void = () => undefined;
   /** Called once a turn of the event loop in which actors have run. */
   onTurn: () => void = () => undefined;
   /** Called with the time when the first of them is about to run. */
@@ -56,7 +62,12 @@ export class Scheduler {
 
   /** Nothing runs and nothing waits to. */
   get idle(): boolean {
-    return this.length === 0 && !this.running;
+    return this.next === null && !this.running;
+  }
+
+  /** Actors in the queue. */
+  get length(): number {
+    return this.next === null ? 0 : this.behind + 1;
   }
 
   /** Takes one message from the budget, for a turn outside the queue. False when it must go through the queue after all. */
@@ -66,9 +77,14 @@ export class Scheduler {
   }
 
   add(act: Activation): void {
-    if (this.length > this.mask) this.grow();
-    this.ring[(this.first + this.length++) & this.mask] = act;
-    if (!this.running && !this.planned) this.plan();
+    if (this.next === null) this.next = act;
+    else this.queue(act);
+    if (!this.awake) this.plan();
+  }
+
+  private queue(act: Activation): void {
+    if (this.behind > this.mask) this.grow();
+    this.ring[(this.first + this.behind++) & this.mask] = act;
   }
 
   /** Called by a slice when `left` has reached 0: true when the slice must end. */
@@ -84,7 +100,7 @@ export class Scheduler {
   }
 
   private plan(): void {
-    this.planned = true;
+    this.awake = true;
     if (this.budgetEnd === 0 || !this.over) this.clock.micro(this.drain);
     else this.clock.soon(this.drain);
   }
@@ -92,28 +108,31 @@ export class Scheduler {
   private readonly drain = (): void => this.outside(this.run);
 
   private readonly run = (): void => {
-    this.planned = false;
-    if (this.running) return;
     this.running = true;
     if (this.budgetEnd === 0) this.begin();
     this.over = false;
-    const last = this.slices + slicesPerDrainMax;
-    while (this.length !== 0) {
-      const act = this.ring[this.first] as Activation;
-      this.ring[this.first] = undefined;
-      this.first = (this.first + 1) & this.mask;
-      this.length--;
-      act.flags &= ~queued;
-      this.slices++;
+    let slices = 0;
+    for (let act = this.next; act !== null; act = this.next) {
+      this.next = this.behind === 0 ? null : this.takeBehind();
+      act.flags &= outOfQueue;
+      slices++;
       this.slice(act);
-      if (this.over || this.slices === last) break;
+      if (this.over || slices === slicesPerDrainMax) break;
     }
+    this.slices += slices;
     this.running = false;
-    if (this.length !== 0 && !this.planned) {
-      this.planned = true;
-      this.clock.soon(this.drain);
-    }
+    this.awake = this.next !== null;
+    this.onRest();
+    if (this.awake) this.clock.soon(this.drain);
   };
+
+  private takeBehind(): Activation {
+    const act = this.ring[this.first] as Activation;
+    this.ring[this.first] = undefined;
+    this.first = (this.first + 1) & this.mask;
+    this.behind--;
+    return act;
+  }
 
   private begin(): void {
     this.lookedAt = this.clock.mono();

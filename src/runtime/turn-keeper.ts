@@ -77,6 +77,12 @@ export abstract class TurnKeeper extends Alarms {
     }
   }
 
+  /** No turn runs any more: slices do not clear this, they overwrite it. */
+  protected leaveTurn(): void {
+    this.current = null;
+    this.call = null;
+  }
+
   /** Sets aside the turn that runs right now, if any, for one that runs inside it; resume() takes it up again. */
   interrupt(): TurnToken | null {
     const token = this.current === null ? null : (this.turn() as TurnToken);

@@ -1,5 +1,5 @@
-// Hot path: running messages. A slice takes messages of one actor until it is empty, blocked, or has had its share.
-// Nothing is allocated for a tell whose handler returns a plain value; a handler that returns a promise opens a turn.
+// Turns: which may start beside which, what a message does outside the fast loop (slice.ts), how a turn that returns a promise
+// stays open, and what its end causes.
 //
 // Rules kept here (DESIGN section 2):
 //  - exclusive: one message at a time, awaits included. `read` turns overlap reads, `interleave` overlaps anything.
@@ -7,137 +7,23 @@
 //  - a value that is not thenable is never awaited.
 //  - what a handler throws goes to its asker and to supervision; it never leaves the slice.
 
-import type { Activation, Extras, Parked, Work } from './activation.ts';
+import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { type Call, ended, started, waiting } from './call.ts';
-import { admitWaiters } from './delivery.ts';
-import { blocked, busy, dead, freezing, fronted, frozen, gated, starting, stashing, stopping } from './flags.ts';
+import type { Parked } from './extras.ts';
+import { busy, dead, frozen, starting, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import type { TurnToken } from './host-types.ts';
-import type { Mailbox } from './mailbox.ts';
-import { loosened } from './mailbox-bound.ts';
-import { boxedArguments } from './refs.ts';
-import { sliceMessages } from './scheduler.ts';
 import { conflict, exclusiveMode, interleaveMode, readMode } from './turn-modes.ts';
-
-/** After a turn with any of these set there is more to do than to answer. */
-const unusual: number = stashing | stopping | gated | blocked | freezing | fronted;
-/** And with any of these the slice ends. */
-const halting: number = blocked | freezing | fronted;
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
-/**
- * One slice of one actor: its control work first, then messages, until the mailbox is empty, the share is used up, or the
- * actor is blocked. One function on purpose: split in two it was some 7 % slower for actors that get one message at a time.
- */
-export function runSlice(host: Host, act: Activation): void {
-  if ((act.flags & blocked) !== 0) return;
-  if (act.extras !== null && !runFront(host, act, act.extras)) return;
-  const box = act.box;
-  if (box === null || box.count === 0) return;
-  const { hosted } = act;
-  const { table, asyncs, simple, careful, persists } = hosted;
-  const { scheduler } = host;
-  const actor = act.actor as Actor;
-  const share = Math.min(scheduler.left, sliceMessages);
-  let left = share;
-  let lapsed = 0;
-  let call: Call | null = null;
-  let head = 0;
-  let a0: unknown;
-  let a1: unknown;
-  host.current = act;
-  host.mode = exclusiveMode;
-  if (persists) host.carefully(1);
-  try {
-    do {
-      if (!simple) {
-        const mode = hosted.modes[(box.peekHead() >>> 2) & 255] as number;
-        if (!mayStart(act, mode)) break;
-        host.mode = mode;
-      }
-      box.shift();
-      left--;
-      head = box.head;
-      a0 = box.a0;
-      a1 = box.a1;
-      call = box.meta as Call | null;
-      if (call !== null) {
-        if (call.state !== waiting) {
-          lapsed++;
-          continue;
-        }
-        call.state = started;
-      }
-      // Compared first: a store of a pointer costs more than a load.
-      if (host.call !== call) host.call = call;
-      const method = (head >>> 2) & 255;
-      const fn = table[method] as (...args: unknown[]) => unknown;
-      let result: unknown;
-      if (asyncs[method] === 1) result = host.inTurn(act, call, fn, actor, head, a0, a1);
-      else
-        switch (head & boxedArguments) {
-          case 0:
-            result = fn.call(actor);
-            break;
-          case 1:
-            result = fn.call(actor, a0);
-            break;
-          case 2:
-            result = fn.call(actor, a0, a1);
-            break;
-          default:
-            result = fn.apply(actor, a0 as unknown[]);
-        }
-      const token = host.running;
-      if (token !== null) host.running = null;
-      if (result !== undefined && isThenable(result)) {
-        openTurn(host, act, host.mode, call, { head, a0, a1, meta: call }, result, token);
-        if ((act.flags & halting) !== 0) break;
-        continue;
-      }
-      if (token !== null) token.open = false;
-      if (careful || (act.flags & unusual) !== 0) {
-        const mayHaveChanged = hosted.modes[method] !== readMode;
-        afterTurn(host, act, { head, a0, a1, meta: call }, call, result, mayHaveChanged, token);
-        if ((act.flags & halting) !== 0 || act.box !== box) break;
-      } else if (call !== null) host.answer(call, result);
-    } while (box.count !== 0 && left !== 0);
-  } catch (error) {
-    closeToken(host);
-    host.failures.turnFailed(act, { head, a0, a1, meta: call }, call, error);
-  }
-  if (persists) host.carefully(-1);
-  host.current = null;
-  if (host.call !== null) host.call = null;
-  act.usedTick = host.tick;
-  hosted.handled += share - left;
-  scheduler.left -= share - left;
-  if (scheduler.left <= 0) scheduler.look();
-  if (act.box !== box) return;
-  if (act.extras !== null) makeRoom(host, act, act.extras, box, share - left - lapsed);
-  // An empty mailbox stays for the moment (host.ts, boxes): the next message is often on its way already.
-  if (box.count === 0 || (act.flags & blocked) !== 0) return;
-  if (simple || mayStart(act, hosted.modes[(box.peekHead() >>> 2) & 255] as number)) act.ready();
 }
 
 /** The synchronous part of a turn has thrown: nothing of it is open. */
 export function closeToken(host: Host): void {
   if (host.running !== null) host.running.open = false;
   host.running = null;
-}
-
-/** The mailbox has shrunk: those who wait for a slot, here and on other threads, hear of it. */
-function makeRoom(host: Host, act: Activation, extras: Extras, box: Mailbox, served: number): void {
-  if (extras.waiters.length !== 0) admitWaiters(act);
-  const { capacity, bytes } = act.hosted.spec;
-  extras.bound = loosened(extras.bound, served, box.count === 0, capacity);
-  const most = extras.bound === 0 ? capacity : extras.bound;
-  if (extras.paused !== null && box.count * 2 <= most && box.bytes * 2 <= bytes) host.router.drained(act);
-  if (extras.onQuiet !== null && box.count === 0) host.checkQuiet(act);
 }
 
 /** May a turn of this mode start beside those that are open? */
@@ -169,34 +55,6 @@ export function modeInFront(act: Activation): number {
   const front = extras.front[0];
   const mode = front === undefined ? -1 : (modes[(front.head >>> 2) & 255] as number);
   return mode >= 0 && !startable(act, mode) ? mode : -1;
-}
-
-/** Control work and messages put back in front. False when the slice must end here. */
-function runFront(host: Host, act: Activation, extras: Extras): boolean {
-  while (extras.control.length !== 0) {
-    const at = extras.control.findIndex(work => mayStart(act, work.mode));
-    if (at < 0) {
-      // Beside an open exclusive turn nothing that might overlap it waits for control work; else it would never have its turn.
-      if (!act.hosted.exclusiveOpen(act)) return false;
-      break;
-    }
-    runWork(host, act, extras.control.splice(at, 1)[0] as Work);
-    if ((act.flags & blocked) !== 0) return false;
-  }
-  if ((act.flags & freezing) !== 0) {
-    if (extras.onQuiet !== null) host.checkQuiet(act);
-    return false;
-  }
-  act.flags &= ~fronted;
-  while (extras.front.length !== 0) {
-    const parked = extras.front[0] as Parked;
-    const mode = act.hosted.modes[(parked.head >>> 2) & 255] as number;
-    if (!mayStart(act, mode)) return false;
-    extras.front.shift();
-    runMessage(host, act, parked);
-    if ((act.flags & blocked) !== 0) return false;
-  }
-  return true;
 }
 
 /** One message outside the fast loop: put back by unstash, shipped by a move, or re-entering its own chain. */
@@ -237,28 +95,6 @@ function runOne(host: Host, act: Activation, message: Parked): void {
   host.resume(before);
 }
 
-/** Control work is an exclusive turn of its own. */
-function runWork(host: Host, act: Activation, work: Work): void {
-  if (act.hosted.persists) host.carefully(1);
-  runOneWork(host, act, work);
-  if (act.hosted.persists) host.carefully(-1);
-}
-
-function runOneWork(host: Host, act: Activation, work: Work): void {
-  const token = host.token(act, act.actor, work.mode);
-  try {
-    const result = host.inContext(token, work.run);
-    if (isThenable(result)) openTurn(host, act, work.mode, null, null, result, token);
-    else {
-      token.open = false;
-      afterTurn(host, act, null, null, undefined, work.mode !== readMode, token);
-    }
-  } catch (error) {
-    token.open = false;
-    host.failures.turnFailed(act, null, null, error);
-  }
-}
-
 /** A handler returned a promise: the turn stays open until it settles. */
 export function openTurn(
   host: Host,
@@ -270,7 +106,7 @@ export function openTurn(
   token: TurnToken | null,
 ): void {
   // A method that returns promises without being declared async (compiled code, say) is carried along from now on.
-  if (message !== null) act.hosted.asyncs[(message.head >>> 2) & 255] = 1;
+  if (message !== null) act.hosted.carryAlong((message.head >>> 2) & 255);
   const { persists } = act.hosted;
   if (persists) {
     host.persistence.turnSuspended(act);

@@ -134,6 +134,21 @@ describe('a mailbox', () => {
     expect(box.bytes).toBe(0);
   });
 
+  test('knows a message that is alone and was never in its array, and takes it without moving anything', () => {
+    const box = take(8);
+    box.push(two, 'a', 'b', null);
+    expect([box.sole, box.head, box.a0, box.a1]).toEqual([true, two, 'a', 'b']);
+    box.push(one, 'c', undefined, null);
+    expect(box.sole).toBe(false);
+    box.shift();
+    expect([box.a0, box.count, box.sole]).toEqual(['a', 1, false]);
+    box.shift();
+    expect([box.a0, box.a1]).toEqual(['c', undefined]);
+    box.push(one, 'd', undefined, null);
+    box.takeFront();
+    expect([box.count, box.bytes, box.shift()]).toEqual([0, 0, false]);
+  });
+
   test('dropDead makes room and keeps the order of the living', () => {
     const box = take(10, 640);
     const asks = Array.from({ length: 10 }, (_, i) => ({ dead: i % 3 === 0 }));

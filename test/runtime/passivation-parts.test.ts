@@ -1,36 +1,63 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Resident } from '../../src/runtime/passivation.ts';
-import { Chunks, Ghosts, Newcomers } from '../../src/runtime/passivation-parts.ts';
+import { type Resident, recentBit, trackedBit } from '../../src/runtime/passivation.ts';
+import { Ghosts, Hand, Newcomers, presentOf } from '../../src/runtime/passivation-parts.ts';
 
 class One implements Resident {
   usedTick = 0;
-  place = -1;
+  standing = 0;
   readonly name: number;
   constructor(name: number) {
     this.name = name;
   }
 }
 
-describe('a list in pieces', () => {
-  test('is a list, also across the edges of its pieces, growing and shrinking', () => {
-    const list = new Chunks<number>();
-    for (let round = 0; round < 3; round++) {
-      for (let i = 0; i < 10_000; i++) expect(list.push(i)).toBe(i);
-      for (const edge of [0, 4_095, 4_096, 8_191, 8_192, 9_999]) {
-        expect(list.get(edge)).toBe(edge);
-        list.set(edge, -edge);
-        expect(list.get(edge)).toBe(-edge);
-      }
-      expect(list.pop()).toBe(-9_999);
-      for (let i = 9_998; i > 8_192; i--) expect(list.pop()).toBe(i);
-      while (list.size > 0) list.pop();
-      expect(list.pop()).toBeUndefined();
+describe('the hand', () => {
+  const people = (count: number) =>
+    Array.from({ length: count }, (_, i) => {
+      const one = new One(i);
+      one.standing = trackedBit;
+      return one;
+    });
+
+  test('comes to everyone in turn, round after round, and passes over those it does not look for', () => {
+    const [a, b, c] = people(3) as [One, One, One];
+    b.standing = recentBit | trackedBit;
+    const hand = new Hand(() => [a, b, c].values());
+    const settled = trackedBit | recentBit;
+    expect([1, 2, 3, 4].map(() => hand.next(settled, trackedBit))).toEqual([a, c, a, c]);
+    expect([1, 2].map(() => hand.next(recentBit, recentBit))).toEqual([b, b]);
+  });
+
+  test('gives up after a round without anyone, also when there is nobody at all', () => {
+    expect(new Hand(() => people(3).values()).next(recentBit, recentBit)).toBeUndefined();
+    expect(new Hand<One>(() => [].values()).next(trackedBit, trackedBit)).toBeUndefined();
+  });
+
+  test('goes along a map while it grows and shrinks: who stays is met once in a round', () => {
+    const map = new Map(people(1_000).map(one => [one.name, one]));
+    const hand = new Hand(() => presentOf(map));
+    const met: number[] = [];
+    for (let i = 0; i < 1_000; i++) {
+      met.push(hand.next(trackedBit, trackedBit)?.name ?? -1);
+      if (i % 2 === 0) map.delete(i);
+      for (const one of people(2)) map.set(10_000 + i * 2 + one.name, one);
+    }
+    expect(met).toEqual(Array.from({ length: 1_000 }, (_, i) => i));
+    // And the newcomers do not keep it from coming back.
+    for (let i = 0; met.at(-1) !== 1; i++) {
+      expect(i).toBeLessThan(1_000);
+      met.push(hand.next(trackedBit, trackedBit)?.name ?? -1);
     }
   });
 });
 
 describe('the queue of newcomers', () => {
+  const leave = (queue: Newcomers<One>, one: One) => {
+    one.standing = 0;
+    queue.left();
+  };
+
   test('agrees with an array, whatever is pushed, taken and removed from the middle', () => {
     const op = fc.oneof(
       { weight: 9, arbitrary: fc.constant(-1) },
@@ -52,15 +79,12 @@ describe('the queue of newcomers', () => {
             expect(queue.shift()).toBe(oldest?.one);
           } else if (model.length > 0) {
             const [gone] = model.splice(step % model.length, 1);
-            queue.remove((gone?.one.place ?? 0) >> 3);
+            leave(queue, (gone as { one: One }).one);
           }
           expect(queue.size).toBe(model.length);
         });
-        const left = Array.from({ length: queue.span }, (_, position) => queue.at(position)).filter(Boolean);
-        expect(left).toEqual(model.map(({ one }) => one));
-        expect(queue.at(queue.span)).toBeUndefined();
-        expect(model.every(({ one }) => (one.place & 1) === 1)).toBe(true);
-        for (const { one } of model) queue.remove(one.place >> 3);
+        expect(model.every(({ one }) => one.standing === (recentBit | trackedBit))).toBe(true);
+        for (const { one } of model) leave(queue, one);
         expect([queue.size, queue.shift()]).toEqual([0, undefined]);
       }),
       { seed: 12, numRuns: 100 },
@@ -73,7 +97,7 @@ describe('the queue of newcomers', () => {
     for (let i = 1; i < 10_000; i++) {
       const one = new One(i);
       queue.push(one, i);
-      queue.remove(one.place >> 3);
+      leave(queue, one);
     }
     expect(queue.size).toBe(1);
     expect(queue.span).toBeLessThanOrEqual(64);
