@@ -139,7 +139,7 @@ export function makeStubs(host: Host, type: HostedType): StubClasses {
       if (count < fewArguments) {
         const act = this[REF][ACT];
         // The common case: the actor lives here, is not persisted-and-gated, nobody traces. `plain` says the last two.
-        if (act !== null && act.isHere && host.plain) return act.accept(code | count, a0, a1);
+        if (act?.isHere && host.plain) return act.accept(code | count, a0, a1);
         return host.tell(this[REF], code | count, a0, a1);
       }
       if (count > argumentsMax) throw tooMany(this[REF], method.name, count);

@@ -76,7 +76,6 @@ export class Thrower extends Actor<{ turns: number }> {
       if (how === 'twice') yes('second');
       else no(new Error('too late'));
     };
-    // biome-ignore lint/suspicious/noThenProperty: a thenable is what is tested
     return { then };
   }
   turns(): number {
