@@ -33,6 +33,8 @@ import { provenWhole } from './log-tail.ts';
 export interface RecoveryOptions {
   readonly dir: string;
   readonly crc: Crc32;
+  /** Only this log, whose thread died while the process goes on: before another one opens a log of that name. Default all. */
+  readonly log?: string;
   /** shardSeed() of the shard with this number; undefined when it was dropped. */
   seedOf(shard: number): number | undefined;
   /** True when the manifest names the run of this segment. */
@@ -69,6 +71,7 @@ export function readLogs(options: RecoveryOptions): RecoveredLogs {
     .list(dir)
     .map(parseFile)
     .filter(name => name !== undefined)
+    .filter(({ log }) => options.log === undefined || log === options.log)
     .sort((a, b) => a.id - b.id);
   const kept = names.filter(({ kind, id }) => kind === 'log' && !options.flushed?.(id));
   for (const { file } of kept)

@@ -96,6 +96,17 @@ describe('recovery', () => {
     expect(states(disk)).toEqual(Array.from({ length: 5 }, () => 'sealed'));
   });
 
+  it('of one log leaves the others alone, which may be open', async () => {
+    const disk = await diskWith(1);
+    await diskWith(1, 3, 'host-2', disk, 10);
+    disk.plant(path(20, 'spare', 'host-2'), new Uint8Array(10));
+    disk.plant(path(21, 'spare'), new Uint8Array(10));
+    expect(recover(disk, { log: 'host-1' })).toMatchObject({ lsns: [1, 2, 3, 4], idMax: 21 });
+    expect(disk.list('/log').sort()).toEqual(
+      [path(1), path(11, 'log', 'host-2'), path(20, 'spare', 'host-2')].map(at => at.slice(5)),
+    );
+  });
+
   it('takes no offence at segments that are missing: they were recycled when their runs were named', async () => {
     const disk = await diskWith(4);
     disk.unlink(path(2));
