@@ -3,9 +3,10 @@
 import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../../src/storage/crc32.ts';
 import { writeU16, writeU32 } from '../../../src/storage/little-endian.ts';
-import type { LogGroup } from '../../../src/storage/log/log-frame.ts';
+import type { LogGroup, ReadHeader, ScanEnd } from '../../../src/storage/log/log-frame.ts';
 import { type RecoveryOptions, readLogs } from '../../../src/storage/log/log-recovery-store.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
+import { provenWhole } from '../../../src/storage/log/log-tail.ts';
 import { dumpSegment, isDamage, verifyLogs } from '../../../src/storage/log/log-verify.ts';
 import { op, plain, seedOf } from './groups.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -71,6 +72,29 @@ function refusal(disk: SimDisk): { code: string; message: string; details: Recor
     return why as ReturnType<typeof refusal>;
   }
   throw new Error('nothing was refused');
+}
+
+/** A segment that is torn at its eleventh group, and one behind it that was begun before its sync. */
+function tornBehindAnother(): { disk: SimDisk; last: number } {
+  const disk = new SimDisk();
+  let id = 0;
+  const log = new LogStore({
+    dir: '/log',
+    name: 'host-1',
+    segmentBytes: 8_192,
+    sparesMax: 0,
+    nextSegmentId: () => ++id,
+    crc: crc32,
+    files: disk,
+  });
+  disk.hold();
+  let lsn = 1;
+  while (log.sealed.length === 0) log.append([group(lsn++)]);
+  // Everything is on the disk but that.
+  disk.powerLoss(() => 0.99);
+  const last = lsn - 2;
+  disk.plant(path(1), disk.read(path(1)).fill(0, start + 10 * bytesOfGroup, start + 11 * bytesOfGroup));
+  return { disk, last };
 }
 
 describe('recovery', () => {
@@ -157,30 +181,30 @@ describe('recovery', () => {
     expect(recover(disk).cuts).toEqual([]);
   });
 
-  it('removes what was written behind a torn segment before that was on the disk', async () => {
-    const disk = new SimDisk();
-    let id = 0;
-    const log = new LogStore({
-      dir: '/log',
-      name: 'host-1',
-      segmentBytes: 8_192,
-      sparesMax: 0,
-      nextSegmentId: () => ++id,
-      crc: crc32,
-      files: disk,
-    });
-    disk.hold();
-    let lsn = 1;
-    while (log.sealed.length === 0) log.append([group(lsn++)]);
-    disk.kill();
-    const last = lsn - 2;
-    disk.contents(path(1)).fill(0, start + 10 * bytesOfGroup, start + 11 * bytesOfGroup);
+  it('removes what was written behind a torn segment before that was on the disk', () => {
+    const { disk, last } = tornBehindAnother();
     expect(states(disk)).toEqual(['torn', 'dropped']);
     expect(last).toBeGreaterThan(20);
     const { lsns, dropped } = recover(disk);
     expect(lsns).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     expect(dropped).toEqual([file(2)]);
     expect(recover(disk)).toMatchObject({ lsns, dropped: [] });
+  });
+
+  it('finds the same after a crash at any of its own steps', () => {
+    for (let steps = 0; steps < 12; steps++) {
+      const { disk } = tornBehindAnother();
+      disk.callsLeft = steps;
+      let failed = false;
+      try {
+        recover(disk);
+      } catch {
+        failed = true;
+      }
+      expect([steps, failed]).toEqual([steps, steps < 6]);
+      disk.powerLoss(() => 0);
+      expect([steps, recover(disk).lsns]).toEqual([steps, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]);
+    }
   });
 
   it('refuses a hole with file and offset, at every byte of a segment with others behind it, and touches nothing', async () => {
@@ -239,6 +263,32 @@ describe('recovery', () => {
     expect(details).toEqual({ file: file(3), format: 9, known: 1 });
     expect(disk.calls).toBe(calls);
     expect(verify(disk).map(isDamage)).toEqual([false, false, true]);
+  });
+});
+
+describe('a segment whose end is bad', () => {
+  const scan: ScanEnd = { state: 'open', end: start, groups: 1, lsnMax: 1, durableMax: 0, more: false, reason: '' };
+  const header = (id: number, previous: number): ReadHeader => ({
+    type: 'ok',
+    header: { id, previous, log: 'host-1' },
+  });
+  const missing: ReadHeader = { type: 'none', reason: 'no header' };
+
+  it.each([
+    ['nothing behind it', false, []],
+    ['a successor that was begun before its sync', false, [{ id: 8, header: header(8, 7), scan }]],
+    ['a successor that saw its sync', true, [{ id: 8, header: header(8, 7), scan: { ...scan, durableMax: start } }]],
+    ['a successor of another one, begun after its sync', true, [{ id: 9, header: header(9, 8), scan }]],
+    [
+      'the same, with damage of its own',
+      true,
+      [{ id: 9, header: header(9, 8), scan: { ...scan, groups: 0, more: true } }],
+    ],
+    ['one without groups', false, [{ id: 9, header: header(9, 8), scan: { ...scan, groups: 0 } }]],
+    ['one whose header did not get to the disk', false, [{ id: 8, header: missing, scan }]],
+    ['one with the header of an earlier life of its file', false, [{ id: 8, header: header(4, 3), scan }]],
+  ])('with %s: a hole? %s', (_, expected, later) => {
+    expect(provenWhole(7, later)).toBe(expected);
   });
 });
 
