@@ -23,6 +23,7 @@ const versionAt = 1;
 const endAt = 2;
 const entriesAt = 3;
 const logAt = 4;
+const threadAt = 5;
 const words64At = 8;
 const idAt = 0;
 const baseAt = 1;
@@ -42,6 +43,12 @@ export type SlotState = (typeof slotState)[keyof typeof slotState];
 
 /** What an op of the log begins with when it deletes: see log/log-frame.ts. */
 const opDelete = 2;
+
+/** A thread that was restarted writes another log: what its last life had begun may not be whole. */
+export interface LogId {
+  readonly thread: number;
+  readonly number: number;
+}
 
 export interface Hit {
   readonly lsn: number;
@@ -78,9 +85,9 @@ export class SegmentSlot {
     return Number(Atomics.load(this.long, idAt));
   }
 
-  /** The number of the log that writes it. */
-  get log(): number {
-    return Atomics.load(this.header, logAt);
+  /** Which log wrote it: the number of that log, and the thread. */
+  get log(): LogId {
+    return { thread: Atomics.load(this.header, threadAt), number: Atomics.load(this.header, logAt) };
   }
 
   /** Committed bytes. */
@@ -112,7 +119,7 @@ export class SegmentSlot {
   }
 
   /** Makes a free one this log's; false when it is not free. */
-  take(id: number, log: number, base: number): boolean {
+  take(id: number, log: LogId, base: number): boolean {
     // A state of its own: another thread may be giving back what is flushed just now.
     const { free, taken } = slotState;
     if (!this.isUnread || Atomics.compareExchange(this.header, stateAt, free, taken) !== free) return false;
@@ -123,7 +130,8 @@ export class SegmentSlot {
     Atomics.store(this.long, newestAt, 0n);
     Atomics.store(this.header, endAt, 0);
     Atomics.store(this.header, entriesAt, 0);
-    Atomics.store(this.header, logAt, log);
+    Atomics.store(this.header, logAt, log.number);
+    Atomics.store(this.header, threadAt, log.thread);
     Atomics.store(this.header, stateAt, slotState.active);
     return true;
   }

@@ -6,7 +6,7 @@
 // Invariant: made once a life of the directory, by the thread that opens it first, and handed to the others.
 
 import { logsPerNodeMax, segmentBytesDefault, slotsPerLog } from '../limits.ts';
-import { SegmentSlot, slotBytes } from './segment-slot.ts';
+import { type LogId, SegmentSlot, slotBytes } from './segment-slot.ts';
 import { SharedWords, sharedWordsBytes } from './shared-words.ts';
 
 /** Plain data: goes to other threads with their task. */
@@ -38,7 +38,7 @@ export class SharedDisk {
   }
 
   /** A free slot, now of this log and for this segment; undefined when all hold what is not flushed yet. */
-  take(id: number, log: number, base: number): SegmentSlot | undefined {
+  take(id: number, log: LogId, base: number): SegmentSlot | undefined {
     return this.slots.find(slot => slot.take(id, log, base));
   }
 

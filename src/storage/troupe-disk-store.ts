@@ -20,6 +20,7 @@ import { ManifestStore } from './runs/manifest-store.ts';
 import { sweep } from './runs/sweep-store.ts';
 import { hashOf, type SegmentSlot } from './segment-slot.ts';
 import { createSharedDisk, SharedDisk, type SharedDiskMemory } from './shared-disk.ts';
+import { logIdOf } from './troupe-log-store.ts';
 import { importOf } from './troupe-runs-store.ts';
 import { Upkeep } from './upkeep-store.ts';
 
@@ -121,11 +122,7 @@ class Recovery {
     this.segment = segment;
     const free = this.disk.slots.filter(({ state }) => state === 0).length;
     const fits = segment.image.length <= this.disk.segmentBytes && free > this.disk.slots.length / 2;
-    this.slot = fits ? this.disk.take(segment.id, logNumberOf(segment.log), lsn) : undefined;
+    this.slot = fits ? this.disk.take(segment.id, logIdOf(segment.log), lsn) : undefined;
     this.slot?.image.set(segment.image);
   }
-}
-
-function logNumberOf(log: string): number {
-  return Number(log.slice(1));
 }

@@ -23,7 +23,7 @@ import type { Segment } from './log/log-segment.ts';
 import { LogStore } from './log/log-store.ts';
 import type { Stream } from './newest.ts';
 import { SegmentOrder } from './segment-order.ts';
-import { hashOf, indexEntriesMax, lsnDistanceMax, type SegmentSlot } from './segment-slot.ts';
+import { hashOf, indexEntriesMax, type LogId, lsnDistanceMax, type SegmentSlot } from './segment-slot.ts';
 import type { SharedDisk } from './shared-disk.ts';
 import { SharedWords } from './shared-words.ts';
 import { waitForNews } from './shared-words-store.ts';
@@ -50,12 +50,18 @@ interface Written {
   readonly lsn: number;
 }
 
-export const logNameOf = (thread: number): string => `t${thread}`;
+export const logNameOf = ({ thread, number }: LogId): string => `t${thread}.${number}`;
+
+/** What logNameOf made a name of. */
+export function logIdOf(name: string): LogId {
+  const [thread = '', number = ''] = name.slice(1).split('.');
+  return { thread: Number(thread), number: Number(number) };
+}
 
 export class TroupeLog {
   readonly #options: TroupeLogOptions;
   readonly #disk: SharedDisk;
-  readonly #thread: number;
+  readonly #id: LogId;
   #store: LogStore | undefined;
   /** Of the active segment. */
   #slot: SegmentSlot | undefined;
@@ -69,7 +75,7 @@ export class TroupeLog {
   constructor(options: TroupeLogOptions) {
     this.#options = options;
     this.#disk = options.disk;
-    this.#thread = options.thread;
+    this.#id = { thread: options.thread, number: options.disk.words.takeSegmentId() };
   }
 
   /** Why these can never be one group, if so. */
@@ -160,7 +166,7 @@ export class TroupeLog {
     for (let waited = 0; this.#slot === undefined; waited += slotWaitStepMs) {
       const { generation } = words;
       this.#recycle();
-      this.#slot = this.#disk.take(0, this.#thread, words.lsn);
+      this.#slot = this.#disk.take(0, this.#id, words.lsn);
       if (this.#slot !== undefined) break;
       const why = this.#options.roomToFlush();
       if (why !== undefined) return why;
@@ -181,7 +187,7 @@ export class TroupeLog {
         order = new SegmentOrder(slot);
         this.#orders.set(slot, order);
       }
-      const stream = order.walk(shard, from, to, this.#thread);
+      const stream = order.walk(shard, from, to, this.#id.thread);
       if (stream !== undefined) yield stream;
     }
   }
@@ -213,7 +219,7 @@ export class TroupeLog {
     const { dir, crc } = this.#options;
     this.#store ??= new LogStore({
       dir,
-      name: logNameOf(this.#thread),
+      name: logNameOf(this.#id),
       crc,
       segmentBytes: this.#disk.segmentBytes,
       nextSegmentId: () => this.#disk.words.takeSegmentId(),

@@ -26,7 +26,7 @@ import { type SegmentSlot, slotState } from './segment-slot.ts';
 import type { SharedDisk } from './shared-disk.ts';
 import { SharedWords } from './shared-words.ts';
 import { waitForNews } from './shared-words-store.ts';
-import { logNameOf } from './troupe-log-store.ts';
+import { logIdOf, logNameOf } from './troupe-log-store.ts';
 import { importOf } from './troupe-runs-store.ts';
 
 export interface UpkeepOptions {
@@ -102,7 +102,7 @@ export class Upkeep {
   /** The thread of this log is dead: what it has left is flushed, and its files removed. */
   adopt(thread: number): void {
     for (const slot of this.#options.disk.slots) {
-      if (!slot.isLive || slot.log !== thread) continue;
+      if (!slot.isLive || slot.log.thread !== thread) continue;
       if (slot.entries === 0) {
         slot.flushed();
         continue;
@@ -112,7 +112,7 @@ export class Upkeep {
     }
     for (const file of readdirSync(this.#logDir)) {
       const name = parseFile(file);
-      if (name?.kind === 'spare' && name.log === logNameOf(thread)) unlinkSync(join(this.#logDir, file));
+      if (name?.kind === 'spare' && logIdOf(name.log).thread === thread) unlinkSync(join(this.#logDir, file));
     }
     this.#options.disk.words.tellSealed();
   }

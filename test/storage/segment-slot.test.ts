@@ -28,7 +28,7 @@ class Writer {
 
   take(id: number): void {
     this.at = 4_096;
-    expect(this.slot.take(id, 1, this.lsn)).toBe(true);
+    expect(this.slot.take(id, { thread: 1, number: 1 }, this.lsn)).toBe(true);
     this.slot.image.set(encodeHeader(crc32, { id, previous: 0, log: 't1' }));
   }
 
@@ -132,9 +132,9 @@ describe('a segment in shared memory', () => {
 
   it('is taken by one only', () => {
     const { slot } = new Writer();
-    expect([slot.take(9, 2, 0), slot.id]).toEqual([false, 7]);
+    expect([slot.take(9, { thread: 2, number: 2 }, 0), slot.id]).toEqual([false, 7]);
     slot.seal();
-    expect(slot.take(9, 2, 0)).toBe(false);
+    expect(slot.take(9, { thread: 2, number: 2 }, 0)).toBe(false);
   });
 
   it('is given to one of many threads that take and give back at once', async () => {

@@ -16,10 +16,10 @@ const until = performance.now() + 700;
 while (performance.now() < until) {
   for (const [index, slot] of slots.entries()) {
     slot.free();
-    if (!slot.take(taken, thread, 0)) continue;
+    if (!slot.take(taken, { thread, number: thread }, 0)) continue;
     taken++;
     if (Atomics.compareExchange(owner, index, 0, thread) !== 0) doubled++;
-    if (slot.log !== thread) doubled++;
+    if (slot.log.thread !== thread) doubled++;
     Atomics.store(owner, index, 0);
     slot.seal();
     slot.flushed();

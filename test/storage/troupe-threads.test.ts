@@ -91,4 +91,28 @@ describe('threads on one directory', () => {
       for (const [key, n] of last) if (key !== 0) expect(found(key)).toBeGreaterThanOrEqual(n);
     }
   });
+
+  it('find all of it again when the process ends before any of that is in a run', async () => {
+    await store.close();
+    const never = { dir, writers: 3, segmentBytes: 1 << 20, runJob: () => Promise.reject(new Error('not now')) };
+    store = new TroupeStore(never);
+    await store.ready();
+    const last = new Map<number, number>();
+    for (let life = 0; life < 2; life++) {
+      const { worker } = start(1);
+      const before = last.size;
+      worker.on('message', (n: number) => last.set((life << 20) + (n % 3_000), n));
+      worker.postMessage({ do: 'flood', shard: `kv/${life}` } satisfies Ask);
+      while (last.size < before + 500) await new Promise(resolve => setImmediate(resolve));
+      await worker.terminate();
+      store.adopt(1);
+    }
+    await store.close();
+    store = new TroupeStore({ dir, writers: 3, segmentBytes: 1 << 20 });
+    await store.ready();
+    for (const [key, n] of last) {
+      const record = store.shard(`kv/${key >> 20}`).get(bytes(`k${key & 0xfffff}`));
+      expect(Number(text(record)?.replaceAll('.', ''))).toBeGreaterThanOrEqual(n);
+    }
+  });
 });
