@@ -5,11 +5,13 @@ import { histograms, latenciesPerTurn } from './histograms.ts';
 import { partitions } from './partitions.ts';
 import { queues } from './queues.ts';
 import { rings } from './rings.ts';
+import { segments } from './segments.ts';
 import { timers } from './timers.ts';
 
 const definition: BenchDefinition = defineBench({
   name: 'cores',
-  about: 'Mailbox, timer wheel, ring, partition of a key, histogram: each alone, against the obvious alternative.',
+  about:
+    'Mailbox, timer wheel, ring, partition of a key, log segment, histogram: each alone, against the obvious alternative.',
   workloads(context) {
     const depth = context.param('messages in a deep queue', 1_000, 100_000);
     const armed = context.param('timers armed', 100, 10_000);
@@ -51,6 +53,20 @@ const definition: BenchDefinition = defineBench({
         opsMin,
         opsMax,
         contenders: partitions(),
+      },
+      {
+        name: 'segment: put',
+        about: 'Records of 1 KiB written into a log segment and named in its index; all are read back.',
+        opsMin: 1_009,
+        opsMax: 16_144,
+        contenders: segments(false),
+      },
+      {
+        name: 'segment: get',
+        about: 'All of them read back in another order, each a copy of its own.',
+        opsMin: 1_009,
+        opsMax: 16_144,
+        contenders: segments(true),
       },
       {
         name: 'latency recorded',
