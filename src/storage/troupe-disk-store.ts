@@ -50,15 +50,8 @@ export function openTroupeDisk(options: TroupeDiskOptions): TroupeDisk {
   const memory = given ?? createSharedDisk(writers, segmentBytes);
   const disk = new SharedDisk(memory);
   if (given !== undefined) return { memory, disk, manifest, upkeep: undefined, ready: Promise.resolve() };
-  const runJob = options.runJob ?? runHere;
-  const upkeep = new Upkeep({ dir, manifest, disk, runJob, crc: options.crc });
+  const upkeep = new Upkeep({ dir, manifest, disk, runJob: options.runJob, crc: options.crc });
   return { memory, disk, manifest, upkeep, ready: begin(options, manifest, disk, upkeep) };
-}
-
-/** A job without a pool: on this thread. */
-async function runHere(module: URL, name: string, argument: unknown): Promise<unknown> {
-  const { [name]: job } = (await import(module.href)) as Record<string, (argument: unknown) => unknown>;
-  return (job as (argument: unknown) => unknown)(argument);
 }
 
 async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, disk: SharedDisk, upkeep: Upkeep) {
