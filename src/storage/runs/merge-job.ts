@@ -129,7 +129,7 @@ class Progress {
     const moved = this.#verified + this.bytes;
     for (;;) {
       const { wakes } = control;
-      control.reached(moved / 2);
+      control.reached(this.bytes);
       const rest = throttle.restMs(performance.now(), moved, control.pace, control.bytesPerSecond);
       if (rest === 0) return;
       Atomics.wait(control.words, JobControl.wakesIndex, wakes, Math.min(rest, mergeHoldMs));
