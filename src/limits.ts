@@ -278,3 +278,7 @@ export const tombstoneGraceMsMax: number = 10 * 366 * 86_400_000;
 export const actorsOwnMax = 256;
 /** How long the door of the compactor waits for everything to be merged. A terabyte takes that long. */
 export const compactorRunMs: number = 6 * 3_600_000;
+/** The smallest budget of merges. Less would never catch up with anybody who writes. */
+export const mergeBytesPerSecondMin: number = 1 << 20;
+/** Vnodes asked at once before a merge that purges. As many as a small node has; they answer in microseconds. */
+export const purgeAsksMax = 64;

@@ -11,7 +11,7 @@
 
 import { join } from 'node:path';
 import { isTroupeError } from '../errors.ts';
-import { busyGroupsPerLook, paceLookMs } from '../limits.ts';
+import { busyGroupsPerLook, paceLookMs, runsMax } from '../limits.ts';
 import { jobAt, runHere, type UpkeepSeams } from './flush-work-store.ts';
 import { JobControl } from './runs/job-control.ts';
 import type { MergeArgument, MergeResult } from './runs/merge-job.ts';
@@ -106,7 +106,10 @@ export class MergeWork {
     if (now - at < paceLookMs / 2) return;
     this.#looked = { lsn, at: now };
     const busy = lsn - before >= busyGroupsPerLook && now - at < 10 * paceLookMs;
-    control.setPace(paceOf({ runs: manifest.state().runs.length, flushing, busy }));
+    const runs = manifest.state().runs.length;
+    control.setPace(paceOf({ runs, flushing, busy }));
+    // Reads would pay for what the disk is spared.
+    control.setBytesPerSecond(runs > runsMax ? Number.POSITIVE_INFINITY : this.bytesPerSecond);
   }
 
   budget(bytesPerSecond: number): void {
