@@ -26,6 +26,8 @@ export interface UpkeepSeams {
   readonly crc: Crc32;
   /** Undefined: jobs run right here, and must not rest. */
   readonly runJob: RunJob | undefined;
+  /** Free bytes that merges leave, and flushes half of it: they give room back. 0: neither looks. */
+  readonly lowWater: number;
 }
 
 /** Beside us, compiled or not. */
@@ -74,7 +76,7 @@ export class FlushWork {
 
   /** Makes a run of a segment, and has the manifest name it. */
   async flushFile(log: string, segment: number): Promise<void> {
-    const { manifest, runJob = runHere, disk, dir, crc } = this.#seams;
+    const { manifest, runJob = runHere, disk, dir, crc, lowWater } = this.#seams;
     const segmentPath = join(this.#logDir, fileOf(log, segment, 'log'));
     const argument: FlushArgument = {
       segmentPath,
@@ -83,6 +85,7 @@ export class FlushWork {
       runId: await manifest.nextRunId(),
       seeds: seedsOf(manifest, crc),
       cut: this.#orphans.has(segment),
+      reserve: lowWater / 2,
       control: this.#control.memory,
     };
     const { run, fences } = (await runJob(flushJob, 'flushSegment', argument, 'flush')) as FlushResult;

@@ -151,7 +151,7 @@ export class MergeWork {
   }
 
   async #merge({ runs: ids, forgetBelow, bytes }: MergePlan, control: JobControl): Promise<void> {
-    const { manifest, runJob = runHere, disk } = this.#seams;
+    const { manifest, runJob = runHere, disk, lowWater } = this.#seams;
     this.all = false;
     const { runs, names } = manifest.state();
     const some = runs.filter(({ id }) => ids.includes(id));
@@ -162,6 +162,7 @@ export class MergeWork {
       forgetBelow,
       live: [...names.keys()],
       purge: await this.#purge(some, forgetBelow, names),
+      reserve: lowWater,
       control: control.memory,
     };
     const { run, purged } = (await runJob(mergeJob, 'mergeRuns', argument, 'merge')) as MergeResult;

@@ -10,6 +10,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { diskFreeLowWater } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { EngineOptions } from './engine.ts';
 import { opHeaderBytes, type ScannedGroup } from './log/log-frame.ts';
@@ -44,13 +45,14 @@ export interface TroupeDisk {
 const owner = 'troupe';
 
 export function openTroupeDisk(options: TroupeDiskOptions): TroupeDisk {
-  const { dir, memory: given, writers = 1, segmentBytes, onFatal, freeLowWater } = options;
+  const { dir, memory: given, writers = 1, segmentBytes, onFatal, freeLowWater = diskFreeLowWater } = options;
   for (const part of ['log', 'runs']) mkdirSync(join(dir, part), { recursive: true });
   const manifest = new ManifestStore({ dir: join(dir, 'manifest'), owner, onFatal, freeLowWater });
   const memory = given ?? createSharedDisk(writers, segmentBytes);
   const disk = new SharedDisk(memory);
   if (given !== undefined) return { memory, disk, manifest, upkeep: undefined, ready: Promise.resolve() };
-  const upkeep = new Upkeep({ dir, manifest, disk, runJob: options.runJob, crc: options.crc });
+  const { runJob, crc } = options;
+  const upkeep = new Upkeep({ dir, manifest, disk, runJob, crc, lowWater: freeLowWater });
   return { memory, disk, manifest, upkeep, ready: begin(options, manifest, disk, upkeep) };
 }
 
