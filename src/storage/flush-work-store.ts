@@ -6,6 +6,7 @@
 
 import { readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { isTroupeError } from '../errors.ts';
 import type { Crc32 } from './crc32.ts';
 import type { RunJob } from './engine.ts';
 import { fileOf, parseFile } from './log/log-names.ts';
@@ -50,6 +51,8 @@ export class FlushWork {
   readonly #control = new JobControl();
   /** Segments whose thread is dead: nobody else removes their files. */
   readonly #orphans = new Set<number>();
+  /** Segments whose files are damaged. */
+  readonly #damaged = new Set<number>();
 
   constructor(seams: UpkeepSeams, made: (run: number) => void) {
     this.#seams = seams;
@@ -66,7 +69,13 @@ export class FlushWork {
   async flush(slot: SegmentSlot): Promise<void> {
     this.job = { what: 'flush', why: null, bytes: slot.end, bytesRead: 0, pace: 'full' };
     try {
-      await this.flushFile(logNameOf(slot.log), slot.id);
+      // A file that is damaged is no loss as long as what was written to it is still in memory.
+      const image = this.#damaged.has(slot.id) ? slot.image : undefined;
+      await this.flushFile(logNameOf(slot.log), slot.id, image);
+      this.#damaged.delete(slot.id);
+    } catch (why) {
+      if (isTroupeError(why) && why.code === 'CORRUPT') this.#damaged.add(slot.id);
+      throw why;
     } finally {
       this.job = undefined;
     }
@@ -74,13 +83,14 @@ export class FlushWork {
     this.#seams.disk.words.turnGeneration();
   }
 
-  /** Makes a run of a segment, and has the manifest name it. */
-  async flushFile(log: string, segment: number): Promise<void> {
+  /** Makes a run of a segment, and has the manifest name it. `image`: what is to be read instead of its file. */
+  async flushFile(log: string, segment: number, image?: Uint8Array): Promise<void> {
     const { manifest, runJob = runHere, disk, dir, crc, lowWater } = this.#seams;
     const segmentPath = join(this.#logDir, fileOf(log, segment, 'log'));
     const argument: FlushArgument = {
       segmentPath,
       segment,
+      image,
       dir: join(dir, 'runs'),
       runId: await manifest.nextRunId(),
       seeds: seedsOf(manifest, crc),

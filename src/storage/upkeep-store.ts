@@ -123,8 +123,7 @@ export class Upkeep implements EngineUpkeep {
     return {
       state: this.#shown(),
       waiting: this.#flushes.sealed().length,
-      // A manifest that is closed cannot be asked.
-      ...(this.#state === 'stopped' ? { runs: 0, bytes: 0, backlog: 0 } : merges.status()),
+      ...this.#sizes(),
       jobs: [this.#flushes.job, merges.job].filter(job => job !== undefined),
       bytesPerSecond: Number.isFinite(merges.bytesPerSecond) ? merges.bytesPerSecond : null,
       flushes,
@@ -133,6 +132,15 @@ export class Upkeep implements EngineUpkeep {
       trouble: this.#troubles.last ?? null,
       damaged: merges.damaged,
     };
+  }
+
+  /** A manifest that is closed, or damaged, cannot be asked. */
+  #sizes(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'backlog'> {
+    try {
+      return this.#merges.status();
+    } catch {
+      return { runs: 0, bytes: 0, backlog: 0 };
+    }
   }
 
   #shown(): UpkeepState {
@@ -146,7 +154,12 @@ export class Upkeep implements EngineUpkeep {
     while (this.#state !== 'stopped') {
       const { sealed } = disk.words;
       disk.sweep();
-      if (this.#state !== 'paused') this.#begin(performance.now());
+      try {
+        if (this.#state !== 'paused') this.#begin(performance.now());
+        this.#troubles.went('manifest');
+      } catch (why) {
+        this.#failed('manifest', why as Error);
+      }
       disk.words.tellIdle();
       await waitForNews(disk.words, SharedWords.sealedIndex, sealed, this.#restMs());
     }
@@ -204,7 +217,14 @@ export class Upkeep implements EngineUpkeep {
   #failed(what: string, why: Error, steady = false): void {
     if (this.#state === 'stopped') return;
     const news = this.#troubles.failed(what, why, performance.now(), steady);
-    if (news !== undefined) for (const tell of this.#listeners) tell(news);
+    if (news === undefined) return;
+    for (const tell of this.#listeners) {
+      try {
+        tell(news);
+      } catch {
+        // A listener of the user's is no reason to stop.
+      }
+    }
   }
 
   #restMs(): number {

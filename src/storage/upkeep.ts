@@ -25,7 +25,7 @@ export interface DamagedRun {
 }
 
 export interface Trouble {
-  /** 'flush', 'flush/7' (one segment alone), 'merge', 'run/run-7.mdb' (a run that is damaged). */
+  /** 'flush', 'flush/7' (one segment alone), 'merge', 'run/run-7.mdb' (a run that is damaged), 'manifest'. */
   readonly what: string;
   readonly code: TroupeCode;
   readonly message: string;

@@ -20,6 +20,8 @@ import { writeRun } from './run-writer-store.ts';
 export interface FlushArgument {
   readonly segmentPath: string;
   readonly segment: number;
+  /** The bytes of the file as they were written, in shared memory: read instead of a file that is damaged. */
+  readonly image?: Uint8Array | undefined;
   /** The directory of runs. */
   readonly dir: string;
   /** From the manifest, never used before. */
@@ -60,7 +62,8 @@ export async function flushSegment(argument: FlushArgument): Promise<FlushResult
   const control = new JobControl(argument.control);
   const look = (): void => control.reached(0);
   look();
-  const bytes = readFileSync(segmentPath);
+  // A copy: what is shared is not what every function of Node takes.
+  const bytes = argument.image === undefined ? readFileSync(segmentPath) : Buffer.from(argument.image);
   const seedOf = new Map(seeds);
   const newest = new NewestOfKeys(bytes);
   const scanned = scanSegment(bytes, { segment, crc, seedOf: shard => seedOf.get(shard) }, group => newest.add(group));
