@@ -288,7 +288,7 @@ describe('a merge that is under way', () => {
       rig.upkeep.pause();
       await until(() => rig.upkeep.status().jobs.length === 0);
     }
-    expect(performance.now() - since).toBeLessThan(1_000);
+    expect(performance.now() - since).toBeLessThan(3_000);
     expect(runFiles(rig)).toEqual(files);
     expect(rig.troubles).toEqual([]);
     if (how === 'pause') return;
