@@ -1,5 +1,6 @@
 // What a user imports. API.md is the reference; everything else is reached through these names.
 
+export type { CompactorDoor as Compactor } from './actors/compactor.ts';
 export type {
   GetOptions,
   GetResult,
@@ -44,3 +45,4 @@ export { type AnyRef, type CallOptions, call, type Ref, type TellStub, tell } fr
 export type { SupervisionOptions } from './runtime/supervision.ts';
 export type { Location, Relocation } from './runtime/thread-troupe.ts';
 export type { Log } from './runtime/world.ts';
+export type { DamagedRun, Trouble, UpkeepJob, UpkeepState, UpkeepStatus } from './storage/upkeep.ts';

@@ -246,3 +246,39 @@ export const pollGapsWithinMs = 5;
 export const pollBarrenMax = 4;
 /** How long polling rests: a neighbour costs one bad answer in this time instead of all of them. */
 export const pollRestMs = 20;
+
+// The upkeep of the disk.
+
+/** A merge looks at its pace after this much work: a rest is then far longer than the call that makes it. */
+export const mergeChunkMs = 8;
+/** The part of a core a merge takes while somebody writes. */
+export const mergeCpuShare = 0.5;
+/** The longest a merge that is held sleeps without looking around by itself. It is woken when something changes. */
+export const mergeHoldMs = 1_000;
+/** How often the upkeep looks whether a merge that goes on is in somebody's way. A tenth of a flush. */
+export const paceLookMs = 50;
+/** Groups committed between two such looks above which the writers count as busy: 320 a second. */
+export const busyGroupsPerLook = 16;
+/** The longest wait between two tries of what has failed. Doubling from upkeepRetryMs, a merge that cannot succeed is tried so often. */
+export const upkeepRetryMsMax = 8_000;
+/** How often a thread looks whether the upkeep wants its segment. Nobody waits for it but who has asked for a flush of everything. */
+export const sealLookMs = 100;
+/** How long such a flush waits for the threads to hand over their segments. A thread that needs longer is stuck in a turn. */
+export const sealWaitMs = 5_000;
+/**
+ * Threads for flushes, and for merges, beside those for jobs of the user's (jobsThreadsMax). Writers wait for a flush, so it must
+ * not wait behind anything; a merge that gives way holds its thread and no core.
+ */
+export const upkeepThreadsMax = 1;
+/** How long a deleted or expired record is kept. A clock that is set right by less than this makes nothing disappear too early. */
+export const tombstoneGraceMsDefault = 3_600_000;
+/** The longest such time, ten years. */
+export const tombstoneGraceMsMax: number = 10 * 366 * 86_400_000;
+/** Actors of its own that a vnode goes on using for the keys that name them. Past it a key gets one actor more, 20 bytes. */
+export const actorsOwnMax = 256;
+/** How long the door of the compactor waits for everything to be merged. A terabyte takes that long. */
+export const compactorRunMs: number = 6 * 3_600_000;
+/** The smallest budget of merges. Less would never catch up with anybody who writes. */
+export const mergeBytesPerSecondMin: number = 1 << 20;
+/** Vnodes asked at once before a merge that purges. As many as a small node has; they answer in microseconds. */
+export const purgeAsksMax = 64;

@@ -5,12 +5,24 @@ import { channel } from 'node:diagnostics_channel';
 import { mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { EventEmitter } from 'eventemitter3';
+import {
+  type CompactorDoor,
+  type CompactorRef,
+  compactorDoor,
+  compactorKey,
+  nothingToKeepUp,
+} from './actors/compactor.ts';
+import { CompactorT } from './actors/compactor-actor.ts';
+import { planPurge } from './actors/purge-plan.ts';
 import type { Store } from './actors/store.ts';
 import type { StoreOptionsInput } from './actors/store-options.ts';
 import { StoreRegistry } from './actors/store-registry.ts';
+import { StoresT, storesKey } from './actors/stores-actor.ts';
 import { systemTypes } from './actors/system-types.ts';
+import { VnodeT } from './actors/vnode-actor.ts';
+import { type Answer, accepted } from './actors/vnode-messages.ts';
 import { TroupeError } from './errors.ts';
-import { diskFreeLowWater } from './limits.ts';
+import { compactorRunMs, diskFreeLowWater } from './limits.ts';
 import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
 import type { Actor } from './runtime/actor.ts';
 import type { ActorType } from './runtime/define-actor.ts';
@@ -23,13 +35,14 @@ import {
   reserveRunsLow,
 } from './runtime/epochs.ts';
 import { realRandom, realWorld } from './runtime/real-world.ts';
-import type { AnyRef, Ref } from './runtime/refs.ts';
+import { type AnyRef, call, type Ref } from './runtime/refs.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
 import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
 import { DiskWatch } from './storage/disk-watch.ts';
 import type { EngineOptions } from './storage/engine.ts';
 import { type NodeFile, openNodeFile } from './storage/node-file.ts';
+import type { EngineUpkeep, Trouble } from './storage/upkeep.ts';
 
 /** What node.on() tells. Payloads are plain data. */
 export interface NodeEvents {
@@ -41,6 +54,8 @@ export interface NodeEvents {
   'thread-died': (event: { thread: number; error: string }) => void;
   'thread-restarted': (event: { thread: number; afterMs: number }) => void;
   'disk-low': (event: { freeBytes: number }) => void;
+  /** A flush or a merge has failed and is tried again, or a file is damaged. Told once, until it is something else. */
+  'upkeep-trouble': (event: Trouble) => void;
 }
 
 /** How often the reserve of epochs and the free space are looked at. */
@@ -112,6 +127,8 @@ function diagnose(name: string, payload: unknown): void {
 
 export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   readonly name: string;
+  /** What goes on behind the writers of this node's disk. */
+  readonly compactor: CompactorDoor;
   private readonly options: CheckedOptions;
   private readonly home: Home | undefined;
   private readonly epochs: EpochMemory;
@@ -155,6 +172,9 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       engine: host.engine,
       ref: (type, key) => this.troupe.ref(type, key),
     });
+    const compactor = this.ref(CompactorT, compactorKey);
+    const patient = call(compactor, { deadlineMs: compactorRunMs });
+    this.compactor = compactorDoor(compactor as CompactorRef, patient as CompactorRef);
   }
 
   /** Called by startNode. */
@@ -163,13 +183,39 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       await this.home.file.bump();
       await this.home.file.update({ epochChunkLimit: this.epochs.base + chunksPerReserve });
     }
+    this.engineUpkeep?.onTrouble(trouble => this.onTrouble(trouble));
     await this.troupe.start();
+    this.engineUpkeep?.purgeBy(shards => this.planPurge(shards));
     if (this.home === undefined) return;
     this.upkeep = setInterval(() => {
       void this.reserve();
       void this.lookAtDisk();
     }, upkeepEveryMs);
     this.upkeep.unref();
+  }
+
+  private get engineUpkeep(): EngineUpkeep | undefined {
+    return this.troupe.host.engine.upkeep;
+  }
+
+  private onTrouble(trouble: Trouble): void {
+    this.options.logger?.warn(trouble, 'a flush or merge has failed; it is tried again');
+    this.announce('upkeep-trouble', trouble);
+  }
+
+  /** What the merge of these shards may leave out: see purge.ts. */
+  private planPurge(shards: readonly (readonly [number, string])[]): ReturnType<typeof planPurge> {
+    const { host } = this.troupe;
+    return planPurge(
+      {
+        graceMs: this.options.tombstoneGraceMs,
+        now: () => host.world.clock.now(),
+        stores: () => this.ref(StoresT, storesKey).list(),
+        floor: async (partition, store) =>
+          accepted((await this.ref(VnodeT, String(partition)).floor(store)) as Answer<number>),
+      },
+      shards,
+    );
   }
 
   private async reserve(): Promise<void> {
@@ -244,6 +290,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       dataDir: this.options.dataDir ?? null,
       engine: this.options.engine,
       ...(this.disk === undefined ? {} : { disk: this.disk.describe() }),
+      compactor: this.engineUpkeep?.status() ?? nothingToKeepUp,
       ...(await this.troupe.describe()),
       stores: this.stores.describe(),
     };

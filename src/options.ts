@@ -1,7 +1,7 @@
 // startNode's options, checked once: every wrong one is a BAD_OPTION that names it and says what to do.
 
 import { TroupeError } from './errors.ts';
-import { askDeadlineMsDefault, residentsCapMax } from './limits.ts';
+import { askDeadlineMsDefault, residentsCapMax, tombstoneGraceMsDefault, tombstoneGraceMsMax } from './limits.ts';
 import type { ActorType } from './runtime/define-actor.ts';
 import { checkNodeName } from './runtime/ids.ts';
 import type { Log } from './runtime/world.ts';
@@ -25,6 +25,8 @@ export interface NodeOptions {
   readonly residentsMax?: number;
   /** Free bytes on the disk of dataDir below which writes are refused with DISK_FULL. */
   readonly diskFreeLowWater?: number;
+  /** How long what was deleted or has expired is kept before a merge may remove it for good. Default an hour. */
+  readonly tombstoneGraceMs?: number;
   /** Where this member stands among others. Without effect while a node is alone, as it is in this version. */
   readonly cluster?: string;
   readonly zone?: string;
@@ -47,6 +49,7 @@ export interface CheckedOptions {
   readonly residentsMax: number | undefined;
   readonly diskFreeLowWater: number | undefined;
   readonly threadHeapMb: number | undefined;
+  readonly tombstoneGraceMs: number;
 }
 
 const known: readonly string[] = [
@@ -60,6 +63,7 @@ const known: readonly string[] = [
   'residentsMax',
   'diskFreeLowWater',
   'threadHeapMb',
+  'tombstoneGraceMs',
 ];
 /** In API.md, not in this version: saying so beats ignoring them. */
 const later: readonly string[] = ['listen', 'advertise', 'join', 'secret', 'tls', 'autoJoin'];
@@ -129,6 +133,8 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
     residentsMax: whole('residentsMax', options.residentsMax, 1, residentsCapMax),
     diskFreeLowWater: whole('diskFreeLowWater', options.diskFreeLowWater, 0),
     threadHeapMb: whole('threadHeapMb', options.threadHeapMb, 8),
+    tombstoneGraceMs:
+      whole('tombstoneGraceMs', options.tombstoneGraceMs, 0, tombstoneGraceMsMax) ?? tombstoneGraceMsDefault,
   };
 }
 

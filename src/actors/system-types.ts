@@ -1,7 +1,8 @@
 // The actor types every node hosts for itself, in the order all threads register them.
 
 import type { ActorType } from '../runtime/define-actor.ts';
+import { CompactorT } from './compactor-actor.ts';
 import { StoresT } from './stores-actor.ts';
 import { VnodeT } from './vnode-actor.ts';
 
-export const systemTypes: readonly ActorType<any>[] = [VnodeT, StoresT];
+export const systemTypes: readonly ActorType<any>[] = [VnodeT, StoresT, CompactorT];

@@ -60,6 +60,11 @@ export class Vnode extends Actor<null> {
     return this.#keeper.count(store);
   }
 
+  /** A merge is about to purge this store's share: the answer says what it must leave alone. */
+  floor(store: string): Soon<number> {
+    return this.#keeper.floor(store);
+  }
+
   stats(): KeeperStats {
     return this.#keeper.stats;
   }
@@ -100,6 +105,7 @@ export const VnodeT: ActorType<Vnode> = defineActor(import.meta.url, Vnode, {
     scan: 'interleave',
     digest: 'interleave',
     count: 'interleave',
+    floor: 'interleave',
     stats: 'interleave',
   },
 });

@@ -79,6 +79,7 @@ interface Write {
   readonly opId: string | undefined;
   readonly turn: Turn;
   readonly context: Context | undefined;
+  readonly current: Current;
 }
 
 export class VnodeKeeper {
@@ -99,7 +100,7 @@ export class VnodeKeeper {
     const [value, context, bits, ttlMs, opId, valueBytesMax] = wire;
     return this.guarded(() => {
       const write = this.begin(store, key, context, bits, opId, valueBytesMax);
-      const { shard, flags, turn } = write;
+      const { flags, turn, current } = write;
       const request = {
         value,
         context: write.context,
@@ -108,7 +109,7 @@ export class VnodeKeeper {
         opId: write.opId,
         doneAs: this.doneAs(write),
       };
-      const verdict = put(currentOf(shard, key), request, turn);
+      const verdict = put(current, request, turn);
       if (verdict.type === 'write') this.stats.puts++;
       return this.carryOut(write, verdict, () => this.put(store, key, wire));
     });
@@ -119,7 +120,7 @@ export class VnodeKeeper {
     return this.guarded(() => {
       const write = this.begin(store, key, context, bits, opId, 0);
       const request = { context: write.context, opId: write.opId, doneAs: this.doneAs(write) };
-      const verdict = remove(currentOf(write.shard, key), request, write.turn);
+      const verdict = remove(write.current, request, write.turn);
       if (verdict.type === 'write') this.stats.deletes++;
       const again = (): Soon<WriteReply> => this.delete(store, key, wire);
       const done = this.carryOut(write, verdict, again);
@@ -196,6 +197,11 @@ export class VnodeKeeper {
     return this.guarded(() => this.shardOf(store).count());
   }
 
+  /** See purge.ts. */
+  floor(store: string): Soon<number> {
+    return this.guarded(() => this.shardOf(store).floor());
+  }
+
   // ---- a write ----
 
   private begin(
@@ -213,8 +219,10 @@ export class VnodeKeeper {
     const context = contextBytes === null ? undefined : decodeContext(contextBytes, place);
     if (context !== undefined && isBadContext(context)) throw new TroupeError('BAD_CONTEXT', context.badContext);
     const rules = { valueBytesMax, siblings: flags.siblings, alone: flags.alone };
-    const turn = { actor: shard.actor, now: this.place.now(), stamp: this.stamp, rules };
-    return { store, key, shard, place, flags, opId: opId ?? undefined, turn, context };
+    const current = currentOf(shard, key);
+    const actor = shard.actorFor(isCorrupt(current) ? undefined : current);
+    const turn = { actor, now: this.place.now(), stamp: this.stamp, rules };
+    return { store, key, shard, place, flags, opId: opId ?? undefined, turn, context, current };
   }
 
   private carryOut(
@@ -291,7 +299,7 @@ export class VnodeKeeper {
   private erase(store: string, key: Uint8Array, wire: DeleteWire, full: Soon<WriteReply>): Soon<WriteReply> {
     return this.guarded(() => {
       const write = this.begin(store, key, wire[0], wire[1], null, 0);
-      const verdict = remove(currentOf(write.shard, key), { context: write.context }, write.turn);
+      const verdict = remove(write.current, { context: write.context }, write.turn);
       if (verdict.type !== 'write') return this.carryOut(write, verdict, () => this.delete(store, key, wire));
       // Something the client has not seen stands beside what it deletes: that must stay.
       if (size(verdict.next) > 1) return full;

@@ -8,10 +8,11 @@
 // every write of the key that was handed in before has settled, and rejects when the newest of them was refused.
 
 import { TroupeError } from '../errors.ts';
+import { actorsOwnMax } from '../limits.ts';
 import type { Ack, Shard, WriteOp } from '../storage/engine.ts';
 import { type KeyName, nameOf } from '../storage/key.ts';
 import { actorIdOf, freshEpoch } from './actor-id.ts';
-import type { ActorId } from './dvv.ts';
+import type { ActorId, DvvSet } from './dvv.ts';
 import { ownKey } from './store-key.ts';
 import { ByteReader, ByteWriter } from './strict-bytes.ts';
 
@@ -38,6 +39,8 @@ export class VnodeShard {
   private readonly writes = new Map<KeyName, Promise<void>>();
   private writer: { readonly actor: ActorId; readonly epoch: number; stored: boolean } | undefined;
   private lastEpoch: number | undefined;
+  /** Of this activation, the oldest first. */
+  private readonly actors = new Set<ActorId>();
 
   constructor(store: number, shard: Shard, place: ShardPlace) {
     this.store = store;
@@ -45,14 +48,28 @@ export class VnodeShard {
     this.place = place;
   }
 
-  /** Who writes here. Throws CORRUPT when the record of the last epoch cannot be read: without it none is safe to take. */
-  get actor(): ActorId {
-    return this.openWriter().actor;
+  /**
+   * Who writes a key that has this record. One of ours that is named there goes on: its counter is there too, and the clock does not
+   * grow with each actor that is opened. A key without a record is written by the newest: only he is certain never to have written
+   * it. Throws CORRUPT when the record of the last epoch cannot be read: without it none is safe to take.
+   */
+  actorFor(clock: DvvSet<unknown> | undefined): ActorId {
+    let { actor } = this.openWriter();
+    if (clock === undefined || clock.has(actor)) return actor;
+    // In the order in which they were opened: the last one that is named.
+    for (const own of this.actors) if (clock.has(own)) actor = own;
+    return actor;
   }
 
-  /** From now on another actor writes: what the old one wrote to some key has left the disk without a trace. */
+  /** From now on another actor writes what has no record: what the old one wrote to some key has left the disk without a trace. */
   retireActor(): void {
     this.writer = undefined;
+  }
+
+  /** The same, because a merge will do that to many keys. The new one's epoch, which nothing that is stored now can name. */
+  floor(): number {
+    this.retireActor();
+    return this.openWriter().epoch;
   }
 
   /** Hands in one operation, fenced by the vnode's epoch. Rejects as Shard.commit() does. */
@@ -99,6 +116,9 @@ export class VnodeShard {
     const epoch = freshEpoch(last === 0 ? undefined : last, this.place.now());
     this.lastEpoch = epoch;
     this.writer = { actor: actorIdOf(this.place.node, this.place.partition, epoch), epoch, stored: false };
+    this.actors.add(this.writer.actor);
+    const [oldest] = this.actors;
+    if (this.actors.size > actorsOwnMax) this.actors.delete(oldest as ActorId);
     return this.writer;
   }
 

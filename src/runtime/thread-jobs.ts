@@ -11,7 +11,8 @@ import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Piscina } from 'piscina';
 import { fromWireError, TroupeError, type WireError } from '../errors.ts';
-import { jobsQueuedMax, jobsThreadsMax } from '../limits.ts';
+import { jobsQueuedMax, jobsThreadsMax, upkeepThreadsMax } from '../limits.ts';
+import type { JobLane } from '../storage/engine.ts';
 
 export interface JobOptions {
   /** Aborting kills the thread the job runs on: that is the only way to stop CPU work. */
@@ -29,7 +30,17 @@ export interface JobTask {
 
 export type JobAnswer = { readonly value: unknown } | { readonly error: WireError };
 
+/** A line of its own for each, with threads of its own: nobody in it waits for those in another. */
+type Lane = 'user' | JobLane;
+
+const threadsOf: Readonly<Record<Lane, number>> = {
+  user: jobsThreadsMax,
+  flush: upkeepThreadsMax,
+  merge: upkeepThreadsMax,
+};
+
 interface Job {
+  readonly lane: Lane;
   readonly task: JobTask;
   readonly options: JobOptions;
   readonly resolve: (value: unknown) => void;
@@ -39,26 +50,34 @@ interface Job {
 export class Jobs {
   private pool: Piscina | undefined;
   private readonly waiting: Job[] = [];
-  private running = 0;
+  private readonly running: Record<Lane, number> = { user: 0, flush: 0, merge: 0 };
   private closed = false;
   private stopped = false;
   done = 0;
   failed = 0;
 
   /** Runs an exported function of a module with one argument. */
-  run(module: string, name: string, argument: unknown, options: JobOptions = {}): Promise<unknown> {
+  run(
+    module: string,
+    name: string,
+    argument: unknown,
+    options: JobOptions = {},
+    lane: Lane = 'user',
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const refusal = this.refuse(options);
+      const refusal = this.refuse(options, lane);
       if (refusal !== undefined) throw refusal;
-      const job: Job = { task: { url: urlOf(module), name, argument }, options, resolve, reject };
+      const job: Job = { lane, task: { url: urlOf(module), name, argument }, options, resolve, reject };
       this.waiting.push(job);
       options.signal?.addEventListener('abort', () => this.leave(job), { once: true });
       this.next();
     });
   }
 
-  private refuse({ signal }: JobOptions): TroupeError | undefined {
-    if (this.closed) return new TroupeError('STOPPED', 'the node is stopping; it takes no more jobs');
+  private refuse({ signal }: JobOptions, lane: Lane): TroupeError | undefined {
+    // Actors that come to rest still write, and what they write must find room in the log.
+    if (this.stopped || (this.closed && lane === 'user'))
+      return new TroupeError('STOPPED', 'the node is stopping; it takes no more jobs');
     if (signal?.aborted === true) return aborted(signal, false);
     if (this.waiting.length < jobsQueuedMax) return undefined;
     return new TroupeError('OVERLOADED', `${jobsQueuedMax} jobs wait already, the most that may`, {
@@ -67,12 +86,13 @@ export class Jobs {
   }
 
   private next(): void {
-    while (this.running < jobsThreadsMax && !this.stopped) {
-      const job = this.waiting.shift();
-      if (job === undefined) return;
-      this.running++;
+    while (!this.stopped) {
+      const at = this.waiting.findIndex(({ lane }) => this.running[lane] < threadsOf[lane]);
+      if (at < 0) return;
+      const [job] = this.waiting.splice(at, 1) as [Job];
+      this.running[job.lane]++;
       void this.runOne(job).finally(() => {
-        this.running--;
+        this.running[job.lane]--;
         this.next();
       });
     }
@@ -107,7 +127,7 @@ export class Jobs {
     this.pool ??= new Piscina({
       filename: jobFile(),
       minThreads: 0,
-      maxThreads: jobsThreadsMax,
+      maxThreads: Object.values(threadsOf).reduce((sum, threads) => sum + threads, 0),
       idleTimeout: 10_000,
       atomics: 'disabled',
     });
@@ -143,7 +163,7 @@ export class Jobs {
     });
   }
 
-  /** Takes no more; what it has goes on. */
+  /** Takes no more of the user's; what it has goes on. */
   close(): void {
     this.closed = true;
   }
@@ -157,7 +177,8 @@ export class Jobs {
   }
 
   describe(): object {
-    return { running: this.running, queued: this.waiting.length, done: this.done, failed: this.failed };
+    const running = Object.values(this.running).reduce((sum, jobs) => sum + jobs, 0);
+    return { running, queued: this.waiting.length, done: this.done, failed: this.failed };
   }
 }
 

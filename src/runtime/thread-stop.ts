@@ -34,6 +34,8 @@ export async function endAll(all: Ending, drainMs: number): Promise<void> {
   const { clock } = all.world;
   host.close();
   all.jobs.close();
+  // A merge can be done in the next life; flushes go on, for what is written until all is at rest.
+  all.engine.upkeep?.finish();
   const until = clock.mono() + drainMs;
   const drain = (): Promise<boolean> => {
     const ms = Math.max(0, until - clock.mono());
@@ -45,6 +47,8 @@ export async function endAll(all: Ending, drainMs: number): Promise<void> {
   host.halt();
   member?.router.stop();
   await pool?.stop(stopGraceMs);
+  // Before their threads go: a job that is called off leaves nothing behind, one that is killed leaves half a run.
+  await within(all, stopGraceMs, [all.engine.upkeep?.stop() ?? Promise.resolve()]);
   await all.jobs.stop();
   member?.port.stop();
   await within(all, commitStallMs, [all.engine.close()]);

@@ -81,7 +81,7 @@ export class Troupe {
     this.engine = openEngine({
       ...options.engine,
       writers: threads,
-      runJob: (module, name, argument) => this.jobs.run(module.href, name, argument),
+      runJob: (module, name, argument, lane) => this.jobs.run(module.href, name, argument, {}, lane),
     });
     const events = { emit: (name: string, payload: unknown): void => this.emit(name, payload) };
     if (options.threads === 0) {

@@ -16,9 +16,13 @@
 //     the refusal became known is refused with the same code: it may rest on what was refused.
 
 import type { SharedDiskMemory } from './shared-disk.ts';
+import type { EngineUpkeep } from './upkeep.ts';
+
+/** Jobs of one kind do not wait for those of another: a flush is awaited by writers, a merge may take minutes. */
+export type JobLane = 'flush' | 'merge';
 
 /** Runs an exported function of a module with one argument, wherever there is time for it. */
-export type RunJob = (module: URL, name: string, argument: unknown) => Promise<unknown>;
+export type RunJob = (module: URL, name: string, argument: unknown, lane: JobLane) => Promise<unknown>;
 
 /** Survives the death of the process; survives the loss of power. */
 export type Ack = 'committed' | 'flushed';
@@ -115,6 +119,8 @@ export interface Engine {
   ready?(): Promise<void>;
   /** A thread of this process that had the same place open has died. Called by thread 0, before anybody takes its shards over. */
   adopt?(thread: number): void;
+  /** What goes on behind the writers. Absent: nothing does, or not on this thread. */
+  readonly upkeep?: EngineUpkeep | undefined;
   /** What threads that open the same place must be given as EngineOptions.memory. */
   readonly memory?: SharedDiskMemory;
   describe?(): Record<string, unknown>;

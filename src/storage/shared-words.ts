@@ -4,6 +4,8 @@
 //     segment     the next segment id
 //     generation  rises when the manifest has changed: whoever reads runs looks at it again
 //     sealed      rises when a segment is full, or a log is left behind: there is something to flush
+//     seals       rises when every thread shall hand its segment over: somebody wants all of it flushed
+//     doubts      rises when somebody has found the filter of a run damaged
 //     fences      the highest epoch that has written to a shard: [number + 1, epoch] at the shard's number, modulo the slots
 //
 // Invariant: numbers are never handed out twice in one life of the directory; the next life begins above what the disk holds.
@@ -15,6 +17,8 @@ const segmentAt = 1;
 const words64 = 2;
 const generationAt = 0;
 const sealedAt = 1;
+const sealsAt = 2;
+const doubtsAt = 3;
 const words32 = 4;
 const fencesFrom = words64 * 8 + words32 * 4;
 
@@ -82,6 +86,23 @@ export class SharedWords {
 
   get sealed(): number {
     return Atomics.load(this.news, sealedAt);
+  }
+
+  get seals(): number {
+    return Atomics.load(this.news, sealsAt);
+  }
+
+  wantSeals(): void {
+    Atomics.add(this.news, sealsAt, 1);
+  }
+
+  get doubts(): number {
+    return Atomics.load(this.news, doubtsAt);
+  }
+
+  tellDoubt(): void {
+    Atomics.add(this.news, doubtsAt, 1);
+    this.tellSealed();
   }
 
   /**

@@ -9,6 +9,7 @@ import type { Ack, Engine, EngineStats, Shard, ShardChunk } from './engine.ts';
 import type { LmdbStore } from './lmdb-store.ts';
 import type { SharedDiskMemory } from './shared-disk.ts';
 import type { TroupeStore } from './troupe-store.ts';
+import type { EngineUpkeep } from './upkeep.ts';
 
 const ownedPrefix = 'kv/';
 
@@ -16,6 +17,7 @@ export class SplitStore implements Engine {
   readonly kind = 'troupe';
   readonly shared = true;
   readonly memory: SharedDiskMemory;
+  readonly upkeep: EngineUpkeep | undefined;
   readonly #own: TroupeStore;
   readonly #small: LmdbStore;
   readonly #old: ReadonlySet<string>;
@@ -24,6 +26,7 @@ export class SplitStore implements Engine {
     this.#own = own;
     this.#small = small;
     this.memory = own.memory;
+    this.upkeep = own.upkeep;
     this.#old = new Set(small.shards().filter(name => name.startsWith(ownedPrefix)));
   }
 

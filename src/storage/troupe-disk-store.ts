@@ -10,6 +10,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { diskFreeLowWater } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { EngineOptions } from './engine.ts';
 import { opHeaderBytes, type ScannedGroup } from './log/log-frame.ts';
@@ -44,21 +45,15 @@ export interface TroupeDisk {
 const owner = 'troupe';
 
 export function openTroupeDisk(options: TroupeDiskOptions): TroupeDisk {
-  const { dir, memory: given, writers = 1, segmentBytes, onFatal, freeLowWater } = options;
+  const { dir, memory: given, writers = 1, segmentBytes, onFatal, freeLowWater = diskFreeLowWater } = options;
   for (const part of ['log', 'runs']) mkdirSync(join(dir, part), { recursive: true });
   const manifest = new ManifestStore({ dir: join(dir, 'manifest'), owner, onFatal, freeLowWater });
   const memory = given ?? createSharedDisk(writers, segmentBytes);
   const disk = new SharedDisk(memory);
   if (given !== undefined) return { memory, disk, manifest, upkeep: undefined, ready: Promise.resolve() };
-  const runJob = options.runJob ?? runHere;
-  const upkeep = new Upkeep({ dir, manifest, disk, runJob, crc: options.crc });
+  const { runJob, crc } = options;
+  const upkeep = new Upkeep({ dir, manifest, disk, runJob, crc, lowWater: freeLowWater });
   return { memory, disk, manifest, upkeep, ready: begin(options, manifest, disk, upkeep) };
-}
-
-/** A job without a pool: on this thread. */
-async function runHere(module: URL, name: string, argument: unknown): Promise<unknown> {
-  const { [name]: job } = (await import(module.href)) as Record<string, (argument: unknown) => unknown>;
-  return (job as (argument: unknown) => unknown)(argument);
 }
 
 async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, disk: SharedDisk, upkeep: Upkeep) {

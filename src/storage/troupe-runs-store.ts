@@ -107,7 +107,8 @@ export class TroupeRuns {
     }
     const parts = new Map<number, RunPart[]>();
     for (const info of runs) {
-      const run = this.#runs.get(info.id) ?? new RunStore(this.#dir, info);
+      const run = this.#runs.get(info.id) ?? new RunStore(this.#dir, info, () => this.#words.tellDoubt());
+      run.askFilterAgain();
       this.#runs.set(info.id, run);
       for (const shard of info.shards) addPart(parts, run, shard);
     }

@@ -26,6 +26,7 @@ import type { LogOp } from './log/log-frame.ts';
 import type { PendingGroup } from './pending-writes.ts';
 import { encodeRecord, epochOf } from './record.ts';
 import { diskFull, fenced } from './refusals.ts';
+import { watchSeals } from './seal-watch-store.ts';
 import { type Found, type Medium, ShardHandle } from './shard-handle.ts';
 import type { SharedDisk, SharedDiskMemory } from './shared-disk.ts';
 import { openTroupeDisk } from './troupe-disk-store.ts';
@@ -71,7 +72,8 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   readonly #log: TroupeLog;
   readonly #runs: TroupeRuns;
   readonly #reads: TroupeReads;
-  readonly #upkeep: Upkeep | undefined;
+  readonly upkeep: Upkeep | undefined;
+  readonly #unwatch: () => void;
   readonly #free: () => number;
   readonly #lowWater: number;
   readonly #handles = new Map<string, TroupeShard>();
@@ -88,7 +90,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     const opened = openTroupeDisk({ ...options, crc, onFatal });
     this.memory = opened.memory;
     this.#disk = opened.disk;
-    this.#upkeep = opened.upkeep;
+    this.upkeep = opened.upkeep;
     this.#runs = new TroupeRuns(join(dir, 'runs'), opened.manifest, this.#disk.words);
     this.#log = new TroupeLog({
       dir: join(dir, 'log'),
@@ -105,7 +107,8 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       pendingOf: shard => shard.writes,
       onFatal,
     });
-    this.#ready = opened.ready.then(() => this.#upkeep?.start());
+    this.#unwatch = watchSeals(this.#disk.words, () => this.commits.job(() => this.#log.seal()));
+    this.#ready = opened.ready.then(() => this.upkeep?.start());
     this.#ready.catch(() => {});
   }
 
@@ -173,13 +176,13 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   /** Resolves when nothing waits to be flushed or merged. For tests, and before a copy is made. */
   async settle(): Promise<void> {
     await this.commits.job(() => this.#log.seal());
-    await this.#upkeep?.settle();
+    await this.upkeep?.settle();
   }
 
   /** The log of a thread that has died: what it had committed goes on being read, and into a run. Thread 0 only. */
   adopt(thread: number): void {
     this.#disk.forget(thread);
-    this.#upkeep?.adopt(thread);
+    this.upkeep?.adopt(thread);
   }
 
   stats(): EngineStats {
@@ -192,7 +195,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     return {
       log: this.#log.describe(),
       runs: this.#runs.describe(),
-      ...(this.#upkeep === undefined ? {} : { upkeep: this.#upkeep.describe() }),
+      ...(this.upkeep === undefined ? {} : { upkeep: this.upkeep.status() }),
     };
   }
 
@@ -202,11 +205,12 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   }
 
   async #close(): Promise<void> {
+    this.#unwatch();
     await this.commits.stop().catch(() => {});
     await this.#ready.catch(() => {});
     if (this.#failed) return;
     await this.#log.close();
-    await this.#upkeep?.stop();
+    await this.upkeep?.stop();
     await this.#runs.close();
   }
 

@@ -1,232 +1,292 @@
 // What goes on behind the writers, one a node: sealed segments become runs, many runs become one, files that nobody needs go.
 //
-//     sealed segment ─flush job─▶ run ─▶ manifest ─▶ generation turns ─▶ the slot is given up
-//     runs           ─merge job─▶ run ─▶ manifest ─▶ generation turns ─▶ files removed (who still reads them has them open)
+//     sealed segment ─flush job─▶ run ─▶ manifest ─▶ generation turns ─▶ the slot is given up          flush-work-store.ts
+//     runs           ─merge job─▶ run ─▶ manifest ─▶ generation turns ─▶ files removed                 merge-work-store.ts
+//
+//     none, idle ⇄ working ──failed──▶ retrying ──in time──▶ working        pause() ▶ paused ▶ resume()        stop() ▶ stopped
 //
 // The jobs are pure work on files, made elsewhere (the jobs pool, or right here where there is none); what they have made counts only
-// when the manifest names it. Oldest segment first, so what a run holds is never newer than what is still in memory.
+// when the manifest names it. One flush and one merge may be under way at once: a merge that has begun when a segment is full holds
+// still on its own thread, and goes on after the flush, instead of beginning anew. It goes first only when there are so many runs
+// that flushes must not make more.
 //
-// Invariant: a segment is given up after the manifest that names its run is on the disk, never before.
+// Invariants: what fails is tried again, seen in status(), and told once; nothing is tried in a tight loop. Stopping calls off what
+// is under way and leaves nothing of it behind.
 
-import { readdirSync, rmSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
-import { describeThrown } from '../errors.ts';
-import { upkeepRestMs, upkeepRetryMs } from '../limits.ts';
-import type { Crc32 } from './crc32.ts';
-import type { RunJob } from './engine.ts';
-import { fileOf, parseFile } from './log/log-names.ts';
-import { shardSeed } from './record.ts';
-import type { FlushArgument, FlushResult } from './runs/flush-job.ts';
-import { JobControl } from './runs/job-control.ts';
-import type { ManifestStore } from './runs/manifest-store.ts';
-import type { MergeArgument, MergeResult } from './runs/merge-job.ts';
-import { removeRunFiles } from './runs/run-writer-store.ts';
-import { type MergePlan, nextMerge } from './runs/tiers.ts';
+import { isTroupeError, TroupeError } from '../errors.ts';
+import { paceLookMs, runsMax, sealWaitMs, slotWaitStepMs, upkeepRestMs } from '../limits.ts';
+import { FlushWork, type UpkeepSeams } from './flush-work-store.ts';
+import { MergeWork } from './merge-work-store.ts';
 import { type SegmentSlot, slotState } from './segment-slot.ts';
-import type { SharedDisk } from './shared-disk.ts';
 import { SharedWords } from './shared-words.ts';
 import { waitForNews } from './shared-words-store.ts';
-import { logIdOf, logNameOf } from './troupe-log-store.ts';
-import { importOf } from './troupe-runs-store.ts';
+import type { EngineUpkeep, OnTrouble, PurgeOf, Trouble, UpkeepState, UpkeepStatus } from './upkeep.ts';
+import { UpkeepTrouble } from './upkeep-trouble.ts';
 
-export interface UpkeepOptions {
-  readonly dir: string;
-  readonly manifest: ManifestStore;
-  readonly disk: SharedDisk;
-  readonly crc: Crc32;
-  readonly runJob: RunJob;
-  /** Something went wrong, and is tried again. */
-  onTrouble?(what: string, why: Error): void;
-}
+/** From here on flushes wait for merges: twice what there should ever be. */
+const runsCeiling: number = 2 * runsMax;
 
-/** Beside us, compiled or not. */
-const jobAt = (name: string): URL => new URL(`./runs/${name}${import.meta.url.slice(-3)}`, import.meta.url);
-const flushJob = jobAt('flush-job');
-const mergeJob = jobAt('merge-job');
-
-export class Upkeep {
-  readonly #options: UpkeepOptions;
-  readonly #logDir: string;
-  readonly #runDir: string;
-  /** Segments whose thread is dead: nobody else removes their files. */
-  readonly #orphans = new Set<number>();
+export class Upkeep implements EngineUpkeep {
+  readonly #seams: UpkeepSeams;
+  readonly #flushes: FlushWork;
+  readonly #merges: MergeWork;
+  readonly #troubles = new UpkeepTrouble();
+  readonly #underWay = new Map<'flush' | 'merge', Promise<void>>();
+  readonly #listeners: OnTrouble[] = [];
   #running: Promise<void> | undefined;
-  readonly #control = new JobControl();
-  #stopped = false;
-  #paused = false;
-  #idle = true;
-  #trouble: string | undefined;
-  readonly #counts = { flushes: 0, merges: 0, bytesIn: 0, bytesOut: 0, failures: 0 };
+  #state: 'working' | 'paused' | 'finishing' | 'stopped' = 'working';
 
-  constructor(options: UpkeepOptions) {
-    this.#options = options;
-    this.#logDir = join(options.dir, 'log');
-    this.#runDir = join(options.dir, 'runs');
+  constructor(seams: UpkeepSeams) {
+    this.#seams = seams;
+    this.#merges = new MergeWork(seams);
+    this.#flushes = new FlushWork(seams, run => this.#merges.trust(run));
   }
 
   start(): void {
     this.#running ??= this.#run();
   }
 
-  /** A merge under way is called off, a flush is waited for. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#control.stop();
-    this.#options.disk.words.tellSealed();
+    this.#state = 'stopped';
+    this.#flushes.stop();
+    this.#merges.stop();
+    this.#wake();
     await this.#running;
   }
 
-  /** Flushes and merges wait, but for those under way. Writers go on until the slots are full. */
   pause(): void {
-    this.#paused = true;
+    if (this.#state !== 'working') return;
+    this.#state = 'paused';
+    // It would keep a thread, and go on holding files that could have been removed.
+    this.#merges.stop();
   }
 
   resume(): void {
-    this.#paused = false;
-    this.#options.disk.words.tellSealed();
+    if (this.#state !== 'paused') return;
+    this.#state = 'working';
+    this.#wake();
+  }
+
+  finish(): void {
+    if (this.#state === 'stopped') return;
+    this.#state = 'finishing';
+    this.#merges.stop();
+    this.#wake();
+  }
+
+  async run({ all = false }: { readonly all?: boolean | undefined } = {}): Promise<void> {
+    this.#check();
+    const before = this.#troubles.count;
+    await this.#sealAll();
+    if (all) this.#merges.all = true;
+    await this.#settled(() => this.#troubles.count > before && this.#isRetrying());
+    if (this.#troubles.count > before) throw errorOf(this.#troubles.last);
+    this.#check();
+  }
+
+  setBytesPerSecond(bytes: number): void {
+    this.#merges.budget(bytes);
+  }
+
+  purgeBy(purgeOf: PurgeOf): void {
+    this.#merges.purgeOf = purgeOf;
+  }
+
+  onTrouble(tell: OnTrouble): void {
+    this.#listeners.push(tell);
   }
 
   /** Resolves when there is nothing to do. */
-  async settle(): Promise<void> {
-    const { words } = this.#options.disk;
-    while (
-      !this.#stopped &&
-      !this.#paused &&
-      (this.#sealed() !== undefined || this.#mergeNow() !== undefined || !this.#idle)
-    ) {
-      words.tellSealed();
-      await waitForNews(words, SharedWords.generationIndex, words.generation, upkeepRestMs);
-    }
+  settle(): Promise<void> {
+    return this.#settled(() => false);
   }
 
   /** The thread of this log is dead: what it has left is flushed, and its files removed. */
   adopt(thread: number): void {
-    for (const slot of this.#options.disk.slots) {
-      if (!slot.isLive || slot.log.thread !== thread) continue;
-      if (slot.entries === 0) {
-        slot.flushed();
-        continue;
-      }
-      this.#orphans.add(slot.id);
-      slot.seal();
-    }
-    for (const file of readdirSync(this.#logDir)) {
-      const name = parseFile(file);
-      if (name?.kind === 'spare' && logIdOf(name.log).thread === thread) unlinkSync(join(this.#logDir, file));
-    }
-    this.#options.disk.words.tellSealed();
+    this.#flushes.adopt(thread);
+    this.#wake();
   }
 
   /** A segment of an earlier life: its file is ours to remove. */
   inherit(segment: number): void {
-    this.#orphans.add(segment);
+    this.#flushes.inherit(segment);
   }
 
-  describe(): Record<string, unknown> {
-    const { disk, manifest } = this.#options;
-    const waiting = disk.slots.filter(({ state }) => state === slotState.sealed).length;
-    const state = this.#stopped ? 'stopped' : this.#paused ? 'paused' : this.#idle ? 'idle' : 'working';
-    return { state, waiting, runs: manifest.state().runs.length, trouble: this.#trouble ?? null, ...this.#counts };
+  flushFile(log: string, segment: number): Promise<void> {
+    return this.#flushes.flushFile(log, segment);
+  }
+
+  status(): UpkeepStatus {
+    const { flushes, bytesOut } = this.#flushes.counts;
+    const merges = this.#merges;
+    const counts = { ...merges.counts, bytesOut: merges.counts.bytesOut + bytesOut };
+    return {
+      state: this.#shown(),
+      waiting: this.#flushes.sealed().length,
+      ...this.#sizes(),
+      jobs: [this.#flushes.job, merges.job].filter(job => job !== undefined),
+      bytesPerSecond: Number.isFinite(merges.bytesPerSecond) ? merges.bytesPerSecond : null,
+      flushes,
+      ...counts,
+      failures: this.#troubles.count,
+      trouble: this.#troubles.last ?? null,
+      damaged: merges.damaged,
+    };
+  }
+
+  /** A manifest that is closed, or damaged, cannot be asked. */
+  #sizes(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'backlog'> {
+    try {
+      return this.#merges.status();
+    } catch {
+      return { runs: 0, bytes: 0, backlog: 0 };
+    }
+  }
+
+  #shown(): UpkeepState {
+    if (this.#state === 'paused' || this.#state === 'stopped') return this.#state;
+    if (this.#underWay.size > 0) return 'working';
+    return this.#isRetrying() ? 'retrying' : 'idle';
   }
 
   async #run(): Promise<void> {
-    const { words } = this.#options.disk;
-    while (!this.#stopped) {
-      const { sealed } = words;
-      let restMs = upkeepRestMs;
-      this.#idle = false;
+    const { disk } = this.#seams;
+    while (this.#state !== 'stopped') {
+      const { sealed } = disk.words;
+      disk.sweep();
       try {
-        if (!this.#paused && (await this.#step())) continue;
-        this.#trouble = undefined;
+        if (this.#state !== 'paused') this.#begin(performance.now());
+        this.#troubles.went('manifest');
       } catch (why) {
-        if (this.#stopped) break;
-        this.#counts.failures++;
-        this.#trouble = describeThrown(why).message;
-        this.#options.onTrouble?.('a flush or merge failed and will be tried again', why as Error);
-        restMs = upkeepRetryMs;
+        this.#failed('manifest', why as Error);
       }
-      this.#idle = true;
-      words.tellIdle();
-      await waitForNews(words, SharedWords.sealedIndex, sealed, restMs);
+      disk.words.tellIdle();
+      await waitForNews(disk.words, SharedWords.sealedIndex, sealed, this.#restMs());
     }
+    await Promise.all(this.#underWay.values());
   }
 
-  async #step(): Promise<boolean> {
-    this.#options.disk.sweep();
-    const slot = this.#sealed();
-    if (slot !== undefined) {
-      await this.#flush(slot);
-      return true;
-    }
-    const runs = this.#mergeNow();
-    if (runs === undefined) return false;
-    await this.#merge(runs);
-    return true;
+  /** Begins what can be begun, and sees to it that what goes on is in nobody's way. */
+  #begin(now: number): void {
+    const runs = this.#seams.manifest.state().runs.length;
+    const merging = this.#underWay.has('merge');
+    if (!this.#underWay.has('flush') && !(merging && runs >= runsCeiling)) this.#beginFlush(now);
+    const flushing = this.#underWay.has('flush');
+    if (!merging && this.#state === 'working' && (!flushing || runs > runsMax)) this.#beginMerge(now);
+    this.#merges.look(flushing, now);
   }
 
-  #sealed(): SegmentSlot | undefined {
-    const sealed = this.#options.disk.slots.filter(({ state }) => state === slotState.sealed);
-    return sealed.sort((a, b) => a.id - b.id)[0];
-  }
-
-  async #flush(slot: SegmentSlot): Promise<void> {
+  #beginFlush(now: number): void {
+    if (this.#troubles.waitMs('flush', now) > 0) return;
+    const slot = this.#flushes.sealed().find(({ id }) => this.#troubles.waitMs(`flush/${id}`, now) === 0);
+    if (slot === undefined) return;
     const { id } = slot;
-    await this.flushFile(logNameOf(slot.log), id);
-    slot.flushed();
-    this.#options.disk.words.turnGeneration();
+    const work = this.#flushes.flush(slot).then(
+      () => {
+        this.#troubles.went('flush');
+        this.#troubles.went(`flush/${id}`);
+      },
+      // A damaged segment is in nobody's way but its own slot's.
+      (why: Error) => this.#failed(isCorrupt(why) ? `flush/${id}` : 'flush', why, !isCorrupt(why)),
+    );
+    this.#goesOn('flush', work);
   }
 
-  /** Makes a run of a segment, and has the manifest name it. */
-  async flushFile(log: string, segment: number): Promise<void> {
-    const { manifest, runJob, disk } = this.#options;
-    const segmentPath = join(this.#logDir, fileOf(log, segment, 'log'));
-    const argument: FlushArgument = {
-      segmentPath,
-      segment,
-      dir: this.#runDir,
-      runId: await manifest.nextRunId(),
-      seeds: seedsOf(manifest, this.#options.crc),
-      cut: this.#orphans.has(segment),
-    };
-    const { run, fences } = (await runJob(flushJob, 'flushSegment', argument)) as FlushResult;
-    await manifest.edit({ add: run ? [run] : [], flushed: [segment], fences });
-    this.#counts.flushes++;
-    this.#counts.bytesOut += run?.bytes ?? 0;
-    disk.words.turnGeneration();
-    if (this.#orphans.delete(segment)) rmSync(segmentPath, { force: true });
+  #beginMerge(now: number): void {
+    if (this.#troubles.waitMs('merge', now) > 0) return;
+    const item = this.#merges.next();
+    if (item === undefined) return;
+    const work = this.#merges.work(item).then(
+      damaged => {
+        this.#troubles.went('merge');
+        for (const { file, reason } of damaged) this.#failed(`run/${file}`, new TroupeError('CORRUPT', reason));
+      },
+      (why: Error) => this.#failed('merge', why),
+    );
+    this.#goesOn('merge', work);
   }
 
-  #mergeNow(): MergePlan | undefined {
-    const { manifest, disk } = this.#options;
-    manifest.refresh();
-    const { runs, names } = manifest.state();
-    const bases = disk.slots.filter(({ isLive }) => isLive).map(({ base }) => base);
-    return nextMerge(runs, { unflushedLsn: Math.min(...bases, Number.POSITIVE_INFINITY), live: new Set(names.keys()) });
+  #goesOn(what: 'flush' | 'merge', work: Promise<void>): void {
+    const done = work.then(() => {
+      this.#underWay.delete(what);
+      this.#wake();
+    });
+    this.#underWay.set(what, done);
   }
 
-  async #merge({ runs: ids, forgetBelow, bytes }: MergePlan): Promise<void> {
-    const { manifest, runJob, disk } = this.#options;
-    const { runs, names } = manifest.state();
-    const some = runs.filter(({ id }) => ids.includes(id));
-    const argument: MergeArgument = {
-      dir: this.#runDir,
-      runs: some,
-      runId: await manifest.nextRunId(),
-      forgetBelow,
-      live: [...names.keys()],
-      control: this.#control.memory,
-    };
-    const { run } = (await runJob(mergeJob, 'mergeRuns', argument)) as MergeResult;
-    await manifest.edit({ add: run ? [run] : [], remove: ids });
-    this.#counts.merges++;
-    this.#counts.bytesIn += bytes;
-    this.#counts.bytesOut += run?.bytes ?? 0;
-    disk.words.turnGeneration();
-    for (const { file } of some) removeRunFiles(this.#runDir, file);
+  #failed(what: string, why: Error, steady = false): void {
+    if (this.#state === 'stopped') return;
+    const news = this.#troubles.failed(what, why, performance.now(), steady);
+    if (news === undefined) return;
+    for (const tell of this.#listeners) {
+      try {
+        tell(news);
+      } catch {
+        // A listener of the user's is no reason to stop.
+      }
+    }
+  }
+
+  #restMs(): number {
+    if (this.#underWay.has('merge')) return paceLookMs;
+    const waits = this.#waits();
+    return waits.length === 0 ? upkeepRestMs : Math.min(upkeepRestMs, Math.max(1, ...waits.slice(0, 1)));
+  }
+
+  /** Ms until what has failed is tried again, the soonest first. */
+  #waits(): number[] {
+    const now = performance.now();
+    const segments = this.#flushes.sealed().map(({ id }) => `flush/${id}`);
+    const waits = ['flush', 'merge', ...segments].map(what => this.#troubles.waitMs(what, now));
+    return waits.filter(ms => ms > 0).sort((a, b) => a - b);
+  }
+
+  #isRetrying(): boolean {
+    return this.#waits().length > 0;
+  }
+
+  async #settled(enough: () => boolean): Promise<void> {
+    const { words } = this.#seams.disk;
+    while ((this.#state === 'working' || this.#state === 'finishing') && this.#hasWork() && !enough()) {
+      this.#wake();
+      await waitForNews(words, SharedWords.generationIndex, words.generation, slotWaitStepMs);
+    }
+  }
+
+  #hasWork(): boolean {
+    if (this.#underWay.size > 0 || this.#flushes.sealed().length > 0) return true;
+    return this.#state === 'working' && this.#merges.next() !== undefined;
+  }
+
+  /** Every thread hands over the segment it writes. One that does not in time keeps it: it is stuck, or dead and adopted. */
+  async #sealAll(): Promise<void> {
+    const { slots, words } = this.#seams.disk;
+    const isActive = ({ state, entries }: SegmentSlot): boolean => state === slotState.active && entries > 0;
+    const active = slots.filter(isActive).map(slot => ({ slot, version: slot.version }));
+    const until = performance.now() + sealWaitMs;
+    words.wantSeals();
+    while (active.some(({ slot, version }) => isActive(slot) && slot.version === version)) {
+      if (performance.now() > until || this.#state === 'stopped') return;
+      await waitForNews(words, SharedWords.sealedIndex, words.sealed, slotWaitStepMs);
+    }
+  }
+
+  #check(): void {
+    if (this.#state === 'paused')
+      throw new TroupeError('BAD_OPTION', 'The upkeep of the storage is paused; resume it first.');
+    if (this.#state !== 'working') throw new TroupeError('STOPPED', 'The storage engine is closing.');
+  }
+
+  #wake(): void {
+    this.#seams.disk.words.tellSealed();
   }
 }
 
-/** What the records of each shard are checked with; of one that is being imported, those of what it will be. */
-function seedsOf(manifest: ManifestStore, crc: Crc32): (readonly [number, number])[] {
-  return [...manifest.state().names].map(([number, name]) => [number, shardSeed(crc, importOf(name) ?? name)]);
+function isCorrupt(why: Error): boolean {
+  return isTroupeError(why) && why.code === 'CORRUPT';
+}
+
+function errorOf(trouble: Trouble | undefined): TroupeError {
+  const { code, message, ...details } = trouble as Trouble;
+  return new TroupeError(code, message, { details });
 }

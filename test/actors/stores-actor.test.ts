@@ -42,7 +42,7 @@ describe('the actor that knows the stores', () => {
 describe('what can be called from outside', () => {
   it('is what the doors say and nothing else', () => {
     expect(VnodeT.methods.map(method => method.name).sort()).toEqual(
-      ['count', 'delete', 'digest', 'get', 'inspect', 'merge', 'put', 'scan', 'stats'].sort(),
+      ['count', 'delete', 'digest', 'floor', 'get', 'inspect', 'merge', 'put', 'scan', 'stats'].sort(),
     );
     expect(VnodeT.methods.every(method => method.mode === 'interleave')).toBe(true);
     expect(StoresT.methods.map(method => method.name).sort()).toEqual(['list', 'open']);

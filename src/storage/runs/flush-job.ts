@@ -12,6 +12,7 @@ import { TroupeError } from '../../errors.ts';
 import { type Crc32, crc32 as ownCrc32 } from '../crc32.ts';
 import type { KeyName } from '../key.ts';
 import { type ScannedGroup, scanSegment } from '../log/log-frame.ts';
+import { JobControl } from './job-control.ts';
 import { placeOf, type RunEntry, type RunInfo } from './run-format.ts';
 import { writeRun } from './run-writer-store.ts';
 
@@ -19,6 +20,8 @@ import { writeRun } from './run-writer-store.ts';
 export interface FlushArgument {
   readonly segmentPath: string;
   readonly segment: number;
+  /** The bytes of the file as they were written, in shared memory: read instead of a file that is damaged. */
+  readonly image?: Uint8Array | undefined;
   /** The directory of runs. */
   readonly dir: string;
   /** From the manifest, never used before. */
@@ -29,6 +32,8 @@ export interface FlushArgument {
   readonly cut?: boolean | undefined;
   /** Free bytes that must be left. Default half the low water. */
   readonly reserve?: number | undefined;
+  /** JobControl.memory. */
+  readonly control?: SharedArrayBuffer | undefined;
 }
 
 export interface FlushResult {
@@ -46,24 +51,33 @@ interface Newest {
   readonly record: Uint8Array | undefined;
 }
 
+/** Entries between two looks at the control word. */
+const lookEvery = 1_024;
+
 /** zlib's is faster by the byte and slower by the call. */
 const crc: Crc32 = (bytes, seed) => (bytes.length <= 128 ? ownCrc32(bytes, seed) : zlibCrc32(bytes, seed));
 
 export async function flushSegment(argument: FlushArgument): Promise<FlushResult> {
   const { segmentPath, segment, dir, runId, seeds, reserve, cut = false } = argument;
-  const bytes = readFileSync(segmentPath);
+  const control = new JobControl(argument.control);
+  const look = (): void => control.reached(0);
+  look();
+  // A copy: what is shared is not what every function of Node takes.
+  const bytes = argument.image === undefined ? readFileSync(segmentPath) : Buffer.from(argument.image);
   const seedOf = new Map(seeds);
   const newest = new NewestOfKeys(bytes);
   const scanned = scanSegment(bytes, { segment, crc, seedOf: shard => seedOf.get(shard) }, group => newest.add(group));
   if (scanned.state !== 'sealed' && !(cut && scanned.state === 'open'))
     throw damaged(segmentPath, scanned.end, scanned.reason);
-  const run = await writeRun(newest.inOrder(), {
+  look();
+  const run = await writeRun(newest.inOrder(look), {
     dir,
     id: runId,
     entriesMax: newest.count,
     bytes: newest.bytes,
     epochs: newest.epochs,
     reserve,
+    each: look,
   });
   return { run, fences: [...newest.epochs], groups: scanned.groups, lsnMax: scanned.lsnMax };
 }
@@ -100,9 +114,12 @@ class NewestOfKeys {
     this.count += newest.size - before;
   }
 
-  *inOrder(): Generator<RunEntry> {
+  /** `look` is called now and then, and may throw to break it off. */
+  *inOrder(look: () => void): Generator<RunEntry> {
+    let count = 0;
     for (const [shard, newest] of [...this.#shards].sort(([a], [b]) => a - b)) {
       for (const name of [...newest.keys()].sort()) {
+        if (++count % lookEvery === 0) look();
         const { key, lsn, record } = newest.get(name) as Newest;
         yield { place: placeOf(shard, key), lsn, record };
       }

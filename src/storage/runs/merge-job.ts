@@ -10,9 +10,12 @@
 // (CORRUPT names the damaged input) and leaves nothing. The inputs are not touched, and nor is the manifest.
 
 import { isTroupeError } from '../../errors.ts';
-import { diskFreeLowWater } from '../../limits.ts';
+import { diskFreeLowWater, mergeHoldMs } from '../../limits.ts';
+import { freeBytes } from '../lmdb-env-store.ts';
+import { diskFull } from '../refusals.ts';
 import { JobControl } from './job-control.ts';
 import { mergeEntries } from './merge-entries.ts';
+import { Throttle } from './pace.ts';
 import { runCorrupt } from './run-env-store.ts';
 import type { RunEntry, RunInfo } from './run-format.ts';
 import { RunStore } from './run-store.ts';
@@ -41,6 +44,8 @@ export interface MergeResult {
   readonly run: RunInfo | undefined;
   readonly bytesRead: number;
   readonly entriesRead: number;
+  /** Records that `purge` has left out. */
+  readonly purged: number;
 }
 
 /** Pages that runs lose at their ends: what a run takes is a quarter more than what is in it. */
@@ -52,30 +57,48 @@ export async function mergeRuns(argument: MergeArgument): Promise<MergeResult> {
   const { dir, runs, runId, forgetBelow, live, control, reserve = diskFreeLowWater } = argument;
   const progress = new Progress(new JobControl(control));
   const purge = await purgeOf(argument);
+  let purged = 0;
+  const bytes = runs.reduce((sum, { bytes }) => sum + bytes, 0);
+  // Before everything is read: on a full disk this is tried again and again.
+  needRoom(dir, bytes, reserve);
   const stores = runs.map(info => new RunStore(dir, info));
   try {
     for (const { path, info } of stores) progress.verify(path, info);
     const merged = mergeEntries(
       stores.map(store => progress.entriesOf(store)),
-      { forgetBelow, purge, live: live && new Set(live) },
+      {
+        forgetBelow,
+        live: live && new Set(live),
+        purge: purge && (entry => purge(entry) && ++purged > 0),
+      },
     );
     const run = await writeRun(merged, {
       dir,
       id: runId,
       entriesMax: runs.reduce((sum, { records, deletes }) => sum + records + deletes, 0),
-      bytes: runs.reduce((sum, { bytes }) => sum + bytes, 0) / pageLoss,
+      bytes: bytes / pageLoss,
       reserve,
+      each: () => progress.look(),
     });
-    return { run, bytesRead: progress.bytes, entriesRead: progress.entries };
+    return { run, bytesRead: progress.bytes, entriesRead: progress.entries, purged };
   } finally {
     for (const store of stores) store.close();
   }
 }
 
+function needRoom(dir: string, bytes: number, reserve: number): void {
+  if (reserve === 0) return;
+  const free = freeBytes(dir);
+  if (free - bytes < reserve) throw diskFull(free, reserve + bytes);
+}
+
+/** How far the job is; and where it rests, when it is told to go slowly. */
 class Progress {
   bytes = 0;
   entries = 0;
+  #verified = 0;
   readonly #control: JobControl;
+  readonly #throttle = new Throttle(performance.now());
 
   constructor(control: JobControl) {
     this.#control = control;
@@ -88,10 +111,28 @@ class Progress {
   }
 
   #sum(path: string): { crc: number; bytes: number } {
+    const before = this.#verified;
     try {
-      return sumFile(path, () => this.#control.reached(this.bytes));
+      return sumFile(path, sum => {
+        this.#verified = before + sum;
+        this.look();
+      });
     } catch (why) {
       throw isTroupeError(why) ? why : runCorrupt(path, (why as Error).message, why);
+    }
+  }
+
+  /** Blocks this thread: it is one for jobs, and has nothing else to do. */
+  look(): void {
+    const [control, throttle] = [this.#control, this.#throttle];
+    // Read once from the disk, and written once: what the cursors read is in memory by then.
+    const moved = this.#verified + this.bytes;
+    for (;;) {
+      const { wakes } = control;
+      control.reached(this.bytes);
+      const rest = throttle.restMs(performance.now(), moved, control.pace, control.bytesPerSecond);
+      if (rest === 0) return;
+      Atomics.wait(control.words, JobControl.wakesIndex, wakes, Math.min(rest, mergeHoldMs));
     }
   }
 
@@ -104,7 +145,7 @@ class Progress {
       count++;
       this.entries++;
       this.bytes += each;
-      if (this.entries % lookEvery === 0) this.#control.reached(this.bytes);
+      if (this.entries % lookEvery === 0) this.look();
       yield entry;
     }
     if (count !== all) throw runCorrupt(path, `it has ${count} entries of ${all}`);

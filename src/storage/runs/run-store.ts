@@ -63,9 +63,12 @@ export class RunStore {
   #retired = false;
   #closed = false;
 
-  /** Nothing is opened yet. */
-  constructor(dir: string, info: RunInfo) {
+  readonly #onDoubt: () => void;
+
+  /** Nothing is opened yet. `onDoubt`: the filter turns out to be damaged, or gone; every read looks into the file. */
+  constructor(dir: string, info: RunInfo, onDoubt: () => void = () => {}) {
     this.info = info;
+    this.#onDoubt = onDoubt;
     this.path = join(dir, info.file);
     this.#shards = new Map(info.shards.filter(held).map(shard => [shard.number, shard]));
   }
@@ -128,6 +131,11 @@ export class RunStore {
     );
   }
 
+  /** The filter may have been made again: a damaged one is read once more when it is needed. */
+  askFilterAgain(): void {
+    if (typeof this.#filter === 'string') this.#filter = undefined;
+  }
+
   /** Closes as soon as no walk needs it: for a run that a merge has replaced. Its file may be removed before. */
   retire(): void {
     this.#retired = true;
@@ -159,6 +167,7 @@ export class RunStore {
 
   #readFilter(): Bloom | string {
     this.#filter = readFilter(this.path, this.info.crc);
+    if (typeof this.#filter === 'string') this.#onDoubt();
     return this.#filter;
   }
 

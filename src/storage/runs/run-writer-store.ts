@@ -50,6 +50,8 @@ export interface RunWriterOptions {
   readonly free?: (() => number) | undefined;
   /** The highest epochs of shards, where they are known to be higher than those of their records. */
   readonly epochs?: ReadonlyMap<number, number> | undefined;
+  /** Called now and then while the file is summed up; may throw to break it off. */
+  readonly each?: (() => void) | undefined;
 }
 
 const pageBytes = 4_096;
@@ -134,7 +136,7 @@ export class RunWriter {
         throw runCorrupt(this.path, `LMDB has ${stored} keys of ${this.#totals.entries + 1}`);
       await this.#close();
       rmSync(lockFile(this.path), { force: true });
-      const { crc, bytes } = await syncAndSum(this.path);
+      const { crc, bytes } = await syncAndSum(this.path, this.#options.each);
       const info: RunInfo = { ...about, file: this.#file, bytes, crc };
       writeFilter(this.#options.dir, info, this.#bloom);
       syncDir(this.#options.dir);
@@ -211,8 +213,8 @@ export function writeFilter(dir: string, { file, crc }: RunInfo, bloom: Bloom): 
 
 const chunkBytes: number = 1 << 20;
 
-/** Checksum and length of a whole file. `each` hears of every MiB, and may throw. */
-export function sumFile(path: string, each: () => void = () => {}): { crc: number; bytes: number } {
+/** Checksum and length of a whole file. `each` hears of every MiB how many bytes it has been so far, and may throw. */
+export function sumFile(path: string, each: (bytes: number) => void = () => {}): { crc: number; bytes: number } {
   const file = openSync(path, 'r');
   try {
     const chunk = new Uint8Array(chunkBytes);
@@ -223,7 +225,7 @@ export function sumFile(path: string, each: () => void = () => {}): { crc: numbe
       if (read === 0) return { crc, bytes };
       crc = crc32(chunk.subarray(0, read), crc);
       bytes += read;
-      each();
+      each(bytes);
     }
   } finally {
     closeSync(file);
@@ -231,12 +233,12 @@ export function sumFile(path: string, each: () => void = () => {}): { crc: numbe
 }
 
 /** The disk writes while we sum. */
-async function syncAndSum(path: string): Promise<{ crc: number; bytes: number }> {
+async function syncAndSum(path: string, each?: () => void): Promise<{ crc: number; bytes: number }> {
   const handle = await open(path, 'r+');
   try {
     const synced = handle.datasync();
     synced.catch(() => {});
-    const sum = sumFile(path);
+    const sum = sumFile(path, each);
     await synced;
     return sum;
   } finally {

@@ -27,7 +27,7 @@ export interface TierRules {
 }
 
 export interface MergePlan {
-  readonly why: 'tier' | 'too-many' | 'garbage';
+  readonly why: 'tier' | 'too-many' | 'garbage' | 'asked';
   readonly runs: readonly number[];
   /** Deletions below this lsn may go: see MergeRules. */
   readonly forgetBelow: number;
@@ -56,6 +56,38 @@ export function nextMerge<R extends RunSize>(
   const excess = runs.length + busy.length - most;
   if (excess <= 0 || runs.length < 2) return undefined;
   return plan('too-many', bySize.slice(0, Math.max(excess + 1, fanIn)));
+}
+
+/** All runs become one, because somebody wants it. A single one is written anew: that purges it. */
+export function mergeOfAll<R extends RunSize>(
+  runs: readonly R[],
+  rules: TierRules,
+  busy: readonly R[] = [],
+): MergePlan | undefined {
+  if (runs.length === 0) return undefined;
+  return {
+    why: 'asked',
+    runs: runs.map(({ id }) => id),
+    forgetBelow: forgetBelow(runs, [...runs, ...busy], rules),
+    bytes: runs.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
+}
+
+/** What all merges that are due will read, those included that are only due because of others. At most: nothing is left out. */
+export function backlogOf(runs: readonly RunSize[], rules: TierRules, busy: readonly RunSize[] = []): number {
+  let backlog = 0;
+  let left = [...runs];
+  for (;;) {
+    const plan = nextMerge(left, rules, busy);
+    if (plan === undefined) return backlog;
+    backlog += plan.bytes;
+    const inside = left.filter(({ id }) => plan.runs.includes(id));
+    const records = inside.reduce((sum, run) => sum + run.records, 0);
+    const [first] = inside as [RunSize, ...RunSize[]];
+    // Without deletions and shards: what was garbage is none any more.
+    left = left.filter(run => !inside.includes(run));
+    left.push({ ...first, bytes: plan.bytes, records, deletes: 0, shards: [] });
+  }
 }
 
 /** Each tier is fanIn times as large as the one before. All small runs are one. */

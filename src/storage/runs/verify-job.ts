@@ -38,6 +38,34 @@ export async function rebuildFilter({ dir, run }: VerifyArgument): Promise<void>
   }
 }
 
+export interface MendArgument {
+  readonly dir: string;
+  readonly runs: readonly RunInfo[];
+}
+
+export interface MendResult {
+  /** Files whose filters were made again. */
+  readonly mended: readonly string[];
+  /** Runs from which none can be made, because they are damaged themselves. */
+  readonly damaged: readonly { readonly file: string; readonly reason: string }[];
+}
+
+/** Makes every filter again that cannot be believed. Throws what the disk says when one cannot be written. */
+export async function mendFilters({ dir, runs }: MendArgument): Promise<MendResult> {
+  const mended: string[] = [];
+  const damaged: { file: string; reason: string }[] = [];
+  for (const run of runs) {
+    if (typeof readFilter(join(dir, run.file), run.crc) !== 'string') continue;
+    // A filter without a key that has disappeared from a damaged run would make that final.
+    const reason = damageOf(join(dir, run.file), run);
+    if (reason === '') {
+      await rebuildFilter({ dir, run });
+      mended.push(run.file);
+    } else damaged.push({ file: run.file, reason });
+  }
+  return { mended, damaged };
+}
+
 function damageOf(path: string, run: RunInfo): string {
   try {
     const { crc, bytes } = sumFile(path);
