@@ -15,6 +15,7 @@
 //  6. If a group is refused (DISK_FULL, FENCED), every later pending group of the same shard that was handed in before
 //     the refusal became known is refused with the same code: it may rest on what was refused.
 
+import type { Cut } from './backup/cut-store.ts';
 import type { SharedDiskMemory } from './shared-disk.ts';
 
 /** Runs an exported function of a module with one argument, wherever there is time for it. */
@@ -115,6 +116,8 @@ export interface Engine {
   ready?(): Promise<void>;
   /** A thread of this process that had the same place open has died. Called by thread 0, before anybody takes its shards over. */
   adopt?(thread: number): void;
+  /** One moment of everything there is, for a backup. Only on thread 0. Absent: nothing is on a disk. */
+  cut?(): Cut;
   /** What threads that open the same place must be given as EngineOptions.memory. */
   readonly memory?: SharedDiskMemory;
   describe?(): Record<string, unknown>;

@@ -73,7 +73,8 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   readonly #disk: SharedDisk;
   readonly #log: TroupeLog;
   readonly #runs: TroupeRuns;
-  readonly #upkeep: Upkeep | undefined;
+  /** Of the thread that opened the directory first. */
+  readonly upkeep: Upkeep | undefined;
   readonly #free: () => number;
   readonly #lowWater: number;
   readonly #handles = new Map<string, TroupeShard>();
@@ -91,7 +92,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     const opened = openTroupeDisk({ ...options, crc, onFatal });
     this.memory = opened.memory;
     this.#disk = opened.disk;
-    this.#upkeep = opened.upkeep;
+    this.upkeep = opened.upkeep;
     this.#runs = new TroupeRuns(join(dir, 'runs'), opened.manifest, this.#disk.words);
     this.#log = new TroupeLog({
       dir: join(dir, 'log'),
@@ -107,7 +108,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       pendingOf: shard => shard.writes,
       onFatal,
     });
-    this.#ready = opened.ready.then(() => this.#upkeep?.start());
+    this.#ready = opened.ready.then(() => this.upkeep?.start());
     this.#ready.catch(() => {});
   }
 
@@ -175,13 +176,13 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   /** Resolves when nothing waits to be flushed or merged. For tests, and before a copy is made. */
   async settle(): Promise<void> {
     await this.commits.job(() => this.#log.seal());
-    await this.#upkeep?.settle();
+    await this.upkeep?.settle();
   }
 
   /** The log of a thread that has died: what it had committed goes on being read, and into a run. Thread 0 only. */
   adopt(thread: number): void {
     this.#disk.forget(thread);
-    this.#upkeep?.adopt(thread);
+    this.upkeep?.adopt(thread);
   }
 
   stats(): EngineStats {
@@ -194,7 +195,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     return {
       log: this.#log.describe(),
       runs: this.#runs.describe(),
-      ...(this.#upkeep === undefined ? {} : { upkeep: this.#upkeep.describe() }),
+      ...(this.upkeep === undefined ? {} : { upkeep: this.upkeep.describe() }),
     };
   }
 
@@ -208,7 +209,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     await this.#ready.catch(() => {});
     if (this.#failed) return;
     await this.#log.close();
-    await this.#upkeep?.stop();
+    await this.upkeep?.stop();
     await this.#runs.close();
   }
 

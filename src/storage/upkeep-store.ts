@@ -45,7 +45,8 @@ const flushJob = jobAt('flush-job');
 const mergeJob = jobAt('merge-job');
 
 export class Upkeep {
-  readonly #options: UpkeepOptions;
+  /** Where it works, and on what: for who makes a copy. */
+  readonly options: UpkeepOptions;
   readonly #logDir: string;
   readonly #runDir: string;
   /** Segments whose thread is dead: nobody else removes their files. */
@@ -56,10 +57,13 @@ export class Upkeep {
   #paused = false;
   #idle = true;
   #trouble: string | undefined;
+  /** Who copies runs just now, and the files that nobody else needs any more. */
+  #holds = 0;
+  #unneeded: string[] = [];
   readonly #counts = { flushes: 0, merges: 0, bytesIn: 0, bytesOut: 0, failures: 0 };
 
   constructor(options: UpkeepOptions) {
-    this.#options = options;
+    this.options = options;
     this.#logDir = join(options.dir, 'log');
     this.#runDir = join(options.dir, 'runs');
   }
@@ -72,7 +76,7 @@ export class Upkeep {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#control.stop();
-    this.#options.disk.words.tellSealed();
+    this.options.disk.words.tellSealed();
     await this.#running;
   }
 
@@ -83,12 +87,24 @@ export class Upkeep {
 
   resume(): void {
     this.#paused = false;
-    this.#options.disk.words.tellSealed();
+    this.options.disk.words.tellSealed();
+  }
+
+  /** Files of runs stay where they are, also when they are merged away, until the hold is given back. */
+  hold(): () => void {
+    this.#holds++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds--;
+      this.#remove([]);
+    };
   }
 
   /** Resolves when there is nothing to do. */
   async settle(): Promise<void> {
-    const { words } = this.#options.disk;
+    const { words } = this.options.disk;
     while (
       !this.#stopped &&
       !this.#paused &&
@@ -101,7 +117,7 @@ export class Upkeep {
 
   /** The thread of this log is dead: what it has left is flushed, and its files removed. */
   adopt(thread: number): void {
-    for (const slot of this.#options.disk.slots) {
+    for (const slot of this.options.disk.slots) {
       if (!slot.isLive || slot.log !== thread) continue;
       if (slot.entries === 0) {
         slot.flushed();
@@ -114,7 +130,7 @@ export class Upkeep {
       const name = parseFile(file);
       if (name?.kind === 'spare' && name.log === logNameOf(thread)) unlinkSync(join(this.#logDir, file));
     }
-    this.#options.disk.words.tellSealed();
+    this.options.disk.words.tellSealed();
   }
 
   /** A segment of an earlier life: its file is ours to remove. */
@@ -123,14 +139,14 @@ export class Upkeep {
   }
 
   describe(): Record<string, unknown> {
-    const { disk, manifest } = this.#options;
+    const { disk, manifest } = this.options;
     const waiting = disk.slots.filter(({ state }) => state === slotState.sealed).length;
     const state = this.#stopped ? 'stopped' : this.#paused ? 'paused' : this.#idle ? 'idle' : 'working';
     return { state, waiting, runs: manifest.state().runs.length, trouble: this.#trouble ?? null, ...this.#counts };
   }
 
   async #run(): Promise<void> {
-    const { words } = this.#options.disk;
+    const { words } = this.options.disk;
     while (!this.#stopped) {
       const { sealed } = words;
       let restMs = upkeepRestMs;
@@ -142,7 +158,7 @@ export class Upkeep {
         if (this.#stopped) break;
         this.#counts.failures++;
         this.#trouble = describeThrown(why).message;
-        this.#options.onTrouble?.('a flush or merge failed and will be tried again', why as Error);
+        this.options.onTrouble?.('a flush or merge failed and will be tried again', why as Error);
         restMs = upkeepRetryMs;
       }
       this.#idle = true;
@@ -152,7 +168,7 @@ export class Upkeep {
   }
 
   async #step(): Promise<boolean> {
-    this.#options.disk.sweep();
+    this.options.disk.sweep();
     const slot = this.#sealed();
     if (slot !== undefined) {
       await this.#flush(slot);
@@ -165,7 +181,7 @@ export class Upkeep {
   }
 
   #sealed(): SegmentSlot | undefined {
-    const sealed = this.#options.disk.slots.filter(({ state }) => state === slotState.sealed);
+    const sealed = this.options.disk.slots.filter(({ state }) => state === slotState.sealed);
     return sealed.sort((a, b) => a.id - b.id)[0];
   }
 
@@ -173,19 +189,19 @@ export class Upkeep {
     const { id } = slot;
     await this.flushFile(logNameOf(slot.log), id);
     slot.flushed();
-    this.#options.disk.words.turnGeneration();
+    this.options.disk.words.turnGeneration();
   }
 
   /** Makes a run of a segment, and has the manifest name it. */
   async flushFile(log: string, segment: number): Promise<void> {
-    const { manifest, runJob, disk } = this.#options;
+    const { manifest, runJob, disk } = this.options;
     const segmentPath = join(this.#logDir, fileOf(log, segment, 'log'));
     const argument: FlushArgument = {
       segmentPath,
       segment,
       dir: this.#runDir,
       runId: await manifest.nextRunId(),
-      seeds: seedsOf(manifest, this.#options.crc),
+      seeds: seedsOf(manifest, this.options.crc),
       cut: this.#orphans.has(segment),
     };
     const { run, fences } = (await runJob(flushJob, 'flushSegment', argument)) as FlushResult;
@@ -197,7 +213,7 @@ export class Upkeep {
   }
 
   #mergeNow(): MergePlan | undefined {
-    const { manifest, disk } = this.#options;
+    const { manifest, disk } = this.options;
     manifest.refresh();
     const { runs, names } = manifest.state();
     const bases = disk.slots.filter(({ isLive }) => isLive).map(({ base }) => base);
@@ -205,7 +221,7 @@ export class Upkeep {
   }
 
   async #merge({ runs: ids, forgetBelow, bytes }: MergePlan): Promise<void> {
-    const { manifest, runJob, disk } = this.#options;
+    const { manifest, runJob, disk } = this.options;
     const { runs, names } = manifest.state();
     const some = runs.filter(({ id }) => ids.includes(id));
     const argument: MergeArgument = {
@@ -222,7 +238,14 @@ export class Upkeep {
     this.#counts.bytesIn += bytes;
     this.#counts.bytesOut += run?.bytes ?? 0;
     disk.words.turnGeneration();
-    for (const { file } of some) removeRunFiles(this.#runDir, file);
+    this.#remove(some.map(({ file }) => file));
+  }
+
+  /** The manifest names them no more. What is left behind by the end of the process goes at the next start. */
+  #remove(files: readonly string[]): void {
+    this.#unneeded.push(...files);
+    if (this.#holds > 0) return;
+    for (const file of this.#unneeded.splice(0)) removeRunFiles(this.#runDir, file);
   }
 }
 
