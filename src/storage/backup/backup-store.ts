@@ -145,6 +145,7 @@ class Backup {
     const paths = this.files.map(({ path }) => path);
     await syncDirsOf(this.data, paths);
     await syncDirsOf(this.dir, []);
+    this.go(backupFile, 0);
     const engine = troupe === undefined ? 'lmdb' : 'troupe';
     const about = { at: this.at, engine, lsn, node: this.source.node(), files: this.files } as const;
     await writeText(this.dir, backupFile, encodeBackup(about));
