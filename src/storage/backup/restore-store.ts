@@ -146,20 +146,27 @@ async function fill(
     if (!existsSync(from)) throw damaged(from, 'it is not there');
     await mkdir(dirname(to), { recursive: true });
     await place(from, to);
-    await check(from, to, file, piece => {
+    const damage = await damageOf(to, file, piece => {
       bytes += piece;
       onProgress?.({ file: file.path, bytes, bytesTotal });
     });
+    if (damage !== '') throw damaged(from, damage);
   }
   const paths = files.map(({ path }) => path);
   await syncDirsOf(into, paths);
   return bytes;
 }
 
-async function check(from: string, to: string, file: BackupFile, watch: (bytes: number) => void): Promise<void> {
-  const sum = await sumFile(to, watch);
-  if (sum.bytes !== file.bytes) throw damaged(from, `it has ${sum.bytes} bytes, and was written with ${file.bytes}`);
-  if (sum.crc !== file.crc) throw damaged(from, 'its checksum differs');
+/** What is not as the backup says; empty when all is. */
+export async function damageOf(
+  path: string,
+  file: BackupFile,
+  watch: (bytes: number) => void = () => {},
+): Promise<string> {
+  if (!existsSync(path)) return 'it is not there';
+  const sum = await sumFile(path, watch);
+  if (sum.bytes !== file.bytes) return `it has ${sum.bytes} bytes, and was written with ${file.bytes}`;
+  return sum.crc === file.crc ? '' : 'its checksum differs';
 }
 
 function checkPartition(partition: number, { node }: BackupAbout, { partitions }: NodeFileContent): void {
