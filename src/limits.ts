@@ -231,10 +231,12 @@ export const backupBatchBytesMax: number = 4 << 20;
 export const cutTriesMax = 1_000;
 /**
  * Chunks of epochs that a restored or adopted directory leaves out: what whoever went on from the same state may have used
- * meanwhile. A start reserves 65,536 (runtime/epochs.ts), so this is 64 starts, and one more for each hour since the backup.
+ * meanwhile. A start reserves 65,536, and so do 4 million activations (runtime/epochs.ts): this is 64 of them, and one more for
+ * each 10 s since the backup, which is more than any node can use. 53 bits last for some 600 years of it.
  */
 export const restoredChunksMin: number = 1 << 22;
-export const restoredChunksPerHour: number = 1 << 16;
+export const restoredChunksPerStep: number = 1 << 16;
+export const restoredStepMs = 10_000;
 
 // Doors.
 

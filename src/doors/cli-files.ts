@@ -135,7 +135,7 @@ async function storesOf(dataDir: string): Promise<string[]> {
 }
 
 async function adopt({ dataDir, json }: Of<'adopt'>, { out }: Output): Promise<boolean> {
-  const node = await adoptDirectory(dataDir);
+  const node = await adoptDirectory(dataDir, Date.now());
   await out(json ? `${jsonOf(node)}\n` : `${dataDir}: node ${node.name} goes on here, as ${node.id}\n`);
   return true;
 }

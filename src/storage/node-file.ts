@@ -15,7 +15,7 @@ import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../errors.ts';
-import { restoredChunksMin, restoredChunksPerHour } from '../limits.ts';
+import { restoredChunksMin, restoredChunksPerStep, restoredStepMs } from '../limits.ts';
 
 const format = 1;
 export const nodeFileName = 'troupe.json';
@@ -117,11 +117,11 @@ export async function readNodeFile(dir: string): Promise<NodeFileContent | undef
  * above all that the other one can have used. The last thing that is written of a restored directory.
  */
 export async function writeSuccessor(dir: string, of: NodeFileContent, otherMs: number): Promise<NodeFileContent> {
-  const hours = Math.ceil(Math.max(0, otherMs) / 3_600_000);
+  const steps = Math.ceil(Math.max(0, otherMs) / restoredStepMs);
   const content: NodeFileContent = {
     ...of,
     id: randomBytes(16).toString('hex'),
-    epochChunkLimit: of.epochChunkLimit + restoredChunksMin + hours * restoredChunksPerHour,
+    epochChunkLimit: of.epochChunkLimit + restoredChunksMin + steps * restoredChunksPerStep,
   };
   await write(dir, content);
   return content;
@@ -164,13 +164,14 @@ async function read(path: string): Promise<Read | undefined> {
 /** Which file this is, as its file system says. */
 interface FileMark {
   readonly inode: string;
-  /** Nanoseconds since 1970; '0' where the file system does not know. */
+  /** Nanoseconds since 1970; '0' where the file system does not know, 'unused' where it does not stay the same. */
   readonly bornNs: string;
 }
 
 async function markOf(file: FileHandle): Promise<FileMark> {
   const { ino, birthtimeNs } = await file.stat({ bigint: true });
-  return { inode: String(ino), bornNs: String(birthtimeNs) };
+  // NTFS gives a file that is renamed over another one the birth of that one, for 15 s.
+  return { inode: String(ino), bornNs: process.platform === 'win32' ? 'unused' : String(birthtimeNs) };
 }
 
 /**

@@ -9,7 +9,8 @@
 //
 // On the thread that does the upkeep, and nowhere else: only there no segment can be given up in this turn.
 //
-// Invariant: a group is in the cut exactly when its number is below `lsn`; a write to LMDB exactly when it was committed before.
+// Invariant: every group that anybody could read at that moment is in the cut, and none with a number from `lsn` on; of LMDB what was
+// committed, and nothing else.
 
 import { join } from 'node:path';
 import { backupPieceBytes, cutTriesMax } from '../../limits.ts';

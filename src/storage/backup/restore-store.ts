@@ -7,7 +7,7 @@
 //
 // Invariant: a directory that was not restored to the end has no troupe.json, and no node starts on it. The backup is only read.
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { TroupeError } from '../../errors.ts';
@@ -119,12 +119,14 @@ export async function restorePartition(options: PartitionOptions): Promise<Parti
 }
 
 /** Goes on from a data directory that was copied: its node is another one from now on, with epochs of its own. */
-export async function adoptDirectory(dataDir: string): Promise<NodeFileContent> {
+export async function adoptDirectory(dataDir: string, now: number): Promise<NodeFileContent> {
   if (!existsSync(join(dataDir, nodeFileName)))
     throw new TroupeError('BAD_OPTION', `${dataDir} is not a data directory of Troupe.`);
   const lock = await acquireDirLock(dataDir);
   try {
-    return await writeSuccessor(dataDir, (await readNodeFile(dataDir)) as NodeFileContent, 0);
+    // Written when the node started or took more epochs, or when it was copied: not later than the copy was made.
+    const { mtimeMs } = statSync(join(dataDir, nodeFileName));
+    return await writeSuccessor(dataDir, (await readNodeFile(dataDir)) as NodeFileContent, now - mtimeMs);
   } finally {
     await lock.release();
   }

@@ -296,7 +296,7 @@ describe('a restore', () => {
     const { node } = await restore(join(folder, 'b'), join(folder, 'r'), () => at);
     expect(node).toMatchObject({ name: 'n1', partitions: 64, epochChunkLimit: 1 + 2 ** 22 });
     expect(node.id).not.toBe(file.content.id);
-    const later = await restore(join(folder, 'b'), join(folder, 'r2'), () => at + 3_600_001);
+    const later = await restore(join(folder, 'b'), join(folder, 'r2'), () => at + 10_001);
     expect(later.node.epochChunkLimit).toBe(1 + 2 ** 22 + 2 * 2 ** 16);
     expect((await openNodeFile(join(folder, 'r'), {})).content).toEqual(node);
   });
