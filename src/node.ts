@@ -286,8 +286,8 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   private async shutDown(drainMs: number): Promise<void> {
     clearInterval(this.upkeep);
     this.leaving.abort();
-    await this.backingUp;
-    await this.troupe.stop(drainMs);
+    // A backup ends at its next look; the directory stays ours until then.
+    await Promise.all([this.troupe.stop(drainMs), this.backingUp]);
     await this.home?.lock.release();
     this.removeAllListeners();
   }
