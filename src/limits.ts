@@ -222,6 +222,22 @@ export const runTierBytesMin: number = 96 << 20;
 /** When this part of all entries is deletions and records of dropped shards, everything is merged into one run. */
 export const runGarbageShare = 0.25;
 
+/** Bytes of a file that are summed, and of a segment that are written, between two looks at the event loop: half a millisecond. */
+export const backupPieceBytes: number = 1 << 20;
+/** Records, and their bytes, in one transaction of a copied LMDB environment: about 10 ms of JavaScript. */
+export const backupBatchRecordsMax = 2_048;
+export const backupBatchBytesMax: number = 4 << 20;
+/** Looks at the order of writes for a moment in which nobody takes a number. A look takes microseconds, two writes are farther apart. */
+export const cutTriesMax = 1_000;
+/**
+ * Chunks of epochs that a restored or adopted directory leaves out: what whoever went on from the same state may have used
+ * meanwhile. A start reserves 65,536, and so do 4 million activations (runtime/epochs.ts): this is 64 of them, and one more for
+ * each 10 s since the backup, which is more than any node can use. 53 bits last for some 600 years of it.
+ */
+export const restoredChunksMin: number = 1 << 22;
+export const restoredChunksPerStep: number = 1 << 16;
+export const restoredStepMs = 10_000;
+
 // Doors.
 
 /** Connections the HTTP door holds open. Its users are a probe, a scraper and a person: this is many of each. */

@@ -38,6 +38,7 @@ import { realRandom, realWorld } from './runtime/real-world.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
+import { type BackupOptions, type BackupResult, makeBackup } from './storage/backup/backup-store.ts';
 import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
 import { DiskWatch } from './storage/disk-watch.ts';
 import type { EngineOptions } from './storage/engine.ts';
@@ -136,6 +137,8 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   private readonly stores: StoreRegistry;
   private readonly disk: DiskWatch | undefined;
   private upkeep: NodeJS.Timeout | undefined;
+  private backingUp: Promise<unknown> | undefined;
+  private readonly leaving = new AbortController();
   private stopping: Promise<void> | undefined;
 
   constructor(options: CheckedOptions, home: Home | undefined) {
@@ -282,6 +285,31 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     return this.troupe.jobs.run(String(module), name, argument, options) as Promise<T>;
   }
 
+  /**
+   * Writes a backup of everything the node stores, as of the moment of the call, into a directory of its own, while it serves.
+   * Called again after it was broken off, it goes on. Throws BAD_OPTION, OVERLOADED (one is under way), CORRUPT, DISK_FULL, STOPPED.
+   */
+  async backup(dir: string, options: BackupOptions = {}): Promise<BackupResult> {
+    const { home } = this;
+    await this.ready();
+    if (home === undefined) throw new TroupeError('BAD_OPTION', 'a node without a dataDir has nothing to back up');
+    if (this.backingUp !== undefined) throw new TroupeError('OVERLOADED', 'a backup is under way already');
+    const made = makeBackup({
+      ...options,
+      dir,
+      engine: this.troupe.host.engine,
+      node: () => home.file.content,
+      now: () => this.troupe.host.world.clock.now(),
+      signal: this.leaving.signal,
+    });
+    this.backingUp = made.catch(() => undefined);
+    try {
+      return await made;
+    } finally {
+      this.backingUp = undefined;
+    }
+  }
+
   /** Everything a person or a test wants to see, as plain JSON. */
   async describe(): Promise<Record<string, unknown>> {
     await this.lookAtDisk();
@@ -304,7 +332,9 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
 
   private async shutDown(drainMs: number): Promise<void> {
     clearInterval(this.upkeep);
-    await this.troupe.stop(drainMs);
+    this.leaving.abort();
+    // A backup ends at its next look; the directory stays ours until then.
+    await Promise.all([this.troupe.stop(drainMs), this.backingUp]);
     await this.home?.lock.release();
     this.removeAllListeners();
   }

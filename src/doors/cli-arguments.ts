@@ -1,6 +1,7 @@
 // What may be said to the command `troupe`, and what is meant by it.
 
 import { parseArgs } from 'node:util';
+import { partitionsMax } from '../limits.ts';
 import { UsageError, wholeOption } from './usage.ts';
 
 interface Opened {
@@ -26,20 +27,44 @@ export type Command =
       readonly flushed: boolean;
     } & OfStore)
   | ({ readonly name: 'del'; readonly key: string; readonly flushed: boolean } & OfStore)
-  | ({ readonly name: 'scan'; readonly prefix: string | undefined; readonly limit: number | undefined } & OfStore);
+  | ({ readonly name: 'scan'; readonly prefix: string | undefined; readonly limit: number | undefined } & OfStore)
+  | FileCommand;
 
-/** A command that opens a directory. */
-export type DataCommand = Exclude<Command, { readonly name: 'help' | 'version' }>;
+/** A command that works on files, without a node. */
+export type FileCommand = { readonly json: boolean } & (
+  | { readonly name: 'log verify'; readonly dir: string }
+  | { readonly name: 'log dump'; readonly dir: string; readonly segment: number | undefined }
+  | { readonly name: 'backup'; readonly dataDir: string; readonly target: string }
+  | {
+      readonly name: 'restore';
+      readonly backup: string;
+      readonly dataDir: string;
+      readonly partition: number | undefined;
+    }
+  | { readonly name: 'adopt'; readonly dataDir: string }
+);
+
+/** A command that opens a directory as a node. */
+export type DataCommand = Exclude<Command, FileCommand | { readonly name: 'help' | 'version' }>;
 
 export const help = `Usage: troupe <command> --data-dir DIR [options]
+       troupe <command> DIR ... [options]
 
-Looks into a data directory of Troupe, and changes single keys. No node may be running on it.
+Looks into a data directory of Troupe, changes single keys, makes and restores backups. No node may be running on it.
 
   kv get KEY           the value of a key; exit code 3 if it has none
   kv put KEY VALUE     sets a key, replacing all values it has
   kv del KEY           deletes a key
   kv scan              keys and values in the order of the keys
   describe             the node, its stores and their options
+
+  log verify DIR       looks over the log, every run and its filter; exit code 3 if anything is damaged. Changes nothing
+  log dump DIR         what is in the log, group by group; exit code 3 if a record is damaged
+  backup DIR TARGET    a backup of the directory in TARGET, which is empty, or holds one that was broken off: it goes on.
+                       Runs are linked where that can be. A node that is running makes its own: node.backup(TARGET)
+  restore BACKUP DIR   a data directory of a backup; DIR is empty. With --partition DIR is there already, and that partition
+                       of all its stores becomes what it was
+  adopt DIR            lets a node start on a copied directory, when the one it was copied from never will again
 
   --data-dir DIR       the directory (dataDir of startNode)
   --store NAME         the store, for kv
@@ -51,9 +76,11 @@ Looks into a data directory of Troupe, and changes single keys. No node may be r
   --prefix TEXT        scan: only keys that begin with it
   --limit N            scan: at most so many keys
   --count              describe: count the keys of each store
+  --segment N          log dump: only the segment of this number
+  --partition P        restore: only this partition
   --help, --version
 
-Exit codes: 0 ok, 2 usage, 3 failed or not there, 4 outcome unknown, 5 overloaded, 6 disk full, 7 unauthenticated.`;
+Exit codes: 0 ok, 2 usage, 3 failed, damaged or not there, 4 outcome unknown, 5 overloaded, 6 disk full, 7 unauthenticated.`;
 
 const flags = {
   help: { type: 'boolean', short: 'h' },
@@ -68,6 +95,8 @@ const flags = {
   'ttl-ms': { type: 'string' },
   prefix: { type: 'string' },
   limit: { type: 'string' },
+  segment: { type: 'string' },
+  partition: { type: 'string' },
 } as const;
 
 /** Which options a command knows beside --data-dir and --json: any other would be a wish that does not come true. */
@@ -79,13 +108,24 @@ const optionsOf: Readonly<Record<string, readonly string[]>> = {
   'kv scan': ['store', 'prefix', 'limit'],
 };
 
+/** Of those that take directories, and neither --data-dir nor a store. */
+const filesOf: Readonly<Record<FileCommand['name'], { readonly takes: number; readonly options: readonly string[] }>> =
+  {
+    'log verify': { takes: 1, options: [] },
+    'log dump': { takes: 1, options: ['segment'] },
+    backup: { takes: 2, options: [] },
+    restore: { takes: 2, options: ['partition'] },
+    adopt: { takes: 1, options: [] },
+  };
+
 /** Throws UsageError. */
 export function readCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
   if (values.help === true || (args.length === 1 && positionals[0] === 'help')) return { name: 'help' };
   if (values.version === true) return { name: 'version' };
   const [first, ...more] = positionals;
-  const spoken = first === 'kv' ? `kv ${more.shift() ?? ''}`.trim() : (first ?? '');
+  const spoken = first === 'kv' || first === 'log' ? `${first} ${more.shift() ?? ''}`.trim() : (first ?? '');
+  if (Object.hasOwn(filesOf, spoken)) return readFileCommand(spoken as FileCommand['name'], more, values);
   const known = optionsOf[spoken];
   if (known === undefined)
     throw new UsageError(spoken === '' ? 'a command is missing' : `there is no command '${spoken}'`);
@@ -121,6 +161,38 @@ export function readCommand(args: readonly string[]): Command {
         flushed: values.flushed === true,
         ...of,
       };
+  }
+}
+
+function readFileCommand(
+  name: FileCommand['name'],
+  words: readonly string[],
+  values: ReturnType<typeof parse>['values'],
+): FileCommand {
+  const { takes, options } = filesOf[name];
+  for (const option of Object.keys(values))
+    if (option !== 'json' && !options.includes(option)) throw new UsageError(`'${name}' has no option --${option}`);
+  if (words.length !== takes || words.includes(''))
+    throw new UsageError(`'${name}' takes ${takes} director${takes === 1 ? 'y' : 'ies'}, not ${words.length}`);
+  const json = values.json === true;
+  const [one, two] = words as [string, string];
+  switch (name) {
+    case 'log verify':
+      return { name, json, dir: one };
+    case 'log dump':
+      return { name, json, dir: one, segment: wholeOption('segment', values.segment, 0, Number.MAX_SAFE_INTEGER) };
+    case 'backup':
+      return { name, json, dataDir: one, target: two };
+    case 'restore':
+      return {
+        name,
+        json,
+        backup: one,
+        dataDir: two,
+        partition: wholeOption('partition', values.partition, 0, partitionsMax - 1),
+      };
+    case 'adopt':
+      return { name, json, dataDir: one };
   }
 }
 

@@ -2,10 +2,12 @@
 //
 // Invariant: a command that only looks makes nothing: no directory, no store.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoresT, storesKey } from '../actors/stores-actor.ts';
 import { type Node, type Store, startNode, TroupeError } from '../index.ts';
+import { kindOf } from '../storage/backup/restore-store.ts';
+import { type NodeFileContent, readNodeFile } from '../storage/node-file.ts';
 import type { DataCommand } from './cli-arguments.ts';
 import { jsonOf, keyText } from './cli-json.ts';
 
@@ -26,7 +28,7 @@ export async function runCommand(command: DataCommand, output: Output): Promise<
     const hint = command.name === 'put' ? '; --create makes one' : '';
     throw new TroupeError('BAD_OPTION', `${dataDir} is not a data directory of Troupe${hint}`);
   }
-  await using node = await startNode({ dataDir, threads: 0 });
+  await using node = await startNode({ dataDir, threads: 0, engine: kindOf(dataDir) });
   // Awaited here: a promise that is merely returned would still be open when the node is stopped.
   return await answer(node, command, output);
 }
@@ -98,7 +100,7 @@ async function scan(store: Store, { prefix, limit, json }: Of<'scan'>, { out }: 
 }
 
 async function describe(node: Node, { dataDir, count, json }: Of<'describe'>, { out }: Output): Promise<boolean> {
-  const file = JSON.parse(readFileSync(join(dataDir, 'troupe.json'), 'utf8')) as Record<string, unknown>;
+  const file = (await readNodeFile(dataDir)) as NodeFileContent;
   const stores = [];
   for (const [name, options] of await node.ref(StoresT, storesKey).list()) {
     const keys = count ? (await (await node.store(name)).digest()).reduce((sum, row) => sum + row.keys, 0) : undefined;
@@ -108,7 +110,7 @@ async function describe(node: Node, { dataDir, count, json }: Of<'describe'>, { 
     await out(`${jsonOf({ ...file, stores })}\n`);
     return true;
   }
-  const made = new Date(Number(file.createdAt)).toISOString();
+  const made = new Date(file.createdAt).toISOString();
   await out(`node ${file.name}, made ${made}, started ${file.bootCount} times, ${file.partitions} partitions\n`);
   if (stores.length === 0) await out('no stores\n');
   for (const { name, keys, ...options } of stores) {

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { TroupeError } from '../index.ts';
 import { type Command, help, readCommand } from './cli-arguments.ts';
 import { runCommand } from './cli-commands.ts';
+import { runFileCommand } from './cli-files.ts';
 import { UsageError } from './usage.ts';
 
 const usage = 2;
@@ -27,6 +28,12 @@ async function main(args: readonly string[]): Promise<number> {
       case 'version':
         process.stdout.write(`${version()}\n`);
         return 0;
+      case 'log verify':
+      case 'log dump':
+      case 'backup':
+      case 'restore':
+      case 'adopt':
+        return (await runFileCommand(command, { out: write, note })) ? 0 : failed;
       default:
         return (await runCommand(command, { out: write, note })) ? 0 : failed;
     }

@@ -15,6 +15,7 @@
 //  6. If a group is refused (DISK_FULL, FENCED), every later pending group of the same shard that was handed in before
 //     the refusal became known is refused with the same code: it may rest on what was refused.
 
+import type { Cut } from './backup/cut-store.ts';
 import type { SharedDiskMemory } from './shared-disk.ts';
 import type { EngineUpkeep } from './upkeep.ts';
 
@@ -121,6 +122,8 @@ export interface Engine {
   adopt?(thread: number): void;
   /** What goes on behind the writers. Absent: nothing does, or not on this thread. */
   readonly upkeep?: EngineUpkeep | undefined;
+  /** One moment of everything there is, for a backup. Only on thread 0. Absent: nothing is on a disk. */
+  cut?(): Cut;
   /** What threads that open the same place must be given as EngineOptions.memory. */
   readonly memory?: SharedDiskMemory;
   describe?(): Record<string, unknown>;

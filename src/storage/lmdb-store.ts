@@ -13,6 +13,7 @@ import { writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import { diskFreeLowWater } from '../limits.ts';
+import { type Cut, cutLmdb } from './backup/cut-store.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
 import { type Crc32, crc32 as ownCrc32 } from './crc32.ts';
 import type {
@@ -196,6 +197,21 @@ export class LmdbStore implements Engine, Medium<Place> {
     return this.#inSnapshot(shard, number =>
       number === 0 ? 0 : this.#db.getKeysCount({ start: recordKey(number), end: recordKey(number + 1) }),
     );
+  }
+
+  /** All that LMDB holds for us, as of this moment, as it lies there: for a copy. The caller ends it. */
+  image(): Pin {
+    this.commits.check();
+    this.#db.resetReadTxn();
+    const pin: Pin = new Pin(this.#db, { start: new Uint8Array(1), end: recordKey(2 ** 32 - 1) }, () =>
+      this.#pins.delete(pin),
+    );
+    this.#pins.add(pin);
+    return pin;
+  }
+
+  cut(): Cut {
+    return cutLmdb(this);
   }
 
   noteCorrupt(): void {

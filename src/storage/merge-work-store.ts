@@ -44,6 +44,9 @@ export class MergeWork {
   #control: JobControl | undefined;
   #item: MergeWorkItem | undefined;
   #looked = { lsn: 0, at: 0 };
+  /** Who copies runs just now, and the files that nobody else needs any more. */
+  #holds = 0;
+  #unneeded: string[] = [];
 
   constructor(seams: UpkeepSeams) {
     this.#seams = seams;
@@ -112,6 +115,18 @@ export class MergeWork {
     control.setBytesPerSecond(runs > runsMax ? Number.POSITIVE_INFINITY : this.bytesPerSecond);
   }
 
+  /** Files stay where they are until it is given back. */
+  hold(): () => void {
+    this.#holds++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds--;
+      this.#remove([]);
+    };
+  }
+
   budget(bytesPerSecond: number): void {
     this.bytesPerSecond = bytesPerSecond;
     if (this.#seams.runJob !== undefined) this.#control?.setBytesPerSecond(bytesPerSecond);
@@ -141,6 +156,12 @@ export class MergeWork {
     const { runs } = this.#seams.manifest.state();
     const isDamaged = ({ id }: RunInfo): boolean => this.#damaged.has(id);
     return { sound: runs.filter(run => !isDamaged(run)), damaged: runs.filter(isDamaged) };
+  }
+
+  #remove(files: readonly string[]): void {
+    this.#unneeded.push(...files);
+    if (this.#holds > 0) return;
+    for (const file of this.#unneeded.splice(0)) removeRunFiles(this.#runDir, file);
   }
 
   #rules(): TierRules {
@@ -173,10 +194,8 @@ export class MergeWork {
     this.counts.bytesOut += run?.bytes ?? 0;
     this.counts.purged += purged;
     disk.words.turnGeneration();
-    for (const { id, file } of some) {
-      this.#filters.delete(id);
-      removeRunFiles(this.#runDir, file);
-    }
+    for (const { id } of some) this.#filters.delete(id);
+    this.#remove(some.map(({ file }) => file));
   }
 
   /** Nobody is asked when nothing could go. Whoever does not answer wants everything kept. */

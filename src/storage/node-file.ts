@@ -4,16 +4,23 @@
 //
 // A rename is all or nothing, but it outlives a loss of power only once the directory itself is synced.
 //
+// The file also says which file it is: the number and the time of birth that the file system gave it. A copy of the directory has
+// others, so a copy is noticed at start: two nodes that go on from one state would hand out the same epochs.
+//
 // Invariant: whatever instant the process or the machine dies at, troupe.json is a whole file, the old one or the new one;
 // and when update() has resolved, it is the new one.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../errors.ts';
+import { restoredChunksMin, restoredChunksPerStep, restoredStepMs } from '../limits.ts';
 
 const format = 1;
-const fileName = 'troupe.json';
+export const nodeFileName = 'troupe.json';
+/** What engines keep in a data directory, and a backup at its top: without a node file beside it nobody may begin there. */
+const leftovers = ['lmdb/data.mdb', 'troupe/manifest/data.mdb', 'backup.json'];
 /** When neither the file nor the caller says otherwise. */
 const partitionsDefault = 64;
 
@@ -51,7 +58,7 @@ export class NodeFile {
 
   constructor(dir: string, content: NodeFileContent) {
     this.#dir = dir;
-    this.path = join(dir, fileName);
+    this.path = join(dir, nodeFileName);
     this.#content = content;
   }
 
@@ -88,15 +95,36 @@ export class NodeFile {
 /** Reads the file of a data directory, or writes it if there is none. The caller holds the directory's lock. */
 export async function openNodeFile(dir: string, wanted: WantedNode): Promise<NodeFile> {
   await mkdir(dir, { recursive: true });
-  const path = join(dir, fileName);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text !== undefined) return new NodeFile(dir, agree(path, parse(path, text), wanted));
+  const path = join(dir, nodeFileName);
+  const found = await read(path);
+  if (found !== undefined) {
+    if (found.copied) throw copied(path);
+    return new NodeFile(dir, agree(path, found.content, wanted));
+  }
+  refuseLeftovers(dir);
   const content = born(wanted);
   await write(dir, content);
   return new NodeFile(dir, content);
+}
+
+/** What the file of a data directory says; undefined when there is none. Changes nothing. */
+export async function readNodeFile(dir: string): Promise<NodeFileContent | undefined> {
+  return (await read(join(dir, nodeFileName)))?.content;
+}
+
+/**
+ * A node that goes on from a state which somebody else may have gone on from for so many milliseconds: another id, and epochs
+ * above all that the other one can have used. The last thing that is written of a restored directory.
+ */
+export async function writeSuccessor(dir: string, of: NodeFileContent, otherMs: number): Promise<NodeFileContent> {
+  const steps = Math.ceil(Math.max(0, otherMs) / restoredStepMs);
+  const content: NodeFileContent = {
+    ...of,
+    id: randomBytes(16).toString('hex'),
+    epochChunkLimit: of.epochChunkLimit + restoredChunksMin + steps * restoredChunksPerStep,
+  };
+  await write(dir, content);
+  return content;
 }
 
 function born({ name, partitions }: WantedNode): NodeFileContent {
@@ -110,6 +138,68 @@ function born({ name, partitions }: WantedNode): NodeFileContent {
     bootCount: 0,
     epochChunkLimit: 1,
   };
+}
+
+interface Read {
+  readonly content: NodeFileContent;
+  readonly copied: boolean;
+}
+
+async function read(path: string): Promise<Read | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const { self, ...content } = parse(path, await file.readFile('utf8')) as NodeFileContent & { self?: FileMark };
+    return { content, copied: isCopy(self, await markOf(file)) };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Which file this is, as its file system says. */
+interface FileMark {
+  readonly inode: string;
+  /** Nanoseconds since 1970; '0' where the file system does not know, 'unused' where it does not stay the same. */
+  readonly bornNs: string;
+}
+
+async function markOf(file: FileHandle): Promise<FileMark> {
+  const { ino, birthtimeNs } = await file.stat({ bigint: true });
+  // NTFS gives a file that is renamed over another one the birth of that one, for 15 s.
+  return { inode: String(ino), bornNs: process.platform === 'win32' ? 'unused' : String(birthtimeNs) };
+}
+
+/**
+ * Devices get other numbers with each start of a machine, so they say nothing; and file systems without a time of birth are
+ * often those whose inodes do not last either (FUSE). There a copy is not noticed, which is better than a node that refuses to start.
+ */
+function isCopy(stored: FileMark | undefined, found: FileMark): boolean {
+  if (typeof stored !== 'object' || stored === null) return false;
+  if (stored.bornNs === '0' || found.bornNs === '0') return false;
+  return stored.inode !== found.inode || stored.bornNs !== found.bornNs;
+}
+
+function copied(path: string): TroupeError {
+  return new TroupeError(
+    'BAD_OPTION',
+    `${path} is a copy: two nodes must not go on from one state. Let a node have a directory from a backup (troupe restore); or, if the node it was copied from will never start again, say so with: troupe adopt`,
+    { details: { path, copied: true } },
+  );
+}
+
+function refuseLeftovers(dir: string): void {
+  const found = leftovers.find(name => existsSync(join(dir, name)));
+  if (found === undefined) return;
+  const reason =
+    found === 'backup.json'
+      ? `${dir} is a backup, not a data directory: troupe restore makes one of it.`
+      : `${dir} holds ${found}, but no ${nodeFileName}: it was not restored to the end, or is part of a backup. Restore it into an empty directory.`;
+  throw new TroupeError('BAD_OPTION', reason, { details: { dir, found } });
 }
 
 function agree(path: string, content: NodeFileContent, wanted: WantedNode): NodeFileContent {
@@ -163,10 +253,12 @@ function damaged(path: string, reason: string, cause?: unknown): TroupeError {
 }
 
 async function write(dir: string, content: NodeFileContent): Promise<void> {
-  const path = join(dir, fileName);
+  const path = join(dir, nodeFileName);
   const file = await open(`${path}.new`, 'w');
   try {
-    await file.writeFile(`${JSON.stringify(content, undefined, 2)}\n`);
+    // A rename keeps both.
+    const self = await markOf(file);
+    await file.writeFile(`${JSON.stringify({ ...content, self }, undefined, 2)}\n`);
     await file.sync();
   } finally {
     await file.close();

@@ -5,6 +5,7 @@
 //
 // A store that was made when LMDB was the only engine stays where it is.
 
+import { type Cut, cutBoth } from './backup/cut-store.ts';
 import type { Ack, Engine, EngineStats, Shard, ShardChunk } from './engine.ts';
 import type { LmdbStore } from './lmdb-store.ts';
 import type { SharedDiskMemory } from './shared-disk.ts';
@@ -60,6 +61,12 @@ export class SplitStore implements Engine {
 
   ready(): Promise<void> {
     return this.#own.ready();
+  }
+
+  cut(): Cut {
+    const { upkeep } = this.#own;
+    if (upkeep === undefined) throw new Error('only the first thread can make a cut');
+    return cutBoth(upkeep, this.#small);
   }
 
   adopt(thread: number): void {

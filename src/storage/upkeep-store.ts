@@ -27,7 +27,8 @@ import { UpkeepTrouble } from './upkeep-trouble.ts';
 const runsCeiling: number = 2 * runsMax;
 
 export class Upkeep implements EngineUpkeep {
-  readonly #seams: UpkeepSeams;
+  /** Where it works, and on what: for who makes a copy. */
+  readonly seams: UpkeepSeams;
   readonly #flushes: FlushWork;
   readonly #merges: MergeWork;
   readonly #troubles = new UpkeepTrouble();
@@ -37,7 +38,7 @@ export class Upkeep implements EngineUpkeep {
   #state: 'working' | 'paused' | 'finishing' | 'stopped' = 'working';
 
   constructor(seams: UpkeepSeams) {
-    this.#seams = seams;
+    this.seams = seams;
     this.#merges = new MergeWork(seams);
     this.#flushes = new FlushWork(seams, run => this.#merges.trust(run));
   }
@@ -96,6 +97,11 @@ export class Upkeep implements EngineUpkeep {
     this.#listeners.push(tell);
   }
 
+  /** Files of runs stay where they are, also when they are merged away, until the hold is given back. */
+  hold(): () => void {
+    return this.#merges.hold();
+  }
+
   /** Resolves when there is nothing to do. */
   settle(): Promise<void> {
     return this.#settled(() => false);
@@ -150,7 +156,7 @@ export class Upkeep implements EngineUpkeep {
   }
 
   async #run(): Promise<void> {
-    const { disk } = this.#seams;
+    const { disk } = this.seams;
     while (this.#state !== 'stopped') {
       const { sealed } = disk.words;
       disk.sweep();
@@ -168,7 +174,7 @@ export class Upkeep implements EngineUpkeep {
 
   /** Begins what can be begun, and sees to it that what goes on is in nobody's way. */
   #begin(now: number): void {
-    const runs = this.#seams.manifest.state().runs.length;
+    const runs = this.seams.manifest.state().runs.length;
     const merging = this.#underWay.has('merge');
     if (!this.#underWay.has('flush') && !(merging && runs >= runsCeiling)) this.#beginFlush(now);
     const flushing = this.#underWay.has('flush');
@@ -246,7 +252,7 @@ export class Upkeep implements EngineUpkeep {
   }
 
   async #settled(enough: () => boolean): Promise<void> {
-    const { words } = this.#seams.disk;
+    const { words } = this.seams.disk;
     while ((this.#state === 'working' || this.#state === 'finishing') && this.#hasWork() && !enough()) {
       this.#wake();
       await waitForNews(words, SharedWords.generationIndex, words.generation, slotWaitStepMs);
@@ -260,7 +266,7 @@ export class Upkeep implements EngineUpkeep {
 
   /** Every thread hands over the segment it writes. One that does not in time keeps it: it is stuck, or dead and adopted. */
   async #sealAll(): Promise<void> {
-    const { slots, words } = this.#seams.disk;
+    const { slots, words } = this.seams.disk;
     const isActive = ({ state, entries }: SegmentSlot): boolean => state === slotState.active && entries > 0;
     const active = slots.filter(isActive).map(slot => ({ slot, version: slot.version }));
     const until = performance.now() + sealWaitMs;
@@ -278,7 +284,7 @@ export class Upkeep implements EngineUpkeep {
   }
 
   #wake(): void {
-    this.#seams.disk.words.tellSealed();
+    this.seams.disk.words.tellSealed();
   }
 }
 

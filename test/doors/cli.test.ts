@@ -29,6 +29,13 @@ describe('a command line', () => {
     ['kv put k 7 --data-dir d --store s', { name: 'put', key: 'k', value: '7', create: false, ttlMs: undefined }],
     ['kv put k 7 --parse --ttl-ms 5 --data-dir d --store s', { name: 'put', value: 7, ttlMs: 5, flushed: false }],
     ['kv put --data-dir d --store s -- -k -v', { name: 'put', key: '-k', value: '-v' }],
+    ['log verify d --json', { name: 'log verify', dir: 'd', json: true }],
+    ['log dump d --segment 12', { name: 'log dump', dir: 'd', segment: 12, json: false }],
+    ['log dump d', { name: 'log dump', dir: 'd', segment: undefined }],
+    ['backup d t', { name: 'backup', dataDir: 'd', target: 't', json: false }],
+    ['restore b d', { name: 'restore', backup: 'b', dataDir: 'd', partition: undefined }],
+    ['restore b d --partition 0 --json', { name: 'restore', backup: 'b', dataDir: 'd', partition: 0, json: true }],
+    ['adopt d', { name: 'adopt', dataDir: 'd' }],
   ])('%s is understood', (line, command) => {
     expect(readCommand(split(line))).toMatchObject(command);
   });
@@ -48,6 +55,13 @@ describe('a command line', () => {
     ['kv put k v --data-dir d --store s --ttl-ms 0', /whole number from 1/],
     ['kv put k {a} --parse --data-dir d --store s', /not JSON/],
     ['kv get k --dir d', /--dir/],
+    ['log', /no command 'log'/],
+    ['log show d', /no command 'log show'/],
+    ['log verify', /'log verify' takes 1 directory, not 0/],
+    ['log verify d --segment 1', /'log verify' has no option --segment/],
+    ['backup d', /'backup' takes 2 directories, not 1/],
+    ['backup d t --data-dir x', /'backup' has no option --data-dir/],
+    ['restore b d --partition x', /--partition needs a whole number/],
   ])('%s is refused', (line, says) => {
     expect(() => readCommand(split(line))).toThrow(says);
     expect(() => readCommand(split(line))).toThrow(UsageError);
@@ -65,6 +79,8 @@ describe('a command line', () => {
       'prefix',
       'limit',
       'count',
+      'segment',
+      'partition',
     ])
       expect(help).toContain(`--${option}`);
   });
@@ -100,7 +116,7 @@ async function say(dataDir: string, line: string, ...words: string[]): Promise<S
   const notes: string[] = [];
   let out = '';
   const command = readCommand([...split(line), '--data-dir', dataDir, ...(words.length > 0 ? ['--', ...words] : [])]);
-  if (command.name === 'help' || command.name === 'version') throw new Error(`not on data: ${line}`);
+  if (command.name !== 'describe' && !('store' in command)) throw new Error(`not on data: ${line}`);
   const done = await runCommand(command, {
     out: async chunk => {
       out += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('latin1');

@@ -338,6 +338,18 @@ export function eachOp(
   }
 }
 
+/** Where the frames of the groups below `lsn` end, and the highest lsn of them. They are known to be whole, and rise. */
+export function endBelow(bytes: Uint8Array, end: number, lsn: number): { end: number; lsnMax: number } {
+  let at = segmentHeaderBytes;
+  let lsnMax = 0;
+  for (; at < end; at += readU32(bytes, at + 8)) {
+    const next = readU48(bytes, at + 16);
+    if (next >= lsn) break;
+    lsnMax = next;
+  }
+  return { end: at, lsnMax };
+}
+
 /** Why a record of the frame is not what was written. Records of a dropped shard have no seed, and no readers. */
 function recordTrouble(bytes: Uint8Array, { ops }: Frame, seed: number | undefined, crc: Crc32): string | undefined {
   if (seed === undefined) return undefined;

@@ -208,6 +208,8 @@ export function removeRunFiles(dir: string, file: string): void {
 
 /** The filter's checksum continues from that of the run: it is believed for no other file than this one. */
 export function writeFilter(dir: string, { file, crc }: RunInfo, bloom: Bloom): void {
+  // A new file: a backup may have a link to the old one.
+  rmSync(join(dir, filterFile(file)), { force: true });
   writeFileSync(join(dir, filterFile(file)), bloom.toBytes(crc32, crc), { flush: true });
 }
 
