@@ -131,7 +131,11 @@ function costs(context: BenchContext): Workload[] {
   const puts = param('puts counted', 400, 200_000);
   const logged = param('records in the log', 2_000, 1_000_000);
   const vnodeKeys = param('keys over vnodes', 500, 20_000);
-  const sizes = [param('records', 1_000, 1_000_000), param('more records', 2_000, 4_000_000)];
+  const sizes = [param('records', 1_000, 1_000_000)];
+  if (context.mode === 'full') sizes.push(param('more records', 0, 4_000_000));
+  const vnodeCounts = [param('vnodes', 16, 64), param('more vnodes', 32, 256)];
+  /** A reading is a process or two of its own. */
+  const rounds = param('rounds of processes', 1, 3);
   return [
     {
       name: 'bytes written',
@@ -155,7 +159,7 @@ function costs(context: BenchContext): Workload[] {
         'A process writes records of 100 bytes to a log that nobody flushes and is killed with SIGKILL; the time until ' +
         'another one can read them. They are counted, and some of them read.',
       gauge: 'us a record',
-      rounds: 3,
+      rounds,
       alone: 'others keep their logs at a few MiB, or have nothing else',
       opsMin: Math.min(2_000, logged),
       opsMax: logged,
@@ -168,7 +172,7 @@ function costs(context: BenchContext): Workload[] {
         name: `start-up, ${records.toLocaleString('en')} records`,
         about: 'Opening records of 100 bytes, flushed and merged before, in a process of its own; then 10,000 gets.',
         gauge: 'ms until ready',
-        rounds: 3,
+        rounds,
         opsMin: records,
         opsMax: records,
         contenders: [startUp('troupe'), startUp('level')],
@@ -179,11 +183,11 @@ function costs(context: BenchContext): Workload[] {
       about:
         'Anonymous memory and file handles of a node whose vnodes have all been put to and read; the process as a whole.',
       gauge: 'RssAnon MiB',
-      rounds: 3,
+      rounds,
       alone: 'nobody else has them',
       opsMin: vnodeKeys,
       opsMax: vnodeKeys,
-      contenders: [vnodes(64), vnodes(256)],
+      contenders: vnodeCounts.map(vnodes),
     },
   ];
 }

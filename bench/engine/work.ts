@@ -160,7 +160,7 @@ export const written: Kind = ({ keys: count, shards, inFlight, context }) => {
       const pid = side.pid?.() ?? 'self';
       const before = { kernel: writtenBytes(pid), own: side.bytes?.() ?? {} };
       const { done } = await putMany(side, { keys, n, inFlight, latency, random });
-      await settle(side);
+      await settle(side, context);
       const bytes = n * (valueBytes + (keys[0] as Key).bytes.length);
       const own = Object.entries(side.bytes?.() ?? {}).map(([name, after]) => [
         `${name} says`,
@@ -185,13 +185,13 @@ export function engineContender(name: string, open: () => Promise<EngineSide>, k
       await side.open(folder, work.shards);
       made = kind(work);
       await fill(side, keysOf(made.filled, work.shards));
-      if (!work.fresh) await settle(side);
+      if (!work.fresh) await settle(side, work.context);
     },
     run(n, latency) {
       if (side === undefined || made === undefined) throw new Error('run before setup');
       return made.run(side, n, latency);
     },
-    settle: () => (side === undefined || work.fresh ? undefined : settle(side)),
+    settle: () => (side === undefined || work.fresh ? undefined : settle(side, work.context)),
     async teardown() {
       await side?.close();
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
@@ -210,15 +210,15 @@ async function fill(side: EngineSide, keys: readonly Key[]): Promise<void> {
 }
 
 /** Until the process writes no more, where the engine does not say so itself. */
-async function settle(side: EngineSide): Promise<void> {
+async function settle(side: EngineSide, { mode }: BenchContext): Promise<void> {
   if (side.settle) return side.settle();
   const pid = side.pid?.() ?? 'self';
   if (process.platform !== 'linux') return;
   for (let before = -1, now = writtenBytes(pid); now !== before; now = writtenBytes(pid)) {
     before = now;
-    await new Promise(resolve => setTimeout(resolve, quietMs));
+    await new Promise(resolve => setTimeout(resolve, quietMs[mode]));
   }
 }
 
 /** A merge writes more often than this. */
-const quietMs = 50;
+const quietMs = { small: 5, full: 100 } as const;
