@@ -12,13 +12,28 @@ export function anonymousBytes(pid: Process = 'self'): number {
 }
 
 /**
- * Bytes the process, with its threads and the children it has waited for, has had the kernel write to a disk. Pages count
- * when they become dirty, so one that is changed twice before the kernel gets round to it counts once; what was taken
- * back before it was written (a file removed) is subtracted.
+ * Bytes the process, with its threads and the children it has waited for, has given to write() and the like.
+ *
+ * Not `write_bytes`, which sounds better: the kernel counts a whole folio when a part of it becomes dirty, and since files have large
+ * ones (Linux 6.18, ext4) that is up to 1 MiB for each 8 KiB written and synced: 128 times what the device was given.
  */
 export function writtenBytes(pid: Process = 'self'): number {
-  return field(pid, 'io', /^write_bytes: (\d+)$/m) - field(pid, 'io', /^cancelled_write_bytes: (\d+)$/m);
+  return field(pid, 'io', /^wchar: (\d+)$/m);
 }
+
+/** Bytes that were written to the device of a folder since the machine began, by whomever. Undefined: no such device is known. */
+export function deviceBytes(folder: string): number | undefined {
+  return linuxOnly(() => {
+    const { dev } = statSync(folder);
+    const device = `${(dev >> 8) & 0xfff} ${dev & 0xff}`;
+    const lines = readFileSync('/proc/diskstats', 'utf8').split('\n');
+    const fields = lines.map(line => line.trim().split(/\s+/)).find(([major, minor]) => `${major} ${minor}` === device);
+    return fields === undefined ? undefined : Number(fields[sectorsWrittenField]) * 512;
+  });
+}
+
+/** Linux, Documentation/admin-guide/iostats.rst: field 7 of a device, after three that name it. */
+const sectorsWrittenField = 9;
 
 export function handlesCount(pid: Process = 'self'): number {
   return linuxOnly(() => readdirSync(`/proc/${pid}/fd`).length);

@@ -140,8 +140,9 @@ function costs(context: BenchContext): Workload[] {
     {
       name: 'bytes written',
       about:
-        'Bytes the kernel wrote (/proc/<pid>/io, merges waited for) for each byte of key and value put, 64 in flight, ' +
-        'each key several times. Beside it what the engine says it wrote.',
+        'Bytes given to write() (wchar of /proc/<pid>/io, merges waited for) for each byte of key and value put, 64 in ' +
+        'flight, each key several times. Beside it what the device was given, by the whole machine (/proc/diskstats), ' +
+        'and what the engine says it wrote.',
       gauge: 'bytes a byte put',
       rounds: 2,
       opsMin: 100,
