@@ -112,16 +112,16 @@ async function runWorkload(workload: Workload, options: RunOptions): Promise<Wor
     }),
   );
   try {
-    const { deadlineMs } = pace[options.mode];
+    const deadlineMs = deadlineOf(workload, options.mode);
     for (const entrant of entrants)
       await attempt(entrant, 'setup', () => within(deadlineMs, entrant.contender.setup?.()));
     for (const entrant of entrants) {
       await attempt(entrant, 'probe', () => probe(entrant, workload, options.mode));
-      await attempt(entrant, 'settling', () => settle(entrant, options.mode));
+      await attempt(entrant, 'settling', () => settle(entrant, deadlineMs));
     }
     for (const entrant of entrants) {
       await attempt(entrant, 'calibration', () => calibrate(entrant, workload, options.mode));
-      await attempt(entrant, 'settling', () => settle(entrant, options.mode));
+      await attempt(entrant, 'settling', () => settle(entrant, deadlineMs));
     }
     refuseDissenters(entrants);
     const rounds = roundsOf(workload, options);
@@ -164,8 +164,11 @@ async function probe(entrant: Entrant, workload: Workload, mode: Mode): Promise<
   entrant.hash = hash;
 }
 
-const settle = ({ contender }: Entrant, mode: Mode): Promise<void> =>
-  within(pace[mode].deadlineMs, Promise.resolve(contender.settle?.()));
+const deadlineOf = (workload: Workload, mode: Mode): number =>
+  mode === 'full' ? (workload.deadlineMs ?? pace.full.deadlineMs) : pace.small.deadlineMs;
+
+const settle = ({ contender }: Entrant, deadlineMs: number): Promise<void> =>
+  within(deadlineMs, Promise.resolve(contender.settle?.()));
 
 /** One loud voice is not a majority: the first contender that gives a hash sets it, and any other hash is refused. */
 function refuseDissenters(entrants: readonly Entrant[]): void {
@@ -223,7 +226,8 @@ async function runRound(entrants: readonly Entrant[], workload: Workload, mode: 
       latency = phase === 'warmup' ? warming : entrant.latency;
       collectGarbage();
     };
-    const afterAll = (): Promise<void> => attempt(entrant, 'settling', () => settle(entrant, mode));
+    const afterAll = (): Promise<void> =>
+      attempt(entrant, 'settling', () => settle(entrant, deadlineOf(workload, mode)));
     bench.add(entrant.contender.name, task, { async: true, beforeAll, afterAll });
   }
   await bench.run();
@@ -243,7 +247,7 @@ async function confirmed(
 ): Promise<Done> {
   const n = entrant.ops;
   const before = latency.count;
-  const result = await within(pace[mode].deadlineMs, entrant.contender.run(n, latency));
+  const result = await within(deadlineOf(workload, mode), entrant.contender.run(n, latency));
   if (result.done !== n) throw new Error(`not completed: confirmed ${result.done} of ${n}`);
   if (workload.gauge !== undefined && result.value === undefined) throw new Error('a gauge without a reading');
   if (workload.latency && latency.count - before !== n) {

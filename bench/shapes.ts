@@ -41,6 +41,8 @@ export interface Workload {
   readonly rounds?: number;
   /** Milliseconds of a round when full. Longer than the usual 300 where what goes on behind the writers is to be seen. */
   readonly roundMs?: number;
+  /** Milliseconds after which anything counts as not completed when full. Longer than the usual 120,000 where much is loaded. */
+  readonly deadlineMs?: number;
   /** Why there is nobody to compare with. Without it a workload needs a peer. */
   readonly alone?: string;
   /** Operations of one run: at least (the probe runs this many), and at most (a gauge runs this many). */

@@ -7,8 +7,10 @@
 // (wanted: none above 50 ms), what waits behind the writers, disk and memory. At the end some keys are read back.
 //
 // Ours is a node with its store, one replica, ack 'flushed'; peers as in the store bench: Redis `appendfsync always`, LevelDB sync.
-// Each runs alone, one after the other: peers first, so that what ours leaves to the disk does not burden them.
+// Each runs alone, in a process of its own, one after the other: peers first, so that what ours leaves to the disk does not burden them.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { seed } from './harness.ts';
@@ -170,6 +172,21 @@ function summary(whole: WindowTally, { checked, lost, older }: Sustained['readBa
   ].join(' ');
 }
 
+/** A process of its own for each, so that the memory of one is not counted with another's. */
+async function sustainElsewhere(name: string, settings: readonly string[]): Promise<Sustained> {
+  const args = [import.meta.filename, ...settings, '--only', name, '--json'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const kill = (): void => void child.kill();
+  process.once('exit', kill);
+  const ended = once(child, 'exit');
+  const pieces: string[] = [];
+  for await (const piece of child.stdout) pieces.push(String(piece));
+  const [code] = await ended;
+  process.off('exit', kill);
+  if (code !== 0 && code !== 3) throw new Error(`${name} ended with ${code}`);
+  return JSON.parse(pieces.join('')) as Sustained;
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
@@ -181,8 +198,18 @@ async function main(): Promise<number> {
       /** Seconds of the closed loop, after a quarter of that to warm up. */
       peak: { type: 'string', default: '20' },
       json: { type: 'boolean', default: false },
+      /** One of them, in this process. */
+      only: { type: 'string' },
     },
   });
+  const names = values.only === undefined ? [...values.peer.split(',').filter(Boolean), 'troupe'] : [values.only];
+  const numbers = [values.minutes, values.rate, values.keys, values.peak].map(Number);
+  if (names.some(name => sides[name] === undefined) || !numbers.every(number => number > 0)) {
+    process.stderr.write(
+      `--minutes, --rate, --keys, --peak are above 0; --peer takes ${Object.keys(sides).join(', ')}\n`,
+    );
+    return 2;
+  }
   const options: SustainOptions = {
     minutes: Number(values.minutes),
     rate: Number(values.rate),
@@ -192,19 +219,19 @@ async function main(): Promise<number> {
     windowMs: 10_000,
     readBack: 10_000,
   };
-  const names = [...values.peer.split(',').filter(name => name !== ''), 'troupe'];
-  const unknown = names.filter(name => sides[name] === undefined);
-  if (unknown.length > 0 || !(options.minutes > 0 && options.rate > 0 && options.keys > 0)) {
-    process.stderr.write(`--minutes, --rate and --keys are above 0; --peer takes ${Object.keys(sides).join(', ')}\n`);
-    return 2;
+  // Lines go to stderr: stdout is for the JSON.
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  if (values.only !== undefined) {
+    const make = sides[values.only] as (threads: string) => Promise<StoreSide>;
+    const result = await sustain(values.only, await make(values.threads), options, say);
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+    return result.readBack.lost > 0 ? 3 : 0;
   }
   const machine = machineFacts();
-  const say = (text: string): void => void (values.json ? process.stderr : process.stdout).write(`${text}\n`);
+  const { minutes, rate, keys, threads, peak } = values;
+  const settings = Object.entries({ minutes, rate, keys, threads, peak }).map(([name, value]) => `--${name}=${value}`);
   const results: Sustained[] = [];
-  for (const name of names) {
-    const make = sides[name] as (threads: string) => Promise<StoreSide>;
-    results.push(await sustain(name, await make(values.threads), options, say));
-  }
+  for (const name of names) results.push(await sustainElsewhere(name, settings));
   if (values.json) process.stdout.write(`${JSON.stringify({ machine, options, results }, null, 2)}\n`);
   return results.some(({ readBack }) => readBack.lost > 0) ? 3 : 0;
 }

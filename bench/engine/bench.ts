@@ -173,6 +173,7 @@ function costs(context: BenchContext): Workload[] {
         name: `start-up, ${records.toLocaleString('en')} records`,
         about: 'Opening records of 100 bytes, flushed and merged before, in a process of its own; then 10,000 gets.',
         gauge: 'ms until ready',
+        deadlineMs: 600_000,
         rounds,
         opsMin: records,
         opsMax: records,
