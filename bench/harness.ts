@@ -112,12 +112,17 @@ async function runWorkload(workload: Workload, options: RunOptions): Promise<Wor
     }),
   );
   try {
-    const { deadlineMs } = pace[options.mode];
+    const deadlineMs = deadlineOf(workload, options.mode);
     for (const entrant of entrants)
       await attempt(entrant, 'setup', () => within(deadlineMs, entrant.contender.setup?.()));
-    for (const entrant of entrants) await attempt(entrant, 'probe', () => probe(entrant, workload, options.mode));
-    for (const entrant of entrants)
+    for (const entrant of entrants) {
+      await attempt(entrant, 'probe', () => probe(entrant, workload, options.mode));
+      await attempt(entrant, 'settling', () => settle(entrant, deadlineMs));
+    }
+    for (const entrant of entrants) {
       await attempt(entrant, 'calibration', () => calibrate(entrant, workload, options.mode));
+      await attempt(entrant, 'settling', () => settle(entrant, deadlineMs));
+    }
     refuseDissenters(entrants);
     const rounds = roundsOf(workload, options);
     for (let round = 0; round < rounds; round++) await runRound(entrants, workload, options.mode, round);
@@ -159,6 +164,12 @@ async function probe(entrant: Entrant, workload: Workload, mode: Mode): Promise<
   entrant.hash = hash;
 }
 
+const deadlineOf = (workload: Workload, mode: Mode): number =>
+  mode === 'full' ? (workload.deadlineMs ?? pace.full.deadlineMs) : pace.small.deadlineMs;
+
+const settle = ({ contender }: Entrant, deadlineMs: number): Promise<void> =>
+  within(deadlineMs, Promise.resolve(contender.settle?.()));
+
 /** One loud voice is not a majority: the first contender that gives a hash sets it, and any other hash is refused. */
 function refuseDissenters(entrants: readonly Entrant[]): void {
   const first = entrants.find(entrant => entrant.hash !== undefined);
@@ -189,7 +200,8 @@ async function calibrate(entrant: Entrant, workload: Workload, mode: Mode): Prom
 }
 
 async function runRound(entrants: readonly Entrant[], workload: Workload, mode: Mode, round: number): Promise<void> {
-  const { roundMs, warmupMs } = pace[mode];
+  const { warmupMs } = pace[mode];
+  const roundMs = mode === 'full' ? (workload.roundMs ?? pace.full.roundMs) : pace.small.roundMs;
   const bench = new Bench({
     time: workload.gauge === undefined ? roundMs : 0,
     iterations: 1,
@@ -214,7 +226,9 @@ async function runRound(entrants: readonly Entrant[], workload: Workload, mode: 
       latency = phase === 'warmup' ? warming : entrant.latency;
       collectGarbage();
     };
-    bench.add(entrant.contender.name, task, { async: true, beforeAll });
+    const afterAll = (): Promise<void> =>
+      attempt(entrant, 'settling', () => settle(entrant, deadlineOf(workload, mode)));
+    bench.add(entrant.contender.name, task, { async: true, beforeAll, afterAll });
   }
   await bench.run();
   for (const { name, result } of bench.tasks) {
@@ -233,7 +247,7 @@ async function confirmed(
 ): Promise<Done> {
   const n = entrant.ops;
   const before = latency.count;
-  const result = await within(pace[mode].deadlineMs, entrant.contender.run(n, latency));
+  const result = await within(deadlineOf(workload, mode), entrant.contender.run(n, latency));
   if (result.done !== n) throw new Error(`not completed: confirmed ${result.done} of ${n}`);
   if (workload.gauge !== undefined && result.value === undefined) throw new Error('a gauge without a reading');
   if (workload.latency && latency.count - before !== n) {
@@ -257,6 +271,7 @@ function rowOf({ contender, ops, end, batches, readings, more, latency }: Entran
     mean: isGauge ? mean(readings) : 1_000 / mean(perOp),
     rsdPercent: rsdPercent(isGauge ? readings : perOp),
     ...(isGauge ? {} : { p50Us: percentile(sorted, 0.5) * 1_000, p99Us: percentile(sorted, 0.99) * 1_000 }),
+    ...(workload.latency && !isGauge ? { p999Us: percentile(sorted, 0.999) * 1_000 } : {}),
     samples: isGauge ? readings.length : sorted.length,
     ...(more.size === 0 ? {} : { more: Object.fromEntries([...more].map(([name, each]) => [name, median(each)])) }),
   };
@@ -266,9 +281,11 @@ function rowOf({ contender, ops, end, batches, readings, more, latency }: Entran
 function reached(goal: Goal, rows: readonly Row[]): { reached?: number } {
   const row = (name: string): Row | undefined => rows.find(({ contender }) => contender === name);
   const ours = row(goal.ours);
-  if (!('peer' in goal)) return ours?.figure === undefined ? {} : { reached: ours.figure };
-  const read = (from: Row | undefined): number | undefined => (goal.by === 'p50' ? from?.p50Us : from?.figure);
-  const [own, theirs] = [read(ours), read(row(goal.peer))];
+  const read = (from: Row | undefined): number | undefined =>
+    goal.by === 'p50' ? from?.p50Us : goal.by === 'p99' ? from?.p99Us : from?.figure;
+  const own = read(ours);
+  if (!('peer' in goal)) return own === undefined ? {} : { reached: own };
+  const theirs = read(row(goal.peer));
   if (own === undefined || theirs === undefined) return {};
   return { reached: goal.by === 'rate' ? own / theirs : theirs / own };
 }
@@ -312,6 +329,7 @@ export function lazily<Module>(
       if (contender === undefined) throw new Error('run before setup');
       return contender.run(n, latency);
     },
+    settle: () => contender?.settle?.(),
     teardown: () => contender?.teardown?.(),
   };
 }

@@ -10,6 +10,7 @@ declare module 'better-sqlite3' {
   interface Statement {
     run(...parameters: readonly unknown[]): { readonly changes: number };
     get(...parameters: readonly unknown[]): unknown;
+    iterate(...parameters: readonly unknown[]): Iterable<unknown>;
   }
   export default class Database {
     constructor(path: string);

@@ -25,7 +25,7 @@ function renderWorkload(result: WorkloadResult): string {
   const isGauge = result.unit !== 'operations a second';
   const headings = isGauge
     ? ['', result.unit, 'mean', 'rsd', 'readings']
-    : ['', 'op/s', 'mean op/s', 'rsd', 'p50 us', 'p99 us', 'samples'];
+    : ['', 'op/s', 'mean op/s', 'rsd', 'p50 us', 'p99 us', 'p99.9 us', 'samples'];
   const more = [...new Set(result.rows.flatMap(row => Object.keys(row.more ?? {})))];
   headings.push(...more);
   const cells = result.rows.map(row =>
@@ -52,6 +52,7 @@ function figures(row: Row, isGauge: boolean): string[] {
     spread,
     micros(row.p50Us),
     micros(row.p99Us),
+    micros(row.p999Us),
     String(row.samples),
   ];
 }
@@ -66,7 +67,9 @@ function renderGoal({ reached, ...goal }: Goal & { readonly reached?: number }):
   }
   const outcome =
     reached === undefined ? 'no figure yet' : `${short(reached)}${reached <= goal.atMost ? '' : ', short of it'}`;
-  return `Goal: ${goal.ours} at most ${goal.atMost}: ${outcome}.`;
+  const what = goal.by === undefined ? '' : `${goal.by} `;
+  const unit = goal.by === undefined ? '' : ' us';
+  return `Goal: ${goal.ours} ${what}at most ${goal.atMost}${unit}: ${outcome}.`;
 }
 
 /** Columns as wide as their widest cell; words to the left, numbers to the right. A short row gives its last cell the rest. */

@@ -24,6 +24,8 @@ export interface Contender {
   readonly name: string;
   setup?(): Promise<void> | void;
   run(n: number, latency: Sampler): Promise<Done>;
+  /** Waits for what goes on behind (flushes, merges), unmeasured, so that it does not go on during the next one's turn. */
+  settle?(): Promise<void> | void;
   teardown?(): Promise<void> | void;
 }
 
@@ -37,6 +39,10 @@ export interface Workload {
   readonly latency?: boolean;
   /** Rounds, at most: for what takes long and hardly varies, or is long enough in itself. */
   readonly rounds?: number;
+  /** Milliseconds of a round when full. Longer than the usual 300 where what goes on behind the writers is to be seen. */
+  readonly roundMs?: number;
+  /** Milliseconds after which anything counts as not completed when full. Longer than the usual 120,000 where much is loaded. */
+  readonly deadlineMs?: number;
   /** Why there is nobody to compare with. Without it a workload needs a peer. */
   readonly alone?: string;
   /** Operations of one run: at least (the probe runs this many), and at most (a gauge runs this many). */
@@ -48,18 +54,20 @@ export interface Workload {
   readonly goals?: readonly Goal[];
 }
 
-/** How many times better than a peer, by rate, p50 or the gauge's reading; or a reading that must not be exceeded. */
+/** How many times better than a peer, by rate, a percentile or the gauge's reading; or a figure that must not be exceeded. */
 export type Goal = Ratio | Limit;
 
 export interface Ratio {
   readonly ours: string;
   readonly peer: string;
-  readonly by: 'rate' | 'p50' | 'value';
+  readonly by: 'rate' | 'p50' | 'p99' | 'value';
   readonly times: number;
 }
 
 export interface Limit {
   readonly ours: string;
+  /** Microseconds, of a percentile. */
+  readonly by?: 'p50' | 'p99';
   readonly atMost: number;
 }
 
@@ -91,6 +99,8 @@ export interface Row {
   readonly rsdPercent?: number;
   readonly p50Us?: number;
   readonly p99Us?: number;
+  /** Of single operations only: of runs there are too few. */
+  readonly p999Us?: number;
   readonly samples?: number;
   /** The medians of the other readings. */
   readonly more?: Readonly<Record<string, number>>;

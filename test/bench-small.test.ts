@@ -14,6 +14,8 @@ import { audit, emptyAccount, enter } from '../bench/relocation/ledger.ts';
 import { render } from '../bench/report.ts';
 import { benchNames, loadBench } from '../bench/run.ts';
 import { median, percentile, rsdPercent, Sampler, samplesMax, seededRandom } from '../bench/stats.ts';
+import type { StoreSide } from '../bench/store/side.ts';
+import { sides, sustain } from '../bench/sustained.ts';
 
 /** What a machine may lack; anything else that is missing is a failure. */
 const mayBeMissing = ['redis-server is not on the PATH'];
@@ -47,6 +49,27 @@ describe('the benches', () => {
       expect(parties.filter(party => !names.includes(party))).toEqual([]);
     }
     expect(render(report)).toContain(`# ${name} (small)`);
+  });
+});
+
+describe('the sustained bench', () => {
+  it.each(Object.keys(sides))('holds %s at its rate, and counts every put', { timeout: 60_000 }, async name => {
+    const side = await sides[name]?.('auto');
+    const times = { minutes: 0.5 / 60, peakMs: 100, windowMs: 200 };
+    const options = { ...times, rate: 20, keys: 100, inFlight: 64, readBack: 100 };
+    const lines: string[] = [];
+    const result = await sustain(name, side as StoreSide, options, text => lines.push(text)).catch((thrown: Error) => {
+      if (!mayBeMissing.includes(thrown.message)) throw thrown;
+    });
+    if (result === undefined) return;
+    const { peak, windows, whole, readBack } = result;
+    expect(peak).toBeGreaterThan(0);
+    const refused = Object.values(whole.refused).reduce((sum, count) => sum + count, 0);
+    expect(whole.acknowledged + refused).toBe(whole.due);
+    expect(windows.reduce((sum, { due }) => sum + due, 0)).toBe(whole.due);
+    expect(windows.reduce((sum, { acknowledged }) => sum + acknowledged, 0)).toBe(whole.acknowledged);
+    expect(readBack).toMatchObject({ lost: 0, older: 0 });
+    expect(lines).toHaveLength(windows.length + 3);
   });
 });
 
@@ -127,6 +150,44 @@ describe('the harness', () => {
     });
     await rowsOf([watched('a'), watched('b'), watched('c')]);
     expect(seen.join(' ')).toBe('+a +b +c a b c a b c c b a a b c -c -b -a');
+  });
+
+  it("lets each settle what it has put off before the next one's turn", async () => {
+    const seen: string[] = [];
+    const watched = (name: string): Contender => ({
+      name,
+      run: async n => {
+        seen.push(name);
+        return { done: n };
+      },
+      settle: () => void seen.push(`.${name}`),
+    });
+    await rowsOf([watched('a'), watched('b')], {}, 1);
+    expect(seen.join(' ')).toBe('a .a b .b .a .b a .a b .b');
+  });
+
+  it('compares percentiles of single operations, and holds one against a limit', async () => {
+    const taking = (name: string, ms: number): Contender => ({
+      name,
+      async run(n, latency) {
+        for (let i = 0; i < n; i++) latency.add(ms);
+        return { done: n };
+      },
+    });
+    const goals = [
+      { ours: 'a', peer: 'b', by: 'p99', times: 2 },
+      { ours: 'b', by: 'p50', atMost: 5_000 },
+    ];
+    const report = await runBench(planted([taking('a', 2), taking('b', 6)], { latency: true, goals } as never), {
+      mode: 'small',
+    });
+    expect(report.results[0]?.rows.map(({ p50Us, p99Us, p999Us }) => [p50Us, p99Us, p999Us])).toEqual([
+      [2_000, 2_000, 2_000],
+      [6_000, 6_000, 6_000],
+    ]);
+    const table = render(report);
+    expect(table).toContain('Goal: a 2 x better than b by p99: 3.00 x.');
+    expect(table).toContain('Goal: b p50 at most 5000 us: 6000, short of it.');
   });
 
   it('tears down who failed, too', async () => {

@@ -3,8 +3,8 @@
 //
 // Invariant: every ask that was made is counted once, by its outcome; a tally is complete when all have settled.
 
-import { readFileSync } from 'node:fs';
 import { Histogram } from '../../src/runtime/histogram.ts';
+import { anonymousBytes } from '../proc.ts';
 
 export interface Tally {
   /** Asks made, and the seconds in which they were. */
@@ -55,15 +55,8 @@ export async function openLoop(ask: Ask, perSecond: number, ms: number): Promise
 
 export const per = (tally: Tally, outcome: string): number => (tally.outcomes.get(outcome) ?? 0) / tally.seconds;
 
-/** Resident bytes without the pages of files: those of a mapped database are the kernel's to take back. */
 function memory(): number {
-  try {
-    const kib = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
-    if (kib !== undefined) return Number(kib) * 1_024;
-  } catch {
-    // Not Linux.
-  }
-  return process.memoryUsage.rss();
+  return process.platform === 'linux' ? anonymousBytes() : process.memoryUsage.rss();
 }
 
 class Load {

@@ -10,7 +10,7 @@ import {
   type Ratio,
   type Workload,
 } from '../harness.ts';
-import { gets, puts, type StoreSide } from './side.ts';
+import { gets, misses, puts, type StoreSide } from './side.ts';
 
 const sides: Record<string, () => Promise<StoreSide>> = {
   'troupe flushed': async () => (await import('./ours.ts')).troupeSide('flushed', 'auto'),
@@ -21,6 +21,7 @@ const sides: Record<string, () => Promise<StoreSide>> = {
   'troupe, threads: 0': async () => (await import('./ours.ts')).troupeSide('committed', 0),
   'lmdb flushed': async () => (await import('./lmdb.ts')).lmdbSide('flushed'),
   'lmdb committed': async () => (await import('./lmdb.ts')).lmdbSide('committed'),
+  'level sync': async () => (await import('./level.ts')).levelSide(true),
   'sqlite FULL': async () => (await import('./sqlite.ts')).sqliteSide(),
   'redis always': async () => (await import('./redis.ts')).redisSide('always'),
   'redis everysec': async () => (await import('./redis.ts')).redisSide('everysec'),
@@ -33,12 +34,13 @@ const durable = [
   "troupe actor, persist: 'snapshot'",
   'lmdb flushed',
   'lmdb committed',
+  'level sync',
   'sqlite FULL',
   'redis always',
   'redis everysec',
 ];
 /** Reading is the same whatever was promised about writing. */
-const readers = ['troupe', 'troupe, threads: 0', 'lmdb committed', 'sqlite FULL', 'redis everysec'];
+const readers = ['troupe', 'troupe, threads: 0', 'lmdb committed', 'level sync', 'sqlite FULL', 'redis everysec'];
 
 const goal = (ours: string, peer: string, by: Ratio['by'], times: number): Goal => ({ ours, peer, by, times });
 
@@ -86,13 +88,21 @@ const definition: BenchDefinition = defineBench({
         contenders: all(gets, work(lanes), readers),
         goals: [goal('troupe', 'redis everysec', 'rate', 5), goal('troupe, threads: 0', 'redis everysec', 'rate', 5)],
       },
+      {
+        name: 'get, missing key',
+        latency: true,
+        about: 'A get of a key that nobody has put, between two that are there; one at a time.',
+        opsMin: 100,
+        opsMax: getsMax,
+        contenders: all(misses, work(1), readers),
+      },
     ] satisfies Workload[];
   },
 });
 
 /** Every side as a contender for one kind of work; each draws the same keys. */
 function all(
-  kind: typeof puts | typeof gets,
+  kind: typeof puts | typeof gets | typeof misses,
   { keys, inFlight, context }: { keys: number; inFlight: number; context: BenchContext },
   names: readonly string[],
 ): Contender[] {

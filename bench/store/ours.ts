@@ -28,6 +28,7 @@ export function troupeSide(ack: 'committed' | 'flushed', threads: Threads): Stor
       const { found, value } = await store.get(key);
       return found ? bytesOf(value as Uint8Array) : undefined;
     },
+    describe: () => node.describe(),
     close: () => node.stop(),
   };
 }

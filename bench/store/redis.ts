@@ -30,6 +30,12 @@ export function redisSide(appendfsync: 'always' | 'everysec'): StoreSide {
       await client.ping();
     },
     put: (key, value) => client?.set(key, value),
+    pid: () => server?.pid,
+    async settle() {
+      // A child of the server writes the log anew when it has doubled.
+      while (/^aof_rewrite_in_progress:1/m.test((await client?.info('persistence')) ?? ''))
+        await new Promise(resolve => setTimeout(resolve, 20));
+    },
     get: async key => (await client?.getBuffer(key)) ?? undefined,
     async close() {
       client?.disconnect();

@@ -14,7 +14,20 @@ export interface StoreSide {
   get(key: string): Promise<Buffer | undefined> | Buffer | undefined;
   /** Puts many before a bench of gets, where doing it one by one would take minutes. */
   fill?(entries: Iterable<readonly [key: string, value: Buffer]>): void;
+  /** Shows at most `limit` records from `from` on and before `to`, in the order of their keys. */
+  scan?(range: ScanOf, visit: (key: string, value: Buffer) => void): Promise<void> | void;
+  /** Resolves when what goes on behind the writers is done. */
+  settle?(): Promise<void>;
+  /** Of a server of its own: the process that does the writing. */
+  pid?(): number | undefined;
+  describe?(): Promise<Record<string, unknown>>;
   close(): Promise<void> | void;
+}
+
+export interface ScanOf {
+  readonly from: string;
+  readonly to: string;
+  readonly limit: number;
 }
 
 export const valueBytes = 1_024;
@@ -28,15 +41,19 @@ const noise: readonly Buffer[] = (() => {
 })();
 
 /** A fresh buffer a put: a client may still hold the last one. */
-function makeValue(key: number, stamp: number): Buffer {
+export function makeValue(key: number, stamp: number): Buffer {
   const value = Buffer.from(noise[stamp & 63] as Buffer);
   value.writeUInt32LE(key, 0);
   value.writeUInt32LE(stamp, 4);
   return value;
 }
 
-const carries = (value: Buffer | undefined, key: number): boolean =>
-  value !== undefined && value.length === valueBytes && value.readUInt32LE(0) === key;
+export const carries = (value: Uint8Array | undefined, key: number): boolean =>
+  value !== undefined && value.length === valueBytes && keyIn(value) === key;
+
+/** The number of its key that a value carries. */
+export const keyIn = (value: Uint8Array): number =>
+  ((value[0] as number) | ((value[1] as number) << 8) | ((value[2] as number) << 16)) + (value[3] as number) * 2 ** 24;
 
 interface Work {
   readonly name: string;
@@ -85,6 +102,21 @@ export function gets({ name, open, keys, inFlight, random }: Work): Contender {
   });
 }
 
+/** Gets of keys that nobody has put, each between two that are there. */
+export function misses({ name, open, keys, inFlight, random }: Work): Contender {
+  return storeContender(name, open, keys, async (side, n, latency) => {
+    const missing = Array.from({ length: n }, () => `${keyOf(Math.floor(random() * keys))}-`);
+    const done = await drive({
+      n,
+      inFlight,
+      latency,
+      ask: index => side.get(missing[index] as string),
+      ok: value => value === undefined,
+    });
+    return { done };
+  });
+}
+
 /** Opened in a folder of its own with `filled` keys in it, and gone without a trace at the end. */
 function storeContender(
   name: string,
@@ -126,7 +158,7 @@ function* entries(count: number) {
 }
 
 /** Beside the sources, not in /tmp: that is memory on many machines, and a sync to memory costs nothing. */
-function emptyFolder(): string {
+export function emptyFolder(): string {
   const parent = join(import.meta.dirname, '../../.tmp');
   mkdirSync(parent, { recursive: true });
   return mkdtempSync(join(parent, 'bench-store-'));
