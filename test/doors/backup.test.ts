@@ -256,6 +256,24 @@ describe('troupe backup and restore', () => {
   });
 });
 
+describe('a backup whose process is killed', () => {
+  it('is gone on with by the next one, and hurts nobody', async () => {
+    await filled();
+    await child(`
+      await node.backup(${JSON.stringify(join(folder, 'b'))}, {
+        onProgress: ({ file }) => file.endsWith('.bloom') && process.kill(process.pid, 'SIGKILL'),
+      });`);
+    expect(readdirSync(join(folder, 'b')).sort()).toEqual(['backup.part.json', 'data']);
+    await expect(say('restore', join(folder, 'b'), join(folder, 'r'))).rejects.toThrow(/broken off/);
+    const node = await started();
+    const done = await node.backup(join(folder, 'b'));
+    expect(done).toMatchObject({ runs: 1, kept: 1, linked: 0 });
+    await say('restore', join(folder, 'b'), join(folder, 'r'));
+    for (const each of [node, await started({ dataDir: join(folder, 'r') })])
+      expect(await keysOf(await each.store('s'))).toBe(300);
+  });
+});
+
 describe('a copied data directory', () => {
   it('is noticed at start, adopted on demand, and may be moved as one likes', async () => {
     await filled();
@@ -400,12 +418,17 @@ function troupe(...args: string[]): Promise<{ readonly code: number; readonly ou
 
 /** Fifty puts by a process that ends like kill -9. */
 function killed(): Promise<void> {
+  return child(`
+    const store = await node.store('s');
+    for (let at = 0; at < 50; at++) await store.put('killed' + at, 'v', { ack: at % 10 === 9 ? 'flushed' : 'committed' });
+    process.kill(process.pid, 'SIGKILL');`);
+}
+
+function child(body: string): Promise<void> {
   const source = `
     const { startNode } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)});
     const node = await startNode({ dataDir: ${JSON.stringify(dataDir)}, threads: 0 });
-    const store = await node.store('s');
-    for (let at = 0; at < 50; at++) await store.put('killed' + at, 'v', { ack: at % 10 === 9 ? 'flushed' : 'committed' });
-    process.kill(process.pid, 'SIGKILL');`;
+    ${body}`;
   return new Promise(done => {
     execFile(process.execPath, ['--input-type=module', '-e', source], () => done());
   });

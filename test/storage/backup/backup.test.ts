@@ -27,6 +27,7 @@ import { type NodeFile, openNodeFile } from '../../../src/storage/node-file.ts';
 import { openEngine } from '../../../src/storage/open-engine.ts';
 import { SplitStore } from '../../../src/storage/split-store.ts';
 import { TroupeStore } from '../../../src/storage/troupe-store.ts';
+import type { Upkeep } from '../../../src/storage/upkeep-store.ts';
 import { bytes, text } from '../conformance.ts';
 
 let folder: string;
@@ -151,6 +152,29 @@ describe('a backup', () => {
     await writing;
   });
 
+  it('leaves out of a segment what has a number from the moment on, and looks again when one was taken meanwhile', async () => {
+    const { words } = (own.upkeep as Upkeep).options.disk;
+    for (let at = 0; at < 10; at++) await put(engine, `kv/s/${at % 2}`, `k${at}`, 'v');
+    const moment = words.lsn;
+    for (let at = 10; at < 20; at++) await put(engine, `kv/s/${at % 2}`, `k${at}`, 'v');
+    let looks = 0;
+    // Three looks at which another thread takes a number in between, then it is quiet.
+    Object.defineProperty(words, 'lsn', { configurable: true, get: () => moment - Math.max(0, 6 - looks++) });
+    const cut = engine.cut?.();
+    expect([looks, cut?.lsn]).toEqual([8, moment]);
+    cut?.release();
+    await back(join(folder, 'b'));
+    Reflect.deleteProperty(words, 'lsn');
+    await restored(join(folder, 'b'), from => {
+      const keys = (shard: string): string[] =>
+        [...from.shard(shard).scan()].map(({ key }) => Buffer.from(key).toString());
+      expect([keys('kv/s/0'), keys('kv/s/1')]).toEqual([
+        ['k0', 'k2', 'k4', 'k6', 'k8'],
+        ['k1', 'k3', 'k5', 'k7', 'k9'],
+      ]);
+    });
+  });
+
   it('that is made while runs are merged has all of them', async () => {
     for (let round = 0; round < 12; round++) {
       await fill(`r${round}-`, 400);
@@ -167,6 +191,25 @@ describe('a backup', () => {
     await restored(dir, from => expect(countOf(from)).toBe(4_800));
     const names = readdirSync(join(dataDir, 'troupe', 'runs')).filter(name => name.endsWith('.mdb'));
     expect(names.length).toBe((own.describe().upkeep as { runs: number }).runs);
+  });
+
+  it('keeps the files of runs that are merged away as long as it needs them, and no longer', async () => {
+    const runs = join(dataDir, 'troupe', 'runs');
+    for (let round = 0; round < 3; round++) await fill(`r${round}-`, 300).then(() => own.settle());
+    const first = engine.cut?.();
+    const second = engine.cut?.();
+    const files = first?.troupe?.state.runs.map(({ file }) => file) ?? [];
+    for (let round = 3; round < 9; round++) await fill(`r${round}-`, 300).then(() => own.settle());
+    const gone = files.filter(
+      name => !(own.upkeep as Upkeep).options.manifest.state().runs.some(run => run.file === name),
+    );
+    expect(gone.length).toBeGreaterThan(0);
+    const there = (): string[] => gone.filter(name => existsSync(join(runs, name)));
+    first?.release();
+    first?.release();
+    expect(there()).toEqual(gone);
+    second?.release();
+    expect(there()).toEqual([]);
   });
 
   it('links runs on its own file system and copies them to another', { skip: !existsSync('/dev/shm') }, async () => {
