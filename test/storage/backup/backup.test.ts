@@ -153,7 +153,7 @@ describe('a backup', () => {
   });
 
   it('leaves out of a segment what has a number from the moment on, and looks again when one was taken meanwhile', async () => {
-    const { words } = (own.upkeep as Upkeep).options.disk;
+    const { words } = (own.upkeep as Upkeep).seams.disk;
     for (let at = 0; at < 10; at++) await put(engine, `kv/s/${at % 2}`, `k${at}`, 'v');
     const moment = words.lsn;
     for (let at = 10; at < 20; at++) await put(engine, `kv/s/${at % 2}`, `k${at}`, 'v');
@@ -201,7 +201,7 @@ describe('a backup', () => {
     const files = first?.troupe?.state.runs.map(({ file }) => file) ?? [];
     for (let round = 3; round < 9; round++) await fill(`r${round}-`, 300).then(() => own.settle());
     const gone = files.filter(
-      name => !(own.upkeep as Upkeep).options.manifest.state().runs.some(run => run.file === name),
+      name => !(own.upkeep as Upkeep).seams.manifest.state().runs.some(run => run.file === name),
     );
     expect(gone.length).toBeGreaterThan(0);
     const there = (): string[] => gone.filter(name => existsSync(join(runs, name)));
