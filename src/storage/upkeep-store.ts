@@ -17,6 +17,7 @@ import { isTroupeError, TroupeError } from '../errors.ts';
 import { paceLookMs, runsMax, sealWaitMs, slotWaitStepMs, upkeepRestMs } from '../limits.ts';
 import { FlushWork, type UpkeepSeams } from './flush-work-store.ts';
 import { MergeWork } from './merge-work-store.ts';
+import { paceOf } from './runs/pace.ts';
 import { type SegmentSlot, slotState } from './segment-slot.ts';
 import { SharedWords } from './shared-words.ts';
 import { waitForNews } from './shared-words-store.ts';
@@ -178,7 +179,8 @@ export class Upkeep implements EngineUpkeep {
     const merging = this.#underWay.has('merge');
     if (!this.#underWay.has('flush') && !(merging && runs >= runsCeiling)) this.#beginFlush(now);
     const flushing = this.#underWay.has('flush');
-    if (!merging && this.#state === 'working' && (!flushing || runs > runsMax)) this.#beginMerge(now);
+    const inTheWay = paceOf({ runs, flushing, busy: true }) === 'hold';
+    if (!merging && this.#state === 'working' && !inTheWay) this.#beginMerge(now);
     this.#merges.look(flushing, now);
   }
 
