@@ -163,14 +163,16 @@ export class TroupeLog {
   async next(): Promise<TroupeError | undefined> {
     await this.seal();
     const { words } = this.#disk;
-    for (let waited = 0; this.#slot === undefined; waited += slotWaitStepMs) {
+    const until = performance.now() + slotWaitMs;
+    while (this.#slot === undefined) {
       const { generation } = words;
       this.#recycle();
       this.#slot = this.#disk.take(0, this.#id, words.lsn);
       if (this.#slot !== undefined) break;
       const why = this.#options.roomToFlush();
       if (why !== undefined) return why;
-      if (waited >= slotWaitMs)
+      // By the clock: any change of the manifest wakes us, and there may be many.
+      if (performance.now() >= until)
         return new TroupeError('OVERLOADED', 'The disk is behind: all segments of the log wait to be flushed.');
       this.#waits++;
       await waitForNews(words, SharedWords.generationIndex, generation, slotWaitStepMs);

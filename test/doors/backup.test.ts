@@ -372,7 +372,7 @@ describe('troupe log', () => {
     const lines = (await say('log', 'dump', dataDir)).out.split('\n').filter(Boolean);
     expect(lines).toHaveLength(50);
     expect(lines[0]).toMatch(
-      /^t0-\d+\.log {2}4096 {2}group \d+ {2}shard \d+ kv\/s\/\d+ {2}epoch \d+ {2}put .* \d+ bytes/,
+      /^t0\.\d+-\d+\.log {2}4096 {2}group \d+ {2}shard \d+ kv\/s\/\d+ {2}epoch \d+ {2}put .* \d+ bytes/,
     );
     const frames = (await say('log', 'dump', dataDir, '--json')).out.split('\n').filter(Boolean);
     expect(frames.map(frame => JSON.parse(frame))).toHaveLength(lines.length);
