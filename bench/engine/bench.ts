@@ -136,7 +136,8 @@ function costs(context: BenchContext): Workload[] {
   const vnodeKeys = param('keys over vnodes', 500, 20_000);
   const sizes = [param('records', 1_000, 1_000_000)];
   if (context.mode === 'full') sizes.push(param('more records', 0, 4_000_000));
-  const vnodeCounts = [param('vnodes', 16, 64), param('more vnodes', 32, 256)];
+  const vnodeCounts = [param('vnodes', 16, 64)];
+  if (context.mode === 'full') vnodeCounts.push(param('more vnodes', 0, 256));
   /** A reading is a process or two of its own. */
   const rounds = param('rounds of processes', 1, 3);
   return [

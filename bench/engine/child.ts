@@ -10,8 +10,7 @@
 // Records here are small, 100 bytes: there are more of them for the same data, and what an engine keeps in memory is by the record.
 
 import { join } from 'node:path';
-import { ClassicLevel } from 'classic-level';
-import { startNode } from '../../src/index.ts';
+import type { ClassicLevel } from 'classic-level';
 import { Jobs } from '../../src/runtime/thread-jobs.ts';
 import type { RunJob } from '../../src/storage/engine.ts';
 import { TroupeStore } from '../../src/storage/troupe-store.ts';
@@ -127,12 +126,14 @@ async function load(engine: string, folder: string, records: number): Promise<ob
 }
 
 async function openLevel(folder: string): Promise<ClassicLevel<string, Buffer>> {
+  const { ClassicLevel } = await import('classic-level');
   const db = new ClassicLevel<string, Buffer>(join(folder, 'level'), { keyEncoding: 'utf8', valueEncoding: 'buffer' });
   await db.open();
   return db;
 }
 
 async function open(engine: string, folder: string, records: number): Promise<object> {
+  if (engine === 'level') await import('classic-level'); // loading the library is not opening the data
   const [bareMemory, bareHandles] = [anonymousBytes(), handlesCount()];
   const began = performance.now();
   const opened = engine === 'troupe' ? await openedTroupe(folder) : await openedLevel(folder);
@@ -174,6 +175,7 @@ async function openedLevel(folder: string): Promise<Opened> {
 }
 
 async function vnodes(folder: string, partitions: number, records: number): Promise<object> {
+  const { startNode } = await import('../../src/index.ts');
   const node = await startNode({ name: 'bench', dataDir: join(folder, 'data'), partitions });
   const [bareMemory, bareHandles] = [await settledMemory(), handlesCount()];
   const store = await node.store('bench', { n: 1, r: 1, w: 1, siblings: false });
