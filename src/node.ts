@@ -4,6 +4,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { EventEmitter } from 'eventemitter3';
 import {
   type CompactorDoor,
@@ -34,14 +35,16 @@ import {
   reserved,
   reserveRunsLow,
 } from './runtime/epochs.ts';
+import { isHostThread } from './runtime/host-thread.ts';
 import { realRandom, realWorld } from './runtime/real-world.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
 import { type BackupOptions, type BackupResult, makeBackup } from './storage/backup/backup-store.ts';
+import { kindOf } from './storage/backup/restore-store.ts';
 import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
 import { DiskWatch } from './storage/disk-watch.ts';
-import type { EngineOptions } from './storage/engine.ts';
+import type { EngineKind, EngineOptions } from './storage/engine.ts';
 import { type NodeFile, openNodeFile } from './storage/node-file.ts';
 import type { EngineUpkeep, Trouble } from './storage/upkeep.ts';
 
@@ -63,7 +66,12 @@ export interface NodeEvents {
 const upkeepEveryMs = 200;
 
 export async function startNode(options: NodeOptions = {}): Promise<Node> {
-  const checked = checkNodeOptions(options, availableParallelism());
+  if (isHostThread())
+    throw new TroupeError(
+      'BAD_OPTION',
+      'startNode() was called on a host thread of a node: the module that calls it also defines an actor, and threads import it for that. Put actors into a module of their own',
+    );
+  const checked = placed(checkNodeOptions(options, availableParallelism()), options.engine);
   const home =
     checked.dataDir === undefined
       ? undefined
@@ -78,6 +86,13 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
     await home?.lock.release();
     throw aboutDir(checked.dataDir, error);
   }
+}
+
+/** The directory as it is called from anywhere: the process may go elsewhere. It is opened with the engine that wrote it. */
+function placed(checked: CheckedOptions, asked: EngineKind | undefined): CheckedOptions {
+  if (checked.dataDir === undefined) return checked;
+  const dataDir = resolve(checked.dataDir);
+  return { ...checked, dataDir, engine: asked ?? kindOf(dataDir) };
 }
 
 /** What a file system says no with, for which it is the directory that has to change. */

@@ -4,6 +4,7 @@
 import { TroupeError } from '../errors.ts';
 import { openEngine } from '../storage/open-engine.ts';
 import { type ActorType, definedType } from './define-actor.ts';
+import { beHostThread } from './host-thread.ts';
 import { tableOf } from './overseer.ts';
 import { realWorld } from './real-world.ts';
 import { makeMember } from './thread-host.ts';
@@ -13,6 +14,7 @@ import type { Log } from './world.ts';
 
 export default async function main(task: ThreadTask): Promise<void> {
   const { control } = task;
+  beHostThread();
   const say = (message: FromThread): void => control.postMessage(message);
   const types = await loadTypes(task);
   const engine = openEngine(task.engine);

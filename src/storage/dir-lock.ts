@@ -4,15 +4,21 @@
 // nothing stale to be fooled by.
 //   Linux           a unix socket with an abstract name, made of the directory's device and inode. It has no file.
 //   macOS, Windows  a file opened with an exclusive lock (O_EXLOCK), which ends with the descriptor.
-// On Linux the name lives in the network namespace: two containers that share a volume but no network do not see each
-// other's lock. Their orchestrator must not start both.
+// An abstract name lives in the network namespace: two containers that share a volume but no network would not see each other's. So
+// on Linux there is also a socket in the directory, `troupe.lock`, which is asked whether anybody listens: a file is left behind by a
+// process that was killed, a listener is not.
+//
+//     bind a socket of our own name ─▶ link it to troupe.lock ──is there──▶ does it answer? ──yes──▶ taken
+//                                              ▲                             └──no──▶ set it aside, look again that it is dead ─┐
+//                                              └──────────────────────────────────────────────────────────────────────────────┘
+// Two hosts that share a file system over a network do not see each other's listeners: their orchestrator must not start both.
 //
 // Invariant: between acquireDirLock and release, or the death of the process, no other acquireDirLock succeeds for the
 // directory, by whatever path it is named.
 
-import { createHash } from 'node:crypto';
-import { constants, mkdir, open, stat } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import { createHash, randomUUID } from 'node:crypto';
+import { constants, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { TroupeError } from '../errors.ts';
 
@@ -31,7 +37,20 @@ const exclusive: Partial<Record<NodeJS.Platform, number>> = {
 /** Makes the directory if need be. Throws BAD_OPTION while another process, or another node of this one, has it. */
 export async function acquireDirLock(dir: string): Promise<DirLock> {
   await mkdir(dir, { recursive: true });
-  return process.platform === 'linux' ? lockBySocket(dir) : lockByFile(dir);
+  if (process.platform !== 'linux') return lockByFile(dir);
+  const here = await lockBySocket(dir);
+  try {
+    const everywhere = await lockByListener(dir);
+    return {
+      release: async () => {
+        await everywhere.release();
+        await here.release();
+      },
+    };
+  } catch (why) {
+    await here.release();
+    throw why;
+  }
 }
 
 async function lockBySocket(dir: string): Promise<DirLock> {
@@ -47,6 +66,76 @@ async function lockBySocket(dir: string): Promise<DirLock> {
   }
   server.unref();
   return { release: () => new Promise((done, fail) => server.close(error => (error ? fail(error) : done()))) };
+}
+
+const lockName = 'troupe.lock';
+
+async function lockByListener(dir: string): Promise<DirLock> {
+  // The address of a socket has 108 bytes; a path through an open directory is short, however long its name is.
+  const directory = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  const at = (name: string): string => `/proc/self/fd/${directory.fd}/${name}`;
+  const own = `${lockName}.${randomUUID()}`;
+  const server = createServer(socket => socket.destroy());
+  const end = async (): Promise<void> => {
+    await new Promise<void>(done => server.close(() => done()));
+    await unlink(at(own)).catch(() => {});
+    await directory.close();
+  };
+  try {
+    await listen(server, at(own));
+    server.unref();
+    while (!(await linked(at(own), at(lockName)))) {
+      if (await answers(at(lockName))) throw taken(dir, undefined);
+      await setAside(at(lockName), at(`${own}.old`), dir);
+    }
+    // What killed processes have left. Nobody alive has one, but those who try just now and will be told that it is taken.
+    for (const name of await readdir(dir))
+      if (name.startsWith(`${lockName}.`) && name !== own && !(await answers(at(name))))
+        await unlink(at(name)).catch(() => {});
+  } catch (why) {
+    await end();
+    throw why;
+  }
+  return {
+    release: async () => {
+      await unlink(at(lockName)).catch(() => {});
+      await end();
+    },
+  };
+}
+
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (why) {
+    if ((why as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw why;
+  }
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise(done => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.on('error', () => done(false));
+  });
+}
+
+/** Takes a dead lock away. Somebody else may have done so since we asked, and what is there now be his: then he has it. */
+async function setAside(path: string, aside: string, dir: string): Promise<void> {
+  try {
+    await rename(path, aside);
+  } catch (why) {
+    if ((why as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw why;
+  }
+  const alive = await answers(aside);
+  if (alive) await linked(aside, path);
+  await unlink(aside);
+  if (alive) throw taken(dir, undefined);
 }
 
 function listen(server: Server, path: string): Promise<void> {

@@ -32,7 +32,7 @@ describe('an option of startNode that is wrong', () => {
     ['partitions', { partitions: '64' }, partitions],
     ['dataDir', { dataDir: '' }, /must be the path of a directory; leave it out/],
     ['dataDir', { dataDir: 7 }, /must be the path of a directory/],
-    ['engine', { engine: 'rocksdb', dataDir: '/tmp' }, /must be 'lmdb' or 'memory', not rocksdb/],
+    ['engine', { engine: 'rocksdb', dataDir: '/tmp' }, /must be one of troupe, lmdb, memory, not rocksdb/],
     ['engine', { engine: 'lmdb' }, /needs a dataDir/],
     ['actors', { actors: TroubleT }, /must be an array of what defineActor/],
     ['actors', { actors: [class Cart {}] }, /got something else in it/],

@@ -1,8 +1,10 @@
 // A data directory is one process's at a time, and free as soon as that process is dead.
 
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { acquireDirLock } from '../../src/storage/dir-lock.ts';
 import { startChild } from './child.ts';
@@ -54,3 +56,35 @@ it('of many who try at once, one gets it', async () => {
   expect(got).toHaveLength(1);
   await got[0]?.release();
 });
+
+it('leaves nothing behind of processes that were killed', async () => {
+  for (let kill = 0; kill < 3; kill++) {
+    const child = startChild('lock', dir);
+    while (!child.said.includes('locked')) await child.more();
+    child.process.kill('SIGKILL');
+    await child.end;
+  }
+  const lock = await acquireDirLock(dir);
+  expect(readdirSync(dir).filter(name => name.startsWith('troupe.lock'))).toHaveLength(
+    process.platform === 'linux' ? 2 : 1,
+  );
+  await lock.release();
+  expect(readdirSync(dir)).toEqual(process.platform === 'linux' ? [] : ['troupe.lock']);
+});
+
+// Making a network namespace takes root, or user namespaces; where there is neither, this cannot be tried.
+const apart = spawnSync('unshare', ['-n', 'true']).status === 0;
+
+it.skipIf(!apart)(
+  'is seen from another network namespace, as that of another container on the same volume',
+  async () => {
+    const lock = await acquireDirLock(dir);
+    const child = fileURLToPath(new URL('./store-child.ts', import.meta.url));
+    const tried = spawnSync('unshare', ['-n', process.execPath, child, 'lock', dir], {
+      encoding: 'utf8',
+      timeout: 10_000,
+    });
+    expect(tried.stdout).toMatch(/died.*in use by another node/);
+    await lock.release();
+  },
+);
