@@ -33,7 +33,7 @@ import type { Millis } from './world.ts';
 
 export interface DirectoryOptions {
   readonly hosts: Iterable<HostId>;
-  /** Where a unit without a live owner goes. A pure choice among the live hosts, of which there is always one. */
+  /** Where a unit without a live owner goes: one of the live hosts, or nowhere, until somebody asks again. */
   readonly place: (unit: Unit, live: readonly HostId[]) => HostId;
   readonly limits?: Partial<RelocationLimits>;
 }
@@ -124,8 +124,9 @@ export class Directory {
 
   #onResolve(from: HostId, unit: Unit, entry: Entry | undefined): DirectoryEffect[] {
     if (entry !== undefined && this.#live.has(entry.host)) return [located(from, entry)];
-    const granted = this.#grant(unit, this.#placeOf(unit));
-    return [...granted, located(from, this.#entries.get(unit) as Entry)];
+    const to = this.#placeOf(unit);
+    if (to === nowhere) return [];
+    return [...this.#grant(unit, to), located(from, this.#entries.get(unit) as Entry)];
   }
 
   #onPropose(unit: Unit, proposal: Proposal, entry: Entry | undefined, now: Millis): DirectoryEffect[] {
@@ -208,7 +209,7 @@ export class Directory {
     const move = entry.move as Move;
     const refused = entry.next === undefined ? [] : this.#dropNext(entry, 'owner-died');
     const answer = this.#answer(entry.unit, move.proposal, { result: 'moved', epoch: move.epoch, stats: undefined });
-    const to = this.#placeOf(entry.unit);
+    const to = this.#placeOf(entry.unit, move.via);
     // Back at the host that forwards, its link from everybody is the one they use anyway: nothing has to be held.
     const via = move.via === to ? nowhere : move.via;
     const granted = via === nowhere ? this.#grant(entry.unit, to) : this.#becomeInherited(entry, to, via, now);
@@ -229,7 +230,7 @@ export class Directory {
     const event: DirectoryEffect = { type: 'event', event: { name: 'aborted', unit, epoch, from, to, reason } };
     const cancel = this.#send(to, { type: 'cancel', unit, epoch });
     const answer = this.#answer(unit, proposal, { result: 'aborted', epoch, reason });
-    if (!this.#live.has(from)) return [event, ...cancel, ...answer, ...this.#grant(unit, this.#placeOf(unit))];
+    if (!this.#live.has(from)) return [event, ...cancel, ...answer, ...this.#grant(unit, this.#placeOf(unit, to))];
     this.#becomeSettled(entry);
     entry.epoch = this.#spend();
     const thaw = this.#send(from, { type: 'thaw', unit, epoch: entry.epoch, aborted: epoch });
@@ -298,8 +299,12 @@ export class Directory {
     ];
   }
 
-  /** Ownership out of nothing: the unit is new, or its owner is dead and nobody forwards for it. */
+  /** Ownership out of nothing: the unit is new, or its owner is dead and nobody forwards for it. Nowhere: it stays dead. */
   #grant(unit: Unit, to: HostId): DirectoryEffect[] {
+    if (to === nowhere) {
+      this.#becomeSettled(this.#entries.get(unit) as Entry);
+      return [];
+    }
     const epoch = this.#spend();
     const known = this.#entries.get(unit);
     if (known === undefined) {
@@ -322,8 +327,10 @@ export class Directory {
     this.#motion.delete(entry);
   }
 
-  #placeOf(unit: Unit): HostId {
+  /** `otherwise`: a host it has been on its way to or from, if it can be nowhere else. */
+  #placeOf(unit: Unit, otherwise: HostId = nowhere): HostId {
     const to = this.#place(unit, [...this.#live]);
+    if (to === nowhere) return this.#live.has(otherwise) ? otherwise : nowhere;
     if (!this.#live.has(to)) throw new Error(`directory: ${unit} was placed on host ${to}, which is not alive`);
     return to;
   }

@@ -20,6 +20,7 @@ import type { FarPlace } from './far-wire.ts';
 import { dead, moving } from './flags.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
+import { unitsIn } from './mailbox.ts';
 import { argumentsOf } from './messages.ts';
 import { unitsOf } from './weight.ts';
 
@@ -144,7 +145,10 @@ export class FarArrivals {
   ): void {
     const { host } = this;
     const { spec } = act.hosted;
-    const head = code | (unitsOf(code, a0, a1) << 10);
+    // It was measured when it was written, and was not too large: an estimate above the whole mailbox is only an estimate. An
+    // empty mailbox takes it, so whoever is paused below is resumed by a turn.
+    const units = unitsOf(code, a0, a1);
+    const head = code | ((units > 1 ? Math.min(units, unitsIn(spec.bytes)) : units) << 10);
     if (call !== null) {
       if (call.state === ended) return;
       if (call.chain !== null || call.extra !== null || call.from !== null) {

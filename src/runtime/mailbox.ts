@@ -26,6 +26,10 @@ export const unitsPerMessageMax: number = (1 << 20) - 1;
 export function packHead(argc: 0 | 1 | 2 | 3, method: number, units: number): number {
   return argc | (method << 2) | (Math.min(units, unitsPerMessageMax) << 10);
 }
+/** How many units a mailbox of so many bytes holds: whole ones, at least one. */
+export function unitsIn(bytes: number): number {
+  return Math.max(1, Math.floor(bytes / unitBytes));
+}
 export const argcOf = (head: number): number => head & 3;
 export const methodOf = (head: number): number => (head >>> 2) & 255;
 export const unitsOfHead = (head: number): number => head >>> 10;
@@ -65,7 +69,7 @@ export class Mailbox {
     const box = pooled ?? new Mailbox();
     if (pooled !== undefined) Mailbox.poolRoom -= pooled.room;
     box.capacity = capacity;
-    box.unitsMax = Math.max(1, Math.floor(bytes / unitBytes));
+    box.unitsMax = unitsIn(bytes);
     box.limit = Math.min(box.room, capacity);
     return box;
   }

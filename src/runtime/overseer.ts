@@ -21,12 +21,14 @@ import type {
   ToDirectory,
   Unit,
 } from './relocation-messages.ts';
+import { nowhere } from './relocation-messages.ts';
 
 export class Overseer {
   private readonly host: Host;
   private readonly router: FarRouter;
   private readonly directory: Directory;
   private readonly live = new Set<number>();
+  private early: { readonly from: HostId; readonly message: ToDirectory }[] = [];
   private readonly inputs: DirectoryInput[] = [];
   private stepping = false;
   private tick: Wake | null = null;
@@ -50,12 +52,25 @@ export class Overseer {
       hosted === undefined
         ? 0
         : homeOf(hosted.spec, unit.slice(slash + 1), this.router.table, 0, this.router.peers.length);
-    return live.find(host => threadOf(host) === home) ?? (live[0] as HostId);
+    const host = live.find(each => threadOf(each) === home) ?? live.find(each => threadOf(each) !== this.host.thread);
+    return host ?? nowhere;
+  }
+
+  /** Its thread is dead and no other host thread lives: whoever asks for it waits for the next life of one. */
+  private isHomeless(unit: Unit): boolean {
+    const owner = this.directory.ownerOf(unit)?.host;
+    const live = [...this.live].map(thread => this.lifeOf(thread));
+    return (owner === undefined || !live.includes(owner)) && this.placeOf(unit, live) === nowhere;
+  }
+
+  private lifeOf(thread: number): HostId {
+    return hostOf(thread, this.router.moves.lives[thread] ?? 0);
   }
 
   /** A message for the directory. */
   heard(from: HostId, message: ToDirectory): void {
-    this.step({ type: 'heard', from, message });
+    if (message.type === 'resolve' && this.isHomeless(message.unit)) this.early.push({ from, message });
+    else this.step({ type: 'heard', from, message });
   }
 
   /** What one decision leads to is told before the next one is taken: a host of our own answers at once. */
@@ -122,7 +137,7 @@ export class Overseer {
   threadDied(thread: number, life: number): void {
     this.live.delete(thread);
     const hosts = [...this.live].filter(each => each !== 0);
-    const table = without(this.router.table, thread, hosts.length > 0 ? hosts : [0]);
+    const table = without(this.router.table, thread, hosts);
     const version = this.router.tableVersion + 1;
     for (const other of hosts) this.router.control(other, 'peer-died', { thread, table: tableBytes(table), version });
     this.router.deaths.peerDied(thread, table, version);
@@ -136,12 +151,13 @@ export class Overseer {
     this.router.moves.lives[thread] = life;
     this.router.peers[thread]?.revive();
     this.step({ type: 'joined', host: hostOf(thread, life) });
-    this.welcome(thread);
-    // To the newcomer a unit it has not heard of is one that has never moved.
+    // To the newcomer a unit it has not heard of is one that has never moved: it is told before it reads its reminders.
     for (const { unit, host, epoch } of this.directory.owners())
       this.router.control(thread, 'move', { host: hostOf(0, 0), message: { type: 'located', unit, host, epoch } });
+    this.welcome(thread);
     for (const other of others) this.router.control(other, 'peer-joined', { thread, life });
     this.router.deaths.joined(thread);
+    for (const { from, message } of this.early.splice(0)) this.heard(from, message);
   }
 
   /** The state of affairs, for a thread that has come up. */

@@ -16,9 +16,13 @@ export function spread(partitions: number, threads: readonly number[]): Partitio
   return table;
 }
 
-/** The table after a thread has died: its partitions go to the live ones that have fewest, the others stay. */
+/**
+ * The table after a thread has died: its partitions go to the live host threads that have fewest, the others stay. Where no
+ * other lives they wait for its next life: what has ended a host thread must not come to the calling one.
+ */
 export function without(table: PartitionTable, gone: number, live: readonly number[]): PartitionTable {
   const next = table.slice();
+  if (live.length === 0) return next;
   const load = new Map(live.map(thread => [thread, 0]));
   for (const thread of next) load.set(thread, (load.get(thread) ?? 0) + 1);
   for (let p = 0; p < next.length; p++) {

@@ -9,13 +9,15 @@
 /** Values looked at in one argument. A visit is about 10 ns, so this is less than a microsecond. */
 const visitsMax = 64;
 const wordBytes = 8;
+/** Longer text is measured, which takes less than a nanosecond for 16 bytes; shorter text is taken for two bytes a character. */
+const measuredFrom = 1_024;
 /** What an object or an array costs beyond its values. */
 const objectBytes = 16;
 
 export function sizeOf(value: unknown): number {
   switch (typeof value) {
     case 'string':
-      return value.length * 2;
+      return sizeOfText(value);
     case 'object':
       if (value === null) return wordBytes;
       visits = visitsMax;
@@ -32,9 +34,14 @@ export function sizeOf(value: unknown): number {
 /** Left in this estimate. Only more visits are made, not endless ones, should a getter ask for an estimate of its own. */
 let visits = 0;
 
+/** As it is encoded: what a thread further away would take, its own mailbox takes too. */
+function sizeOfText(text: string): number {
+  return text.length < measuredFrom ? text.length * 2 : Buffer.byteLength(text);
+}
+
 function sizeOfItem(value: unknown): number {
   visits--;
-  if (typeof value === 'string') return wordBytes + value.length * 2;
+  if (typeof value === 'string') return wordBytes + sizeOfText(value);
   if (typeof value !== 'object' || value === null) return wordBytes;
   return sizeOfObject(value);
 }

@@ -1,7 +1,7 @@
 // All hosts of one process as one thing: the calling thread's host, the pool of host threads, and what joins them. With
 // `threads: 0` it is a single host that is alone. An edge; node.ts puts names, files and stores around it.
 //
-//   a thread dies ─▶ overseer: everybody hears, partitions go to others ─▶ fresh rings everywhere ─▶ next life after a
+//   a thread dies ─▶ overseer: everybody hears, partitions go to other host threads, if any ─▶ fresh rings everywhere ─▶ next life after a
 //   back-off ─▶ hello ─▶ overseer: joined
 
 import { TroupeError } from '../errors.ts';
@@ -286,8 +286,7 @@ export class Troupe {
 
   private threadOf(ref: BaseRef): number {
     if (this.member === undefined) return 0;
-    const thread = this.member.router.where(ref[TYPE], ref[KEY]);
-    return Math.max(thread, 0);
+    return this.member.router.ownerOf(ref[TYPE], ref[KEY]);
   }
 
   private own(ref: AnyRef): BaseRef {

@@ -12,10 +12,10 @@ import { eventsOf, until } from './until.ts';
 let node: Node;
 let dir: string | undefined;
 
-async function start(onDisk: boolean): Promise<void> {
+async function start(onDisk: boolean, threads = 2): Promise<void> {
   if (onDisk) dir ??= await mkdtemp(join(tmpdir(), 'troupe-reminders-'));
   const disk = dir === undefined ? {} : { dataDir: dir, diskFreeLowWater: 0 };
-  node = await startNode({ name: 'r', threads: 2, actors: remindedTypes, ...disk });
+  node = await startNode({ name: 'r', threads, actors: remindedTypes, ...disk });
 }
 afterEach(async () => {
   await node.stop();
@@ -87,6 +87,27 @@ test('reminders of actors that lived on a thread that dies fire on another, move
   await until('the death', () => died.length === 1);
   for (const each of [stays, moves, comes]) await heard(each, 1);
   for (const each of [stays, moves, comes]) expect(await each.heard()).toStrictEqual(['soon']);
+  await until('nothing left', async () => (await armed()).every(count => count === 0));
+});
+
+test('reminders of actors on the only host thread fire once, after its death, moved or not', {
+  timeout: 60_000,
+}, async () => {
+  await start(true, 1);
+  const restarted = eventsOf(node, 'thread-restarted');
+  const [stays, back, away] = ['a', 'b', 'c'].map(key => node.ref(RemindedT, key)) as [
+    Ref<Reminded>,
+    Ref<Reminded>,
+    Ref<Reminded>,
+  ];
+  const all = [stays, back, away];
+  for (const each of all) await each.remindIn('soon', 1_500);
+  for (const each of [back, away]) await node.relocate(each, 'r/0');
+  await node.relocate(back, 'r/1');
+  tell(stays).die();
+  await until('the next life', () => restarted.length === 1);
+  for (const each of all) await heard(each, 1);
+  for (const each of all) expect(await each.heard()).toStrictEqual(['soon']);
   await until('nothing left', async () => (await armed()).every(count => count === 0));
 });
 
