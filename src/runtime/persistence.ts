@@ -143,8 +143,10 @@ export class Persistence extends OutputGate {
       if (ops.length > 0) void this.write(act, gate, ops, spec.durability).catch(() => undefined);
       return;
     }
-    if (spec.saves === 'explicit') return;
+    // Its answers go with the state they belong to: with the next save, or at once when that has been.
+    if (spec.saves === 'explicit' && (act.extras?.answered?.dirty !== true || gate.handedIn === undefined)) return;
     const bytes = this.encode(act, act.actor);
+    if (spec.saves === 'explicit' && !equal(bytes, gate.handedIn as Uint8Array)) return;
     const memo = this.memoOps(act);
     if (memo.length === 0 && gate.handedIn !== undefined && equal(bytes, gate.handedIn)) return;
     gate.handedIn = bytes;
@@ -362,9 +364,10 @@ export class Persistence extends OutputGate {
     if (keepsUnsaved) {
       const bytes = this.encode(act, actor);
       const own = this.gateOf(act);
-      if (own.handedIn === undefined || !equal(bytes, own.handedIn)) {
+      const memo = this.memoOps(act);
+      if (memo.length > 0 || own.handedIn === undefined || !equal(bytes, own.handedIn)) {
         own.handedIn = bytes;
-        return this.write(act, own, [this.snapshotOp(act, bytes, own)], hosted.spec.durability);
+        return this.write(act, own, [this.snapshotOp(act, bytes, own), ...memo], hosted.spec.durability);
       }
     }
     if (gate === null || gate.open) return undefined;
