@@ -8,7 +8,7 @@
 // Where: shard a/<partition>, keys
 //   s <type> 00 <key>                     the snapshot; version bytes = [state version u32][last event u48]
 //   o <type> 00 <key>                     answers of operations done once (opId), in the same commit as the state
-//   e <length u16> <type> 00 <key> <n u48>  event n
+//   e <length u16> <type> 00 <key> <n u48>  event n; version bytes as above, none in records of before
 // Every write carries the activation's epoch and is refused by the engine when a higher one has written ('record' fence).
 
 import { TroupeError } from '../errors.ts';
@@ -84,6 +84,7 @@ export class Persistence extends OutputGate {
       from: eventKey(prefix, gate.lastEvent + 1),
       to: eventKey(prefix, 2 ** 48 - 1),
     })) {
+      if (record.version.length > 0) this.refuseNewer(act, readVersion(record.version).stateVersion);
       actor.onEvent(this.host.codec.decode(record.value));
       gate.lastEvent++;
       gate.sinceSnapshot++;
@@ -110,13 +111,7 @@ export class Persistence extends OutputGate {
   upToDate(act: Activation, state: unknown, from: number): unknown {
     const { version, migrate } = act.hosted.spec;
     if (from === version) return state;
-    if (from > version) {
-      throw new TroupeError(
-        'FENCED',
-        `the stored state of ${act.id} has version ${from}, this code knows ${version}; it is left untouched: deploy the newer code`,
-        { details: { stored: from, known: version }, retryable: false },
-      );
-    }
+    this.refuseNewer(act, from);
     if (migrate === undefined) {
       throw new TroupeError(
         'BAD_OPTION',
@@ -125,6 +120,16 @@ export class Persistence extends OutputGate {
       );
     }
     return migrate(state, from);
+  }
+
+  private refuseNewer(act: Activation, from: number): void {
+    const { version } = act.hosted.spec;
+    if (from <= version) return;
+    throw new TroupeError(
+      'FENCED',
+      `the stored state of ${act.id} has version ${from}, this code knows ${version}; it is left untouched: deploy the newer code`,
+      { details: { stored: from, known: version }, retryable: false },
+    );
   }
 
   // Writing.
@@ -294,7 +299,8 @@ export class Persistence extends OutputGate {
     gate.lastEvent++;
     gate.sinceSnapshot++;
     const key = eventKey(eventPrefix(act.hosted.name, act.key), gate.lastEvent);
-    gate.events.push({ type: 'put', key, version: empty, value });
+    const version = writeVersion(act.hosted.spec.version, gate.lastEvent);
+    gate.events.push({ type: 'put', key, version, value });
     this.host.observer?.effect(act, 'append', { event });
     // Outside of any turn nothing else would hand it in.
     if (this.host.turn()?.open !== true) this.savePoint(act, gate);
