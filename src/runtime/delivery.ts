@@ -224,12 +224,19 @@ export function expire(host: Host, call: Call): void {
       if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
       return;
     }
+    const { aborted } = call.extra;
     host.fail(
       call,
-      quickError(
-        'UNKNOWN_OUTCOME',
-        `no answer within the deadline from thread ${call.peer}; the message was sent and may have run`,
-      ),
+      aborted === undefined
+        ? quickError(
+            'UNKNOWN_OUTCOME',
+            `no answer within the deadline from thread ${call.peer}; the message was sent and may have run`,
+          )
+        : abortError(
+            'UNKNOWN_OUTCOME',
+            `aborted; thread ${call.peer} does not say whether ${what} has run it`,
+            aborted,
+          ),
     );
     return;
   }
@@ -256,30 +263,28 @@ export function refuseOptions(ref: BaseRef, deadlineMs: unknown, signal: unknown
   );
 }
 
-export function follow(host: Host, call: Call, ref: BaseRef, signal: AbortSignal): void {
+/** What an ask ends with that `signal` has aborted. */
+function abortError(code: 'DEADLINE' | 'UNKNOWN_OUTCOME', message: string, signal: AbortSignal): TroupeError {
+  return new TroupeError(code, message, { cause: signal.reason, details: { aborted: true } });
+}
+
+/** Aborted before its turn, or in it. */
+export function abortedAsk(call: Call, hadBegun: boolean, signal: AbortSignal): TroupeError {
+  const where = call.to?.toString() ?? 'the actor';
+  return hadBegun
+    ? abortError('UNKNOWN_OUTCOME', `aborted after its turn in ${where} had begun`, signal)
+    : abortError('DEADLINE', `aborted before its turn in ${where}; it was not run`, signal);
+}
+
+export function follow(host: Host, call: Call, signal: AbortSignal): void {
   const aborted = (): void => {
     if (call.state === ended) return;
-    const details = { aborted: true };
-    if (call.state === waiting && call.peer < 0)
-      host.fail(
-        call,
-        new TroupeError('DEADLINE', `aborted before its turn in ${ref.toString()}; it was not run`, {
-          cause: signal.reason,
-          details,
-        }),
-      );
+    if (call.state === waiting && call.peer < 0) host.fail(call, abortedAsk(call, false, signal));
     else if (call.peer >= 0 && call.extra?.verdict !== true) {
-      call.extra = { ...call.extra, verdict: true };
+      call.extra = { ...call.extra, verdict: true, aborted: signal };
       host.router.verdict(call, true);
       if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
-    } else
-      host.fail(
-        call,
-        new TroupeError('UNKNOWN_OUTCOME', `aborted after its turn in ${ref.toString()} had begun`, {
-          cause: signal.reason,
-          details,
-        }),
-      );
+    } else host.fail(call, abortedAsk(call, true, signal));
   };
   if (signal.aborted) {
     aborted();

@@ -241,7 +241,7 @@ export class Host extends Registry {
     }
     this.expect(call, deadlineMs);
     if (options !== null) {
-      if (options.signal !== undefined) follow(this, call, ref, options.signal);
+      if (options.signal !== undefined) follow(this, call, options.signal);
       if (options.opId !== undefined) {
         if (typeof options.opId !== 'string' || !/^[\x20-\x7e]{1,64}$/.test(options.opId)) {
           this.fail(call, new TroupeError('BAD_OPTION', 'opId must be 1 to 64 printable ASCII characters'));
