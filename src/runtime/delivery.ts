@@ -15,7 +15,8 @@ import type { Extras, Parked } from './extras.ts';
 import { blocked, crowded, exclusive, freezing, fronted, gated, moving, queued, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import { isTight, tightened } from './mailbox-bound.ts';
-import { type BaseRef, boxedArguments } from './refs.ts';
+import { type BaseRef, boxedArguments, type CallOptions } from './refs.ts';
+import { show } from './show.ts';
 import { afterTurn, closeToken, isThenable, openTurn } from './turns.ts';
 
 /** What stands between an actor and a turn right now. */
@@ -249,17 +250,28 @@ export function expire(host: Host, call: Call): void {
     );
 }
 
+const callNames = new Set(['deadlineMs', 'signal', 'opId']);
+
 /** Why an ask with these options is not even sent. */
-export function refuseOptions(ref: BaseRef, deadlineMs: unknown, signal: unknown): TroupeError | undefined {
+export function refuseOptions(ref: BaseRef, options: CallOptions, deadlineMs: unknown): TroupeError | undefined {
+  const { signal, opId } = options;
+  if (typeof options !== 'object')
+    return new TroupeError('BAD_OPTION', `the options of call() are an object, not ${show(options)}`);
+  for (const name in options) {
+    if (!callNames.has(name))
+      return new TroupeError('BAD_OPTION', `call() has no option '${name}'; it has ${[...callNames].join(', ')}`);
+  }
+  if (opId !== undefined && (typeof opId !== 'string' || !/^[\x20-\x7e]{1,64}$/.test(opId)))
+    return new TroupeError('BAD_OPTION', `opId must be 1 to 64 printable ASCII characters, not ${show(opId)}`);
   if (signal !== undefined && !(signal instanceof AbortSignal))
-    return new TroupeError('BAD_OPTION', 'signal must be an AbortSignal');
+    return new TroupeError('BAD_OPTION', `signal must be an AbortSignal, not ${show(signal)}`);
   if (deadlineMs === 0)
     return new TroupeError('DEADLINE', `the deadline of an ask to ${ref.toString()} had passed before it was sent`);
   const isTime = typeof deadlineMs === 'number' && deadlineMs > 0;
   if (isTime && (deadlineMs <= timerMsMax || deadlineMs === Number.POSITIVE_INFINITY)) return undefined;
   return new TroupeError(
     'BAD_OPTION',
-    `deadlineMs must be a number of ms from 0 to ${timerMsMax}, or Infinity, not ${String(deadlineMs)}`,
+    `deadlineMs must be a number of ms from 0 to ${timerMsMax}, or Infinity, not ${show(deadlineMs)}`,
   );
 }
 
