@@ -88,12 +88,13 @@ describe('an operation with an id', () => {
     expect(await counter.get()).toBe(0);
   });
 
-  test.each(['sleeps', 'stops with the node'])(
+  test.each(['sleeps', 'sleeps after a move', 'stops with the node'])(
     'of an actor that saves explicitly is stored with the state that is stored when it %s',
     async when => {
       kit = createTestKit({ actors: [ExplicitCounterT] });
       expect(await call(kit.ref(ExplicitCounterT, 'a'), { opId: 'r' }).add(3)).toBe(3);
-      if (when === 'sleeps') {
+      if (when.startsWith('sleeps')) {
+        if (when.endsWith('move')) await kit.relocate('explicit-counter/a');
         await kit.clock.advance(3_600_000);
       } else {
         await kit.close();
