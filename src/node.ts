@@ -38,6 +38,7 @@ import {
 import { isHostThread } from './runtime/host-thread.ts';
 import { realRandom, realWorld } from './runtime/real-world.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
+import { show } from './runtime/show.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
 import { type BackupOptions, type BackupResult, makeBackup } from './storage/backup/backup-store.ts';
@@ -341,7 +342,14 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
 
   /** Lets running turns end, stores what must be stored, ends the threads. Safe to call twice. */
   stop(options: { drainMs?: number } = {}): Promise<void> {
-    this.stopping ??= this.shutDown(options.drainMs ?? 5_000);
+    if (this.stopping === undefined) {
+      const drainMs = options?.drainMs ?? 5_000;
+      if (typeof drainMs !== 'number' || !(drainMs >= 0)) {
+        const why = `drainMs must be a number of ms, 0 or more, not ${show(drainMs)}`;
+        return Promise.reject(new TroupeError('BAD_OPTION', why, { details: { option: 'drainMs' } }));
+      }
+      this.stopping = this.shutDown(drainMs);
+    }
     return this.stopping;
   }
 

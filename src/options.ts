@@ -4,6 +4,7 @@ import { TroupeError } from './errors.ts';
 import { askDeadlineMsDefault, residentsCapMax, tombstoneGraceMsDefault, tombstoneGraceMsMax } from './limits.ts';
 import type { ActorType } from './runtime/define-actor.ts';
 import { checkNodeName } from './runtime/ids.ts';
+import { show } from './runtime/show.ts';
 import type { Log } from './runtime/world.ts';
 import type { EngineKind } from './storage/engine.ts';
 
@@ -99,7 +100,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
   }
   const { partitions, threads = 'auto', actors = [], dataDir, engine } = options;
   if (threads !== 'auto' && (!Number.isInteger(threads) || threads < 0 || threads > threadsMax))
-    throw bad('threads', `threads must be 'auto' or a whole number from 0 to ${threadsMax}, not ${String(threads)}`);
+    throw bad('threads', `threads must be 'auto' or a whole number from 0 to ${threadsMax}, not ${show(threads)}`);
   if (
     partitions !== undefined &&
     (!Number.isInteger(partitions) ||
@@ -107,7 +108,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
       partitions > partitionsMax ||
       (partitions & (partitions - 1)) !== 0)
   ) {
-    throw bad('partitions', `partitions must be a power of two from 1 to ${partitionsMax}, not ${String(partitions)}`);
+    throw bad('partitions', `partitions must be a power of two from 1 to ${partitionsMax}, not ${show(partitions)}`);
   }
   const what = 'actors must be an array of what defineActor or defineBehaviour returned';
   if (!Array.isArray(actors)) throw bad('actors', what);
@@ -116,7 +117,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
   if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
     throw bad('dataDir', 'dataDir must be the path of a directory; leave it out for a node that forgets');
   if (engine !== undefined && !engines.includes(engine))
-    throw bad('engine', `engine must be one of ${engines.join(', ')}, not ${String(engine)}`);
+    throw bad('engine', `engine must be one of ${engines.join(', ')}, not ${show(engine)}`);
   if (engine !== undefined && engine !== 'memory' && dataDir === undefined)
     throw bad('engine', `engine '${engine}' needs a dataDir`);
   const { logger } = options;
@@ -140,7 +141,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
 
 function whole(name: string, value: number | undefined, min: number, max: number = Number.MAX_SAFE_INTEGER) {
   if (value !== undefined && (!Number.isSafeInteger(value) || value < min || value > max))
-    throw bad(name, `${name} must be a whole number from ${min} to ${max}, not ${String(value)}`);
+    throw bad(name, `${name} must be a whole number from ${min} to ${max}, not ${show(value)}`);
   return value;
 }
 

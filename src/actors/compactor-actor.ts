@@ -10,6 +10,7 @@ import { mergeBytesPerSecondMin } from '../limits.ts';
 import type { Activation } from '../runtime/activation.ts';
 import { Actor } from '../runtime/actor.ts';
 import { type ActorType, defineActor } from '../runtime/define-actor.ts';
+import { show } from '../runtime/show.ts';
 import type { EngineUpkeep, UpkeepStatus } from '../storage/upkeep.ts';
 import { nothingToKeepUp } from './compactor.ts';
 import { type Answer, refusal } from './vnode-messages.ts';
@@ -57,7 +58,7 @@ function upkeepOf(compactor: Compactor): EngineUpkeep | undefined {
 }
 
 function tooSmall(got: unknown): TroupeError {
-  const message = `bytesPerSecond must be null or a number from ${mergeBytesPerSecondMin}, not ${String(got)}`;
+  const message = `bytesPerSecond must be null or a number from ${mergeBytesPerSecondMin}, not ${show(got)}`;
   return new TroupeError('BAD_OPTION', message, { details: { option: 'bytesPerSecond' } });
 }
 

@@ -8,6 +8,7 @@
 
 import { TroupeError } from '../errors.ts';
 import { recordBytesMax, replicasMax, valueBytesMaxDefault } from '../limits.ts';
+import { show } from '../runtime/show.ts';
 import type { StoreRules } from './vnode.ts';
 
 export interface StoreOptions {
@@ -154,8 +155,4 @@ function whole(option: string, value: unknown, min: number, max: number): number
 
 export function badOption(option: string, message: string): TroupeError {
   return new TroupeError('BAD_OPTION', message, { details: { option } });
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? `'${value.slice(0, 64)}'` : String(value);
 }

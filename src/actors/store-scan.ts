@@ -9,6 +9,7 @@
 
 import { TroupeError } from '../errors.ts';
 import { scanPageRecordsMax } from '../limits.ts';
+import { show } from '../runtime/show.ts';
 import type { Replica, Routing } from './coordinator.ts';
 import { type Keyed, ScanMerge } from './scan-merge.ts';
 import type { SiblingSet } from './sibling.ts';
@@ -46,8 +47,8 @@ export async function* scanStore(
   routing: Routing,
   { prefix, limit = Number.POSITIVE_INFINITY }: ScanOptions,
 ): AsyncGenerator<ScannedKey, void, undefined> {
-  if (!(typeof limit === 'number' && limit >= 0)) {
-    throw badOption('limit', `limit must be 0 or more; got ${String(limit)}`);
+  if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 0)) {
+    throw badOption('limit', `limit must be a whole number, 0 or more; got ${show(limit)}`);
   }
   const { from, to } = prefixRange(prefix);
   const records = Math.min(limit, scanPageRecordsMax);

@@ -7,6 +7,7 @@
 
 import { TroupeError } from '../errors.ts';
 import { opIdBytesMax, ttlMsMax } from '../limits.ts';
+import { show } from '../runtime/show.ts';
 import type { Clock } from '../runtime/world.ts';
 import { contextOf, encodeContext, fromToken, isBadContext, placeOf, storeNumber, toToken } from './context.ts';
 import { Coordinator, type Routing, setOf, type Target } from './coordinator.ts';
@@ -205,6 +206,7 @@ export class Store {
 
   /** Live keys in the order of their bytes, strings before bytes. A key that exists throughout is met exactly once. */
   async *scan(options: ScanOptions = noOptions): AsyncGenerator<ScanItem, void, undefined> {
+    checkNames(options, scanNames);
     for await (const { key, set } of scanStore(this.name, this.seams.routing, options)) {
       const { values } = this.show(set);
       if (values.length > 0) yield { key: decodeKey(key), values, context: this.token(key, set) };
@@ -254,7 +256,7 @@ export class Store {
   private target(key: Key, options: RequestOptions): Target {
     const { deadlineMs } = options;
     if (deadlineMs !== undefined && !(typeof deadlineMs === 'number' && deadlineMs >= 0)) {
-      throw badOption('deadlineMs', `deadlineMs must be 0 or more; got ${String(deadlineMs)}`);
+      throw badOption('deadlineMs', `deadlineMs must be 0 or more; got ${show(deadlineMs)}`);
     }
     const encoded = encodeKey(key);
     return { partition: this.seams.routing.partitionOf(key), key: encoded, deadlineMs };
@@ -268,7 +270,7 @@ export class Store {
   } {
     const { ack, context, opId } = options;
     if (ack !== undefined && ack !== 'committed' && ack !== 'flushed') {
-      throw badOption('ack', `ack must be 'committed' or 'flushed'; got ${String(ack)}`);
+      throw badOption('ack', `ack must be 'committed' or 'flushed'; got ${show(ack)}`);
     }
     if (opId !== undefined && !(typeof opId === 'string' && opId.length <= opIdBytesMax && /^[!-~]+$/.test(opId))) {
       throw badOption('opId', `opId must be 1 to ${opIdBytesMax} printable ASCII characters without spaces`);
@@ -327,11 +329,14 @@ export class Store {
 }
 
 const getNames = new Set(['r', 'deadlineMs']);
+const scanNames = new Set(['prefix', 'limit']);
 const writeNames = new Set(['context', 'w', 'ack', 'deadlineMs', 'opId']);
 const putNames = new Set([...writeNames, 'ifNoneMatch', 'ttlMs']);
 
 /** A misspelt option would otherwise be a wish that silently does not come true. */
 function checkNames(options: object, known: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null)
+    throw badOption('options', `the options of a request are an object; got ${show(options)}`);
   for (const name in options) {
     if (!known.has(name)) throw badOption(name, `no option '${name}' here; there are ${[...known].join(', ')}`);
   }
@@ -339,12 +344,12 @@ function checkNames(options: object, known: ReadonlySet<string>): void {
 
 function truth(option: string, value: boolean | undefined): boolean {
   if (value === undefined || typeof value === 'boolean') return value ?? false;
-  throw badOption(option, `${option} must be true or false; got ${String(value)}`);
+  throw badOption(option, `${option} must be true or false; got ${show(value)}`);
 }
 
 function wholeMs(option: string, value: unknown, max: number): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw badOption(option, `${option} must be a whole number of ms from 1 to ${max}; got ${String(value)}`);
+  throw badOption(option, `${option} must be a whole number of ms from 1 to ${max}; got ${show(value)}`);
 }
 
 function wholeSet(version: Uint8Array, value: Uint8Array): SiblingSet {

@@ -34,6 +34,7 @@ import {
 import type { HostedType } from './hosted-type.ts';
 import { Mailbox } from './mailbox.ts';
 import { type AnyRef, BaseRef, type Ref } from './refs.ts';
+import { show } from './show.ts';
 import { cancelTimer, startTimer } from './timers.ts';
 import { exclusiveMode } from './turn-modes.ts';
 import { unitsOf } from './weight.ts';
@@ -252,7 +253,7 @@ export class Activation implements Self {
   every(ms: Millis, work: TimerWork): TimerId {
     this.alive('every');
     if (typeof ms !== 'number' || !(ms >= 1))
-      throw new TroupeError('BAD_OPTION', `every() of ${this.id} needs a period of at least 1 ms, not ${String(ms)}`);
+      throw new TroupeError('BAD_OPTION', `every() of ${this.id} needs a period of at least 1 ms, not ${show(ms)}`);
     return startTimer(this, ms, ms, work);
   }
 

@@ -68,6 +68,8 @@ export interface CallExtra {
   madeAt?: number | undefined;
   /** An aborted or expired call that was sent away waits this long for the receiver's verdict. */
   verdict?: boolean;
+  /** The signal that has aborted it, while it waits for that verdict. */
+  aborted?: AbortSignal;
   stashed?: { head: number; a0: unknown; a1: unknown } | undefined;
 }
 

@@ -2,12 +2,14 @@
 // ever called as actor[name]: a wire carries a number, and a name that is not in the table does not exist (security S3).
 //
 // Intuition: a type is (module url, class, options). Worker threads import the url, which runs defineActor again there, so
+
 // both sides hold the same table in the same order.
 
 import { TroupeError } from '../errors.ts';
 import { mailboxBytesDefault, mailboxCapacityDefault, methodsMax } from '../limits.ts';
 import { type Actor, frameMethods } from './actor.ts';
 import { checkTypeName } from './ids.ts';
+import { show } from './show.ts';
 import { checkSupervision, type SupervisionOptions } from './supervision.ts';
 
 export type TurnMode = 'exclusive' | 'read' | 'interleave';
@@ -90,7 +92,9 @@ export function defineActor<A extends Actor<any>>(
   cls: new () => A,
   options: ActorOptions<A>,
 ): ActorType<A> {
-  if (typeof cls !== 'function') throw badOption('defineActor needs a class as its second argument');
+  // Not instanceof: there may be two copies of this package.
+  if (typeof cls !== 'function' || typeof cls.prototype?.initial !== 'function')
+    throw badOption(`defineActor needs a class that extends Actor as its second argument, not ${show(cls)}`);
   const spec = checkOptions(options);
   const methods = methodTable(cls.prototype, options);
   return register(url, { kind: 'troupe-actor-type', type: spec.type, url, spec, methods, make: () => new cls() });
@@ -216,8 +220,4 @@ export function checkOptions(options: ActorOptions): ActorSpec {
 
 function badOption(message: string): TroupeError {
   return new TroupeError('BAD_OPTION', message);
-}
-
-function show(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value);
 }

@@ -15,7 +15,8 @@ import type { Extras, Parked } from './extras.ts';
 import { blocked, crowded, exclusive, freezing, fronted, gated, moving, queued, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import { isTight, tightened } from './mailbox-bound.ts';
-import { type BaseRef, boxedArguments } from './refs.ts';
+import { type BaseRef, boxedArguments, type CallOptions } from './refs.ts';
+import { show } from './show.ts';
 import { afterTurn, closeToken, isThenable, openTurn } from './turns.ts';
 
 /** What stands between an actor and a turn right now. */
@@ -224,12 +225,19 @@ export function expire(host: Host, call: Call): void {
       if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
       return;
     }
+    const { aborted } = call.extra;
     host.fail(
       call,
-      quickError(
-        'UNKNOWN_OUTCOME',
-        `no answer within the deadline from thread ${call.peer}; the message was sent and may have run`,
-      ),
+      aborted === undefined
+        ? quickError(
+            'UNKNOWN_OUTCOME',
+            `no answer within the deadline from thread ${call.peer}; the message was sent and may have run`,
+          )
+        : abortError(
+            'UNKNOWN_OUTCOME',
+            `aborted; thread ${call.peer} does not say whether ${what} has run it`,
+            aborted,
+          ),
     );
     return;
   }
@@ -242,44 +250,53 @@ export function expire(host: Host, call: Call): void {
     );
 }
 
+const callNames = new Set(['deadlineMs', 'signal', 'opId']);
+
 /** Why an ask with these options is not even sent. */
-export function refuseOptions(ref: BaseRef, deadlineMs: unknown, signal: unknown): TroupeError | undefined {
+export function refuseOptions(ref: BaseRef, options: CallOptions, deadlineMs: unknown): TroupeError | undefined {
+  const { signal, opId } = options;
+  if (typeof options !== 'object')
+    return new TroupeError('BAD_OPTION', `the options of call() are an object, not ${show(options)}`);
+  for (const name in options) {
+    if (!callNames.has(name))
+      return new TroupeError('BAD_OPTION', `call() has no option '${name}'; it has ${[...callNames].join(', ')}`);
+  }
+  if (opId !== undefined && (typeof opId !== 'string' || !/^[\x20-\x7e]{1,64}$/.test(opId)))
+    return new TroupeError('BAD_OPTION', `opId must be 1 to 64 printable ASCII characters, not ${show(opId)}`);
   if (signal !== undefined && !(signal instanceof AbortSignal))
-    return new TroupeError('BAD_OPTION', 'signal must be an AbortSignal');
+    return new TroupeError('BAD_OPTION', `signal must be an AbortSignal, not ${show(signal)}`);
   if (deadlineMs === 0)
     return new TroupeError('DEADLINE', `the deadline of an ask to ${ref.toString()} had passed before it was sent`);
   const isTime = typeof deadlineMs === 'number' && deadlineMs > 0;
   if (isTime && (deadlineMs <= timerMsMax || deadlineMs === Number.POSITIVE_INFINITY)) return undefined;
   return new TroupeError(
     'BAD_OPTION',
-    `deadlineMs must be a number of ms from 0 to ${timerMsMax}, or Infinity, not ${String(deadlineMs)}`,
+    `deadlineMs must be a number of ms from 0 to ${timerMsMax}, or Infinity, not ${show(deadlineMs)}`,
   );
 }
 
-export function follow(host: Host, call: Call, ref: BaseRef, signal: AbortSignal): void {
+/** What an ask ends with that `signal` has aborted. */
+function abortError(code: 'DEADLINE' | 'UNKNOWN_OUTCOME', message: string, signal: AbortSignal): TroupeError {
+  return new TroupeError(code, message, { cause: signal.reason, details: { aborted: true } });
+}
+
+/** Aborted before its turn, or in it. */
+export function abortedAsk(call: Call, hadBegun: boolean, signal: AbortSignal): TroupeError {
+  const where = call.to?.toString() ?? 'the actor';
+  return hadBegun
+    ? abortError('UNKNOWN_OUTCOME', `aborted after its turn in ${where} had begun`, signal)
+    : abortError('DEADLINE', `aborted before its turn in ${where}; it was not run`, signal);
+}
+
+export function follow(host: Host, call: Call, signal: AbortSignal): void {
   const aborted = (): void => {
     if (call.state === ended) return;
-    const details = { aborted: true };
-    if (call.state === waiting && call.peer < 0)
-      host.fail(
-        call,
-        new TroupeError('DEADLINE', `aborted before its turn in ${ref.toString()}; it was not run`, {
-          cause: signal.reason,
-          details,
-        }),
-      );
+    if (call.state === waiting && call.peer < 0) host.fail(call, abortedAsk(call, false, signal));
     else if (call.peer >= 0 && call.extra?.verdict !== true) {
-      call.extra = { ...call.extra, verdict: true };
+      call.extra = { ...call.extra, verdict: true, aborted: signal };
       host.router.verdict(call, true);
       if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
-    } else
-      host.fail(
-        call,
-        new TroupeError('UNKNOWN_OUTCOME', `aborted after its turn in ${ref.toString()} had begun`, {
-          cause: signal.reason,
-          details,
-        }),
-      );
+    } else host.fail(call, abortedAsk(call, true, signal));
   };
   if (signal.aborted) {
     aborted();

@@ -241,7 +241,9 @@ export class FarArrivals {
     if (call.state === waiting)
       this.host.fail(
         call,
-        quickError('DEADLINE', `given up before its turn in ${call.act?.id ?? 'the actor'}; it was not run`),
+        quickError('DEADLINE', `aborted before its turn in ${call.act?.id ?? 'the actor'}; it was not run`, {
+          details: { aborted: true },
+        }),
       );
     else if (call.state === started) this.router.started(call);
   }

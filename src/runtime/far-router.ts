@@ -15,6 +15,7 @@
 import { fromWireError, quickError, TroupeError, toWireError, type WireError } from '../errors.ts';
 import { type Call, ended } from './call.ts';
 import { chainOf } from './deadlock.ts';
+import { abortedAsk } from './delivery.ts';
 import { FarArrivals } from './far-arrivals.ts';
 import { FarDeaths } from './far-deaths.ts';
 import type { FarMessage, FarMoves } from './far-moves.ts';
@@ -254,11 +255,11 @@ export class FarRouter implements Router {
     // A deadline runs over there, too: the word about it is on its way, and asking for it would only fill the link.
     if (this.pending.wasSent(call)) {
       if (aborted) this.control(call.peer, 'verdict', call.id);
-    } else
-      this.host.fail(
-        call,
-        quickError('DEADLINE', `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`),
-      );
+    } else {
+      const signal = call.extra?.aborted;
+      const why = `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`;
+      this.host.fail(call, signal === undefined ? quickError('DEADLINE', why) : abortedAsk(call, false, signal));
+    }
   }
 
   forget(call: Call): void {
@@ -316,18 +317,22 @@ export class FarRouter implements Router {
 
   onRefused(id: number, error: WireError): void {
     const call = this.pending.take(id);
-    if (call !== undefined) this.host.fail(call, fromWireError(error));
+    if (call === undefined) return;
+    const signal = call.extra?.aborted;
+    const failure = fromWireError(error);
+    // The receiver's word on an aborted ask: why it was, only its asker knows.
+    const isWord = failure.code === 'DEADLINE' && failure.details.aborted === true;
+    this.host.fail(call, signal !== undefined && isWord ? abortedAsk(call, false, signal) : failure);
   }
 
   private onStarted(id: number): void {
     const call = this.pending.at(id);
     if (call === undefined) return;
+    const signal = call.extra?.aborted;
+    const why = `${call.to?.toString() ?? 'the actor'} had begun its turn but gave no answer within the deadline`;
     this.host.fail(
       call,
-      new TroupeError(
-        'UNKNOWN_OUTCOME',
-        `${call.to?.toString() ?? 'the actor'} had begun its turn but gave no answer within the deadline`,
-      ),
+      signal === undefined ? new TroupeError('UNKNOWN_OUTCOME', why) : abortedAsk(call, true, signal),
     );
   }
 

@@ -24,6 +24,9 @@ interface Shipment {
   readonly reminders: readonly Stored[];
 }
 
+/** Why a move could not be packed: the code of a TroupeError, else empty, and the text. */
+export type Refusal = readonly [code: string, message: string];
+
 /** An actor may end (go to sleep, stop) while a move waits for it to come to rest: so often it is woken again for the move. */
 const wakingsMax = 3;
 
@@ -36,7 +39,7 @@ export class FarUnits {
   /** Moves that wait until the actor has come to rest. */
   private readonly freezes = new Map<Unit, { readonly epoch: number; wakings: number }>();
   /** Why the last move of a unit could not be packed, for the one who asked. */
-  private readonly refusals = new Map<Unit, string>();
+  private readonly refusals = new Map<Unit, Refusal>();
 
   constructor(moves: FarMoves, checksum: Checksum) {
     this.moves = moves;
@@ -45,7 +48,7 @@ export class FarUnits {
   }
 
   /** Why the last move of a unit could not be made. */
-  refusalOf(unit: Unit): string | undefined {
+  refusalOf(unit: Unit): Refusal | undefined {
     return this.refusals.get(unit);
   }
 
@@ -128,7 +131,7 @@ export class FarUnits {
       if ((act.flags & (frozen | dead)) === 0) freeze(this.host, act, done);
     } catch (error) {
       // It cannot even be woken: there is nothing to pack.
-      this.refusals.set(unit, String(error));
+      this.refusals.set(unit, ['', String(error)]);
       done();
     }
   }
@@ -145,10 +148,10 @@ export class FarUnits {
   pack(unit: Unit, epoch: number): void {
     const act = this.residentOf(unit);
     const fail = (error: unknown): void => {
-      this.refusals.set(unit, (error as Error).message);
+      this.refusals.set(unit, [(error as Partial<TroupeError>).code ?? '', (error as Error).message]);
       this.moves.step({ type: 'pack-failed', unit, epoch });
     };
-    if (act === undefined) return fail(new Error(this.refusals.get(unit) ?? `${unit} is not awake`));
+    if (act === undefined) return fail(new Error(this.refusals.get(unit)?.[1] ?? `${unit} is not awake`));
     pack(this.host, act, this.moves.calls.shipOut(unit)).then(actor => {
       try {
         const records = this.host.persistence.recordsOf(act);

@@ -204,8 +204,8 @@ export class Host extends Registry {
     call.method = code;
     call.to = ref;
     const deadlineMs = options?.deadlineMs ?? askDeadlineMsDefault;
-    if (deadlineMs !== askDeadlineMsDefault || options?.signal !== undefined) {
-      const refusal = refuseOptions(ref, deadlineMs, options?.signal);
+    if (options !== null) {
+      const refusal = refuseOptions(ref, options, deadlineMs);
       if (refusal !== undefined) {
         call.reject(refusal);
         return promise;
@@ -241,14 +241,8 @@ export class Host extends Registry {
     }
     this.expect(call, deadlineMs);
     if (options !== null) {
-      if (options.signal !== undefined) follow(this, call, ref, options.signal);
-      if (options.opId !== undefined) {
-        if (typeof options.opId !== 'string' || !/^[\x20-\x7e]{1,64}$/.test(options.opId)) {
-          this.fail(call, new TroupeError('BAD_OPTION', 'opId must be 1 to 64 printable ASCII characters'));
-          return promise;
-        }
-        call.extra = { ...call.extra, opId: options.opId };
-      }
+      if (options.signal !== undefined) follow(this, call, options.signal);
+      if (options.opId !== undefined) call.extra = { ...call.extra, opId: options.opId };
       if (call.state === ended) return promise;
     }
     if (turn?.act.hosted.persists) this.persistence.gateAsk(turn.act, call, ref, code, a0, a1);

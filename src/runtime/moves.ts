@@ -212,7 +212,11 @@ export function install(host: Host, packed: PackedActor, epoch: number, calls: C
   more.stash = packed.stash.map(message => unpack(act, message, calls));
   more.shippedTimers = packed.timers;
   for (const { id } of packed.timers) more.nextTimer = Math.max(more.nextTimer, id + 1);
-  if (packed.answered.length > 0) more.answered = Answered.unpack(packed.answered);
+  if (packed.answered.length > 0) {
+    more.answered = Answered.unpack(packed.answered);
+    // They may go with a state that nobody has saved yet.
+    more.answered.dirty = hosted.spec.saves === 'explicit';
+  }
   for (const { meta } of [...more.front, ...more.stash]) beginOnce(act, meta);
   for (const [opId, retries] of packed.joined) {
     const found = more.answered?.begin(opId);

@@ -9,6 +9,7 @@
 import { TroupeError } from '../errors.ts';
 import { partitionsMax } from '../limits.ts';
 import { md5First32 } from './md5.ts';
+import { show } from './show.ts';
 
 /** 0 .. partitions - 1. Strings count as UTF-8. `partitions` must have passed checkPartitions once. */
 export function partitionOf(key: string | Uint8Array, partitions: number): number {
@@ -21,7 +22,7 @@ export function checkPartitions(partitions: unknown): number {
   if (Number.isInteger(count) && count >= 1 && count <= partitionsMax && (count & (count - 1)) === 0) return count;
   throw new TroupeError(
     'BAD_OPTION',
-    `partitions must be a power of two from 1 to ${partitionsMax}, got ${String(partitions)}; 64 suits most clusters`,
+    `partitions must be a power of two from 1 to ${partitionsMax}, got ${show(partitions)}; 64 suits most clusters`,
     { details: { option: 'partitions' } },
   );
 }

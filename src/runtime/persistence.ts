@@ -8,7 +8,7 @@
 // Where: shard a/<partition>, keys
 //   s <type> 00 <key>                     the snapshot; version bytes = [state version u32][last event u48]
 //   o <type> 00 <key>                     answers of operations done once (opId), in the same commit as the state
-//   e <length u16> <type> 00 <key> <n u48>  event n
+//   e <length u16> <type> 00 <key> <n u48>  event n; version bytes as above, none in records of before
 // Every write carries the activation's epoch and is refused by the engine when a higher one has written ('record' fence).
 
 import { TroupeError } from '../errors.ts';
@@ -84,6 +84,7 @@ export class Persistence extends OutputGate {
       from: eventKey(prefix, gate.lastEvent + 1),
       to: eventKey(prefix, 2 ** 48 - 1),
     })) {
+      if (record.version.length > 0) this.refuseNewer(act, readVersion(record.version).stateVersion);
       actor.onEvent(this.host.codec.decode(record.value));
       gate.lastEvent++;
       gate.sinceSnapshot++;
@@ -110,13 +111,7 @@ export class Persistence extends OutputGate {
   upToDate(act: Activation, state: unknown, from: number): unknown {
     const { version, migrate } = act.hosted.spec;
     if (from === version) return state;
-    if (from > version) {
-      throw new TroupeError(
-        'FENCED',
-        `the stored state of ${act.id} has version ${from}, this code knows ${version}; it is left untouched: deploy the newer code`,
-        { details: { stored: from, known: version }, retryable: false },
-      );
-    }
+    this.refuseNewer(act, from);
     if (migrate === undefined) {
       throw new TroupeError(
         'BAD_OPTION',
@@ -125,6 +120,16 @@ export class Persistence extends OutputGate {
       );
     }
     return migrate(state, from);
+  }
+
+  private refuseNewer(act: Activation, from: number): void {
+    const { version } = act.hosted.spec;
+    if (from <= version) return;
+    throw new TroupeError(
+      'FENCED',
+      `the stored state of ${act.id} has version ${from}, this code knows ${version}; it is left untouched: deploy the newer code`,
+      { details: { stored: from, known: version }, retryable: false },
+    );
   }
 
   // Writing.
@@ -143,8 +148,10 @@ export class Persistence extends OutputGate {
       if (ops.length > 0) void this.write(act, gate, ops, spec.durability).catch(() => undefined);
       return;
     }
-    if (spec.saves === 'explicit') return;
+    // Its answers go with the state they belong to: with the next save, or at once when that has been.
+    if (spec.saves === 'explicit' && (act.extras?.answered?.dirty !== true || gate.handedIn === undefined)) return;
     const bytes = this.encode(act, act.actor);
+    if (spec.saves === 'explicit' && !equal(bytes, gate.handedIn as Uint8Array)) return;
     const memo = this.memoOps(act);
     if (memo.length === 0 && gate.handedIn !== undefined && equal(bytes, gate.handedIn)) return;
     gate.handedIn = bytes;
@@ -292,7 +299,8 @@ export class Persistence extends OutputGate {
     gate.lastEvent++;
     gate.sinceSnapshot++;
     const key = eventKey(eventPrefix(act.hosted.name, act.key), gate.lastEvent);
-    gate.events.push({ type: 'put', key, version: empty, value });
+    const version = writeVersion(act.hosted.spec.version, gate.lastEvent);
+    gate.events.push({ type: 'put', key, version, value });
     this.host.observer?.effect(act, 'append', { event });
     // Outside of any turn nothing else would hand it in.
     if (this.host.turn()?.open !== true) this.savePoint(act, gate);
@@ -362,9 +370,10 @@ export class Persistence extends OutputGate {
     if (keepsUnsaved) {
       const bytes = this.encode(act, actor);
       const own = this.gateOf(act);
-      if (own.handedIn === undefined || !equal(bytes, own.handedIn)) {
+      const memo = this.memoOps(act);
+      if (memo.length > 0 || own.handedIn === undefined || !equal(bytes, own.handedIn)) {
         own.handedIn = bytes;
-        return this.write(act, own, [this.snapshotOp(act, bytes, own)], hosted.spec.durability);
+        return this.write(act, own, [this.snapshotOp(act, bytes, own), ...memo], hosted.spec.durability);
       }
     }
     if (gate === null || gate.open) return undefined;

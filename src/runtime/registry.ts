@@ -14,6 +14,7 @@ import { checkActorKey } from './ids.ts';
 import { ACT, type AnyRef, type BaseRef, KEY, type Ref, TYPE } from './refs.ts';
 import type { Residents } from './residents.ts';
 import type { Router } from './router.ts';
+import { show } from './show.ts';
 import { TurnKeeper } from './turn-keeper.ts';
 import { isThenable } from './turns.ts';
 import { type Log, type Millis, withFields } from './world.ts';
@@ -43,6 +44,11 @@ export abstract class Registry extends TurnKeeper {
   private readonly numbers = new WeakMap<Activation, number>();
 
   ref<A extends Actor>(type: ActorType<A>, key: string): Ref<A> {
+    if (type?.kind !== 'troupe-actor-type')
+      throw new TroupeError(
+        'BAD_OPTION',
+        `ref() needs what defineActor or defineBehaviour returned, not ${show(type)}`,
+      );
     const hosted = this.byName.get(type.type);
     if (hosted === undefined || hosted.source.url !== type.url) throw this.noType(type.type);
     checkActorKey(key);

@@ -10,7 +10,7 @@ import { realWorld } from './real-world.ts';
 import { makeMember } from './thread-host.ts';
 import type { PeerRings } from './thread-port.ts';
 import type { FromThread, ThreadTask } from './thread-task.ts';
-import type { Log } from './world.ts';
+import { type Log, withFields } from './world.ts';
 
 export default async function main(task: ThreadTask): Promise<void> {
   const { control } = task;
@@ -98,5 +98,8 @@ function plain(payload: unknown): unknown {
 function remoteLog(say: (message: FromThread) => void): Log {
   const at = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error') => (fields: object, message?: string) =>
     say({ type: 'log', level, fields: plain(fields) as object, message });
-  return { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  return withFields(
+    { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } as Log,
+    {},
+  );
 }

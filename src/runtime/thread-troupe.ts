@@ -11,6 +11,7 @@ import type { Actor } from './actor.ts';
 import type { ActorType } from './define-actor.ts';
 import { type EpochMemory, Epochs } from './epochs.ts';
 import { hostOf } from './far-moves.ts';
+import type { Refusal } from './far-units.ts';
 import { Host } from './host.ts';
 import { checkActorKey, parseNodeAddress } from './ids.ts';
 import { tableBytes } from './overseer.ts';
@@ -328,11 +329,13 @@ export class Troupe {
           { details: { reason: outcome.reason } },
         );
       case 'aborted': {
-        const why = (await this.askOwner(own, 'why-aborted', unit)) as string | undefined;
+        const { reason } = outcome;
+        const why = (await this.askOwner(own, 'why-aborted', unit)) as Refusal | undefined;
         throw new TroupeError(
-          'DEADLINE',
-          `the move of ${unit} to ${to} was called off (${outcome.reason}${why === undefined ? '' : `: ${why}`}); it runs on where it was`,
-          { details: { reason: outcome.reason } },
+          // What cannot be encoded now will not be in a moment.
+          reason === 'pack-failed' && why?.[0] === 'BAD_MESSAGE' ? 'BAD_MESSAGE' : 'DEADLINE',
+          `the move of ${unit} to ${to} was called off (${reason}${why === undefined ? '' : `: ${why[1]}`}); it runs on where it was`,
+          { details: { reason } },
         );
       }
     }

@@ -7,6 +7,7 @@ import { timerMsMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { Actor, TimerId, TimerWork } from './actor.ts';
 import { dead, starting } from './flags.ts';
+import { show } from './show.ts';
 import type { WheelEntry } from './timer-wheel.ts';
 import { exclusiveMode } from './turn-modes.ts';
 import type { Millis } from './world.ts';
@@ -50,10 +51,7 @@ export function startTimer(
   args: readonly unknown[] = [],
 ): TimerId {
   if (typeof ms !== 'number' || !(ms >= 0 && ms <= timerMsMax))
-    throw new TroupeError(
-      'BAD_OPTION',
-      `a timer of ${act.id} needs a delay of 0 to ${timerMsMax} ms, not ${String(ms)}`,
-    );
+    throw new TroupeError('BAD_OPTION', `a timer of ${act.id} needs a delay of 0 to ${timerMsMax} ms, not ${show(ms)}`);
   if (typeof work !== 'function' && act.hosted.methodCode(String(work)) === undefined) {
     throw new TroupeError('NO_METHOD', `${act.id} has no method '${String(work)}' for a timer to call`);
   }

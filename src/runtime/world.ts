@@ -30,13 +30,13 @@ export interface Random {
   bytes(count: number): Uint8Array;
 }
 
-/** pino-shaped: fields first, then the message. `child` is optional so that any such logger fits. */
+/** pino-shaped: fields first, then the message; or an error; or a message alone. `child` is optional so that any such logger fits. */
 export interface Log {
-  trace(fields: object, message?: string): void;
-  debug(fields: object, message?: string): void;
-  info(fields: object, message?: string): void;
-  warn(fields: object, message?: string): void;
-  error(fields: object, message?: string): void;
+  trace(fields: object | string, message?: string): void;
+  debug(fields: object | string, message?: string): void;
+  info(fields: object | string, message?: string): void;
+  warn(fields: object | string, message?: string): void;
+  error(fields: object | string, message?: string): void;
 }
 
 /** One direction of frames towards one peer, with the credit of its buffer. See link.ts. */
@@ -97,7 +97,7 @@ function nothing(): void {
 export function guarded(log: Log): Log {
   const guard =
     (level: keyof Log) =>
-    (fields: object, message?: string): void => {
+    (fields: object | string, message?: string): void => {
       try {
         log[level](fields, message);
       } catch {
@@ -113,13 +113,14 @@ export function guarded(log: Log): Log {
   };
 }
 
-/** The same logger with fields of its own in every line. */
-export function withFields(log: Log, fields: object): Log {
-  return {
-    trace: (more, message) => log.trace({ ...fields, ...more }, message),
-    debug: (more, message) => log.debug({ ...fields, ...more }, message),
-    info: (more, message) => log.info({ ...fields, ...more }, message),
-    warn: (more, message) => log.warn({ ...fields, ...more }, message),
-    error: (more, message) => log.error({ ...fields, ...more }, message),
-  };
+/** The same logger with fields of its own in every line. What it is given always reaches it as fields and a message. */
+export function withFields(log: Log, own: object): Log {
+  const at =
+    (level: keyof Log) =>
+    (fields: object | string, message?: string): void => {
+      if (typeof fields === 'string') log[level](own, fields);
+      else if (fields instanceof Error) log[level]({ ...own, err: fields }, message ?? fields.message);
+      else log[level]({ ...own, ...fields }, message);
+    };
+  return { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -225,6 +225,7 @@ describe('what does not move', () => {
     await ref.spoil();
     const { thread } = await node.locate(ref);
     const failure = await failureOf(node.relocate(ref, `m/${(thread + 1) % 3}`));
+    expect(failure).toMatchObject({ code: 'BAD_MESSAGE', details: { reason: 'pack-failed' } });
     expect(failure?.message).toContain('pack-failed');
     expect(failure?.message).toContain('function');
     expect(await ref.note('on')).toBe('on');

@@ -66,15 +66,24 @@ test('a deadline of 0 is over before the turn begins, and none at all lasts as l
 test('an aborted ask ends: not run if its turn had not begun, unknown if it had', async () => {
   const far = node.ref(Echo1T, 'abort');
   const [first, second] = [new AbortController(), new AbortController()];
-  const begun = failureOf(call(far, { signal: first.signal, ...endless }).wait());
+  const asIs = (ask: Promise<unknown>) => ask.catch(error => error);
+  const begun = asIs(call(far, { signal: first.signal, ...endless }).wait());
   await isHeld('abort');
-  const waiting = failureOf(call(far, { signal: second.signal, ...endless }).see('no'));
+  const waiting = asIs(call(far, { signal: second.signal, ...endless }).see('no'));
   // An ask of another actor on the same link: the one before it is in its mailbox by now.
   await keeper().echo(0);
-  second.abort(new Error('changed my mind'));
-  expect(await waiting).toMatchObject({ code: 'DEADLINE', outcome: 'failed' });
-  first.abort();
-  expect(await begun).toMatchObject({ code: 'UNKNOWN_OUTCOME', outcome: 'unknown' });
+  const [why, whyToo] = [new Error('changed my mind'), new Error('no time')];
+  const aborted = { details: { aborted: true } };
+  second.abort(why);
+  expect(await waiting).toMatchObject({
+    ...{ code: 'DEADLINE', outcome: 'failed', cause: why, ...aborted },
+    message: 'aborted before its turn in echo-1/abort; it was not run',
+  });
+  first.abort(whyToo);
+  expect(await begun).toMatchObject({
+    ...{ code: 'UNKNOWN_OUTCOME', outcome: 'unknown', cause: whyToo, ...aborted },
+    message: 'aborted after its turn in echo-1/abort had begun',
+  });
   expect(await failureOf(call(far, { signal: AbortSignal.abort() }).see('never'))).toMatchObject({ code: 'DEADLINE' });
   expect(await release('abort')).toBe(1);
   expect(await far.seen()).toStrictEqual([]);

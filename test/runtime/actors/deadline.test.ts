@@ -151,8 +151,9 @@ describe('an AbortSignal', () => {
     const controller = new AbortController();
     const asked = outcome(call(a, { signal: controller.signal }).step('x'));
     await kit.settle();
-    controller.abort();
-    expect(await asked).toMatchObject({ code: 'UNKNOWN_OUTCOME', details: { aborted: true } });
+    const cause = new Error('no time');
+    controller.abort(cause);
+    expect(await asked).toMatchObject({ code: 'UNKNOWN_OUTCOME', details: { aborted: true }, cause });
     await gate.expect('pass').reply();
     await kit.settle();
     expect(log()).toEqual(['x(', ')x']);

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { call } from '../../../src/runtime/refs.ts';
 import { createTestKit, type TestKit } from '../../../src/testing.ts';
 import { CounterT } from '../cart.ts';
-import { SavedCounterT } from './op-id.ts';
+import { ExplicitCounterT, SavedCounterT } from './op-id.ts';
 
 let kit: TestKit;
 afterEach(() => kit.close());
@@ -63,6 +63,58 @@ describe('an operation with an id', () => {
     await expect(call(counter, { opId: 'r' }).add(3)).rejects.toMatchObject({ code: 'DISK_FULL' });
     kit.disk.diskFull = false;
     expect(await call(counter, { opId: 'r' }).add(3)).toBe(4);
+  });
+
+  test('is remembered while its actor sleeps and when it was evicted, though nothing of it is stored', async () => {
+    kit = createTestKit({ actors: [CounterT], residentsMax: 1 });
+    const counter = kit.ref(CounterT, 'a');
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    await kit.clock.advance(3_600_000);
+    expect(kit.describe()).toMatchObject({ sleeping: 1, residents: { size: 0 } });
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    for (let i = 0; i < 20; i++) await kit.ref(CounterT, `other-${i}`).add(1);
+    await kit.settle();
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    expect(await counter.get()).toBe(3);
+  });
+
+  test('that left the state as it was at first is remembered in sleep, too', async () => {
+    kit = createTestKit({ actors: [CounterT] });
+    const counter = kit.ref(CounterT, 'a');
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    await counter.add(-3);
+    await kit.clock.advance(3_600_000);
+    expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+    expect(await counter.get()).toBe(0);
+  });
+
+  test.each(['sleeps', 'sleeps after a move', 'stops with the node'])(
+    'of an actor that saves explicitly is stored with the state that is stored when it %s',
+    async when => {
+      kit = createTestKit({ actors: [ExplicitCounterT] });
+      expect(await call(kit.ref(ExplicitCounterT, 'a'), { opId: 'r' }).add(3)).toBe(3);
+      if (when.startsWith('sleeps')) {
+        if (when.endsWith('move')) await kit.relocate('explicit-counter/a');
+        await kit.clock.advance(3_600_000);
+      } else {
+        await kit.close();
+        kit = createTestKit({ actors: [ExplicitCounterT], disk: kit.disk });
+      }
+      const counter = kit.ref(ExplicitCounterT, 'a');
+      expect(await call(counter, { opId: 'r' }).add(3)).toBe(3);
+      expect(await counter.get()).toBe(3);
+    },
+  );
+
+  test('of an actor that saves explicitly goes with what it has saved; by a crash unsaved ones are undone and forgotten', async () => {
+    kit = createTestKit({ actors: [ExplicitCounterT] });
+    const counter = kit.ref(ExplicitCounterT, 'a');
+    expect(await call(counter, { opId: 'saved' }).addAndSave(3)).toBe(3);
+    expect(await call(counter, { opId: 'unsaved' }).add(4)).toBe(7);
+    await kit.crash('explicit-counter/a');
+    expect(await call(counter, { opId: 'saved' }).addAndSave(3)).toBe(3);
+    expect(await counter.get()).toBe(3);
+    expect(await call(counter, { opId: 'unsaved' }).add(4)).toBe(7);
   });
 
   test.each(['', 'x'.repeat(65), 'ü', 7 as unknown as string])('needs a sound id: %s is refused', async opId => {

@@ -16,6 +16,12 @@ export class SavedCounter extends Actor<number> {
     return this.state;
   }
 
+  async addAndSave(by: number): Promise<number> {
+    this.state += by;
+    await this.save();
+    return this.state;
+  }
+
   get(): number {
     return this.state;
   }
@@ -43,4 +49,10 @@ export const SavedCounterT: ActorType<SavedCounter> = defineActor(import.meta.ur
   type: 'saved-counter',
   persist: 'snapshot',
   turns: { slowly: 'interleave', release: 'interleave' },
+});
+
+export const ExplicitCounterT: ActorType<SavedCounter> = defineActor(import.meta.url, SavedCounter, {
+  type: 'explicit-counter',
+  persist: 'snapshot',
+  saves: 'explicit',
 });

@@ -3,9 +3,10 @@
 
 import { describe, expect, it } from 'vitest';
 import type { ActorOptions } from '../../../src/runtime/define-actor.ts';
+import type { Shard } from '../../../src/storage/engine.ts';
 import { createTestKit, type TestKit } from '../../../src/testing.ts';
 import { outcome } from './outcome.ts';
-import { generation, type Profile } from './versions.ts';
+import { generation, type Profile, writtenGeneration } from './versions.ts';
 
 /** A process of that version of the code, on the disk of the one before. */
 function deploy(version: number, before?: TestKit, migrate?: ActorOptions<Profile>['migrate']) {
@@ -93,5 +94,47 @@ describe('a stored state of a newer version', () => {
     await old.kit.close();
     expect(bytes()).toEqual(before);
     expect(await deploy(3, old.kit).a.read()).toEqual({ name: 'from the future' });
+  });
+});
+
+describe('a journal', () => {
+  const deployed = (version: number, before?: TestKit) => {
+    const type = writtenGeneration(version);
+    const kit = createTestKit({ actors: [type], ...(before === undefined ? {} : { disk: before.disk }) });
+    return { kit, a: kit.ref(type, 'a') };
+  };
+  const shards = (kit: TestKit): Shard[] => [...kit.disk.shards()].map(name => kit.disk.shard(name));
+  const bytes = (kit: TestKit) => shards(kit).flatMap(shard => [...shard.scan()]);
+
+  it('with events of newer code is refused by older code and left untouched, though older events come first', async () => {
+    const first = deployed(2);
+    await first.a.set('name', 'old');
+    await first.kit.close();
+    const next = deployed(3, first.kit);
+    await next.a.set('name', 'from the future');
+    await next.kit.close();
+    const before = bytes(next.kit);
+    const old = deployed(2, next.kit);
+    expect(await outcome(old.a.set('name', 'from the past'))).toMatchObject({
+      code: 'FENCED',
+      retryable: false,
+      details: { stored: 3, known: 2 },
+    });
+    await old.kit.close();
+    expect(bytes(old.kit)).toEqual(before);
+    expect(await deployed(3, old.kit).a.read()).toEqual({ name: 'from the future' });
+  });
+
+  it('of before events had a version is read', async () => {
+    const old = deployed(1);
+    await old.a.set('name', 'x');
+    await old.kit.close();
+    for (const shard of shards(old.kit)) {
+      for (const { key, value, epoch } of [...shard.scan()]) {
+        const op = { type: 'put', key, version: new Uint8Array(0), value } as const;
+        await shard.commit({ epoch, fence: 'record', ops: [op] }, 'committed');
+      }
+    }
+    expect(await deployed(1, old.kit).a.read()).toEqual({ name: 'x' });
   });
 });

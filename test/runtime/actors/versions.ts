@@ -27,3 +27,21 @@ export function generation(version: number, migrate?: ActorOptions<Profile>['mig
     ...(migrate === undefined ? {} : { migrate }),
   });
 }
+
+/** The same by a journal: its events are as old or new as the code that wrote them. */
+class WrittenProfile extends Profile {
+  override onEvent([field, value]: [string, unknown]): void {
+    this.state[field] = value;
+  }
+  override set(field: string, value: unknown): void {
+    this.append([field, value]);
+  }
+}
+
+export function writtenGeneration(version: number): ActorType<Profile> {
+  return defineActor(import.meta.url, WrittenProfile, {
+    type: 'profile',
+    version,
+    persist: 'journal',
+  }) as ActorType<Profile>;
+}

@@ -1,0 +1,35 @@
+// What a user gets wrong when calling: refused by name, with what was given, never by a TypeError from inside.
+
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { call, defineActor, type Node, startNode } from '../../src/index.ts';
+import { ending } from './folders.ts';
+import { LedgerT } from './kept-actors.ts';
+
+let node: Node;
+beforeAll(async () => {
+  node = await startNode({ threads: 0, actors: [LedgerT] });
+});
+afterAll(() => node.stop());
+
+const given = (options: unknown) => call(node.ref(LedgerT, 'a'), options as never).note(1);
+const defined = (cls: unknown) => defineActor(import.meta.url, cls as never, { type: 'none' });
+
+it.each<[string, () => unknown, RegExp]>([
+  ['a ref of null', () => node.ref(null as never, 'a'), /ref\(\) needs what defineActor .* returned, not null/],
+  ['a ref of a text', () => node.ref('ledger' as never, 'a'), /not 'ledger'/],
+  ['a drain of NaN', () => node.stop({ drainMs: Number.NaN }), /drainMs must be a number of ms, .* not NaN/],
+  ['a drain below 0', () => node.stop({ drainMs: -1 }), /drainMs .* not -1/],
+  ['a drain as text', () => node.stop({ drainMs: '5' as never }), /drainMs .* not '5'/],
+  ['a misspelt deadline', () => given({ deadline: 5 }), /no option 'deadline'; it has deadlineMs, signal, opId/],
+  ['a deadline as text', () => given({ deadlineMs: '5' }), /deadlineMs .* not '5'/],
+  ['a number for options', () => given(5), /options of call\(\) are an object, not 5/],
+  ['a signal that is none', () => given({ signal: 'abort' }), /signal must be an AbortSignal, not 'abort'/],
+  ['a function for a class', () => defined(() => 1), /class that extends Actor .*, not a function/],
+  ['a class that is no actor', () => defined(class {}), /class that extends Actor/],
+  ['null for a class', () => defined(null), /class that extends Actor .*, not null/],
+  ['threads as text', () => startNode({ threads: '2' as never }), /threads .* not '2'/],
+])('%s', async (_what, wrong, message) => {
+  const error = await ending<unknown>((async () => wrong())());
+  expect(error).toMatchObject({ code: 'BAD_OPTION', retryable: false });
+  expect((error as Error).message).toMatch(message);
+});
