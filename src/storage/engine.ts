@@ -15,7 +15,7 @@
 //  6. If a group is refused (DISK_FULL, FENCED), every later pending group of the same shard that was handed in before
 //     the refusal became known is refused with the same code: it may rest on what was refused.
 
-import type { Cut } from './backup/cut-store.ts';
+import type { Cut } from './backup/cut.ts';
 import type { SharedDiskMemory } from './shared-disk.ts';
 import type { EngineUpkeep } from './upkeep.ts';
 

@@ -13,7 +13,8 @@ import { writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import { diskFreeLowWater } from '../limits.ts';
-import { type Cut, cutLmdb } from './backup/cut-store.ts';
+import type { Cut } from './backup/cut.ts';
+import { cutLmdb } from './backup/cut-store.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
 import { type Crc32, crc32 as ownCrc32 } from './crc32.ts';
 import type {

@@ -5,7 +5,8 @@
 //
 // A store that was made when LMDB was the only engine stays where it is.
 
-import { type Cut, cutBoth } from './backup/cut-store.ts';
+import type { Cut } from './backup/cut.ts';
+import { cutBoth } from './backup/cut-store.ts';
 import type { Ack, Engine, EngineStats, Shard, ShardChunk } from './engine.ts';
 import type { LmdbStore } from './lmdb-store.ts';
 import type { SharedDiskMemory } from './shared-disk.ts';

@@ -376,7 +376,7 @@ describe('troupe log', () => {
     );
     const frames = (await say('log', 'dump', dataDir, '--json')).out.split('\n').filter(Boolean);
     expect(frames.map(frame => JSON.parse(frame))).toHaveLength(lines.length);
-    const id = String(Number(/^t0-(\d+)/.exec(lines[0] ?? '')?.[1]));
+    const id = String(Number(/^t0\.\d+-(\d+)/.exec(lines[0] ?? '')?.[1]));
     expect((await say('log', 'dump', dataDir, '--segment', id)).out.split('\n')).toHaveLength(lines.length + 1);
     await expect(say('log', 'dump', dataDir, '--segment', '999')).rejects.toThrow(/no segment 999/);
   });

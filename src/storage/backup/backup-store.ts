@@ -15,6 +15,7 @@ import { TroupeError } from '../../errors.ts';
 import { diskFreeLowWater } from '../../limits.ts';
 import type { Engine } from '../engine.ts';
 import { freeBytes } from '../lmdb-env-store.ts';
+import type { Pin } from '../lmdb-walk-store.ts';
 import type { NodeFileContent } from '../node-file.ts';
 import { diskFull, stopped } from '../refusals.ts';
 import type { ManifestState } from '../runs/manifest-format.ts';
@@ -31,7 +32,7 @@ import {
   encodeBackup,
   underWayFile,
 } from './backup-format.ts';
-import type { Cut, TroupeCut } from './cut-store.ts';
+import type { Cut, TroupeCut } from './cut.ts';
 import { freshDir, linkOrCopy, madeDir, sumFile, syncDirsOf, writePieces, writeText } from './files-store.ts';
 import { copyLmdb } from './lmdb-copy-store.ts';
 
@@ -136,7 +137,7 @@ class Backup {
     this.needRoom();
     if (troupe !== undefined) await this.writeSegments(troupe);
     await freshDir(join(this.data, 'lmdb'));
-    const records = await copyLmdb(lmdb, join(this.data, 'lmdb'), () => this.go('lmdb/data.mdb', 0));
+    const records = await copyLmdb(lmdb as Pin, join(this.data, 'lmdb'), () => this.go('lmdb/data.mdb', 0));
     await this.sum('lmdb/data.mdb');
     if (troupe !== undefined) {
       await this.writeManifest(troupe.state);

@@ -15,38 +15,12 @@
 import { join } from 'node:path';
 import { backupPieceBytes, cutTriesMax } from '../../limits.ts';
 import type { LmdbStore } from '../lmdb-store.ts';
-import type { Pin } from '../lmdb-walk-store.ts';
 import { encodeHeader, endBelow, sealBytes, segmentHeaderBytes, segmentSeed, writeSeal } from '../log/log-frame.ts';
 import { fileOf } from '../log/log-names.ts';
-import type { ManifestState } from '../runs/manifest-format.ts';
 import type { SegmentSlot } from '../segment-slot.ts';
 import { logNameOf } from '../troupe-log-store.ts';
 import type { Upkeep } from '../upkeep-store.ts';
-
-export interface CutSegment {
-  readonly id: number;
-  readonly file: string;
-  readonly bytes: number;
-  /** The file as it would be if the log had been sealed at the moment of the cut. */
-  pieces(): Iterable<Uint8Array>;
-  /** Gives the memory back. */
-  release(): void;
-}
-
-export interface TroupeCut {
-  readonly runDir: string;
-  readonly state: ManifestState;
-  /** The oldest first: writers may be waiting for it. */
-  readonly segments: readonly CutSegment[];
-}
-
-export interface Cut {
-  readonly lsn: number;
-  readonly lmdb: Pin;
-  readonly troupe: TroupeCut | undefined;
-  /** Everything is given back, whatever was used of it. */
-  release(): void;
-}
+import type { Cut, CutSegment } from './cut.ts';
 
 export function cutLmdb(small: LmdbStore): Cut {
   const lmdb = small.image();
