@@ -163,7 +163,7 @@ export const slotWaitStepMs = 50;
 export const upkeepRestMs = 1_000;
 /** After a flush or a merge that failed. A full disk is noticed by trying. */
 export const upkeepRetryMs = 500;
-/** Records of an import in one group of the log. */
+/** Records of an import in one group of the log, or one transaction. */
 export const importRecordsMax = 256;
 /** Subscribers of one topic on one thread: publishing is a message to each, 65,536 of them some 20 ms. */
 export const subscribersPerTopicMax = 65_536;
@@ -203,8 +203,6 @@ export const timerMsMax: number = 100 * 366 * 86_400_000;
 export const logSegmentBytes: number = 64 << 20;
 /** Files one log keeps ready to become segments: one for the next roll, one for a flush that comes late. */
 export const logSparesMax = 2;
-/** Sealed segments of one log that wait for their flush. Above it writers wait: memory and restarts are bounded by it. */
-export const logSealedMax = 4;
 /** Zeros written to a new segment file between two syncs: some 10 ms of the disk that the log's own syncs may wait for. */
 export const logFillBytes: number = 4 << 20;
 /** A record in a run. lmdb-js hands out 16 MiB and more as a view of the map itself, which is gone when the file is closed. */

@@ -12,7 +12,7 @@
 import { writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
-import { diskFreeLowWater } from '../limits.ts';
+import { diskFreeLowWater, importRecordsMax } from '../limits.ts';
 import type { Cut } from './backup/cut.ts';
 import { cutLmdb } from './backup/cut-store.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
@@ -38,9 +38,6 @@ import { LmdbWalk, Pin } from './lmdb-walk-store.ts';
 import { encodeRecord, epochOf, recordHeaderBytes } from './record.ts';
 import { stopped } from './refusals.ts';
 import { type Found, type Medium, ShardHandle } from './shard-handle.ts';
-
-/** Records of an import in one transaction. */
-const importRecordsMax = 256;
 
 export interface LmdbStoreOptions extends Omit<EngineOptions, 'kind'> {
   readonly dir: string;

@@ -221,10 +221,6 @@ export class SegmentSlot {
     return this.version === version && this.isLive ? { lsn, record } : undefined;
   }
 
-  has(hash: number, shard: number, key: Uint8Array): boolean {
-    return this.isLive && this.find(hash, shard, key) >= 0;
-  }
-
   private find(hash: number, shard: number, key: Uint8Array): number {
     const { index, image } = this;
     let slot = (hash & (indexSlots - 1)) * entryWords;
