@@ -1,0 +1,52 @@
+// What lies under a link between processes: a stream of bytes to somewhere else, as TCP, TLS and the simulated network offer
+// it. It keeps order within a stream and promises nothing beyond: a stream may break at any byte, and nobody learns how much
+// of what was written has arrived. Frames, checks, credit and reconnecting are above it, so that they are the same code
+// everywhere. The real ones are edges; the simulated one belongs to the test kit.
+
+/** Why a stream ended: 'closed' by us, 'ended' by the other side, or an error with its code (ECONNRESET, ...). */
+export interface WireEnd {
+  readonly why: 'closed' | 'ended' | 'error';
+  readonly error?: Error;
+}
+
+export interface WireEvents {
+  /** Bytes are the receiver's only during the call. Any chunking is possible. */
+  onBytes(bytes: Uint8Array): void;
+  /** After a write that said false: there is room again. */
+  onDrain(): void;
+  /** Exactly once, and nothing after it. */
+  onEnd(end: WireEnd): void;
+}
+
+export interface Wire {
+  /** Where the other side is, for messages: '10.0.0.2:7001'. */
+  readonly remote: string;
+  /** What a client certificate proved: the name of the peer. Undefined without TLS. */
+  readonly provenName: string | undefined;
+  readonly encrypted: boolean;
+  /** Set once, before any event can come. */
+  listen(events: WireEvents): void;
+  /** Takes all of it, always; false: stop until onDrain. The bytes must not change until they have left (`buffered` 0). */
+  write(bytes: Uint8Array): boolean;
+  /** Bytes taken that have not left for the network. */
+  buffered(): number;
+  /** Stops reading (the other side will feel it), and goes on. */
+  pause(): void;
+  resume(): void;
+  /** Says goodbye after what was written. `now`: drops what was not sent. */
+  close(now?: boolean): void;
+}
+
+export interface WireListener {
+  /** host:port that is listened on. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** Rejects with the reason: ECONNREFUSED, ETIMEDOUT, a refused certificate. */
+export interface WireTransport {
+  dial(address: string, options: { timeoutMs: number }): Promise<Wire>;
+  listen(address: string, onWire: (wire: Wire) => void): Promise<WireListener>;
+  /** Names this end is reachable under that are not loopback must be protected: see links/README.md. */
+  readonly secure: boolean;
+}
