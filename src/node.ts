@@ -2,9 +2,9 @@
 // things are, what is going on, and a way to stop that loses nothing.
 
 import { channel } from 'node:diagnostics_channel';
-import { mkdir, statfs } from 'node:fs/promises';
+import { access, constants, mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { EventEmitter } from 'eventemitter3';
 import {
   type CompactorDoor,
@@ -115,13 +115,23 @@ function aboutDir(dir: string | undefined, error: unknown): unknown {
   );
 }
 
+/** Of a disk that may only be read, mkdir says ENOENT when it is to make several levels: what holds it up is asked for by name. */
+async function makeDir(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') await access(dirname(dir), constants.W_OK);
+    throw error;
+  }
+}
+
 interface Home {
   readonly lock: DirLock;
   readonly file: NodeFile;
 }
 
 async function openHome(dir: string, options: CheckedOptions): Promise<Home> {
-  await mkdir(dir, { recursive: true });
+  await makeDir(dir);
   const lock = await acquireDirLock(dir);
   try {
     const file = await openNodeFile(dir, { name: options.name, partitions: options.partitions });
