@@ -21,8 +21,8 @@ export interface WireEvents {
 export interface Wire {
   /** Where the other side is, for messages: '10.0.0.2:7001'. */
   readonly remote: string;
-  /** What a client certificate proved: the name of the peer. Undefined without TLS. */
-  readonly provenName: string | undefined;
+  /** The names its certificate proved: the peer must be one of them. Undefined without TLS. */
+  readonly provenNames: readonly string[] | undefined;
   readonly encrypted: boolean;
   /** Set once, before any event can come. */
   listen(events: WireEvents): void;
