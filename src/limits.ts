@@ -136,8 +136,12 @@ export const superviseMsMax = 86_400_000;
 export const batchRecordsMax = 1_024;
 /** Bytes one transaction takes, unless a single group has more. An eighth of what may wait: others get their turn. */
 export const batchBytesMax: number = 8 << 20;
-/** A commit that takes longer than this will not come back. Slow disks stall for seconds; 30 are a dead one. */
+/** A commit, or a write or sync of the log, that takes longer than this will not come back. Slow disks stall for seconds; 30 are a dead one. */
 export const commitStallMs = 30_000;
+/** A log whose disk has not answered for so long is told of. Ten times the worst sync of a disk that only has much to do. */
+export const stallTellMs = 2_000;
+/** How often each thread looks whether the disk answers. An eighth of stallTellMs. */
+export const stallLookMs = 250;
 /** An exported chunk, unless a single record is larger. As relocatePieceBytes: small enough to share a link fairly. */
 export const chunkBytesMax: number = 64 << 10;
 /** Records removed at a time from what a dropped shard left behind. A quarter of a batch: it is in no hurry. */

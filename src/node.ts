@@ -59,7 +59,7 @@ export interface NodeEvents {
   'thread-died': (event: { thread: number; error: string }) => void;
   'thread-restarted': (event: { thread: number; afterMs: number }) => void;
   'disk-low': (event: { freeBytes: number }) => void;
-  /** A flush or a merge has failed and is tried again, or a file is damaged. Told once, until it is something else. */
+  /** A flush or a merge has failed and is tried again, a file is damaged, or the disk does not answer. Told once, until it is something else. */
   'upkeep-trouble': (event: Trouble) => void;
 }
 
@@ -228,7 +228,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   }
 
   private onTrouble(trouble: Trouble): void {
-    this.options.logger?.warn(trouble, 'a flush or merge has failed; it is tried again');
+    this.options.logger?.warn(trouble, 'the upkeep of the disk is in trouble: it is tried again, or waits');
     this.announce('upkeep-trouble', trouble);
   }
 

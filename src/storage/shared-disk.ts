@@ -51,8 +51,9 @@ export class SharedDisk {
     for (const slot of this.slots) slot.free();
   }
 
-  /** A thread is dead: it reads no more. */
+  /** A thread is dead: it reads no more, and waits for no disk. */
   forget(thread: number): void {
     for (const slot of this.slots) slot.forget(thread);
+    this.words.calmPulse(thread);
   }
 }

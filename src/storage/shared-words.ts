@@ -6,11 +6,12 @@
 //     sealed      rises when a segment is full, or a log is left behind: there is something to flush
 //     seals       rises when every thread shall hand its segment over: somebody wants all of it flushed
 //     doubts      rises when somebody has found the filter of a run damaged
+//     pulses      of each thread: odd while a call blocks it that the disk has to answer; how long its other calls have waited
 //     fences      the highest epoch that has written to a shard: [number + 1, epoch] at the shard's number, modulo the slots
 //
 // Invariant: numbers are never handed out twice in one life of the directory; the next life begins above what the disk holds.
 
-import { fencesMax } from '../limits.ts';
+import { fencesMax, pinsMax } from '../limits.ts';
 
 const lsnAt = 0;
 const segmentAt = 1;
@@ -20,7 +21,9 @@ const sealedAt = 1;
 const sealsAt = 2;
 const doubtsAt = 3;
 const words32 = 4;
-const fencesFrom = words64 * 8 + words32 * 4;
+const pulsesFrom = words64 * 8 + words32 * 4;
+const pulseWords = 2;
+const fencesFrom: number = pulsesFrom + pinsMax * pulseWords * 4;
 
 export function sharedWordsBytes(): number {
   return fencesFrom + fencesMax * 16;
@@ -31,12 +34,14 @@ export class SharedWords {
   /** For those who wait: see generationIndex, sealedIndex. */
   readonly news: Int32Array;
   readonly #counters: BigInt64Array;
+  readonly #pulses: Int32Array;
   readonly #fences: BigInt64Array;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.#counters = new BigInt64Array(memory, 0, words64);
     this.news = new Int32Array(memory, words64 * 8, words32);
+    this.#pulses = new Int32Array(memory, pulsesFrom, pinsMax * pulseWords);
     this.#fences = new BigInt64Array(memory, fencesFrom, fencesMax * 2);
   }
 
@@ -103,6 +108,31 @@ export class SharedWords {
   tellDoubt(): void {
     Atomics.add(this.news, doubtsAt, 1);
     this.tellSealed();
+  }
+
+  /** Before and after a call that blocks this thread until the disk answers. */
+  turnPulse(thread: number): void {
+    Atomics.add(this.#pulses, thread * pulseWords, 1);
+  }
+
+  /** Odd: it is in such a call. */
+  pulseOf(thread: number): number {
+    return Atomics.load(this.#pulses, thread * pulseWords);
+  }
+
+  /** For so long the disk has answered none of the calls that do not block. */
+  tellStalled(thread: number, ms: number): void {
+    Atomics.store(this.#pulses, thread * pulseWords + 1, ms);
+  }
+
+  stalledMs(thread: number): number {
+    return Atomics.load(this.#pulses, thread * pulseWords + 1);
+  }
+
+  /** A new life of a thread, or its end: nothing of it is under way. */
+  calmPulse(thread: number): void {
+    Atomics.store(this.#pulses, thread * pulseWords, 0);
+    this.tellStalled(thread, 0);
   }
 
   /**

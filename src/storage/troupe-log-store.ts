@@ -11,6 +11,7 @@ import { TroupeError } from '../errors.ts';
 import { slotWaitMs, slotWaitStepMs } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { KeyName } from './key.ts';
+import { type LogFiles, realFiles } from './log/log-files-store.ts';
 import {
   frameBytes,
   frameHeaderBytes,
@@ -21,6 +22,7 @@ import {
 } from './log/log-frame.ts';
 import type { Segment } from './log/log-segment.ts';
 import { LogStore } from './log/log-store.ts';
+import { WatchedFiles } from './log/watched-files-store.ts';
 import type { Stream } from './newest.ts';
 import { SegmentOrder } from './segment-order.ts';
 import { hashOf, indexEntriesMax, type LogId, lsnDistanceMax, type SegmentSlot } from './segment-slot.ts';
@@ -40,6 +42,7 @@ export interface TroupeLogOptions {
   readonly thread: number;
   readonly disk: SharedDisk;
   readonly crc: Crc32;
+  readonly files?: LogFiles | undefined;
   /** Why no segment can be flushed now, if so. */
   roomToFlush(): TroupeError | undefined;
 }
@@ -62,6 +65,8 @@ export class TroupeLog {
   readonly #options: TroupeLogOptions;
   readonly #disk: SharedDisk;
   readonly #id: LogId;
+  /** Whether the disk answers: see stall-watch-store.ts. */
+  readonly files: WatchedFiles;
   #store: LogStore | undefined;
   /** Of the active segment. */
   #slot: SegmentSlot | undefined;
@@ -75,7 +80,12 @@ export class TroupeLog {
   constructor(options: TroupeLogOptions) {
     this.#options = options;
     this.#disk = options.disk;
-    this.#id = { thread: options.thread, number: options.disk.words.takeSegmentId() };
+    const { thread, files = realFiles } = options;
+    const { words } = options.disk;
+    this.#id = { thread, number: words.takeSegmentId() };
+    words.calmPulse(thread);
+    const turn = (): void => words.turnPulse(thread);
+    this.files = new WatchedFiles(files, { enter: turn, leave: turn });
   }
 
   /** Why these can never be one group, if so. */
@@ -203,7 +213,8 @@ export class TroupeLog {
 
   describe(): Record<string, unknown> {
     const slots = this.#disk.slots.map(({ state }) => state);
-    return { ...this.#store?.describe(), waits: this.#waits, slots };
+    const stalledMs = this.#disk.words.stalledMs(this.#id.thread);
+    return { ...this.#store?.describe(), stalledMs, waits: this.#waits, slots };
   }
 
   /** Files of segments that are in a run now. */
@@ -224,6 +235,7 @@ export class TroupeLog {
       name: logNameOf(this.#id),
       crc,
       segmentBytes: this.#disk.segmentBytes,
+      files: this.files,
       nextSegmentId: () => this.#disk.words.takeSegmentId(),
       image: id => {
         const slot = this.#slot as SegmentSlot;

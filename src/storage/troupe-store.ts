@@ -22,6 +22,7 @@ import { GroupCommit, type Verdict } from './group-commit.ts';
 import { checkShardName } from './key.ts';
 import { freeBytes } from './lmdb-env-store.ts';
 import { killProcess } from './lmdb-store.ts';
+import type { LogFiles } from './log/log-files-store.ts';
 import type { LogOp } from './log/log-frame.ts';
 import type { PendingGroup } from './pending-writes.ts';
 import { encodeRecord, epochOf } from './record.ts';
@@ -29,6 +30,7 @@ import { diskFull, fenced } from './refusals.ts';
 import { watchSeals } from './seal-watch-store.ts';
 import { type Found, type Medium, ShardHandle } from './shard-handle.ts';
 import type { SharedDisk, SharedDiskMemory } from './shared-disk.ts';
+import { type StallLimits, StallWatch, stallLimits } from './stall-watch-store.ts';
 import { openTroupeDisk } from './troupe-disk-store.ts';
 import { TroupeLog } from './troupe-log-store.ts';
 import { TroupeReads } from './troupe-reads-store.ts';
@@ -40,6 +42,9 @@ export interface TroupeStoreOptions extends Omit<EngineOptions, 'kind'> {
   /** Free bytes on the disk of the directory. Default statfs. */
   readonly free?: () => number;
   readonly segmentBytes?: number;
+  /** The disk below the log. */
+  readonly files?: LogFiles;
+  readonly stall?: StallLimits;
 }
 
 /** What the engine knows of a shard. */
@@ -74,6 +79,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   readonly #reads: TroupeReads;
   readonly upkeep: Upkeep | undefined;
   readonly #unwatch: () => void;
+  readonly #stalls: StallWatch;
   readonly #free: () => number;
   readonly #lowWater: number;
   readonly #handles = new Map<string, TroupeShard>();
@@ -97,6 +103,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       thread,
       disk: this.#disk,
       crc,
+      files: options.files,
       roomToFlush: () => this.#roomToFlush(),
     });
     this.#reads = new TroupeReads(this.#disk, this.#log, this.#runs);
@@ -108,6 +115,18 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       onFatal,
     });
     this.#unwatch = watchSeals(this.#disk.words, () => this.commits.job(() => this.#log.seal()));
+    const { upkeep } = this;
+    this.#stalls = new StallWatch({
+      words: this.#disk.words,
+      thread,
+      files: this.#log.files,
+      limits: options.stall ?? stallLimits,
+      tell: upkeep && ((stalled, ms) => upkeep.stalls(stalled, ms)),
+      fail: why => {
+        onFatal(why);
+        this.#log.files.giveUp(why);
+      },
+    }).start();
     this.#ready = opened.ready.then(() => this.upkeep?.start());
     this.#ready.catch(() => {});
   }
@@ -208,13 +227,15 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.#unwatch();
     await this.commits.stop().catch(() => {});
     await this.#ready.catch(() => {});
-    if (this.#failed) return;
+    if (this.#failed) return this.#stalls.stop();
     await this.#log.close();
+    this.#stalls.stop();
     await this.upkeep?.stop();
     await this.#runs.close();
   }
 
   #fail(why: Error, onFatal: (why: Error) => void): void {
+    if (this.#failed) return;
     this.#failed = true;
     onFatal(why);
   }

@@ -82,7 +82,9 @@ export class Upkeep implements EngineUpkeep {
     await this.#sealAll();
     if (all) this.#merges.all = true;
     await this.#settled(() => this.#troubles.count > before && this.#isRetrying());
-    if (this.#troubles.count > before) throw errorOf(this.#troubles.last);
+    // What has failed and then worked is none.
+    const trouble = this.#troubles.last;
+    if (this.#troubles.count > before && trouble !== undefined) throw errorOf(trouble);
     this.#check();
   }
 
@@ -106,6 +108,14 @@ export class Upkeep implements EngineUpkeep {
   /** Resolves when there is nothing to do. */
   settle(): Promise<void> {
     return this.#settled(() => false);
+  }
+
+  /** The disk has not answered the log of a thread for so long; 0: it answers again. */
+  stalls(thread: number, ms: number): void {
+    const what = `log/t${thread}`;
+    if (ms === 0) return this.#troubles.went(what);
+    const message = `The disk has not answered the log of thread ${thread} for ${Math.round(ms)} ms; writers wait.`;
+    this.#failed(what, new TroupeError('OVERLOADED', message, { details: { thread, ms } }));
   }
 
   /** The thread of this log is dead: what it has left is flushed, and its files removed. */
@@ -294,7 +304,6 @@ function isCorrupt(why: Error): boolean {
   return isTroupeError(why) && why.code === 'CORRUPT';
 }
 
-function errorOf(trouble: Trouble | undefined): TroupeError {
-  const { code, message, ...details } = trouble as Trouble;
+function errorOf({ code, message, ...details }: Trouble): TroupeError {
   return new TroupeError(code, message, { details });
 }

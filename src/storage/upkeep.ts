@@ -25,7 +25,7 @@ export interface DamagedRun {
 }
 
 export interface Trouble {
-  /** 'flush', 'flush/7' (one segment alone), 'merge', 'run/run-7.mdb' (a run that is damaged), 'manifest'. */
+  /** 'flush', 'flush/7' (one segment alone), 'merge', 'run/run-7.mdb' (a run that is damaged), 'manifest', 'log/t1' (the disk does not answer). */
   readonly what: string;
   readonly code: TroupeCode;
   readonly message: string;
