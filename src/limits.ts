@@ -300,3 +300,30 @@ export const compactorRunMs: number = 6 * 3_600_000;
 export const mergeBytesPerSecondMin: number = 1 << 20;
 /** Vnodes asked at once before a merge that purges. As many as a small node has; they answer in microseconds. */
 export const purgeAsksMax = 64;
+
+// Membership.
+
+/** Members one node keeps: past it a newcomer is refused. Ten times the largest cluster the protocol is measured at. */
+export const membersMax = 10_000;
+/** Digests in one gossip message, 25 bytes each: up to so many members each exchange covers all, beyond it they take turns. */
+export const gossipDigestsMax = 64;
+/** Whole records in one gossip message: 200 bytes each, and the ring's digest. A joiner of a large cluster needs several. */
+export const gossipStatesMax = 64;
+/** Characters of what the application gossips with a member; larger things are fetched by their hash. */
+export const gossipBlobCharsMax = 4_096;
+/** Peers told at once of a change; they tell as many. */
+export const gossipFanOut = 3;
+/** Times in one round that news is passed on at once; later news of that round waits for the next. */
+export const gossipBurstsPerRoundMax = 4;
+/** Peers that a node which stops or leaves tells itself. */
+export const goodbyesMax = 16;
+/** Pings in one round: echoes of newcomers and probes of suspects. */
+export const probesPerRoundMax = 8;
+/** Reports kept against one member; two are enough for a verdict. */
+export const suspicionsPerMemberMax = 4;
+/** Intervals of one phi window, as Cassandra keeps. 8 KB a member. */
+export const phiSamplesMax = 1_000;
+/** Addresses a node may be given to join through. */
+export const seedsMax = 64;
+/** Name conflicts one node tells of; each is told once, and a name that is fought over for long makes many. */
+export const conflictsMax = 1_024;

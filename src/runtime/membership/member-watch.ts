@@ -1,0 +1,193 @@
+// What one node makes of the others: the verdicts, what follows when a record changes, and the voice with which it is told.
+// The lower half of gossip.ts, which decides what the messages mean.
+//
+// Invariant: a record of another member changes in `become` only, and an event comes from `show` only.
+
+import { gossipBurstsPerRoundMax, gossipDigestsMax, gossipFanOut, gossipStatesMax, seedsMax } from '../../limits.ts';
+import type { Millis } from '../world.ts';
+import type { GossipBody } from './gossip-messages.ts';
+import {
+  type Effect,
+  type GossipEvent,
+  type GossipOptions,
+  gossipDefaults,
+  type Halt,
+  type MemberView,
+  type To,
+} from './gossip-types.ts';
+import { type MemberRecord, notesOf, suspectedBy } from './member.ts';
+import { type Entry, isSilent, MemberTable, statusOf } from './member-table.ts';
+import { PhiWindow } from './phi-accrual.ts';
+import { verdict } from './suspicion.ts';
+
+/** Rounds in which news goes into every message; log2 of the largest cluster is 13. */
+const newsRounds = 12;
+
+export class MemberWatch {
+  protected readonly options: Required<GossipOptions>;
+  protected readonly table = new MemberTable();
+  protected readonly self: Entry;
+  protected round = 0;
+  protected bursts = 0;
+  protected effects: Effect[] = [];
+  readonly #news = new Set<string>();
+  /** Why this machine has ended. */
+  halted: Halt | undefined;
+
+  constructor(options: GossipOptions, now: Millis) {
+    this.options = { ...gossipDefaults, wallSeconds: options.incarnation, ...options };
+    const { name, incarnation, address, zone, rack, weight, capacity, protocol, app, status } = this.options;
+    if (this.options.seeds.length > seedsMax) throw new Error(`gossip: more than ${seedsMax} seeds`);
+    const life = { name, incarnation, version: 1, heartbeat: 1, status, suspicions: [], down: false, removed: false };
+    const record: MemberRecord = { ...life, address, zone, rack, weight, capacity, protocol, app };
+    this.self = this.table.add(record, this.options.roundMs, now);
+    this.self.echoed = true;
+    this.self.shown = statusOf(this.self);
+  }
+
+  /** In the shape of `node.cluster.members()`, by name. */
+  members(now: Millis): MemberView[] {
+    return [...this.table.values()]
+      .map(entry => {
+        const { name, incarnation, heartbeat, weight, zone, address } = entry.record;
+        const phi = entry === this.self ? 0 : entry.phi.phi(now);
+        const suspects = entry.reports.reporters(entry.record, now);
+        return { name, incarnation, heartbeat, status: statusOf(entry), phi, suspects, weight, zone, address };
+      })
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  protected judge(entry: Entry, now: Millis): void {
+    entry.suspect = entry.phi.phi(now) > this.options.phiThreshold;
+    if (entry.suspect && now - entry.reportedAt > this.options.reportMs / 2) {
+      entry.reportedAt = now;
+      const { name, heartbeat } = this.self.record;
+      this.become(entry, suspectedBy(entry.record, name, heartbeat), now);
+    }
+    if (entry.probeUntil !== undefined && now >= entry.probeUntil) entry.probeFailed = true;
+    this.convict(entry, now);
+  }
+
+  protected convict(entry: Entry, now: Millis): void {
+    if (entry === this.self || isSilent(entry)) return;
+    const reporters = entry.reports.reporters(entry.record, now).length;
+    const { suspect, probeFailed } = entry;
+    const isOther = (each: Entry): boolean => each !== this.self && each !== entry && !isSilent(each);
+    // Counted for suspects only: for each member in each round it would be the square of the cluster.
+    const others = suspect ? [...this.table.values()].filter(isOther).length : 0;
+    const found = verdict({ suspect, reporters, others, probeFailed });
+    if (found === 'down') this.become(entry, { ...entry.record, down: true }, now);
+    else this.show(entry);
+  }
+
+  /** Directly, and for a suspect through two others: their link to it may be whole where ours is not. */
+  protected probe(entry: Entry, now: Millis): number {
+    const seq = this.self.record.heartbeat;
+    const { name } = entry.record;
+    this.send({ name, address: entry.record.address }, { type: 'ping', seq });
+    if (!entry.suspect) return 1;
+    entry.probeUntil ??= now + this.options.probeMs;
+    const helpers = this.some(2, each => each !== entry && !isSilent(each) && !each.suspect);
+    for (const helper of helpers) this.send(toOf(helper), { type: 'probe', seq, target: name });
+    return 1 + helpers.length;
+  }
+
+  /** The only place where a record changes. What follows from the change for what this node alone knows is here too. */
+  protected become(entry: Entry, record: MemberRecord, now: Millis): void {
+    const before = entry.record;
+    if (record === before) return;
+    entry.record = record;
+    if (record.incarnation > before.incarnation) {
+      entry.phi = new PhiWindow(2 * this.expectedMs(), now);
+      entry.echoed = false;
+      entry.goneAt = undefined;
+      this.event({ name: 'member-restarted', member: record.name, incarnation: record.incarnation });
+    }
+    const lives = record.incarnation > before.incarnation || record.heartbeat > before.heartbeat;
+    if (lives) {
+      if (record.incarnation === before.incarnation) entry.phi.heard(now, 2 * this.expectedMs());
+      entry.suspect = false;
+      entry.probeUntil = undefined;
+      entry.probeFailed = false;
+      entry.reportedAt = Number.NEGATIVE_INFINITY;
+      entry.reports.clear();
+    }
+    entry.reports.noted(record, this.options.reportMs, now);
+    if (isSilent(entry)) entry.echoed = false;
+    if (record.removed || record.status === 'left') entry.goneAt ??= now;
+    if (lives && record.version === before.version && notesOf(record) === 0) return this.show(entry);
+    if (before.app !== record.app && record.app?.hash !== before.app?.hash) {
+      this.event({ name: 'app-changed', member: record.name, app: record.app });
+    }
+    this.tell(entry);
+    this.convict(entry, now);
+    this.show(entry);
+  }
+
+  protected show(entry: Entry): void {
+    const status = statusOf(entry);
+    if (status === entry.shown || entry === this.self) return;
+    const { name, incarnation } = entry.record;
+    if (entry.shown === undefined) this.event({ name: 'member-joined', member: name, incarnation });
+    entry.shown = status;
+    if (status !== 'joining') this.event({ name: `member-${status}`, member: name, incarnation });
+  }
+
+  protected tell(entry: Entry): void {
+    entry.newsUntil = this.round + newsRounds;
+    this.#news.add(entry.record.name);
+  }
+
+  protected flushNews(): void {
+    if (this.#news.size === 0 || this.bursts >= gossipBurstsPerRoundMax || this.halted !== undefined) return;
+    this.bursts++;
+    const entries = [...this.#news].slice(0, gossipStatesMax).map(name => this.table.get(name));
+    this.#news.clear();
+    const states = entries.flatMap(entry => (entry === undefined ? [] : [entry.record]));
+    for (const peer of this.some(gossipFanOut, isLive)) this.send(toOf(peer), { type: 'states', states });
+  }
+
+  /** The usual distance of two heartbeats of one member: a round, or more where digests take turns. */
+  protected expectedMs(): Millis {
+    return this.options.roundMs * Math.max(1, this.table.size / gossipDigestsMax);
+  }
+
+  protected becomeHalted(why: Halt, incarnation: number, address: string): void {
+    this.halted = why;
+    this.event({ name: 'halted', why, incarnation, address });
+  }
+
+  protected send(to: To, body: GossipBody): void {
+    const { name: from, incarnation } = this.self.record;
+    this.effects.push({ type: 'send', to, message: { cluster: this.options.cluster, from, incarnation, body } });
+  }
+
+  protected event(event: GossipEvent): void {
+    this.effects.push({ type: 'event', event });
+  }
+
+  /** Up to `count` different others, by chance. */
+  protected some(count: number, wanted: (entry: Entry) => boolean): Entry[] {
+    const all = [...this.table.values()].filter(entry => entry !== this.self && wanted(entry));
+    const chosen: Entry[] = [];
+    while (chosen.length < count && all.length > 0) {
+      const [entry] = all.splice(this.options.random() % all.length, 1);
+      chosen.push(entry as Entry);
+    }
+    return chosen;
+  }
+
+  protected pick<Item>(items: readonly Item[]): Item | undefined {
+    return items[this.options.random() % items.length];
+  }
+
+  protected chance(probability: number): boolean {
+    return this.options.random() / 2 ** 32 < probability;
+  }
+}
+
+export const toOf = ({ record: { name, address } }: Entry): To => ({ name, address });
+export const isLive = (entry: Entry): boolean => !isSilent(entry) && entry.linked;
+/** Down, and still a member: it may come back. */
+export const isDownOnly = (record: MemberRecord): boolean =>
+  (record.down || record.status === 'stopped') && !record.removed && record.status !== 'left';
