@@ -327,3 +327,17 @@ export const phiSamplesMax = 1_000;
 export const seedsMax = 64;
 /** Name conflicts one node tells of; each is told once, and a name that is fought over for long makes many. */
 export const conflictsMax = 1_024;
+// Links between processes.
+
+/** Bytes on one link that are not acknowledged, and that a receiver holds for a reader that has paused: a few ms of loopback. */
+export const peerLinkBytesDefault: number = 4 << 20;
+/** Largest frame that is encoded in place; larger ones go in pieces of this size. */
+export const peerWindowBytesMax: number = 64 << 10;
+/** A packet this full is sent at once instead of at the end of the turn: the other side begins while we go on. */
+export const packetBytes: number = 64 << 10;
+/** The longest body of a packet, checked before anything is allocated: one that was almost full, and one more window. */
+export const packetBodyBytesMax: number = packetBytes + peerWindowBytesMax + 64;
+/** The longest body before the other side has proved who it is. A greeting takes 300 bytes. */
+export const greetingBytesMax = 1_024;
+/** Packets are cut from pieces of memory of this size, at most a quarter of which is wasted at the end. */
+export const peerSlabBytes: number = 256 << 10;

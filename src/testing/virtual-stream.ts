@@ -201,8 +201,7 @@ export class VirtualStream {
     this.onEvent('reset');
     for (const from of [0, 1] as const) {
       const pipe = this.pipes[from];
-      pipe.waiting.length = 0;
-      pipe.waitingBytes = 0;
+      drop(pipe);
       const kept = this.draw(from, pipe.chunks, 7) % (pipe.way.length + 1);
       for (const { bytes } of pipe.way.splice(kept)) pipe.wayBytes -= bytes.length;
       const to = other(from);
