@@ -6,7 +6,8 @@
 // Invariant: a walk pins its segment, so the bytes under it stay, and unpins it when it ends.
 
 import { type KeyName, nameOf } from './key.ts';
-import { eachOp, segmentHeaderBytes } from './log/log-frame.ts';
+import { segmentHeaderBytes } from './log/log-frame.ts';
+import { eachOp } from './log/log-scan.ts';
 import { Memtable, type MemtableWalk } from './memtable.ts';
 import type { Stream } from './newest.ts';
 import type { SegmentSlot } from './segment-slot.ts';

@@ -15,8 +15,9 @@
 import { join } from 'node:path';
 import { backupPieceBytes, cutTriesMax } from '../../limits.ts';
 import type { LmdbStore } from '../lmdb-store.ts';
-import { encodeHeader, endBelow, sealBytes, segmentHeaderBytes, segmentSeed, writeSeal } from '../log/log-frame.ts';
+import { encodeHeader, sealBytes, segmentHeaderBytes, segmentSeed, writeSeal } from '../log/log-frame.ts';
 import { fileOf } from '../log/log-names.ts';
+import { endBelow } from '../log/log-scan.ts';
 import type { SegmentSlot } from '../segment-slot.ts';
 import { logNameOf } from '../troupe-log-store.ts';
 import type { Upkeep } from '../upkeep-store.ts';

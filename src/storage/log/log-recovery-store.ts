@@ -14,19 +14,10 @@
 import { join } from 'node:path';
 import type { Crc32 } from '../crc32.ts';
 import { type LogFiles, realFiles } from './log-files-store.ts';
-import {
-  type ReadHeader,
-  readHeader,
-  type ScanEnd,
-  type ScannedGroup,
-  scanSegment,
-  sealBytes,
-  segmentHeaderBytes,
-  segmentSeed,
-  writeSeal,
-} from './log-frame.ts';
+import { type ReadHeader, readHeader, sealBytes, segmentHeaderBytes, segmentSeed, writeSeal } from './log-frame.ts';
 import { type LogFileName, parseFile } from './log-names.ts';
 import { diskIsFull, hole, isDiskFull, refuseNewer } from './log-refusals.ts';
+import { type ScanEnd, type ScannedGroup, scanSegment } from './log-scan.ts';
 import { Segment } from './log-segment.ts';
 import { provenWhole } from './log-tail.ts';
 

@@ -1,7 +1,8 @@
 // What the log says no with.
 
 import { describeThrown, TroupeError } from '../../errors.ts';
-import { logFormat, type ReadHeader, type ScanEnd, segmentBytesMax } from './log-frame.ts';
+import { logFormat, type ReadHeader, segmentBytesMax } from './log-frame.ts';
+import type { ScanEnd } from './log-scan.ts';
 
 export function isDiskFull(why: unknown): boolean {
   const { code } = describeThrown(why);

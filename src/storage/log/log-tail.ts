@@ -7,7 +7,8 @@
 //
 // A segment that is missing says nothing: it was recycled after its run was named, so everything in it is in a run.
 
-import type { ReadHeader, ScanEnd } from './log-frame.ts';
+import type { ReadHeader } from './log-frame.ts';
+import type { ScanEnd } from './log-scan.ts';
 
 /** A segment as far as its neighbours are concerned. */
 export interface Neighbour {

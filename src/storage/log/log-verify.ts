@@ -6,17 +6,9 @@
 import type { Crc32 } from '../crc32.ts';
 import { showKey } from '../key.ts';
 import { view } from '../record.ts';
-import {
-  type Frame,
-  type ReadHeader,
-  readFrame,
-  readHeader,
-  type ScanEnd,
-  scanSegment,
-  segmentHeaderBytes,
-  segmentSeed,
-} from './log-frame.ts';
+import { type ReadHeader, readHeader, segmentHeaderBytes, segmentSeed } from './log-frame.ts';
 import { parseFile } from './log-names.ts';
+import { type Frame, readFrame, type ScanEnd, scanSegment } from './log-scan.ts';
 import { provenWhole } from './log-tail.ts';
 
 export interface LogFile {

@@ -11,7 +11,7 @@ import { crc32 as zlibCrc32 } from 'node:zlib';
 import { TroupeError } from '../../errors.ts';
 import { type Crc32, crc32 as ownCrc32 } from '../crc32.ts';
 import type { KeyName } from '../key.ts';
-import { type ScannedGroup, scanSegment } from '../log/log-frame.ts';
+import { type ScannedGroup, scanSegment } from '../log/log-scan.ts';
 import { JobControl } from './job-control.ts';
 import { placeOf, type RunEntry, type RunInfo } from './run-format.ts';
 import { writeRun } from './run-writer-store.ts';

@@ -10,14 +10,13 @@ import {
   type LogGroup,
   readHeader,
   recordBytesAt,
-  type ScanEnd,
-  scanSegment,
   sealBytes,
   segmentHeaderBytes,
   segmentSeed,
   writeFrame,
   writeSeal,
 } from '../../../src/storage/log/log-frame.ts';
+import { type ScanEnd, scanSegment } from '../../../src/storage/log/log-scan.ts';
 import { chances, op, plain, randomGroup, seedOf } from './groups.ts';
 
 const runs = { seed: 20_261_129, numRuns: 100 };

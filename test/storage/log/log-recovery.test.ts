@@ -3,8 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../../src/storage/crc32.ts';
 import { writeU16, writeU32 } from '../../../src/storage/little-endian.ts';
-import type { LogGroup, ReadHeader, ScanEnd } from '../../../src/storage/log/log-frame.ts';
+import type { LogGroup, ReadHeader } from '../../../src/storage/log/log-frame.ts';
 import { type RecoveryOptions, readLogs } from '../../../src/storage/log/log-recovery-store.ts';
+import type { ScanEnd } from '../../../src/storage/log/log-scan.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
 import { provenWhole } from '../../../src/storage/log/log-tail.ts';
 import { dumpSegment, isDamage, verifyLogs } from '../../../src/storage/log/log-verify.ts';
