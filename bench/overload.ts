@@ -35,6 +35,7 @@ const ms = (us: number): string => `${(us / 1_000).toFixed(us < 10_000 ? 2 : 0)}
 
 function row(phase: string, tally: Tally): object {
   const { answered, refused, outcomes, offered, seconds } = tally;
+  const cpuUs = tally.cpuUs / (outcomes.get('ok') ?? 0);
   const others = [...outcomes].filter(([outcome]) => outcome !== 'ok').map(([outcome, count]) => `${outcome} ${count}`);
   say(
     [
@@ -43,11 +44,12 @@ function row(phase: string, tally: Tally): object {
       `goodput ${per(tally, 'ok').toFixed(0)}/s`.padEnd(17),
       `answers p50 ${ms(answered.quantile(0.5))} p99 ${ms(answered.quantile(0.99))}`.padEnd(40),
       `refusals p50 ${ms(refused.quantile(0.5))} p99 ${ms(refused.quantile(0.99))}`.padEnd(40),
+      `cpu ${cpuUs.toFixed(0)} us`.padEnd(11),
       `rss ${mib(tally.rssAtStart)} -> ${mib(tally.rssMax)}`,
       others.join(', '),
     ].join(' '),
   );
-  return { phase, offered: offered / seconds, goodput: per(tally, 'ok'), ...Object.fromEntries(outcomes) };
+  return { phase, offered: offered / seconds, goodput: per(tally, 'ok'), cpuUs, ...Object.fromEntries(outcomes) };
 }
 
 async function measure(name: string, ask: Ask): Promise<object> {

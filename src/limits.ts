@@ -41,6 +41,17 @@ export const chainDepthMax = 64;
 export const writesPendingMax = 32_768;
 /** Bytes one thread may have waiting for their group commit. */
 export const writeBytesPendingMax: number = 64 << 20;
+/**
+ * Writes one thread may have under way in its stores, from the call to the answer. People hand in 10,000 at once and await them
+ * all; half of what the line for the disk holds, so that two such threads do not fill it.
+ */
+export const writesUnderWayMax = 16_384;
+/** Fewer are never too many: it takes a few hundred for the group commit to reach its rate. */
+export const writesUnderWayMin = 512;
+/** Bytes of their values. Half of what the line for the disk holds; one value more may be on top. */
+export const writeBytesUnderWayMax: number = 32 << 20;
+/** How long a write may be expected to wait when there is too much of everything, however patient its asker is. */
+export const writeWaitMsMax = Number(process.env.WWM ?? 250);
 /** Free space below which puts are refused; deletes and reads go on. LMDB needs some to free some. */
 export const diskFreeLowWater: number = 64 << 20;
 /** Actors resident on one thread before the least valuable are put to sleep. 200 bytes each and their state. */

@@ -16,6 +16,7 @@ import { StoresT, storesKey } from './stores-actor.ts';
 import { VnodeT } from './vnode-actor.ts';
 import { accepted, type RecordWire, type VnodeDoor } from './vnode-messages.ts';
 import { shardNameOf } from './vnode-shard.ts';
+import { WriteAdmission } from './write-admission.ts';
 
 /** What the registry needs of the node it serves. */
 export interface StoreHome {
@@ -31,6 +32,7 @@ export interface StoreHome {
 export class StoreRegistry {
   private readonly home: StoreHome;
   private readonly routing: Routing;
+  private readonly admission = new WriteAdmission();
   private readonly opened = new Map<string, Store>();
 
   constructor(home: StoreHome) {
@@ -44,7 +46,7 @@ export class StoreRegistry {
     const known = this.opened.get(name);
     if (known !== undefined) return known;
     const { clock, codec } = this.home;
-    const store = new Store({ name, options, routing: this.routing, clock, codec });
+    const store = new Store({ name, options, routing: this.routing, clock, codec, admission: this.admission });
     this.opened.set(name, store);
     return store;
   }

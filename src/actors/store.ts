@@ -10,7 +10,7 @@ import { opIdBytesMax, ttlMsMax } from '../limits.ts';
 import { show } from '../runtime/show.ts';
 import type { Clock } from '../runtime/world.ts';
 import { contextOf, encodeContext, fromToken, isBadContext, placeOf, storeNumber, toToken } from './context.ts';
-import { Coordinator, type Routing, setOf, type Target } from './coordinator.ts';
+import { Coordinator, type Routing, setOf, type Target, type WriteOutcome } from './coordinator.ts';
 import { dotted, join } from './dvv.ts';
 import { compareIds, isDead, type SiblingSet, viewOf } from './sibling.ts';
 import { decodeKey, encodeKey, type Key } from './store-key.ts';
@@ -20,6 +20,7 @@ import { decodeValue, encodeValue, type ValueCodec, valueTagBytes } from './stor
 import { decodeSet, decodeSole, isCorrupt } from './version-codec.ts';
 import type { StoreRules } from './vnode.ts';
 import { accepted, type DigestReply, packFlags, type RecordWire, type VnodeDoor } from './vnode-messages.ts';
+import type { WriteAdmission } from './write-admission.ts';
 
 export type { Key } from './store-key.ts';
 export type { StoreOptions, StoreOptionsInput } from './store-options.ts';
@@ -120,6 +121,8 @@ export interface StoreSeams {
   readonly routing: Routing;
   readonly clock: Clock;
   readonly codec: ValueCodec;
+  /** Of all stores on this thread. */
+  readonly admission: WriteAdmission;
 }
 
 const noOptions = Object.freeze({});
@@ -143,24 +146,26 @@ export class Store {
 
   async put(key: Key, value: unknown, options: PutOptions = noOptions): Promise<WriteResult> {
     checkNames(options, putNames);
+    this.admit(options);
     const target = this.target(key, options);
     const { valueBytesMax } = this.options;
     const body = encodeValue(this.seams.codec, value, valueBytesMax);
     const { w, flush, context, opId } = this.writing(options);
     const ttlMs = options.ttlMs === undefined ? 0 : wholeMs('ttlMs', options.ttlMs, ttlMsMax);
     const flags = packFlags(this.rules, flush, truth('ifNoneMatch', options.ifNoneMatch));
-    return this.write(target, w, flush, door =>
+    return this.write(body.length, target, w, flush, door =>
       door.put(this.name, target.key, [body, context, flags, ttlMs, opId, valueBytesMax + valueTagBytes]),
     );
   }
 
   async delete(key: Key, options: WriteOptions = noOptions): Promise<WriteResult> {
     checkNames(options, writeNames);
+    this.admit(options);
     const target = this.target(key, options);
     const { w, flush, context, opId } = this.writing(options);
     const covers = context ?? (await this.seen(target));
     const flags = packFlags(this.rules, flush);
-    return this.write(target, w, flush, door => door.delete(this.name, target.key, [covers, flags, opId]));
+    return this.write(0, target, w, flush, door => door.delete(this.name, target.key, [covers, flags, opId]));
   }
 
   async get(key: Key, options: GetOptions = noOptions): Promise<GetResult> {
@@ -281,8 +286,25 @@ export class Store {
     return { w, flush: ack === 'flushed', context: token, opId: opId ?? null };
   }
 
-  private async write(...request: Parameters<Coordinator['write']>): Promise<WriteResult> {
-    const { context, acks, wanted, coordinator, hinted } = await this.coordinator.write(...request);
+  /** Before anything is copied or encoded: what is too much should cost nothing. */
+  private admit({ deadlineMs }: RequestOptions): void {
+    const refusal = this.seams.admission.refusal(deadlineMs);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  private async write(bytes: number, ...request: Parameters<Coordinator['write']>): Promise<WriteResult> {
+    const { admission, clock } = this.seams;
+    const begun = clock.mono();
+    admission.begin(bytes, begun);
+    let outcome: WriteOutcome;
+    try {
+      outcome = await this.coordinator.write(...request);
+    } catch (error) {
+      admission.end(bytes, begun, clock.mono(), !isWaste(error));
+      throw error;
+    }
+    admission.end(bytes, begun, clock.mono(), true);
+    const { context, acks, wanted, coordinator, hinted } = outcome;
     let token: string | undefined;
     // Made when somebody looks at it, as that of a read.
     return {
@@ -326,6 +348,12 @@ export class Store {
     }));
     return { clock, values: this.show(set).values, siblings };
   }
+}
+
+/** Nobody heard of its end, or somebody on the way had too much: neither says how fast writes are served. */
+function isWaste(error: unknown): boolean {
+  const { code } = error as TroupeError;
+  return code === 'OVERLOADED' || code === 'DEADLINE' || code === 'UNKNOWN_OUTCOME';
 }
 
 const getNames = new Set(['r', 'deadlineMs']);

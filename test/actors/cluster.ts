@@ -8,6 +8,7 @@ import type { Key } from '../../src/actors/store-key.ts';
 import { readStoreOptions, type StoreOptionsInput } from '../../src/actors/store-options.ts';
 import { VnodeKeeper } from '../../src/actors/vnode-keeper.ts';
 import type { VnodeDoor } from '../../src/actors/vnode-messages.ts';
+import { WriteAdmission } from '../../src/actors/write-admission.ts';
 import { TroupeError } from '../../src/errors.ts';
 import { createCodec } from '../../src/runtime/codec.ts';
 import { partitionOf } from '../../src/runtime/partition.ts';
@@ -160,7 +161,7 @@ export function cluster(names: readonly string[], partitions = 8): TestCluster {
     routing,
     deadlines,
     store: (name, options) =>
-      new Store({ name, options: readStoreOptions(options, nodes.length), routing, clock, codec }),
+      new Store({ name, options: readStoreOptions(options, nodes.length), routing, clock, codec, admission: new WriteAdmission() }),
   };
 }
 
