@@ -46,13 +46,13 @@ export async function explore<L extends Life>(scenario: Scenario<L>, options: Ex
   return { scenario: scenario.name, seeds, events, failed, unrepeatable };
 }
 
-/** The failure made small, with what led to it and the command that shows it again. */
+/** The failure made small, with what led to it and the call that shows it again. */
 export async function report<L extends Life>(scenario: Scenario<L>, failed: SeedResult): Promise<string> {
   const small = await shrink(scenario, failed);
   const { processes, operations, faults } = small.plan;
   return [
     ...small.violations.map(violation => `VIOLATION ${violation}`),
-    `replay: troupe sim --scenario ${scenario.name} --seed ${failed.seed} --seeds 1`,
+    `replay: runSeed(${scenario.name}, ${failed.seed})`,
     `smallest plan found: ${processes.length} processes, ${operations.length} operations, ${faults.length} faults`,
     ...operations.map(operation => `  operation ${JSON.stringify(operation)}`),
     ...faults.map(fault => `  fault ${JSON.stringify(fault)}`),

@@ -25,9 +25,9 @@ export class AckedOracle {
   }
 
   /** A disk has lost what nobody else has: what was acknowledged by now may be gone. */
-  excuse(belongs: (set: string) => boolean): void {
+  excuse(isLost: (set: string, id: string) => boolean): void {
     for (const [set, known] of this.#told)
-      if (belongs(set)) for (const [id, told] of known) if (told === 'ok') known.set(id, 'excused');
+      for (const [id, told] of known) if (told === 'ok' && isLost(set, id)) known.set(id, 'excused');
   }
 
   /** What a set holds once everything is at rest. */

@@ -130,7 +130,8 @@ export class SimProcess<L extends Life = Life> {
     const clock: Clock = {
       now: () => wallStart + this.mono() + this.wallShiftMs,
       mono: () => this.mono(),
-      timer: (delayMs, fn) => later(Math.max(0, delayMs), 'timer', fn),
+      // As setTimeout: whole milliseconds, at least one. A clock of fractions that stood is off by 1e-13, for ever.
+      timer: (delayMs, fn) => later(Math.max(1, Math.ceil(delayMs)), 'timer', fn),
       soon: fn => {
         const due = sim.now + turnMs(sim.draw('turn', name, life, ++this.#turns));
         this.#turnAt = Math.max(this.#turnAt, due);
