@@ -27,8 +27,16 @@ export interface MemoryStoreOptions {
   /** Runs fn later in the same tick. Default queueMicrotask; the simulator passes its own. */
   readonly soon?: (fn: () => void) => void;
   readonly crc?: Crc32;
-  readonly onFatal?: (why: Error) => void;
+  readonly onFatal?: ((why: Error) => void) | undefined;
+  /** What an earlier store has left: remains(). */
+  readonly image?: MemoryImage | undefined;
 }
+
+/** Everything a store holds, by shard; the next store on the same simulated disk begins with it. */
+export type MemoryImage = ReadonlyMap<
+  string,
+  { readonly records: readonly (readonly [string, Uint8Array])[]; readonly fence: number }
+>;
 
 interface Place {
   records: OrderedMap<Uint8Array>;
@@ -48,9 +56,13 @@ export class MemoryStore implements Engine, Medium<Place> {
   readonly commits: GroupCommit<MemoryShard>;
   /** While true, groups that store anything are refused with DISK_FULL. */
   diskFull = false;
+  /** When set, the next commit fails with it, and the store is done for: onFatal. */
+  broken: Error | undefined;
   readonly #soon: (fn: () => void) => void;
   readonly #shards = new Map<string, MemoryShard>();
   #undo: (() => void)[] = [];
+  /** How long `undo` was after each group: a power loss keeps whole groups. */
+  #marks: number[] = [];
   /** Counts crashes: what was under way before one must not go on after it. */
   #life = 0;
   #held: (() => void)[] | undefined;
@@ -68,6 +80,11 @@ export class MemoryStore implements Engine, Medium<Place> {
       pendingOf: shard => shard.writes,
       onFatal: options.onFatal ?? (() => {}),
     });
+    for (const [name, { records, fence }] of options.image ?? []) {
+      const { at } = this.#handle(name);
+      for (const [key, bytes] of records) at.records.set(key, bytes.slice());
+      Object.assign(at, { fence, used: true });
+    }
   }
 
   shard(name: string): Shard {
@@ -148,8 +165,30 @@ export class MemoryStore implements Engine, Medium<Place> {
   /** The machine loses power and starts again: what was not flushed is gone too. */
   powerLoss(): void {
     this.crash();
-    for (const undo of this.#undo.reverse()) undo();
-    this.#undo = [];
+    this.#forget(0);
+  }
+
+  /**
+   * What is on the disk when nothing more is done to it: all that was flushed, and of the groups committed since, oldest first,
+   * the part `kept` (1: all, only the process has died). The store must not be used afterwards.
+   */
+  remains(kept: number): MemoryImage {
+    const groups = Math.floor(kept * this.#marks.length + 1e-9);
+    this.#forget(groups === 0 ? 0 : (this.#marks[groups - 1] as number));
+    return new Map(
+      [...this.#shards.values()]
+        .filter(({ at }) => at.used)
+        .map(({ name, at }) => {
+          const records = [...at.records.range()].map(entry => [entry.name, entry.value.slice()] as const);
+          return [name, { records, fence: at.fence }];
+        }),
+    );
+  }
+
+  /** Takes back what is committed and not flushed, down to a length of `undo`. */
+  #forget(length: number): void {
+    for (const undo of this.#undo.splice(length).reverse()) undo();
+    this.#marks = this.#marks.filter(mark => mark <= length);
   }
 
   /** The disk hangs: nothing commits until release(). */
@@ -233,11 +272,13 @@ export class MemoryStore implements Engine, Medium<Place> {
       if (record) records.set(name, record);
       else records.delete(name);
     }
+    this.#marks.push(this.#undo.length);
     this.#flushLater();
   }
 
   #replace(shard: MemoryShard, place: Place): void {
     this.#become(shard.at, place);
+    this.#marks.push(this.#undo.length);
     this.#flushLater();
   }
 
@@ -269,6 +310,7 @@ export class MemoryStore implements Engine, Medium<Place> {
         if (life !== this.#life) return reject(crashed());
         this.#flushing = undefined;
         this.#undo = [];
+        this.#marks = [];
         resolve();
       });
     });
@@ -277,6 +319,7 @@ export class MemoryStore implements Engine, Medium<Place> {
 
   /** Resolves when the disk is not held. */
   #disk(): Promise<void> {
+    if (this.broken) return Promise.reject(this.broken);
     return new Promise(resolve => (this.#held ? this.#held.push(resolve) : resolve()));
   }
 }

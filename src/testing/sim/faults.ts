@@ -1,0 +1,196 @@
+// Faults as data: what, to whom, when and for how long. A seed draws a swarm of them: first which classes are on, then how many
+// of each, so that a run without crashes looks for what crashes would hide (research/reliability.md 3.5).
+//
+// Half of them wait for a state instead of a time: "right after an acknowledgement" finds in 20 seeds what chance finds in 1,000.
+
+import type { Millis } from '../../runtime/world.ts';
+import { type Draw, whole } from './draws.ts';
+import type { Life, SimProcess } from './process.ts';
+import type { Simulation } from './simulation.ts';
+
+export const diskFaults = ['full', 'stall', 'error', 'wipe', 'old', 'rot'] as const;
+export const faultKinds = [
+  'crash',
+  'power',
+  'stop',
+  'suspend',
+  'wall',
+  ...diskFaults,
+  'cut',
+  'one-way',
+  'reset',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+export interface Fault {
+  readonly id: number;
+  readonly kind: FaultKind;
+  readonly on: string;
+  /** The other end, for faults of the network. */
+  readonly other: string;
+  /** A moment; or the nth time that this process reaches a point. */
+  readonly when: { readonly atMs: Millis } | { readonly point: string; readonly nth: number };
+  readonly forMs: Millis;
+  /** In [0, 1): how much of the unflushed is kept, which record rots, how far the wall clock jumps. */
+  readonly draw: number;
+}
+
+export interface FaultPlanOptions {
+  readonly draw: Draw;
+  readonly kinds: readonly FaultKind[];
+  readonly processes: readonly string[];
+  readonly points: readonly string[];
+  readonly safetyMs: Millis;
+}
+
+/** At most so many of one kind in a run: more is a storm in which nothing is ever acknowledged. */
+const perKindMax = 4;
+const longestMs = 2_000;
+
+export function planFaults({ draw, kinds, processes, points, safetyMs }: FaultPlanOptions): Fault[] {
+  const faults: Fault[] = [];
+  for (const kind of kinds) {
+    if (draw('class', kind) < 0.5) continue;
+    const count = 1 + whole(draw('count', kind), perKindMax);
+    for (let index = 0; index < count; index++) {
+      const of = (what: string): number => draw('fault', kind, index, what);
+      const on = processes[whole(of('on'), processes.length)] as string;
+      const point = points[whole(of('point'), points.length)];
+      const atMs = Math.floor(of('at') * safetyMs);
+      const when = point === undefined || of('triggered') < 0.5 ? { atMs } : { point, nth: 1 + whole(of('nth'), 12) };
+      const others = processes.filter(name => name !== on);
+      const other = others[whole(of('other'), others.length)] ?? on;
+      const forMs = Math.ceil(of('for') ** 2 * longestMs);
+      faults.push({
+        id: faultKinds.indexOf(kind) * perKindMax + index,
+        kind,
+        on,
+        other,
+        when,
+        forMs,
+        draw: of('draw'),
+      });
+    }
+  }
+  return faults;
+}
+
+/** Lets faults happen; after heal() none does, and what they have done is undone, but for what is lost. */
+export class Faults<L extends Life> {
+  readonly #sim: Simulation<L>;
+  #armed: { fault: Fault; left: number }[] = [];
+  #isOver = false;
+  /** Told before a disk loses what was committed. */
+  onLoss: (target: SimProcess<L>, kind: FaultKind) => void = () => undefined;
+
+  constructor(sim: Simulation<L>, faults: readonly Fault[]) {
+    this.#sim = sim;
+    sim.onMark = (target, point) => this.#reached(target, point);
+    for (const fault of faults) {
+      const { when } = fault;
+      if ('point' in when) this.#armed.push({ fault, left: when.nth });
+      else sim.plan(undefined, when.atMs, `fault ${fault.id}`, () => this.#happen(fault));
+    }
+  }
+
+  /** What waits for a point is looked at once a mark; it happens when the turn that made the mark is over. */
+  #reached(target: SimProcess<L>, point: string): void {
+    for (const each of this.#armed) {
+      const { when, on } = each.fault;
+      if (!('point' in when) || when.point !== point || on !== target.name) continue;
+      if (--each.left === 0) this.#sim.plan(undefined, 0, `fault ${each.fault.id}`, () => this.#happen(each.fault));
+    }
+    this.#armed = this.#armed.filter(({ left }) => left > 0);
+  }
+
+  #happen(fault: Fault): void {
+    const target = this.#sim.processes.get(fault.on);
+    if (this.#isOver || target === undefined) return;
+    const { kind, other, on, forMs, draw } = fault;
+    const { network } = this.#sim;
+    this.#sim.note(on, `FAULT ${kind}${kind === 'cut' || kind === 'one-way' || kind === 'reset' ? ` ${other}` : ''}`);
+    const later = (undo: () => void): void => {
+      this.#sim.plan(undefined, forMs, `fault ${fault.id} ends`, () => this.#isOver || undo());
+    };
+    switch (kind) {
+      case 'crash':
+        return this.#down(target, kind, 1, later);
+      case 'power':
+        return this.#down(target, kind, draw, later);
+      case 'wipe':
+      case 'old':
+        return this.#down(target, kind, 1, later, () =>
+          kind === 'wipe' ? target.disk.wipe() : target.disk.restoreOld(draw),
+        );
+      case 'stop':
+      case 'suspend':
+        target.pause(kind === 'suspend');
+        return later(() => target.resume());
+      case 'wall':
+        target.wallShiftMs += Math.round((draw - 0.5) * 7_200_000);
+        return;
+      case 'full':
+        target.disk.full = true;
+        return later(() => {
+          target.disk.full = false;
+        });
+      case 'stall':
+        target.disk.stall();
+        return later(() => target.disk.go());
+      case 'error':
+        target.disk.break(new Error('EIO'));
+        return;
+      case 'rot':
+        this.onLoss(target, kind);
+        target.disk.rot((...parts) => this.#sim.draw('rot', fault.id, ...parts));
+        return;
+      case 'cut':
+        network?.block(on, other);
+        network?.block(other, on);
+        return later(() => {
+          network?.free(on, other);
+          network?.free(other, on);
+        });
+      case 'one-way':
+        network?.block(on, other);
+        return later(() => network?.free(on, other));
+      case 'reset':
+        network?.cut(on, other);
+        return;
+    }
+  }
+
+  #down(
+    target: SimProcess<L>,
+    kind: FaultKind,
+    kept: number,
+    later: (undo: () => void) => void,
+    change?: () => void,
+  ): void {
+    if (target.state === 'down') return;
+    if (kind !== 'crash') this.onLoss(target, kind);
+    target.crash(kind, kept);
+    this.#sim.network?.crash(target.name, { silent: kind !== 'crash' });
+    change?.();
+    later(() => this.#up(target));
+  }
+
+  #up(target: SimProcess<L>): void {
+    if (target.state !== 'down') return;
+    this.#sim.network?.wake(target.name);
+    target.start();
+  }
+
+  heal(): void {
+    this.#sim.note('sim', 'HEAL');
+    this.#isOver = true;
+    this.#armed = [];
+    this.#sim.network?.heal();
+    for (const target of this.#sim.processes.values()) {
+      target.disk.full = false;
+      target.disk.go();
+      target.resume();
+      this.#up(target);
+    }
+  }
+}

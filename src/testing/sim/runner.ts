@@ -1,0 +1,194 @@
+// One seed, start to end: a plan is drawn, the programs run under its faults (safety), then everything is healed and must come to
+// rest in bounded time (liveness), then the oracles speak.
+//
+//     plan ──▶ start ──▶ safety: operations and faults ──▶ heal ──▶ liveness: no faults, rest() must say yes ──▶ verdict
+//
+// A plan is data: it comes from the seed, and shrink.ts takes parts of it away.
+
+import { TroupeError } from '../../errors.ts';
+import type { Millis } from '../../runtime/world.ts';
+import { type Draw, drawsOf } from './draws.ts';
+import { type Fault, type FaultKind, Faults } from './faults.ts';
+import type { Told } from './oracles.ts';
+import type { Life, Program, SimProcess } from './process.ts';
+import { Simulation, textOf } from './simulation.ts';
+import type { TraceEvent } from './trace.ts';
+
+export interface Operation {
+  readonly id: number;
+  readonly atMs: Millis;
+  /** The process that is asked to do it. */
+  readonly on: string;
+  readonly name: string;
+  readonly key: string;
+  readonly value: number;
+}
+
+export interface SimPlan {
+  readonly processes: readonly string[];
+  readonly operations: readonly Operation[];
+  readonly faults: readonly Fault[];
+  readonly safetyMs: Millis;
+  /** Virtual time to come to rest after the heal. */
+  readonly livenessMs: Millis;
+}
+
+/** What is simulated. Nodes are plugged in here. */
+export interface Scenario<L extends Life = Life> {
+  readonly name: string;
+  plan(draw: Draw): SimPlan;
+  begin(sim: Simulation<L>, plan: SimPlan): ScenarioRun<L>;
+}
+
+/** One run of a scenario: its oracles live here. */
+export interface ScenarioRun<L extends Life = Life> {
+  program(target: string): Program<L>;
+  /** Carries an operation out in a process that is up. What it rejects with decides what was told. */
+  perform(operation: Operation, life: L): Promise<unknown>;
+  /** It begins; and what became of it. An operation of a process that crashed meanwhile is 'unknown'. */
+  begun(operation: Operation): void;
+  told(operation: Operation, told: Told): void;
+  onCrash?(target: SimProcess<L>): void;
+  /** Before a fault takes what a process or a disk had promised to keep. */
+  onLoss?(target: SimProcess<L>, kind: FaultKind): void;
+  /** Undefined when everything is at rest, else why not. Asked until then. */
+  rest(): Promise<string | undefined>;
+  verdict(): Promise<readonly string[]>;
+}
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly scenario: string;
+  readonly hash: string;
+  readonly events: number;
+  readonly virtualMs: Millis;
+  readonly told: Readonly<Record<Told, number>>;
+  readonly violations: readonly string[];
+  /** The last events, oldest first. */
+  readonly trace: readonly TraceEvent[];
+  readonly plan: SimPlan;
+}
+
+export interface RunOptions {
+  /** Instead of the one drawn from the seed. */
+  readonly plan?: SimPlan | undefined;
+  readonly traceLength?: number;
+  readonly eventsMax?: number;
+}
+
+const traceLengthDefault = 200;
+const eventsMaxDefault = 2_000_000;
+/** Virtual time between two looks at whether everything is at rest. */
+const restEveryMs = 250;
+/** Virtual time the oracles may take to ask their last questions. */
+const verdictMs = 60_000;
+
+export async function runSeed<L extends Life>(
+  scenario: Scenario<L>,
+  seed: number,
+  options: RunOptions = {},
+): Promise<SeedResult> {
+  const sim = new Simulation<L>({
+    seed,
+    traceLength: options.traceLength ?? traceLengthDefault,
+    eventsMax: options.eventsMax ?? eventsMaxDefault,
+  });
+  const plan = options.plan ?? scenario.plan(drawsOf(seed));
+  const run = scenario.begin(sim, plan);
+  const operations = new Operations(sim, run);
+  sim.onCrash = target => {
+    operations.lost(target);
+    run.onCrash?.(target);
+  };
+  for (const name of plan.processes) sim.addProcess(name, run.program(name)).start();
+  const faults = new Faults(sim, plan.faults);
+  faults.onLoss = (target, kind) => run.onLoss?.(target, kind);
+  for (const operation of plan.operations) operations.plan(operation);
+  const goes = await sim.runTo(plan.safetyMs);
+  if (goes) {
+    faults.heal();
+    await comeToRest(sim, run, plan.livenessMs);
+  }
+  const { hash, events } = sim.trace;
+  const { violations, now: virtualMs } = sim;
+  const { counts: told } = operations;
+  return { seed, scenario: scenario.name, hash, events, virtualMs, told, violations, trace: sim.trace.last(), plan };
+}
+
+async function comeToRest<L extends Life>(sim: Simulation<L>, run: ScenarioRun<L>, livenessMs: Millis): Promise<void> {
+  const endsAt = sim.now + livenessMs;
+  for (;;) {
+    const why = await answer(sim, () => run.rest(), livenessMs);
+    if (why === undefined) break;
+    if (sim.now >= endsAt) return sim.violation(`no rest ${livenessMs} ms after the heal: ${why}`);
+    if (!(await sim.runTo(sim.now + restEveryMs))) return;
+  }
+  for (const wrong of await answer(sim, () => run.verdict(), verdictMs)) sim.violation(wrong);
+}
+
+/** Asks something whose answer needs virtual time to come. */
+async function answer<L extends Life, T>(sim: Simulation<L>, ask: () => Promise<T>, withinMs: Millis): Promise<T> {
+  let got: { value: T } | { error: unknown } | undefined;
+  sim.plan(undefined, 0, 'look', () => {
+    ask().then(
+      value => {
+        got = { value };
+      },
+      error => {
+        got = { error };
+      },
+    );
+  });
+  await sim.runTo(sim.now + withinMs, () => got !== undefined);
+  if (got === undefined) throw new Error(`no answer in ${withinMs} virtual ms`);
+  if ('error' in got) throw got.error;
+  return got.value;
+}
+
+/** What clients ask for, and what they were told. */
+class Operations<L extends Life> {
+  readonly counts: Record<Told, number> = { ok: 0, failed: 0, unknown: 0 };
+  readonly #sim: Simulation<L>;
+  readonly #run: ScenarioRun<L>;
+  readonly #open = new Map<Operation, SimProcess<L>>();
+
+  constructor(sim: Simulation<L>, run: ScenarioRun<L>) {
+    this.#sim = sim;
+    this.#run = run;
+  }
+
+  plan(operation: Operation): void {
+    this.#sim.plan(undefined, operation.atMs, `operation ${operation.id}`, () => {
+      const target = this.#sim.processes.get(operation.on);
+      // The client finds nobody there: it has not even asked.
+      if (target === undefined || target.life === undefined) return;
+      this.#run.begun(operation);
+      this.#open.set(operation, target);
+      this.#sim.plan(target, 0, operation.name, () => this.#perform(operation, target.life as L));
+    });
+  }
+
+  #perform(operation: Operation, life: L): void {
+    this.#run.perform(operation, life).then(
+      () => this.#end(operation, 'ok'),
+      (error: unknown) => {
+        if (!(error instanceof TroupeError)) this.#sim.violation(`operation ${operation.id} ended ${textOf(error)}`);
+        this.#end(operation, error instanceof TroupeError ? error.outcome : 'unknown');
+      },
+    );
+  }
+
+  #end(operation: Operation, told: Told): void {
+    const target = this.#open.get(operation);
+    if (target === undefined) return;
+    this.#open.delete(operation);
+    this.counts[told]++;
+    this.#run.told(operation, told);
+    this.#sim.note(operation.on, `operation ${operation.id} ${told}`);
+    this.#sim.mark(target, `told ${told}`);
+  }
+
+  lost(target: SimProcess<L>): void {
+    for (const [operation, at] of this.#open) if (at === target) this.#end(operation, 'unknown');
+  }
+}
