@@ -17,9 +17,9 @@
 import { quickError, type TroupeError } from '../errors.ts';
 import {
   askDeadlineMsDefault,
+  writeBytesUnderWayMax,
   writesUnderWayMax,
   writesUnderWayMin,
-  writeBytesUnderWayMax,
   writeWaitMsMax,
 } from '../limits.ts';
 

@@ -161,7 +161,14 @@ export function cluster(names: readonly string[], partitions = 8): TestCluster {
     routing,
     deadlines,
     store: (name, options) =>
-      new Store({ name, options: readStoreOptions(options, nodes.length), routing, clock, codec, admission: new WriteAdmission() }),
+      new Store({
+        name,
+        options: readStoreOptions(options, nodes.length),
+        routing,
+        clock,
+        codec,
+        admission: new WriteAdmission(),
+      }),
   };
 }
 
