@@ -296,3 +296,12 @@ export const compactorRunMs: number = 6 * 3_600_000;
 export const mergeBytesPerSecondMin: number = 1 << 20;
 /** Vnodes asked at once before a merge that purges. As many as a small node has; they answer in microseconds. */
 export const purgeAsksMax = 64;
+/** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */
+export const claimSpacingDefault = 4;
+/** Swaps one claim looks at before it takes what it has. About 0.1 us each: a second, and only if nothing helps. */
+export const claimSwapsMax = 8_000_000;
+/** Partitions under way at once in the whole cluster: a change of owners is an hour in the background, not a storm. */
+export const transfersMax = 8;
+/** Partitions one node sends, and receives, at once. Two keep a disk and a link busy; more only make each slower. */
+export const transfersOutMax = 2;
+export const transfersInMax = 2;
