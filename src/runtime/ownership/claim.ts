@@ -1,0 +1,87 @@
+// Who should own what: a pure function from who owns what now, the members and a spacing to owners. Every node that runs it
+// on the same input gets the same ring.
+//
+//     shares ──▶ nobody owns anything yet?  ──yes──▶ lay out afresh ──┐
+//                       │no                                           ├──▶ untangle ──▶ owners, warnings
+//                       └──▶ hand over what is too much ──▶ untangle ─┘
+//                                                             └─ members still too close ──▶ lay out afresh, keep the better
+//
+// Intuition: whoever owns too much gives to whoever owns too little, at places where the receiver is not near itself. That
+// moves the least that balance allows. Only where members remain too close are partitions swapped between old members too.
+//
+// Invariants: shares are exact (shares.ts); `spacing` partitions in a row, over the wrap too, belong to different members
+// whenever there are that many; zones and racks are spread as far as no further partition has to move for it.
+
+import { claimSpacingDefault } from '../../limits.ts';
+import { Arrangement, nobody } from './arrangement.ts';
+import { claimOrder, layout, relabel } from './layout.ts';
+import { compareText, type Ring, type RingMember } from './ring.ts';
+import { sharesOf } from './shares.ts';
+import { type ClaimWarning, warningsOf } from './warnings.ts';
+
+export type Claimer = Pick<RingMember, 'name' | 'weight' | 'zone' | 'rack'>;
+
+export interface ClaimInput {
+  /** Who owns what now; '' or somebody who is no claimer: to be given away. */
+  readonly owners: readonly string[];
+  readonly members: readonly Claimer[];
+  /** How many partitions in a row shall lie on different members: one more than there are copies of a key. */
+  readonly spacing?: number;
+}
+
+export interface Claimed {
+  readonly owners: readonly string[];
+  readonly warnings: readonly ClaimWarning[];
+}
+
+/** The ring with its partitions claimed by `members`, as it would be if all data were there at once. */
+export function claim(
+  ring: Ring,
+  members: readonly Claimer[],
+  spacing?: number,
+): { ring: Ring; warnings: readonly ClaimWarning[] } {
+  const { owners, warnings } = claimOwners({
+    owners: ring.owners,
+    members,
+    ...(spacing === undefined ? {} : { spacing }),
+  });
+  return { ring: { ...ring, owners }, warnings };
+}
+
+export function claimOwners(input: ClaimInput): Claimed {
+  const spacing = input.spacing ?? claimSpacingDefault;
+  const members = claimOrder(input.members.toSorted((a, b) => compareText(a.name, b.name)));
+  const index = new Map(members.map(({ name }, position) => [name, position]));
+  const before = Int32Array.from(input.owners, owner => index.get(owner) ?? nobody);
+  const held = new Array<number>(members.length).fill(0);
+  for (const owner of before) if (owner !== nobody) held[owner] = (held[owner] as number) + 1;
+  const weights = members.map(({ weight }) => weight);
+  const { shares, capped } = sharesOf(weights, before.length, spacing, held);
+  if (shares.every(share => share === 0)) return { owners: input.owners.map(() => ''), warnings: [{ kind: 'nobody' }] };
+
+  const best = arrange(before, members, shares, spacing);
+  const owners = Array.from(best.owners, owner => (members[owner] as Claimer).name);
+  return { owners, warnings: warningsOf({ arrangement: best, members, shares, capped, spacing }) };
+}
+
+function arrange(
+  before: Int32Array,
+  members: readonly Claimer[],
+  shares: readonly number[],
+  spacing: number,
+): Arrangement {
+  const afresh = (owners: Int32Array): Arrangement => {
+    const arrangement = new Arrangement(owners, before, members, shares, spacing);
+    arrangement.untangle();
+    return arrangement;
+  };
+  if (before.every(owner => owner === nobody)) return afresh(layout(shares, before.length));
+
+  const kept = new Arrangement(before.slice(), before, members, shares, spacing);
+  kept.handOver();
+  kept.untangle();
+  // With fewer members than the spacing wants it cannot be had; not worth moving everything for a better failure.
+  if (kept.tooClose() === 0 || kept.claimers < spacing) return kept;
+  const rebuilt = afresh(relabel(layout(shares, before.length), before, members, shares));
+  return rebuilt.tooClose() < kept.tooClose() ? rebuilt : kept;
+}
