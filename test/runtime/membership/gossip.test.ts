@@ -49,6 +49,11 @@ describe('gossip', () => {
       body: { type: 'syn', seq: 9e6, count: 1, digests: [['n3', 1_000, 1, 9e6, 0]] },
     };
     sim.tell('n0', { type: 'heard', message: old });
+    const last = sim.events.at(-1)?.event;
+    expect(sim.events.slice(-2).map(({ event }) => ('why' in event ? event.why : event.name))).toContain(
+      'stale-incarnation',
+    );
+    expect(last?.name).toBe('name-conflict');
     expect(
       sim
         .node('n0')
