@@ -348,8 +348,6 @@ export const peerWindowBytesMax: number = 64 << 10;
 export const packetBytes: number = 64 << 10;
 /** The longest body of a packet, checked before anything is allocated: one that was almost full, and one more window. */
 export const packetBodyBytesMax: number = packetBytes + peerWindowBytesMax + 64;
-/** The longest body before the other side has proved who it is. A greeting takes 300 bytes. */
-export const greetingBytesMax = 1_024;
 /** Packets are cut from pieces of memory of this size, at most a quarter of which is wasted at the end. */
 export const peerSlabBytes: number = 256 << 10;
 /** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */

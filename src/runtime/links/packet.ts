@@ -14,7 +14,7 @@ import { packetBodyBytesMax } from '../../limits.ts';
 
 export const packetHeaderBytes = 16;
 
-export const kindGreeting = 1;
+/** 1 is for the greeting, which a session never sees. */
 export const kindFrames = 2;
 export const kindFirst = 3;
 export const kindMiddle = 4;
@@ -60,6 +60,22 @@ function guardOf(length: number, kind: number): number {
   let mixed = Math.imul(length ^ (kind << 24) ^ 0x5bd1e995, 0x9e3779b1);
   mixed ^= mixed >>> 15;
   return (Math.imul(mixed, 0x85ebca6b) >>> 16) & 0xffff;
+}
+
+/** In a packet each frame has its length before it and is padded to 8. */
+export const frameHeaderBytes = 8;
+export const stepOf = (bytes: number): number => (frameHeaderBytes + bytes + 7) & ~7;
+
+/** The frames of a packet of ours, copied. */
+export function framesIn(packet: Uint8Array): Uint8Array[] {
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  const frames: Uint8Array[] = [];
+  for (let at = packetHeaderBytes; at < packet.length; ) {
+    const bytes = view.getUint32(at, true);
+    frames.push(packet.slice(at + frameHeaderBytes, at + frameHeaderBytes + bytes));
+    at += stepOf(bytes);
+  }
+  return frames;
 }
 
 export class PacketReader {

@@ -8,6 +8,7 @@ import { frameBytesMax } from '../../limits.ts';
 import type { OnFrame } from '../link.ts';
 import {
   type Crc32,
+  frameHeaderBytes,
   kindAck,
   kindFirst,
   kindFrames,
@@ -15,6 +16,7 @@ import {
   kindMiddle,
   packetHeaderBytes,
   packetOf,
+  stepOf,
 } from './packet.ts';
 
 export interface Inbox {
@@ -26,8 +28,6 @@ export interface Inbox {
   resume(): void;
   describe(): object;
 }
-
-const frameHeaderBytes = 8;
 
 export class InboxCore implements Inbox {
   ackDue = false;
@@ -113,7 +113,7 @@ export class InboxCore implements Inbox {
       while (at + frameHeaderBytes <= end) {
         const length = view.getUint32(at, true);
         if (length > size) return false;
-        at += (frameHeaderBytes + length + 7) & ~7;
+        at += stepOf(length);
       }
       return at === end && size > 0 && this.missing === 0;
     }
@@ -141,7 +141,7 @@ export class InboxCore implements Inbox {
       } catch (error) {
         thrown ??= { error }; // the frames behind it are not lost with it
       }
-      at += (frameHeaderBytes + length + 7) & ~7;
+      at += stepOf(length);
     }
     if (thrown !== undefined) throw thrown.error;
   }

@@ -25,8 +25,11 @@ import {
   writableWaitersMax,
 } from '../../limits.ts';
 import type { LinkWriter, OnFrame } from '../link.ts';
+import { tooLarge } from '../shared-ring.ts';
 import {
   type Crc32,
+  frameHeaderBytes,
+  framesIn,
   kindAck,
   kindBeat,
   kindFirst,
@@ -36,6 +39,7 @@ import {
   packetHeaderBytes,
   packetOf,
   sealPacket,
+  stepOf,
 } from './packet.ts';
 import { type Inbox, InboxCore } from './peer-inbox.ts';
 
@@ -79,9 +83,6 @@ interface Packet {
   readonly whole: Uint8Array | undefined;
   written: boolean;
 }
-
-const frameHeaderBytes = 8;
-const stepOf = (bytes: number): number => (frameHeaderBytes + bytes + 7) & ~7;
 
 export class PeerLink implements LinkWriter {
   bytes: Uint8Array;
@@ -386,21 +387,4 @@ export class PeerLink implements LinkWriter {
     if (this.waiters.length > 0 || this.rest !== null) this.schedule();
     return true;
   }
-}
-
-function framesIn(packet: Uint8Array): Uint8Array[] {
-  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  const frames: Uint8Array[] = [];
-  for (let at = packetHeaderBytes; at < packet.length; ) {
-    const bytes = view.getUint32(at, true);
-    frames.push(packet.slice(at + frameHeaderBytes, at + frameHeaderBytes + bytes));
-    at += stepOf(bytes);
-  }
-  return frames;
-}
-
-function tooLarge(bytes: number, bytesMax: number): TroupeError {
-  return new TroupeError('TOO_LARGE', `a frame of ${bytes} bytes where ${bytesMax} were promised`, {
-    details: { bytes, bytesMax },
-  });
 }
