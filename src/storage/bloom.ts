@@ -60,8 +60,12 @@ export class Bloom {
     this.#bytes = bytes;
   }
 
-  add(shard: number, key: Uint8Array): void {
-    const [step, bits, bytes] = [this.#hashOf(shard, key), this.bits, this.#bytes];
+  /** The key begins at `from`. */
+  add(shard: number, key: Uint8Array, from = 0): void {
+    bloomHash(shard, key, this.#hash, from);
+    const { bits } = this;
+    const bytes = this.#bytes;
+    const step = this.#hash[1] as number;
     let place = this.#hash[0] as number;
     for (let index = 0; index < this.hashes; index++) {
       const bit = place % bits;
@@ -73,7 +77,7 @@ export class Bloom {
 
   /** False: the key was certainly never added. */
   mayHold(shard: number, key: Uint8Array): boolean {
-    this.#hashOf(shard, key);
+    bloomHash(shard, key, this.#hash);
     return this.mayHoldHash(this.#hash);
   }
 
@@ -104,11 +108,6 @@ export class Bloom {
     writeU32(bytes, end, crc(bytes.subarray(0, end), seed));
     return bytes;
   }
-
-  #hashOf(shard: number, key: Uint8Array): number {
-    bloomHash(shard, key, this.#hash);
-    return this.#hash[1] as number;
-  }
 }
 
 /** The filter uses the bytes in place; they must not change any more. */
@@ -131,11 +130,12 @@ export function bloomFromBytes(bytes: Uint8Array, crc: Crc32, seed: number): Blo
  * Two lanes of multiply and shift over four bytes at a time, mixed with each other at the end. It is part of the format of
  * the filters on disk. The second hash is odd: a step of zero would set a single bit k times.
  */
-export function bloomHash(shard: number, key: Uint8Array, into: BloomHash): void {
-  let a = lane(0x9e3779b9 ^ shard, key.length, 0x85ebca6b);
-  let b = lane(0x165667b1 ^ key.length, shard, 0x27d4eb2f);
-  let at = 0;
-  for (const whole = key.length & ~3; at < whole; at += 4) {
+export function bloomHash(shard: number, key: Uint8Array, into: BloomHash, from = 0): void {
+  const length = key.length - from;
+  let a = lane(0x9e3779b9 ^ shard, length, 0x85ebca6b);
+  let b = lane(0x165667b1 ^ length, shard, 0x27d4eb2f);
+  let at = from;
+  for (const whole = from + (length & ~3); at < whole; at += 4) {
     const word = readU16(key, at) | (readU16(key, at + 2) << 16);
     a = lane(a, word, 0x85ebca6b);
     b = lane(b, word, 0x27d4eb2f);

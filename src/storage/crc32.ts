@@ -25,10 +25,11 @@ const [r0, r1, r2, r3, r4, r5, r6, r7] = rows as [
   Uint32Array,
 ];
 
-export const crc32: Crc32 = (bytes, seed = 0) => {
+/** With `from` and `to`, of a part, without a view of it. */
+export const crc32 = (bytes: Uint8Array, seed = 0, from = 0, to: number = bytes.length): number => {
   let crc = ~seed;
-  let at = 0;
-  const at8 = bytes.length - (bytes.length % 8);
+  let at = from;
+  const at8 = to - ((to - from) % 8);
   while (at < at8) {
     const low =
       crc ^ (byte(bytes, at) | (byte(bytes, at + 1) << 8) | (byte(bytes, at + 2) << 16) | (byte(bytes, at + 3) << 24));
@@ -43,7 +44,7 @@ export const crc32: Crc32 = (bytes, seed = 0) => {
       entry(r0, byte(bytes, at + 7));
     at += 8;
   }
-  for (; at < bytes.length; at++) crc = entry(r0, (crc ^ byte(bytes, at)) & 255) ^ (crc >>> 8);
+  for (; at < to; at++) crc = entry(r0, (crc ^ byte(bytes, at)) & 255) ^ (crc >>> 8);
   return ~crc >>> 0;
 };
 

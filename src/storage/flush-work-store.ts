@@ -2,6 +2,9 @@
 //
 //     sealed slot ─ next() ─▶ flush job ─▶ run ─▶ manifest ─▶ generation turns ─▶ the slot is given up
 //
+// It is read from shared memory, where all of it is; from its file when it comes from an earlier life, or when its thread has died: only
+// the file knows how far that had come. What is found damaged in one place is read from the other the next time.
+//
 // Invariant: a segment is given up after the manifest that names its run is on the disk, never before.
 
 import { readdirSync, rmSync, unlinkSync } from 'node:fs';
@@ -51,7 +54,7 @@ export class FlushWork {
   readonly #control = new JobControl();
   /** Segments whose thread is dead: nobody else removes their files. */
   readonly #orphans = new Set<number>();
-  /** Segments whose files are damaged. */
+  /** Segments that were found damaged where they are read first. */
   readonly #damaged = new Set<number>();
 
   constructor(seams: UpkeepSeams, made: (run: number) => void) {
@@ -69,12 +72,11 @@ export class FlushWork {
   async flush(slot: SegmentSlot): Promise<void> {
     this.job = { what: 'flush', why: null, bytes: slot.end, bytesRead: 0, pace: 'full' };
     try {
-      // A file that is damaged is no loss as long as what was written to it is still in memory.
-      const image = this.#damaged.has(slot.id) ? slot.image : undefined;
-      await this.flushFile(logNameOf(slot.log), slot.id, image);
+      const fromFile = this.#orphans.has(slot.id) !== this.#damaged.has(slot.id);
+      await this.flushFile(logNameOf(slot.log), slot.id, fromFile ? undefined : slot.image);
       this.#damaged.delete(slot.id);
     } catch (why) {
-      if (isTroupeError(why) && why.code === 'CORRUPT') this.#damaged.add(slot.id);
+      if (isTroupeError(why) && why.code === 'CORRUPT' && !this.#damaged.delete(slot.id)) this.#damaged.add(slot.id);
       throw why;
     } finally {
       this.job = undefined;

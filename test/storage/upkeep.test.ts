@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { runFanIn } from '../../src/limits.ts';
 import { Jobs } from '../../src/runtime/thread-jobs.ts';
 import type { RunJob } from '../../src/storage/engine.ts';
+import { type SegmentSlot, slotState } from '../../src/storage/segment-slot.ts';
 import { TroupeStore, type TroupeStoreOptions } from '../../src/storage/troupe-store.ts';
 import type { Trouble } from '../../src/storage/upkeep.ts';
 import type { Upkeep } from '../../src/storage/upkeep-store.ts';
@@ -185,25 +186,54 @@ describe('a damaged run', () => {
   });
 });
 
-describe('a segment whose file is damaged', () => {
-  it('is told, holds up no other, and is flushed from memory', async () => {
-    const rig = await open(newDir());
+describe('a segment', () => {
+  /** Two that wait to be flushed, and the file of the first. */
+  async function twoWaiting(rig: Rig): Promise<string> {
     rig.upkeep.pause();
     await fill(rig, 'a');
     await rig.store.settle();
     const log = join(rig.dir, 'log');
     const [file] = readdirSync(log).filter(each => each.endsWith('.log')) as [string];
-    turnBit(join(log, file), 20_000);
     await fill(rig, 'b');
     await rig.store.settle();
     expect(rig.upkeep.status()).toMatchObject({ waiting: 2, runs: 0, state: 'paused' });
+    return join(log, file);
+  }
+
+  async function flushed(rig: Rig): Promise<void> {
     rig.upkeep.resume();
     await until(() => rig.upkeep.status().waiting === 0);
-    expect(rig.troubles).toMatchObject([{ what: expect.stringMatching(/^flush\/\d+$/), code: 'CORRUPT', times: 1 }]);
-    expect(rig.upkeep.status()).toMatchObject({ runs: 2, failures: 1, trouble: null });
+    expect(rig.upkeep.status()).toMatchObject({ runs: 2, trouble: null });
     await rig.store.close();
     const again = await open(rig.dir);
     for (const key of ['ka0', 'ka99', 'kb7']) expect(read(again, key)).toBe(key.slice(1));
+  }
+
+  it('is flushed from memory: damage of its file is no matter then', async () => {
+    const rig = await open(newDir());
+    turnBit(await twoWaiting(rig), 20_000);
+    await flushed(rig);
+    expect([rig.troubles, rig.upkeep.status().failures]).toEqual([[], 0]);
+  });
+
+  it('that is damaged in memory is told, holds up no other, and is flushed from its file', async () => {
+    const rig = await open(newDir());
+    await twoWaiting(rig);
+    const [slot] = rig.upkeep.seams.disk.slots.filter(({ state }) => state === slotState.sealed) as [SegmentSlot];
+    slot.image[20_000] = (slot.image[20_000] as number) ^ 4;
+    await flushed(rig);
+    expect(rig.troubles).toMatchObject([{ what: `flush/${slot.id}`, code: 'CORRUPT', times: 1 }]);
+  });
+
+  it('that is damaged in both is in no run, and told once; what was not damaged is flushed', async () => {
+    const rig = await open(newDir());
+    turnBit(await twoWaiting(rig), 20_000);
+    const [slot] = rig.upkeep.seams.disk.slots.filter(({ state }) => state === slotState.sealed) as [SegmentSlot];
+    slot.image[20_000] = (slot.image[20_000] as number) ^ 4;
+    rig.upkeep.resume();
+    await until(() => rig.upkeep.status().failures >= 3);
+    expect(rig.troubles).toMatchObject([{ what: `flush/${slot.id}`, code: 'CORRUPT' }]);
+    expect(rig.upkeep.status()).toMatchObject({ runs: 1, waiting: 1 });
   });
 });
 

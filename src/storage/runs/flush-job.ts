@@ -1,7 +1,10 @@
-// The flush: a sealed log segment becomes a run. For a thread of the jobs pool; it reads the segment's file itself, so neither
-// the memtables nor the thread that commits are touched.
+// The flush: a sealed log segment becomes a run. For a thread of the jobs pool; it reads the segment itself, in shared memory or from
+// its file, so the thread that commits is not touched.
 //
 //     segment ── scan: every checksum ──> newest version of each key ──> sort ──> run
+//
+// Every checksum also when it comes from memory: they were made when the record was handed in, so what has changed there since is found
+// here, and no run gives it a checksum that is right.
 //
 // Invariant: it returns only when the run is durable and holds the newest version of every key of the segment (of shards that
 // were not dropped); else it throws and leaves nothing. It changes neither the segment nor the manifest.
@@ -10,17 +13,17 @@ import { readFileSync } from 'node:fs';
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import { TroupeError } from '../../errors.ts';
 import { type Crc32, crc32 as ownCrc32 } from '../crc32.ts';
-import type { KeyName } from '../key.ts';
-import { type ScannedGroup, scanSegment } from '../log/log-scan.ts';
+import { scanFrames } from '../log/log-scan.ts';
 import { JobControl } from './job-control.ts';
-import { placeOf, type RunEntry, type RunInfo } from './run-format.ts';
-import { writeRun } from './run-writer-store.ts';
+import type { RunInfo } from './run-format.ts';
+import { writeRows } from './run-writer-store.ts';
+import { SegmentRows } from './segment-rows.ts';
 
 /** Plain data: it crosses a thread. */
 export interface FlushArgument {
   readonly segmentPath: string;
   readonly segment: number;
-  /** The bytes of the file as they were written, in shared memory: read instead of a file that is damaged. */
+  /** The bytes of the file as they were written, in shared memory: read instead of the file. */
   readonly image?: Uint8Array | undefined;
   /** The directory of runs. */
   readonly dir: string;
@@ -45,15 +48,6 @@ export interface FlushResult {
   readonly lsnMax: number;
 }
 
-interface Newest {
-  readonly key: Uint8Array;
-  readonly lsn: number;
-  readonly record: Uint8Array | undefined;
-}
-
-/** Entries between two looks at the control word. */
-const lookEvery = 1_024;
-
 /** zlib's is faster by the byte and slower by the call. */
 const crc: Crc32 = (bytes, seed) => (bytes.length <= 128 ? ownCrc32(bytes, seed) : zlibCrc32(bytes, seed));
 
@@ -62,69 +56,24 @@ export async function flushSegment(argument: FlushArgument): Promise<FlushResult
   const control = new JobControl(argument.control);
   const look = (): void => control.reached(0);
   look();
-  // A copy: what is shared is not what every function of Node takes.
-  const bytes = argument.image === undefined ? readFileSync(segmentPath) : Buffer.from(argument.image);
+  const bytes = argument.image ?? readFileSync(segmentPath);
   const seedOf = new Map(seeds);
-  const newest = new NewestOfKeys(bytes);
-  const scanned = scanSegment(bytes, { segment, crc, seedOf: shard => seedOf.get(shard) }, group => newest.add(group));
+  const rows = new SegmentRows(bytes);
+  const scanned = scanFrames(bytes, { segment, crc, seedOf: shard => seedOf.get(shard) }, frame => rows.add(frame));
   if (scanned.state !== 'sealed' && !(cut && scanned.state === 'open'))
     throw damaged(segmentPath, scanned.end, scanned.reason);
   look();
-  const run = await writeRun(newest.inOrder(look), {
+  rows.settle();
+  const run = await writeRows(rows, {
     dir,
     id: runId,
-    entriesMax: newest.count,
-    bytes: newest.bytes,
-    epochs: newest.epochs,
+    entriesMax: rows.count,
+    bytes: rows.bytes,
+    epochs: rows.epochs,
     reserve,
     each: look,
   });
-  return { run, fences: [...newest.epochs], groups: scanned.groups, lsnMax: scanned.lsnMax };
-}
-
-/**
- * Keys as strings with a character a byte: a Map finds them, and sort() without a function of ours compares them several times
- * as fast as one that looks at bytes.
- */
-class NewestOfKeys {
-  readonly epochs = new Map<number, number>();
-  bytes = 0;
-  count = 0;
-  readonly #segment: Buffer;
-  readonly #shards = new Map<number, Map<KeyName, Newest>>();
-
-  constructor(segment: Buffer) {
-    this.#segment = segment;
-  }
-
-  /** Groups of one log come by rising lsn, operations of a group in order: the last one wins. */
-  add({ lsn, shard, epoch, ops }: ScannedGroup): void {
-    this.epochs.set(shard, Math.max(this.epochs.get(shard) ?? 0, epoch));
-    let newest = this.#shards.get(shard);
-    if (newest === undefined) {
-      newest = new Map();
-      this.#shards.set(shard, newest);
-    }
-    const before = newest.size;
-    for (const { key, record } of ops) {
-      const at = key.byteOffset - this.#segment.byteOffset;
-      newest.set(this.#segment.toString('latin1', at, at + key.length), { key, lsn, record });
-      this.bytes += 4 + key.length + (record?.length ?? 0);
-    }
-    this.count += newest.size - before;
-  }
-
-  /** `look` is called now and then, and may throw to break it off. */
-  *inOrder(look: () => void): Generator<RunEntry> {
-    let count = 0;
-    for (const [shard, newest] of [...this.#shards].sort(([a], [b]) => a - b)) {
-      for (const name of [...newest.keys()].sort()) {
-        if (++count % lookEvery === 0) look();
-        const { key, lsn, record } = newest.get(name) as Newest;
-        yield { place: placeOf(shard, key), lsn, record };
-      }
-    }
-  }
+  return { run, fences: [...rows.epochs], groups: scanned.groups, lsnMax: scanned.lsnMax };
 }
 
 function damaged(path: string, at: number, reason: string): TroupeError {

@@ -66,6 +66,12 @@ export interface RunInfo extends RunAbout {
   readonly crc: number;
 }
 
+/** An entry without its place and its record. */
+export interface EntryHead {
+  readonly lsn: number;
+  readonly deleted: boolean;
+}
+
 export type DecodedEntry =
   | { readonly type: 'ok'; readonly lsn: number; readonly record: Uint8Array | undefined }
   | { readonly type: 'corrupt'; readonly reason: string };
@@ -114,13 +120,23 @@ export function encodeEntry(into: Uint8Array, { place, lsn, record, encoded }: R
     into.set(encoded);
     return encoded.length;
   }
-  writeU56(into, 4, lsn);
-  into[10] = record ? kinds.record : kinds.deleted;
-  writeU32(into, 0, check(place, into));
+  encodeHead(into, place, { lsn, deleted: record === undefined });
   if (!record) return entryHeadBytes;
-  if (record.length > runRecordBytesMax) throw tooLarge(record.length);
+  checkRecordBytes(record.length);
   into.set(record, entryHeadBytes);
   return entryHeadBytes + record.length;
+}
+
+/** What stands before the record. */
+export function encodeHead(into: Uint8Array, place: Uint8Array, { lsn, deleted }: EntryHead): void {
+  writeU56(into, 4, lsn);
+  into[10] = deleted ? kinds.deleted : kinds.record;
+  writeU32(into, 0, check(place, into));
+}
+
+/** Throws TOO_LARGE. */
+export function checkRecordBytes(bytes: number): void {
+  if (bytes > runRecordBytesMax) throw tooLarge(bytes);
 }
 
 /** The record is a view of `bytes`. */
@@ -137,7 +153,7 @@ export function decodeEntry(place: Uint8Array, bytes: Uint8Array): DecodedEntry 
 
 /** Over a few dozen bytes: our own CRC is faster there than the call into zlib. */
 function check(place: Uint8Array, bytes: Uint8Array): number {
-  return crc32(place, crc32(bytes.subarray(4, entryHeadBytes)));
+  return crc32(place, crc32(bytes, 0, 4, entryHeadBytes));
 }
 
 /** Six bytes; the seventh is the kind. */

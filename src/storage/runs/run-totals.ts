@@ -1,6 +1,6 @@
 // What is in a run, counted while its entries pass by in order.
 
-import { keyOf, type RunAbout, type RunEntry, type RunShard, shardOf } from './run-format.ts';
+import { type EntryHead, keyOf, placeBytesMax, type RunAbout, type RunShard, shardOf } from './run-format.ts';
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
@@ -11,7 +11,9 @@ export class RunTotals {
   deletes = 0;
   readonly #shards: Mutable<RunShard>[] = [];
   readonly #epochs: ReadonlyMap<number, number>;
-  #lastPlace: Uint8Array = nothing;
+  /** A copy: places may be views of something large, or of what is used again. */
+  #last: Uint8Array = new Uint8Array(256);
+  #lastBytes = 0;
 
   /** `epochs`: the highest epoch of a shard, where it is known to be higher than those of its records. */
   constructor(epochs: ReadonlyMap<number, number> = new Map()) {
@@ -22,12 +24,14 @@ export class RunTotals {
     return this.records + this.deletes;
   }
 
-  add({ place, lsn, record }: RunEntry): void {
+  add(place: Uint8Array, { lsn, deleted }: EntryHead): void {
     const shard = this.#shard(shardOf(place), place, lsn);
-    shard.minLsn = Math.min(shard.minLsn, lsn);
-    shard.maxLsn = Math.max(shard.maxLsn, lsn);
-    this.#lastPlace = place;
-    if (record === undefined) {
+    if (lsn < shard.minLsn) shard.minLsn = lsn;
+    if (lsn > shard.maxLsn) shard.maxLsn = lsn;
+    if (place.length > this.#last.length) this.#last = new Uint8Array(placeBytesMax);
+    this.#last.set(place);
+    this.#lastBytes = place.length;
+    if (deleted) {
       shard.deletes++;
       this.deletes++;
     } else {
@@ -59,7 +63,6 @@ export class RunTotals {
     if (last?.number === number) return last;
     this.#endShard();
     const maxEpoch = this.#epochs.get(number) ?? 0;
-    // A copy: the place may be a view of something large.
     const shard = { ...empty(number), minLsn: lsn, maxLsn: lsn, maxEpoch, firstKey: new Uint8Array(keyOf(place)) };
     this.#shards.push(shard);
     return shard;
@@ -67,7 +70,7 @@ export class RunTotals {
 
   #endShard(): void {
     const last = this.#shards.at(-1);
-    if (last) last.lastKey = new Uint8Array(keyOf(this.#lastPlace));
+    if (last) last.lastKey = this.#last.slice(4, this.#lastBytes);
   }
 }
 

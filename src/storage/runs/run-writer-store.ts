@@ -21,12 +21,12 @@ import { diskFull } from '../refusals.ts';
 import { openForWriting, type RunDb, runCorrupt } from './run-env-store.ts';
 import {
   aboutPlace,
+  checkRecordBytes,
   encodeAbout,
   encodeEntry,
   entryBytes,
   entryHeadBytes,
   filterFile,
-  keyOf,
   lockFile,
   type RunEntry,
   type RunInfo,
@@ -34,6 +34,7 @@ import {
   shardOf,
 } from './run-format.ts';
 import { RunTotals } from './run-totals.ts';
+import type { RunRows } from './segment-rows.ts';
 
 export interface RunWriterOptions {
   /** It exists. */
@@ -54,6 +55,9 @@ export interface RunWriterOptions {
   readonly each?: (() => void) | undefined;
 }
 
+const appended = { append: true } as const;
+/** Far below what a batch has entries. */
+const viewsMax = 1_024;
 const pageBytes = 4_096;
 /** A value this large has pages of its own. */
 const ownPagesAbove = 2_000;
@@ -80,6 +84,7 @@ export class RunWriter {
   #batchGrowth = 0;
   #last: Uint8Array | undefined;
   #value: Uint8Array = new Uint8Array(64 << 10);
+  readonly #views = new Map<number, Uint8Array>();
   #ended = false;
 
   /** Throws DISK_FULL when there is no room for what is to come. */
@@ -112,9 +117,42 @@ export class RunWriter {
     this.#batch.push(entry);
     this.#batchBytes += place.length + bytes;
     this.#batchGrowth += tableBytes(place.length, bytes);
-    this.#totals.add(entry);
-    this.#bloom.add(shardOf(place), keyOf(place));
+    this.#totals.add(place, { lsn: entry.lsn, deleted: entry.record === undefined });
+    this.#bloom.add(shardOf(place), place, 4);
     if (this.#batchBytes >= runBatchBytesMax) this.#write();
+  }
+
+  /** The same for many at once that nothing was allocated for. They are in order, none twice: what LMDB does not store is missed in finish(). */
+  addRows(rows: RunRows, each: () => void = () => {}): void {
+    this.#write();
+    for (let from = 0; from < rows.count; ) {
+      each();
+      let to = from;
+      let bytes = 0;
+      let growth = overheadBytes;
+      for (; to < rows.count && bytes < runBatchBytesMax; to++) {
+        const place = rows.placeBytes(to);
+        const record = rows.recordBytes(to);
+        checkRecordBytes(record);
+        bytes += place + entryHeadBytes + record;
+        growth += tableBytes(place, entryHeadBytes + record);
+      }
+      this.#needRoom(growth);
+      const first = from;
+      this.#db.transactionSync(() => {
+        for (let row = first; row < to; row++) this.#put(rows, row);
+      });
+      from = to;
+    }
+  }
+
+  #put(rows: RunRows, row: number): void {
+    const value = this.#room(entryHeadBytes + rows.recordBytes(row));
+    const place = rows.place(row);
+    rows.encode(row, place, value);
+    this.#db.put(place, value, appended);
+    this.#totals.add(place, rows.head(row));
+    this.#bloom.add(shardOf(place), place, 4);
   }
 
   /** Undefined when nothing was added: then there is no file. Throws DISK_FULL, and what the disk says. */
@@ -129,7 +167,7 @@ export class RunWriter {
       const aboutBytes = encodeAbout(about);
       this.#needRoom(tableBytes(4, aboutBytes.length) + overheadBytes);
       this.#db.transactionSync(() => {
-        this.#db.put(aboutPlace, aboutBytes, { append: true });
+        this.#db.put(aboutPlace, aboutBytes, appended);
       });
       const stored = this.#db.getStats().entryCount;
       if (stored !== this.#totals.entries + 1)
@@ -164,7 +202,7 @@ export class RunWriter {
     this.#needRoom(this.#batchGrowth + overheadBytes);
     const [db, batch] = [this.#db, this.#batch];
     db.transactionSync(() => {
-      for (const entry of batch) db.put(entry.place, this.#encode(entry), { append: true });
+      for (const entry of batch) db.put(entry.place, this.#encode(entry), appended);
     });
     this.#batch = [];
     this.#batchBytes = 0;
@@ -173,9 +211,24 @@ export class RunWriter {
 
   /** In a buffer that is used again: lmdb-js asks for the address of each new one, which costs as much as the put. */
   #encode(entry: RunEntry): Uint8Array {
-    const bytes = entryHeadBytes + (entry.record?.length ?? 0);
-    if (bytes > this.#value.length) this.#value = new Uint8Array(2 * bytes);
-    return this.#value.subarray(0, encodeEntry(this.#value, entry));
+    const value = this.#room(entry.encoded?.length ?? entryBytes(entry));
+    encodeEntry(value, entry);
+    return value;
+  }
+
+  /** Views of one buffer, one a length: records of a store are often of a few lengths, and a view costs as much as its use. */
+  #room(bytes: number): Uint8Array {
+    if (bytes > this.#value.length) {
+      this.#value = new Uint8Array(2 * bytes);
+      this.#views.clear();
+    }
+    let view = this.#views.get(bytes);
+    if (view === undefined) {
+      if (this.#views.size >= viewsMax) this.#views.clear();
+      view = this.#value.subarray(0, bytes);
+      this.#views.set(bytes, view);
+    }
+    return view;
   }
 
   #needRoom(bytes: number): void {
@@ -190,10 +243,21 @@ export class RunWriter {
 }
 
 /** A whole run at once. Whatever the entries throw, nothing is left of it. */
-export async function writeRun(entries: Iterable<RunEntry>, options: RunWriterOptions): Promise<RunInfo | undefined> {
+export function writeRun(entries: Iterable<RunEntry>, options: RunWriterOptions): Promise<RunInfo | undefined> {
+  return written(options, writer => {
+    for (const entry of entries) writer.add(entry);
+  });
+}
+
+/** The same for rows. */
+export function writeRows(rows: RunRows, options: RunWriterOptions): Promise<RunInfo | undefined> {
+  return written(options, writer => writer.addRows(rows, options.each));
+}
+
+async function written(options: RunWriterOptions, fill: (writer: RunWriter) => void): Promise<RunInfo | undefined> {
   const writer = new RunWriter(options);
   try {
-    for (const entry of entries) writer.add(entry);
+    fill(writer);
   } catch (why) {
     await writer.abort();
     throw why;
