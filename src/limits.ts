@@ -51,7 +51,7 @@ export const writesUnderWayMin = 512;
 /** Bytes of their values. Half of what the line for the disk holds; one value more may be on top. */
 export const writeBytesUnderWayMax: number = 32 << 20;
 /** How long a write may be expected to wait when there is too much of everything, however patient its asker is. */
-export const writeWaitMsMax = Number(process.env.WWM ?? 250);
+export const writeWaitMsMax = 250;
 /** Free space below which puts are refused; deletes and reads go on. LMDB needs some to free some. */
 export const diskFreeLowWater: number = 64 << 20;
 /** Actors resident on one thread before the least valuable are put to sleep. 200 bytes each and their state. */
