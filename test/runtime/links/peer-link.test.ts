@@ -166,6 +166,19 @@ describe('a peer link whose streams break', () => {
       give(99, 1, new Uint8Array(8)),
     ]).toEqual(new Array(10).fill(false));
     expect(frames).toBe(0);
+    rig.b.detach();
+    rig.b.send(numbered(1));
+    rig.clock.advance(10);
+    expect(give(6, 0, ack(1, 100_000))).toBe(false); // acknowledges what no stream was given
+    expect(rig.b.finish().unsent).toEqual([numbered(1)]);
+  });
+
+  it('takes a number once', async () => {
+    let frames = 0;
+    const rig = new Rig({ onB: () => void frames++ });
+    await rig.connect();
+    const give = (kind: number, number: number, body: Uint8Array): boolean =>
+      rig.b.onPacket(kind, number, body, new DataView(body.buffer), 0, body.length);
     expect(give(2, 1, new Uint8Array(8))).toBe(true);
     expect(give(2, 1, new Uint8Array(8))).toBe(true); // a duplicate
     expect(frames).toBe(1);
