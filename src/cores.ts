@@ -7,6 +7,7 @@ export * as readQuorum from './actors/read-quorum.ts';
 export * as writeQuorum from './actors/write-quorum.ts';
 export * as directory from './runtime/directory.ts';
 export * as histogram from './runtime/histogram.ts';
+export * as ring from './runtime/ownership/ownership.ts';
 export * as partition from './runtime/partition.ts';
 export * as passivation from './runtime/passivation.ts';
 export * as placement from './runtime/placement.ts';
