@@ -66,6 +66,15 @@ export function claimOwners(input: ClaimInput): Claimed {
   return { owners, warnings: warningsOf({ arrangement: best, members, shares, capped, spacing }) };
 }
 
+/** What there is to say of owners as they are, whatever the weights would want. */
+export function judge({ owners, members, spacing = claimSpacingDefault }: ClaimInput): readonly ClaimWarning[] {
+  const index = new Map(members.map(({ name }, position) => [name, position]));
+  const as = Int32Array.from(owners, owner => index.get(owner) ?? nobody);
+  const shares = members.map((_, member) => as.reduce((count, owner) => count + Number(owner === member), 0));
+  const arrangement = new Arrangement(as, as, members, { shares, spacing, spread: false });
+  return warningsOf({ arrangement, members, shares, capped: [], spacing });
+}
+
 function arrange(before: Int32Array, members: readonly Claimer[], wishes: Wishes): Arrangement {
   if (before.every(owner => owner === nobody)) return afresh(before, members, wishes);
   const kept = new Arrangement(before.slice(), before, members, wishes);

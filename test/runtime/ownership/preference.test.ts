@@ -52,7 +52,7 @@ describe('a preference list', () => {
 
 describe('copies by zone', () => {
   const at = (name: string, zone: string, rack: string) => member(name, { zone, rack });
-  const ring = ringOf('A B C D E F A B C D E F'.split(' ').slice(0, 6).join(' '), {
+  const ring = ringOf('A B C D E F', {
     members: [
       at('A', '1', 'r1'),
       at('B', '1', 'r1'),
