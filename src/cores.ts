@@ -10,6 +10,7 @@ export * as histogram from './runtime/histogram.ts';
 export * as membership from './runtime/membership/gossip.ts';
 export * as member from './runtime/membership/member.ts';
 export * as phi from './runtime/membership/phi-accrual.ts';
+export * as ring from './runtime/ownership/ownership.ts';
 export * as partition from './runtime/partition.ts';
 export * as passivation from './runtime/passivation.ts';
 export * as placement from './runtime/placement.ts';

@@ -352,8 +352,8 @@ export const packetBodyBytesMax: number = packetBytes + peerWindowBytesMax + 64;
 export const peerSlabBytes: number = 256 << 10;
 /** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */
 export const claimSpacingDefault = 4;
-/** Swaps one claim looks at before it takes what it has. About 0.1 us each: a second, and only if nothing helps. */
-export const claimSwapsMax = 8_000_000;
+/** Swaps one claim looks at before it takes what it has. About 0.5 us each: a second, and only where nothing helps. */
+export const claimSwapsMax = 2_000_000;
 /** Partitions under way at once in the whole cluster: a change of owners is an hour in the background, not a storm. */
 export const transfersMax = 8;
 /** Partitions one node sends, and receives, at once. Two keep a disk and a link busy; more only make each slower. */

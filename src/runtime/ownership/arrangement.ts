@@ -16,8 +16,16 @@ interface Placed {
   readonly rack: string;
 }
 
-/** One member too near itself outweighs all the zones around, one zone all the racks: spacing is at most 17, 16 * 17 < 1,000. */
-const memberPain = 1_000_000;
+/** What a claim is to reach. */
+export interface Wishes {
+  /** By member. */
+  readonly shares: readonly number[];
+  readonly spacing: number;
+  readonly spread: boolean;
+}
+
+/** One member too near itself outweighs all the zones around, one zone all the racks: with 16 copies 16 * 17 * 2 < 1,000. */
+const memberPain = 10_000_000;
 const zonePain = 1_000;
 const rackPain = 1;
 
@@ -27,6 +35,7 @@ export class Arrangement {
   readonly claimers: number;
   readonly #before: Int32Array;
   readonly #shares: readonly number[];
+  readonly #spread: boolean;
   readonly #zones: Int32Array;
   readonly #racks: Int32Array;
   /** Two of the same closer than this hurt. 1: nothing does. */
@@ -35,16 +44,12 @@ export class Arrangement {
   readonly #rackReach: number;
   #swapsLeft = claimSwapsMax;
 
-  constructor(
-    owners: Int32Array,
-    before: Int32Array,
-    members: readonly Placed[],
-    shares: readonly number[],
-    spacing: number,
-  ) {
+  constructor(owners: Int32Array, before: Int32Array, members: readonly Placed[], wishes: Wishes) {
+    const { shares, spacing } = wishes;
     this.owners = owners;
     this.#before = before;
     this.#shares = shares;
+    this.#spread = wishes.spread;
     this.claimers = shares.filter(share => share > 0).length;
     const reach = Math.min(spacing, owners.length);
     const zones = numbered(members.map(({ zone }) => zone));
@@ -68,6 +73,10 @@ export class Arrangement {
       }
     }
     return pairs;
+  }
+
+  pain(): number {
+    return this.owners.reduce((sum, owner, p) => sum + this.#pain(p, owner), 0);
   }
 
   /** How badly `member` would lie at `partition`. */
@@ -129,6 +138,7 @@ export class Arrangement {
 
   /** Receivers take turns. Each takes where it relieves most; then from the one who has most too much. */
   #giveSurplus(wanted: number[]): void {
+    const pains = Float64Array.from(this.owners, (owner, p) => this.#pain(p, owner));
     for (;;) {
       let receiver = nobody;
       let most = 0;
@@ -139,23 +149,26 @@ export class Arrangement {
         }
       }
       if (receiver === nobody) return;
-      const p = this.#bestSurplusFor(receiver, wanted);
+      const p = this.#bestSurplusFor(receiver, wanted, pains);
       const giver = this.owners[p] as number;
       this.owners[p] = receiver;
       wanted[giver] = (wanted[giver] as number) + 1;
       wanted[receiver] = most - 1;
+      this.#renew(pains, p);
     }
   }
 
-  #bestSurplusFor(receiver: number, wanted: readonly number[]): number {
+  #bestSurplusFor(receiver: number, wanted: readonly number[], pains: Float64Array): number {
     let best = nobody;
     let bestPain = 0;
     let bestSurplus = 0;
     for (let p = 0; p < this.owners.length; p++) {
-      const giver = this.owners[p] as number;
-      const surplus = -(wanted[giver] as number);
+      const surplus = -(wanted[this.owners[p] as number] as number);
       if (surplus <= 0) continue;
-      const pain = this.#pain(p, receiver) - this.#pain(p, giver);
+      // It cannot hurt less than not at all. Most places end here; without this 100 members becoming 200 took 1.8 s.
+      const atLeast = -(pains[p] as number);
+      if (best !== nobody && (atLeast > bestPain || (atLeast === bestPain && surplus <= bestSurplus))) continue;
+      const pain = this.#pain(p, receiver) + atLeast;
       if (best === nobody || pain < bestPain || (pain === bestPain && surplus > bestSurplus)) {
         best = p;
         bestPain = pain;
@@ -165,14 +178,28 @@ export class Arrangement {
     return best;
   }
 
+  /** What hurts around a partition that changed hands. */
+  #renew(pains: Float64Array, partition: number): void {
+    const q = this.owners.length;
+    for (let step = 1 - this.#memberReach; step < this.#memberReach; step++) {
+      const p = (((partition + step) % q) + q) % q;
+      pains[p] = this.#pain(p, this.owners[p] as number);
+    }
+  }
+
   // ---- apart from themselves ----
 
   /** Swaps owners until none is too near itself, or no swap helps. For zones and racks nothing moves that would not anyway. */
   untangle(): void {
+    this.#untangleAbove(memberPain - 1); // first, or zones might use up the swaps
+    this.#untangleAbove(0);
+  }
+
+  #untangleAbove(pain: number): void {
     for (let improved = true; improved; ) {
       improved = false;
       for (let p = 0; p < this.owners.length; p++) {
-        while (this.#pain(p, this.owners[p] as number) > 0 && this.#swapBest(p)) improved = true;
+        while (this.#pain(p, this.owners[p] as number) > pain && this.#swapBest(p)) improved = true;
         if (this.#swapsLeft <= 0) return;
       }
     }
@@ -182,6 +209,8 @@ export class Arrangement {
     const { owners } = this;
     const own = owners[p] as number;
     const ownPain = this.#pain(p, own);
+    // What a swap must bring when it moves what would not move anyway. Zones and racks alone never come to half a member.
+    const worth = this.#spread ? rackPain : memberPain / 2;
     let best = nobody;
     let bestChange = 0;
     let bestMoves = 0;
@@ -191,11 +220,11 @@ export class Arrangement {
       const moves = this.#movesOf(p, other) + this.#movesOf(q, own) - this.#movesOf(p, own) - this.#movesOf(q, other);
       this.#swapsLeft--;
       const before = ownPain + this.#pain(q, other);
-      if (moves > 0 && before < memberPain) continue;
+      if (moves > 0 && before < worth) continue;
       this.#swap(p, q);
       const change = this.#pain(p, other) + this.#pain(q, own) - before;
       this.#swap(p, q);
-      if (change >= 0 || (moves > 0 && change > -memberPain / 2)) continue;
+      if (change >= 0 || (moves > 0 && change > -worth)) continue;
       if (best === nobody || change < bestChange || (change === bestChange && moves < bestMoves)) {
         best = q;
         bestChange = change;

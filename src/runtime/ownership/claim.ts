@@ -13,8 +13,8 @@
 // whenever there are that many; zones and racks are spread as far as no further partition has to move for it.
 
 import { claimSpacingDefault } from '../../limits.ts';
-import { Arrangement, nobody } from './arrangement.ts';
-import { claimOrder, layout, relabel } from './layout.ts';
+import { Arrangement, nobody, type Wishes } from './arrangement.ts';
+import { claimOrder, layouts, relabel } from './layout.ts';
 import { compareText, type Ring, type RingMember } from './ring.ts';
 import { sharesOf } from './shares.ts';
 import { type ClaimWarning, warningsOf } from './warnings.ts';
@@ -27,6 +27,8 @@ export interface ClaimInput {
   readonly members: readonly Claimer[];
   /** How many partitions in a row shall lie on different members: one more than there are copies of a key. */
   readonly spacing?: number;
+  /** Move partitions for the sake of zones and racks too, not only those that move anyway. */
+  readonly spread?: boolean;
 }
 
 export interface Claimed {
@@ -59,29 +61,42 @@ export function claimOwners(input: ClaimInput): Claimed {
   const { shares, capped } = sharesOf(weights, before.length, spacing, held);
   if (shares.every(share => share === 0)) return { owners: input.owners.map(() => ''), warnings: [{ kind: 'nobody' }] };
 
-  const best = arrange(before, members, shares, spacing);
+  const best = arrange(before, members, { shares, spacing, spread: input.spread ?? false });
   const owners = Array.from(best.owners, owner => (members[owner] as Claimer).name);
   return { owners, warnings: warningsOf({ arrangement: best, members, shares, capped, spacing }) };
 }
 
-function arrange(
-  before: Int32Array,
-  members: readonly Claimer[],
-  shares: readonly number[],
-  spacing: number,
-): Arrangement {
-  const afresh = (owners: Int32Array): Arrangement => {
-    const arrangement = new Arrangement(owners, before, members, shares, spacing);
-    arrangement.untangle();
-    return arrangement;
-  };
-  if (before.every(owner => owner === nobody)) return afresh(layout(shares, before.length));
+/** What there is to say of owners as they are, whatever the weights would want. */
+export function judge({ owners, members, spacing = claimSpacingDefault }: ClaimInput): readonly ClaimWarning[] {
+  const index = new Map(members.map(({ name }, position) => [name, position]));
+  const as = Int32Array.from(owners, owner => index.get(owner) ?? nobody);
+  const shares = members.map((_, member) => as.reduce((count, owner) => count + Number(owner === member), 0));
+  const arrangement = new Arrangement(as, as, members, { shares, spacing, spread: false });
+  return warningsOf({ arrangement, members, shares, capped: [], spacing });
+}
 
-  const kept = new Arrangement(before.slice(), before, members, shares, spacing);
+function arrange(before: Int32Array, members: readonly Claimer[], wishes: Wishes): Arrangement {
+  if (before.every(owner => owner === nobody)) return afresh(before, members, wishes);
+  const kept = new Arrangement(before.slice(), before, members, wishes);
   kept.handOver();
   kept.untangle();
+  if (wishes.spread) {
+    const rebuilt = afresh(before, members, wishes);
+    return rebuilt.pain() < kept.pain() ? rebuilt : kept;
+  }
   // With fewer members than the spacing wants it cannot be had; not worth moving everything for a better failure.
-  if (kept.tooClose() === 0 || kept.claimers < spacing) return kept;
-  const rebuilt = afresh(relabel(layout(shares, before.length), before, members, shares));
+  if (kept.tooClose() === 0 || kept.claimers < wishes.spacing) return kept;
+  const rebuilt = afresh(before, members, wishes);
   return rebuilt.tooClose() < kept.tooClose() ? rebuilt : kept;
+}
+
+/** The least painful of the patterns, with names that keep most where it is. */
+function afresh(before: Int32Array, members: readonly Claimer[], wishes: Wishes): Arrangement {
+  const zones = members.map(({ zone }) => zone);
+  const candidates = layouts(wishes.shares, before.length, zones)
+    .map(pattern => relabel(pattern, before, members, wishes.shares))
+    .map(owners => new Arrangement(owners, before, members, wishes));
+  const best = candidates.reduce((least, each) => (each.pain() < least.pain() ? each : least));
+  best.untangle();
+  return best;
 }

@@ -1,9 +1,10 @@
 // A ring from nothing. Members are written down the columns of a grid with as many rows as the largest share, the largest
 // shares first, and read along the rows:
 //
-//     shares 4 3 3 3 3, 16 partitions            n1 n2 n3 n5
-//     four rows, written downwards:              n1 n2 n4 n5      read:  n1 n2 n3 n5 | n1 n2 n4 n5 | n1 n3 n4 n5 | n1 n3 n4 ..
+//     shares 4 3 3 3 3, 16 partitions            n1 n2 n3 n4
+//     four rows, written downwards:              n1 n2 n3 n5      read:  n1 n2 n3 n4 | n1 n2 n3 n5 | n1 n2 n4 n5 | n1 n3 n4 n5
 //                                                n1 n2 n4 n5
+//                                                n1 n3 n4 n5
 //
 // Intuition: a share never exceeds the rows, so a member has one place a row at most, and two of its places are a row apart.
 // A row is no shorter than partitions / largest share, which is no less than the spacing wherever shares.ts could cap it.
@@ -39,6 +40,47 @@ function groups<Member>(members: readonly Member[], groupOf: (member: Member) =>
     else group.push(member);
   }
   return found;
+}
+
+/**
+ * Patterns to choose from: the members in one grid, or the zones first and then in each zone its members. Only the second
+ * keeps the zones in step when shares differ by one; only the first is sure to keep members apart.
+ */
+export function layouts(shares: readonly number[], partitions: number, zones: readonly string[]): Int32Array[] {
+  const flat = layout(shares, partitions);
+  const members = groups([...shares.keys()], member => zones[member] as string);
+  if (members.size < 2) return [flat];
+  const lists = [...members.values()];
+  const zoneShares = lists.map(list => list.reduce((sum, member) => sum + (shares[member] as number), 0));
+  return [
+    flat,
+    ...[layout(zoneShares, partitions), interleave(zoneShares)].map(pattern => fillZones(pattern, lists, shares)),
+  ];
+}
+
+function fillZones(pattern: Int32Array, lists: readonly (readonly number[])[], shares: readonly number[]): Int32Array {
+  const places = lists.map(list => {
+    const own = list.map(member => shares[member] as number);
+    const size = own.reduce((sum, share) => sum + share, 0);
+    return size === 0 ? [] : Array.from(layout(own, size), at => list[at] as number);
+  });
+  const used = lists.map(() => 0);
+  return pattern.map(zone => {
+    const at = used[zone] as number;
+    used[zone] = at + 1;
+    return places[zone]?.[at] as number;
+  });
+}
+
+/** Each as evenly over the circle as it goes: the i-th of s places lies near (i + 1/2) / s. */
+function interleave(shares: readonly number[]): Int32Array {
+  const places = shares.flatMap((share, zone) =>
+    Array.from({ length: share }, (_, i) => ({ zone, at: (i + 0.5) / share })),
+  );
+  return Int32Array.from(
+    places.sort((a, b) => a.at - b.at || a.zone - b.zone),
+    ({ zone }) => zone,
+  );
 }
 
 /** Members by number, `shares[i]` places for member i. */

@@ -14,7 +14,7 @@
 // is exactly what plan showed. Whether a member is up plays no part: a node that flaps changes no owner.
 
 import { transfersInMax, transfersMax, transfersOutMax } from '../../limits.ts';
-import { claimOwners } from './claim.ts';
+import { claimOwners, judge } from './claim.ts';
 import {
   changed,
   countsOf,
@@ -43,7 +43,7 @@ export interface Changes {
   readonly leave?: readonly string[];
   readonly weights?: Readonly<Record<string, number>>;
   /** Old name to the one that takes exactly its place, with its weight. */
-  readonly replace?: Readonly<Record<string, JoiningMember>>;
+  readonly replace?: Readonly<Record<string, Omit<JoiningMember, 'weight'>>>;
 }
 
 export interface PlanOptions {
@@ -96,19 +96,21 @@ export function plan(ring: Ring, changes: Changes, options: PlanOptions = {}): R
   if (refusal !== undefined) return refusal;
   const members = membersAfter(ring, changes);
   const staying = members.filter(({ status }) => status === 'valid' || status === 'down');
-  const before = replaced(ownersToBe(ring), changes.replace);
-  // Who takes the place of another takes it as it is; a claim on top would move what nobody asked to move.
-  const onlyReplaces = !changes.join?.length && !changes.leave?.length && !Object.keys(changes.weights ?? {}).length;
-  const claimed = claimOwners({ ...options, owners: before, members: staying });
-  const owners = onlyReplaces && Object.keys(changes.replace ?? {}).length > 0 ? before : claimed.owners;
+  const input = { ...options, owners: replaced(ownersToBe(ring), changes.replace), members: staying };
+  // Who takes the place of another takes it as it is; a claim on top might move what nobody asked to move.
+  const { owners, warnings } = onlyReplaces(changes) ? { ...input, warnings: judge(input) } : claimOwners(input);
   const transfers = transfersTo(ring, owners, members, changes);
   const result = changed(ring, ring.claimant, { members: members.map(settled(owners)), owners, next: [] });
   const base = ringHash(ring);
-  return { hash: planHash(base, result, transfers), base, ring: result, transfers, warnings: claimed.warnings };
+  return { hash: planHash(base, result, transfers), base, ring: result, transfers, warnings };
+}
+
+function onlyReplaces({ join = [], leave = [], weights = {} }: Changes): boolean {
+  return join.length === 0 && leave.length === 0 && Object.keys(weights).length === 0;
 }
 
 function refuse(ring: Ring, changes: Changes): PlanRefusal | undefined {
-  const newcomers = [...(changes.join ?? []), ...Object.values(changes.replace ?? {})];
+  const newcomers: JoiningMember[] = [...(changes.join ?? []), ...Object.values(changes.replace ?? {})];
   const weights = Object.entries(changes.weights ?? {});
   const goers = [...(changes.leave ?? []), ...Object.keys(changes.replace ?? {})];
   const known = (name: string): boolean => !['joining', undefined].includes(memberOf(ring, name)?.status);
@@ -139,7 +141,7 @@ function membersAfter(ring: Ring, { join = [], leave = [], weights = {}, replace
     ...join,
     ...Object.entries(replace).map(([old, by]) => {
       const { weight = 1, zone = '', rack = '' } = memberOf(ring, old) ?? {};
-      return { weight, zone, rack, ...by };
+      return { zone, rack, ...by, weight };
     }),
   ];
   const goers = new Set([...leave, ...Object.keys(replace)]);
@@ -157,7 +159,7 @@ function membersAfter(ring: Ring, { join = [], leave = [], weights = {}, replace
 }
 
 function replaced(owners: readonly string[], replace: Changes['replace'] = {}): string[] {
-  return owners.map(owner => (Object.hasOwn(replace, owner) ? (replace[owner] as JoiningMember).name : owner));
+  return owners.map(owner => (Object.hasOwn(replace, owner) ? (replace[owner] as { name: string }).name : owner));
 }
 
 function transfersTo(
