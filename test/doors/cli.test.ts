@@ -226,5 +226,5 @@ describe('the command as a process', () => {
     const refused = await troupe('kv', 'get', 'k', '--data-dir', dir, '--store', 'no', '--json');
     expect(refused.code).toBe(3);
     expect(JSON.parse(refused.err)).toMatchObject({ error: { code: 'BAD_OPTION', outcome: 'failed' } });
-  });
+  }, 90_000);
 });
