@@ -8,15 +8,13 @@
 // Invariant: when ready resolves, every record that was acknowledged to an earlier life is in a slot or in a run, and new numbers are
 // above all that were ever given out.
 
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { diskFreeLowWater } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { EngineOptions } from './engine.ts';
 import { opHeaderBytes } from './log/log-frame.ts';
-import { parseFile } from './log/log-names.ts';
 import { readLogs } from './log/log-recovery-store.ts';
-import { segmentsMissing } from './log/log-refusals.ts';
 import type { ScannedGroup } from './log/log-scan.ts';
 import type { Segment } from './log/log-segment.ts';
 import { shardSeed } from './record.ts';
@@ -63,7 +61,6 @@ async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, d
   await manifest.begin();
   const halves = [...manifest.state().shards.keys()].filter(name => importOf(name) !== undefined);
   if (halves.length > 0) await manifest.edit({ names: halves.map(name => [name, undefined]) });
-  await checkLogged(join(dir, 'log'), manifest);
   const { names, flushed, runs } = manifest.state();
   sweep(join(dir, 'runs'), manifest.state());
   const recovery = new Recovery(disk);
@@ -80,24 +77,10 @@ async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, d
   });
   const lsn = Math.max(found.lsnMax, ...runs.map(({ maxLsn }) => maxLsn), 0) + 1;
   disk.words.beginAt(lsn, Math.max(found.idMax, ...flushed, 0) + 1);
-  const logged = found.segments.map(({ id }) => id);
-  if (flushed.size + logged.length > 0) await manifest.edit({ forget: [...flushed], logged });
+  if (flushed.size > 0) await manifest.edit({ forget: [...flushed] });
   for (const { id } of found.segments) upkeep.inherit(id);
   for (const { log, id } of recovery.tooMany) await upkeep.flushFile(log, id);
   disk.words.turnGeneration();
-}
-
-/**
- * Throws CORRUPT when a segment is missing that was there, and is in no run: somebody has taken its file away. Then what is known of the
- * others is put aside: reading the log may remove what a crash has torn, and what is left is noted again.
- */
-async function checkLogged(logDir: string, manifest: ManifestStore): Promise<void> {
-  const { logged, flushed } = manifest.state();
-  if (logged.size === 0) return;
-  const there = new Set(readdirSync(logDir).map(file => parseFile(file)?.id));
-  const missing = [...logged].filter(id => !flushed.has(id) && !there.has(id)).sort((a, b) => a - b);
-  if (missing.length > 0) throw segmentsMissing(logDir, missing);
-  await manifest.edit({ unlogged: [...logged] });
 }
 
 /** Puts segments into slots, as they are read. */

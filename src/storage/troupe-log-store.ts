@@ -43,8 +43,6 @@ export interface TroupeLogOptions {
   readonly disk: SharedDisk;
   readonly crc: Crc32;
   readonly files?: LogFiles | undefined;
-  /** The file of a segment is on the disk, with records in it. */
-  onKept(segment: number): void;
   /** Why no segment can be flushed now, if so. */
   roomToFlush(): TroupeError | undefined;
 }
@@ -238,7 +236,6 @@ export class TroupeLog {
       crc,
       segmentBytes: this.#disk.segmentBytes,
       files: this.files,
-      onKept: id => this.#options.onKept(id),
       nextSegmentId: () => this.#disk.words.takeSegmentId(),
       image: id => {
         const slot = this.#slot as SegmentSlot;

@@ -104,8 +104,6 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       disk: this.#disk,
       crc,
       files: options.files,
-      // Nobody waits for it: until it is there, only a file that is taken away at once is not missed.
-      onKept: id => void opened.manifest.edit({ logged: [id] }).catch(() => {}),
       roomToFlush: () => this.#roomToFlush(),
     });
     this.#reads = new TroupeReads(this.#disk, this.#log, this.#runs);

@@ -41,12 +41,3 @@ export function hole(file: string, { end, reason }: ScanEnd): TroupeError {
   const message = `The log segment ${file} is damaged at byte ${end}: ${reason}. What follows says that it was on the disk.`;
   return new TroupeError('CORRUPT', message, { details: { file, at: end, reason } });
 }
-
-/** Files that were on the disk, and are not there any more. */
-export function segmentsMissing(dir: string, segments: readonly number[]): TroupeError {
-  const which = segments.map(id => String(id).padStart(12, '0')).join(', ');
-  const message =
-    `${segments.length === 1 ? 'A segment' : `${segments.length} segments`} of the log in ${dir} ${segments.length === 1 ? 'is' : 'are'} missing: ` +
-    `*-${which}.log. The manifest says that it was there, and no run holds what was in it. Put the file back, or restore a backup.`;
-  return new TroupeError('CORRUPT', message, { details: { dir, segments: [...segments] } });
-}

@@ -44,8 +44,6 @@ export interface LogOptions {
   /** Zeroed memory for a segment. Default its own. */
   image?(id: number, bytes: number): Uint8Array;
   readonly files?: LogFiles;
-  /** A segment has groups, and its file is on the disk under its name. Told once for each, at the latest when it is sealed and synced. */
-  onKept?(segment: number): void;
 }
 
 export interface Appended {
@@ -63,8 +61,6 @@ interface Open {
   dirty: boolean;
   /** Its name is on the disk. */
   named: boolean;
-  /** onKept was told. */
-  kept: boolean;
 }
 
 export class LogStore {
@@ -76,7 +72,6 @@ export class LogStore {
   readonly #nextId: () => number;
   readonly #image: (id: number, bytes: number) => Uint8Array;
   readonly #spares: Spares;
-  readonly #onKept: (segment: number) => void;
   #active: Open | undefined;
   /** Sealed and not durable yet; oldest first. */
   #behind: Open[] = [];
@@ -101,7 +96,6 @@ export class LogStore {
     this.#segmentBytes = segmentBytes;
     this.#nextId = () => options.nextSegmentId();
     this.#image = (id, length) => options.image?.(id, length) ?? new Uint8Array(length);
-    this.#onKept = segment => options.onKept?.(segment);
     this.#spares = new Spares({ files, dir, log: name, bytes: segmentBytes, max: sparesMax, nextId: this.#nextId });
     files.makeDir(dir);
   }
@@ -315,7 +309,7 @@ export class LogStore {
     this.#writes++;
     // The kernel gives zeroed memory page by page, as it is written: a large one costs nothing yet.
     const segment = new Segment(this.name, id, path, this.#image(id, bytes));
-    return { segment, fd, seed: segmentSeed(this.#crc, id), dirty: true, named: false, kept: false };
+    return { segment, fd, seed: segmentSeed(this.#crc, id), dirty: true, named: false };
   }
 
   #discard(fd: number | undefined, path: string): void {
@@ -370,9 +364,6 @@ export class LogStore {
     opens.forEach((open, index) => {
       open.segment.durable = Math.max(open.segment.durable, marks[index] as number);
       open.named = true;
-      if (open.kept || (marks[index] as number) <= segmentHeaderBytes || open.segment.groups === 0) return;
-      open.kept = true;
-      this.#onKept(open.segment.id);
     });
     this.#pass = undefined;
     this.#behind = this.#behind.filter(open => !sealed.has(open));

@@ -3,7 +3,6 @@
 //
 //     [h]         -> head: format, owner, the next number of each kind; its version is the generation
 //     [n][name]   -> number and fence of a shard        [r][id u56] -> RunInfo        [s][id u56] -> a flushed segment
-//     [l][id u56] -> a segment that is in the log: its file is on the disk, and no run has it yet
 //
 // Invariant: every change of anything raises the generation by one, in the same transaction.
 
@@ -34,19 +33,13 @@ export interface ManifestState {
   readonly runs: readonly RunInfo[];
   /** Segments whose groups are all in runs, and whose file has not been reported as gone (`forget`). */
   readonly flushed: ReadonlySet<number>;
-  /** Segments whose files have been on the disk, with records in them, and were not flushed as far as we know: none may be missing. */
-  readonly logged: ReadonlySet<number>;
   readonly next: Readonly<Record<Counter, number>>;
 }
 
 export interface ManifestEdit {
   readonly add?: readonly RunInfo[];
   readonly remove?: readonly number[];
-  /** They are no longer logged. */
   readonly flushed?: readonly number[];
-  readonly logged?: readonly number[];
-  /** Whether these are in the log is not known any more. */
-  readonly unlogged?: readonly number[];
   /** Flushed segments whose files exist no more, or are written over. */
   readonly forget?: readonly number[];
   /** Raises fences: number of the shard, epoch. A run that is added raises them by itself. */
@@ -61,9 +54,6 @@ export interface ManifestHead {
   readonly owner: string;
   readonly next: Readonly<Record<Counter, number>>;
 }
-
-/** What the keys of rows begin with. */
-export type Tag = 'n' | 'r' | 's' | 'l';
 
 const packr = new Packr({ useRecords: false });
 const nothing = new Uint8Array(0);
@@ -88,11 +78,7 @@ export function segmentKey(id: number): Uint8Array {
   return keyFor('s', u56(id));
 }
 
-export function loggedKey(id: number): Uint8Array {
-  return keyFor('l', u56(id));
-}
-
-export function rangeOf(tag: Tag): { readonly start: Uint8Array; readonly end: Uint8Array } {
+export function rangeOf(tag: 'n' | 'r' | 's'): { readonly start: Uint8Array; readonly end: Uint8Array } {
   const byte = tag.charCodeAt(0);
   return { start: Uint8Array.of(byte), end: Uint8Array.of(byte + 1) };
 }

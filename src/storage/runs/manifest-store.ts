@@ -23,7 +23,6 @@ import {
   decodeValue,
   encodeValue,
   headKey,
-  loggedKey,
   type ManifestEdit,
   type ManifestHead,
   type ManifestShard,
@@ -37,7 +36,6 @@ import {
   runKey,
   sealValue,
   segmentKey,
-  type Tag,
 } from './manifest-format.ts';
 import { decodeInfo, encodeInfo, type RunInfo, shardNumbersEnd } from './run-format.ts';
 
@@ -212,7 +210,7 @@ export class ManifestStore {
 
   /** Key, value (undefined: remove) and version of every record the edit changes. */
   #writesOf(state: ManifestState, edit: ManifestEdit): [Uint8Array, Uint8Array | undefined, number][] {
-    const { add = [], remove = [], flushed = [], logged = [], unlogged = [], forget = [], names = [], next } = edit;
+    const { add = [], remove = [], flushed = [], forget = [], names = [], next } = edit;
     const put = (key: Uint8Array, value: unknown): [Uint8Array, Uint8Array, number] => [
       key,
       encodeValue(key, value),
@@ -232,8 +230,6 @@ export class ManifestStore {
       }),
       ...remove.map(id => gone(runKey(id))),
       ...flushed.map(id => put(segmentKey(id), true)),
-      ...logged.map(id => put(loggedKey(id), true)),
-      ...[...unlogged, ...flushed.filter(id => state.logged.has(id))].map(id => gone(loggedKey(id))),
       ...forget.map(id => gone(segmentKey(id))),
       ...raisedFences(state, edit).map(([name, shard]) => put(nameKey(name), shard)),
       ...names.map(([name, number]) =>
@@ -256,11 +252,10 @@ export class ManifestStore {
       return before.get(numberIn(key)) ?? decodeInfo(openValue(key, value), `${numberIn(key)}`);
     });
     const flushed = new Set(this.#rows('s').map(({ key }) => numberIn(key)));
-    const logged = new Set(this.#rows('l').map(({ key }) => numberIn(key)));
-    return { generation, shards, names, runs, flushed, logged, next };
+    return { generation, shards, names, runs, flushed, next };
   }
 
-  #rows(tag: Tag): { readonly key: Uint8Array; readonly value: Uint8Array }[] {
+  #rows(tag: 'n' | 'r' | 's'): { readonly key: Uint8Array; readonly value: Uint8Array }[] {
     return [...this.#db.getRange({ ...rangeOf(tag), versions: true })];
   }
 
