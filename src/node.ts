@@ -2,6 +2,7 @@
 // things are, what is going on, and a way to stop that loses nothing.
 
 import { channel } from 'node:diagnostics_channel';
+import { existsSync } from 'node:fs';
 import { access, constants, mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
@@ -115,12 +116,15 @@ function aboutDir(dir: string | undefined, error: unknown): unknown {
   );
 }
 
-/** Of a disk that may only be read, mkdir says ENOENT when it is to make several levels: what holds it up is asked for by name. */
+/** Of a disk that may only be read, a recursive mkdir says ENOENT: the nearest directory that is there says what holds it up. */
 async function makeDir(dir: string): Promise<void> {
   try {
     await mkdir(dir, { recursive: true });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') await access(dirname(dir), constants.W_OK);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    let above = dirname(dir);
+    while (!existsSync(above)) above = dirname(above);
+    await access(above, constants.W_OK);
     throw error;
   }
 }

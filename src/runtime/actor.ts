@@ -52,7 +52,10 @@ export interface Self {
   after(ms: Millis, work: TimerWork): TimerId;
   /** Runs again and again, as turns of this actor; a late one is not made up for. */
   every(ms: Millis, work: TimerWork): TimerId;
-  /** A stored timer: survives sleep, crash and moves; arrives as onReminder(name). Resolves when it is stored. */
+  /**
+   * A stored timer: survives sleep, crash and moves; arrives as onReminder(name). Resolves when it is stored, as durably as the state of
+   * its actor (`durability`). It is a write of its own: it stays when the turn that made it fails afterwards.
+   */
   remind(name: string, when: ReminderTime): Promise<void>;
   /** Cancels a timer or a reminder. */
   cancel(timerOrReminder: TimerId | string): void | Promise<void>;

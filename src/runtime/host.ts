@@ -362,6 +362,7 @@ export class Host extends Registry {
       deadLetters: this.deadLetters,
       timers: this.wheel.count,
       reminders: this.reminders.count,
+      remindersDamaged: this.reminders.damaged,
       sleeping: this.persistence.sleepers.count,
       residents: this.residents.describe(),
       types: this.types.map(hosted => hosted.describe()),

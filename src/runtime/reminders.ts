@@ -1,4 +1,4 @@
-// Durable reminders: stored before remind() resolves, armed by the thread on which their actor lives, delivered as
+// Durable reminders: stored before remind() resolves, as durably as the state of their actor, armed by the thread on which their actor lives, delivered as
 // onReminder(name) at least once (a crash between the handler and the bookkeeping delivers it again).
 //
 //     start, death of a thread ─▶ the owner of the partition reads them, hands those of actors elsewhere over
@@ -8,6 +8,7 @@
 
 import { TroupeError } from '../errors.ts';
 import { timerMsMax } from '../limits.ts';
+import type { Ack } from '../storage/engine.ts';
 import type { Activation } from './activation.ts';
 import type { ReminderTime } from './actor.ts';
 import { Wake } from './failures.ts';
@@ -40,6 +41,9 @@ export class Reminders {
   /** Those of actors that are just being moved away: they wait for the verdict. */
   private readonly held = new Map<string, Stored[]>();
 
+  /** Found damaged in storage, since the start. */
+  damaged = 0;
+
   constructor(host: Host) {
     this.host = host;
   }
@@ -50,13 +54,18 @@ export class Reminders {
 
   /**
    * Reads everything stored for partitions of this host, and arms it on the thread where its actor lives. Those that are
-   * armed already stay as they are, so it may be done again.
+   * armed already stay as they are, so it may be done again. One that is damaged is lost, and said so; the others are not.
    */
   load(partitions: Iterable<number>): void {
     for (const partition of partitions) {
-      for (const record of this.host.engine.shard(`r/${partition}`).scan())
+      for (const record of this.host.engine.shard(`r/${partition}`).scan({ onCorrupt: error => this.lost(error) }))
         this.take(this.host.codec.decode(record.value) as Stored);
     }
+  }
+
+  private lost(error: TroupeError): void {
+    this.damaged++;
+    this.host.world.log.error({ err: error }, 'a stored reminder is damaged and will not come');
   }
 
   /** One that was found in storage, here or by another thread. */
@@ -130,7 +139,7 @@ export class Reminders {
       );
     const { at, everyMs } = this.timeOf(act, name, when);
     const stored: Stored = { type: act.type, key: act.key, name, at, everyMs };
-    await this.store(stored, act.epochNumber);
+    await this.store(stored, act.epochNumber, act.hosted.spec.durability);
     this.host.observer?.effect(act, 'remind', { name, at });
     this.arm(stored);
   }
@@ -154,7 +163,8 @@ export class Reminders {
     this.armed.delete(id);
     // One that is due may wait for its turn already: it must not be seen to come after it was cancelled.
     this.underWay.get(id)?.abort();
-    await this.remove({ type: act.type, key: act.key, name, at: 0, everyMs: 0 }, act.epochNumber);
+    const stored = { type: act.type, key: act.key, name, at: 0, everyMs: 0 };
+    await this.remove(stored, act.epochNumber, act.hosted.spec.durability);
   }
 
   private arm(stored: Stored): void {
@@ -232,18 +242,18 @@ export class Reminders {
       );
   }
 
-  private store(stored: Stored, epoch: number): Promise<void> {
+  private store(stored: Stored, epoch: number, ack: Ack = 'committed'): Promise<void> {
     const value = this.host.codec.encode(stored);
     return this.shard(stored).commit(
       { epoch, fence: 'record', ops: [{ type: 'put', key: keyOf(stored), version: new Uint8Array(0), value }] },
-      'committed',
+      ack,
     );
   }
 
-  private remove(stored: Stored, epoch: number): Promise<void> {
+  private remove(stored: Stored, epoch: number, ack: Ack = 'committed'): Promise<void> {
     return this.shard(stored).commit(
       { epoch, fence: 'record', ops: [{ type: 'delete', key: keyOf(stored) }] },
-      'committed',
+      ack,
     );
   }
 

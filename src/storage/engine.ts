@@ -15,6 +15,7 @@
 //  6. If a group is refused (DISK_FULL, FENCED), every later pending group of the same shard that was handed in before
 //     the refusal became known is refused with the same code: it may rest on what was refused.
 
+import type { TroupeError } from '../errors.ts';
 import type { Cut } from './backup/cut.ts';
 import type { SharedDiskMemory } from './shared-disk.ts';
 import type { EngineUpkeep } from './upkeep.ts';
@@ -59,6 +60,8 @@ export interface ScanRange {
   /** Exclusive; default past the last key. */
   readonly to?: Uint8Array;
   readonly limit?: number;
+  /** Told of each record that is damaged, instead of CORRUPT being thrown: the walk goes on behind it. */
+  readonly onCorrupt?: (why: TroupeError) => void;
 }
 
 export interface Shard {
@@ -69,7 +72,7 @@ export interface Shard {
   pending(key: Uint8Array): boolean;
   /**
    * In byte order of the keys, pending writes included, as of the moment of the call. A corrupt record throws CORRUPT when
-   * it is reached. To be walked once. Until it has ended (or is broken off) it holds a snapshot, so do not linger.
+   * it is reached, unless onCorrupt is there to hear of it. To be walked once. Until it has ended (or is broken off) it holds a snapshot, so do not linger.
    */
   scan(range?: ScanRange): Iterable<StoredRecord>;
   /** Rejects with TroupeError FENCED, DISK_FULL, TOO_LARGE, OVERLOADED (too many pending) or STOPPED. */

@@ -65,10 +65,10 @@ export class ShardHandle<At> implements Shard {
 
   scan(range: ScanRange = {}): Iterable<StoredRecord> {
     this.#medium.commits.check();
-    const { from, to, limit = Number.POSITIVE_INFINITY } = range;
+    const { from, to, limit = Number.POSITIVE_INFINITY, onCorrupt } = range;
     // Both sides are taken now; the generator itself starts only when the first record is asked for.
     const pending = this.writes.within(from && nameOf(from), to && nameOf(to));
-    return this.#records(overlay(pending, this.#medium.walk(this, from, to)), limit);
+    return this.#records(overlay(pending, this.#medium.walk(this, from, to)), limit, onCorrupt);
   }
 
   commit(group: WriteGroup, ack: Ack): Promise<void> {
@@ -118,11 +118,20 @@ export class ShardHandle<At> implements Shard {
     return corrupt(this.name, key, reason);
   }
 
-  *#records(found: Iterable<Found>, limit: number): Generator<StoredRecord, void, undefined> {
+  *#records(
+    found: Iterable<Found>,
+    limit: number,
+    onCorrupt: ScanRange['onCorrupt'],
+  ): Generator<StoredRecord, void, undefined> {
     if (limit <= 0) return;
     let count = 0;
     for (const { key, bytes } of found) {
-      yield this.open(key, bytes);
+      const decoded = decodeRecord(this.#medium.crc, this.seed, key, bytes);
+      if (decoded.type === 'corrupt' && onCorrupt !== undefined) {
+        onCorrupt(this.corrupt(key, decoded.reason));
+        continue;
+      }
+      yield this.#take(key, decoded);
       if (++count >= limit) return;
     }
   }

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type NodeOptions, startNode } from '../../src/index.ts';
 import { ending, newDir, startedNode, until } from './folders.ts';
-import { JournalT, LedgerT } from './kept-actors.ts';
+import { AlarmT, JournalT, LedgerT } from './kept-actors.ts';
 
-const actors = [LedgerT, JournalT];
+const actors = [LedgerT, JournalT, AlarmT];
 
 /** Turns one bit in every copy of these bytes in the files of the engine; freed pages keep old copies. */
 function damage(
@@ -114,6 +114,26 @@ describe.each([0, 2])('a record damaged on the disk, read by a node with %i host
     const second = await startedNode(options(dir));
     const store = await second.store('s');
     for (const key of ['a', 'b', 'c']) expect((await store.get(key)).value).toBe(marker(key));
+  });
+
+  it('of a reminder: the node starts, says so, and every other reminder comes', async () => {
+    const dir = newDir();
+    const names = Array.from({ length: 30 }, (_, n) => `alarm-${String(n).padStart(2, '0')}`);
+    await using first = await startNode(options(dir));
+    // Of one actor: they lie side by side.
+    for (const name of names) await first.ref(AlarmT, 'a').set(`reminder-${name}-of-a`, 1_500);
+    await first.stop();
+    damage(dir, 'reminder-alarm-07-of-a', 12);
+    const said: unknown[] = [];
+    const keep = (fields: object): void => void said.push(fields);
+    const quiet = (): void => undefined;
+    const logger = { trace: quiet, debug: quiet, info: quiet, warn: quiet, error: keep };
+    const node = await startedNode({ ...options(dir), logger });
+    await until(async () => (await node.ref(AlarmT, 'a').came()).length >= names.length - 1);
+    const came = [...(await node.ref(AlarmT, 'a').came())].sort();
+    const rest = names.filter(name => name !== 'alarm-07').map(name => `reminder-${name}-of-a`);
+    expect(came).toEqual(rest);
+    expect(said).toContainEqual(expect.objectContaining({ err: expect.objectContaining({ code: 'CORRUPT' }) }));
   });
 
   it('of an actor: it does not wake, says why each time, and leaves its snapshot as it is', async () => {

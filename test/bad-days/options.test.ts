@@ -110,7 +110,7 @@ describe('a data directory', () => {
     const used = join(disk.path, 'used');
     await (await startNode({ dataDir: used, threads: 0, diskFreeLowWater: 0 })).stop();
     execFileSync('mount', ['-o', 'remount,ro', disk.path]);
-    for (const dataDir of [used, join(disk.path, 'new')]) {
+    for (const dataDir of [used, join(disk.path, 'new'), join(disk.path, 'far', 'below')]) {
       const error = await ending<unknown>(startNode({ dataDir, threads: 0 }));
       expect(error).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/EROFS|[Rr]ead-only/) });
       expect((error as Error).message).toContain(dataDir);

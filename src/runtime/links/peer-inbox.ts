@@ -19,17 +19,15 @@ import {
   stepOf,
 } from './packet.ts';
 
-export interface Inbox {
-  readonly ackDue: boolean;
-  onPacket(kind: number, number: number, bytes: Uint8Array, view: DataView, start: number, end: number): boolean;
-  progress(): { received: number; granted: number };
-  ackPacket(crc32: Crc32): Uint8Array;
-  pause(): void;
-  resume(): void;
-  describe(): object;
+/** How far one end has got: said at the beginning of each connection, and by each acknowledgement. */
+export interface Progress {
+  /** Data packets that have arrived. */
+  readonly received: number;
+  /** Bytes of the session that may be sent. */
+  readonly granted: number;
 }
 
-export class InboxCore implements Inbox {
+export class Inbox {
   ackDue = false;
   private readonly from: number;
   private readonly onFrame: OnFrame;
@@ -39,6 +37,8 @@ export class InboxCore implements Inbox {
   private consumedBytes = 0;
   private held: { kind: number; bytes: Uint8Array }[] = [];
   private paused = false;
+  /** What is held is being handed out: a handler that pauses and goes on must not begin that anew. */
+  private resuming = false;
   /** Bytes that the large frame which is arriving still lacks. */
   private missing = 0;
   private whole: Uint8Array | null = null;
@@ -68,7 +68,7 @@ export class InboxCore implements Inbox {
     return true;
   }
 
-  progress(): { received: number; granted: number } {
+  progress(): Progress {
     return { received: this.received, granted: this.consumedBytes + this.bytesMax };
   }
 
@@ -88,16 +88,22 @@ export class InboxCore implements Inbox {
 
   resume(): void {
     this.paused = false;
+    if (this.resuming) return;
+    this.resuming = true;
     let count = 0;
-    try {
-      for (; count < this.held.length && !this.paused; ) {
-        const { kind, bytes } = this.held[count++] as { kind: number; bytes: Uint8Array };
-        this.ackDue = true;
+    let thrown: { error: unknown } | undefined;
+    while (count < this.held.length && !this.paused) {
+      const { kind, bytes } = this.held[count++] as { kind: number; bytes: Uint8Array };
+      this.ackDue = true;
+      try {
         this.take(kind, bytes, new DataView(bytes.buffer), 0, bytes.length);
+      } catch (error) {
+        thrown ??= { error }; // nobody would come back for what is held behind it
       }
-    } finally {
-      this.held.splice(0, count);
     }
+    this.held.splice(0, count);
+    this.resuming = false;
+    if (thrown !== undefined) throw thrown.error;
   }
 
   describe(): object {

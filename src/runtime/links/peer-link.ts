@@ -41,7 +41,7 @@ import {
   sealPacket,
   stepOf,
 } from './packet.ts';
-import { type Inbox, InboxCore } from './peer-inbox.ts';
+import { Inbox, type Progress } from './peer-inbox.ts';
 
 export interface PeerLinkOptions {
   /** What the reader is told about where its frames come from. */
@@ -57,14 +57,6 @@ export interface PeerLinkOptions {
 /** The stream of the moment: false from write means that it wants no more until writable() is called. */
 export interface LinkStream {
   write(bytes: Uint8Array): boolean;
-}
-
-/** How far one end has got: said at the beginning of each connection, and by each acknowledgement. */
-export interface Progress {
-  /** Data packets that have arrived. */
-  readonly received: number;
-  /** Bytes of the session that may be sent. */
-  readonly granted: number;
 }
 
 export interface Remains {
@@ -128,7 +120,7 @@ export class PeerLink implements LinkWriter {
     this.slabBytes = Math.min(peerSlabBytes, 4 * (this.windowMax + 64));
     this.bytes = new Uint8Array(this.slabBytes);
     this.view = new DataView(this.bytes.buffer);
-    this.inbox = new InboxCore(options.from, options.onFrame, this.bytesMax);
+    this.inbox = new Inbox(options.from, options.onFrame, this.bytesMax);
     this.turn = () => this.flush();
   }
 

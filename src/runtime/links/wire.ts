@@ -47,6 +47,6 @@ export interface WireListener {
 export interface WireTransport {
   dial(address: string, options: { timeoutMs: number }): Promise<Wire>;
   listen(address: string, onWire: (wire: Wire) => void): Promise<WireListener>;
-  /** Names this end is reachable under that are not loopback must be protected: see links/README.md. */
+  /** Streams are encrypted, and prove who is at the other end. */
   readonly secure: boolean;
 }

@@ -3,6 +3,7 @@
 //
 // Invariant: a record of another member changes in `become` only, and an event comes from `show` only.
 
+import { TroupeError } from '../../errors.ts';
 import { gossipBurstsPerRoundMax, gossipDigestsMax, gossipFanOut, gossipStatesMax, seedsMax } from '../../limits.ts';
 import type { Millis } from '../world.ts';
 import type { GossipBody } from './gossip-messages.ts';
@@ -37,7 +38,11 @@ export class MemberWatch {
   constructor(options: GossipOptions, now: Millis) {
     this.options = { ...gossipDefaults, wallSeconds: options.incarnation, ...options };
     const { name, incarnation, address, zone, rack, weight, capacity, protocol, app, status } = this.options;
-    if (this.options.seeds.length > seedsMax) throw new Error(`gossip: more than ${seedsMax} seeds`);
+    if (this.options.seeds.length > seedsMax)
+      throw new TroupeError(
+        'BAD_OPTION',
+        `join: ${this.options.seeds.length} addresses; at most ${seedsMax} may be given`,
+      );
     const life = { name, incarnation, version: 1, heartbeat: 1, status, suspicions: [], down: false, removed: false };
     const record: MemberRecord = { ...life, address, zone, rack, weight, capacity, protocol, app };
     this.self = this.table.add(record, this.options.roundMs, now);

@@ -118,16 +118,14 @@ class CountersRun implements ScenarioRun<HostLife> {
   }
 
   told(operation: Operation, told: Told): void {
-    // remind() is durable before its turn is: a turn that fails afterwards leaves it behind.
+    // remind() is a write of its own, and says so: it stays when the turn that made it fails afterwards.
     const honest = operation.name === 'remind' && told === 'failed' ? 'unknown' : told;
     this.#acked.end(setOf(operation), idOf(operation), honest);
   }
 
   onLoss({ name }: SimProcess<HostLife>, kind: FaultKind): void {
     const isHere = (set: string): boolean => set.startsWith(`${name}:`);
-    // Reminders are stored as 'committed', whatever the durability of their actor.
-    const isCommitted = (set: string, id: string): boolean => set.includes('sim-committed') || id.startsWith('remind');
-    if (kind === 'power') return this.#acked.excuse((set, id) => isHere(set) && isCommitted(set, id));
+    if (kind === 'power') return this.#acked.excuse(set => isHere(set) && set.includes('sim-committed'));
     if (kind === 'rot') this.#rotten.add(name);
     if (kind === 'wipe') this.#activations.excuse(isHere);
     this.#acked.excuse(isHere);
@@ -135,7 +133,7 @@ class CountersRun implements ScenarioRun<HostLife> {
 
   async rest(): Promise<string | undefined> {
     for (const { name, life } of this.#sim.processes.values())
-      if (life === undefined && !this.#rotten.has(name)) return `${name} is not up`;
+      if (life === undefined) return `${name} is not up`;
     // Every reminder has had its time, and a second try.
     this.#restAt ??= this.#sim.now + 2 * reminderMsMax + 10_000;
     return this.#sim.now < this.#restAt ? 'reminders may be due' : undefined;

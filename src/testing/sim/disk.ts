@@ -66,8 +66,8 @@ export class SimDisk {
     this.#store?.release();
   }
 
-  /** The next commit fails in a way after which nobody knows what is on the disk. */
-  break(why: Error): void {
+  /** The next commit fails in a way after which nobody knows what is on the disk. Undefined: it will not, if it has not yet. */
+  break(why: Error | undefined): void {
     if (this.#store !== undefined) this.#store.broken = why;
   }
 

@@ -188,6 +188,7 @@ export class Faults<L extends Life> {
     this.#sim.network?.heal();
     for (const target of this.#sim.processes.values()) {
       target.disk.full = false;
+      target.disk.break(undefined);
       target.disk.go();
       target.resume();
       this.#up(target);

@@ -247,3 +247,72 @@ describe('a packet reader', () => {
     expect(packetOf(kindBeat, new Uint8Array(0), crc32).length).toBe(16);
   });
 });
+
+describe('a reader that pauses and goes on from within a frame', () => {
+  it('gets every frame once, in order', async () => {
+    const seen: number[] = [];
+    const rig = new Rig({
+      onB: (_from, _bytes, view, start) => {
+        seen.push(view.getUint32(start, true));
+        if (seen.length % 3 !== 0) return;
+        rig.b.pause();
+        rig.b.resume();
+      },
+    });
+    await rig.connect();
+    const sent: number[] = [];
+    const send = (count: number): void => {
+      for (let n = 0; n < count; n++) {
+        const frame = new Uint8Array(8);
+        new DataView(frame.buffer).setUint32(0, sent.length, true);
+        sent.push(sent.length);
+        expect(rig.a.send(frame)).toBe(true);
+      }
+    };
+    rig.b.pause();
+    for (let packet = 0; packet < 5; packet++) {
+      send(4);
+      await rig.clock.advance(10);
+    }
+    expect(seen).toEqual([]);
+    rig.b.resume();
+    await rig.clock.advance(10);
+    expect(seen).toEqual(sent);
+  });
+
+  it('may pause for good in the middle: what is held waits', async () => {
+    let count = 0;
+    const rig = new Rig({
+      onB: () => {
+        if (++count === 1) rig.b.pause();
+      },
+    });
+    await rig.connect();
+    rig.b.pause();
+    for (let packet = 0; packet < 3; packet++) {
+      rig.a.send(new Uint8Array(8));
+      await rig.clock.advance(10);
+    }
+    rig.b.resume();
+    expect(count).toBe(1);
+    rig.b.resume();
+    expect(count).toBe(3);
+  });
+
+  it('that throws loses nothing of what is held behind', async () => {
+    let count = 0;
+    const rig = new Rig({
+      onB: () => {
+        if (++count === 1) throw new Error('of a handler');
+      },
+    });
+    await rig.connect();
+    rig.b.pause();
+    for (let packet = 0; packet < 3; packet++) {
+      rig.a.send(new Uint8Array(8));
+      await rig.clock.advance(10);
+    }
+    expect(() => rig.b.resume()).toThrow('of a handler');
+    expect(count).toBe(3);
+  });
+});
