@@ -251,10 +251,7 @@ export class Reminders {
   }
 
   private remove(stored: Stored, epoch: number, ack: Ack = 'committed'): Promise<void> {
-    return this.shard(stored).commit(
-      { epoch, fence: 'record', ops: [{ type: 'delete', key: keyOf(stored) }] },
-      ack,
-    );
+    return this.shard(stored).commit({ epoch, fence: 'record', ops: [{ type: 'delete', key: keyOf(stored) }] }, ack);
   }
 
   private shard(stored: Stored): ReturnType<Host['engine']['shard']> {

@@ -132,8 +132,7 @@ class CountersRun implements ScenarioRun<HostLife> {
   }
 
   async rest(): Promise<string | undefined> {
-    for (const { name, life } of this.#sim.processes.values())
-      if (life === undefined) return `${name} is not up`;
+    for (const { name, life } of this.#sim.processes.values()) if (life === undefined) return `${name} is not up`;
     // Every reminder has had its time, and a second try.
     this.#restAt ??= this.#sim.now + 2 * reminderMsMax + 10_000;
     return this.#sim.now < this.#restAt ? 'reminders may be due' : undefined;
