@@ -48,8 +48,8 @@ export const writeBytesPendingMax: number = 64 << 20;
 export const writesUnderWayMax = 16_384;
 /** Fewer are never too many: it takes a few hundred for the group commit to reach its rate. */
 export const writesUnderWayMin = 512;
-/** Bytes of their values. Half of what the line for the disk holds; one value more may be on top. */
-export const writeBytesUnderWayMax: number = 32 << 20;
+/** Bytes of their values. Below what the line for the disk takes, keys and clocks included; one value may lie across it. */
+export const writeBytesUnderWayMax: number = 48 << 20;
 /** How long a write may be expected to wait when there is too much of everything, however patient its asker is. */
 export const writeWaitMsMax = 250;
 /** Free space below which puts are refused; deletes and reads go on. LMDB needs some to free some. */
@@ -267,6 +267,8 @@ export const sleepersMax = 4_000_000;
 export const topicCharsMax = 1_024;
 /** Asks that may wait for room on one link: as many as the ring before them holds. The next one is OVERLOADED at once. */
 export const linkBacklogMax = 16_384;
+/** Bytes of the messages that wait for one link, and for mailboxes behind it. As what waits for the disk; four of the largest frames. */
+export const linkBacklogBytesMax: number = 64 << 20;
 /** Two idle turns of the event loop farther apart than this: the poller was put aside. A turn takes 1 to 3 us. */
 export const pollGapMs = 0.05;
 /** Two such gaps this close together are a busy neighbour, not a garbage collection. */

@@ -351,6 +351,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       compactor: this.engineUpkeep?.status() ?? nothingToKeepUp,
       ...(await this.troupe.describe()),
       stores: this.stores.describe(),
+      writes: this.stores.admission.describe(),
     };
   }
 

@@ -32,7 +32,8 @@ export interface StoreHome {
 export class StoreRegistry {
   private readonly home: StoreHome;
   private readonly routing: Routing;
-  private readonly admission = new WriteAdmission();
+  /** Of the writes of all stores that this thread has under way. */
+  readonly admission: WriteAdmission = new WriteAdmission();
   private readonly opened = new Map<string, Store>();
 
   constructor(home: StoreHome) {

@@ -35,9 +35,10 @@ export class WriteAdmission {
   /** How long what ended last was under way. */
   private waitedMs = 0;
   private perMs = 0;
-  /** The window: since when, and what was served in it. */
-  private since = 0;
+  /** The window: what was served in it, and the time in which there was something to serve, up to `mark`. */
   private served = 0;
+  private busyMs = 0;
+  private mark = 0;
 
   /** Why a write with so much time is not begun. */
   refusal(deadlineMs: number = askDeadlineMsDefault): TroupeError | undefined {
@@ -54,9 +55,7 @@ export class WriteAdmission {
 
   begin(bytes: number, now: number): void {
     if (this.underWay++ === 0) {
-      // Time in which there was nothing to serve says nothing of how fast it is done.
-      this.since = now;
-      this.served = 0;
+      this.mark = now;
       this.waitedMs = 0;
     }
     this.bytes += bytes;
@@ -68,12 +67,13 @@ export class WriteAdmission {
     this.bytes -= bytes;
     this.waitedMs = now - begun;
     if (served) this.served++;
-    const elapsed = now - this.since;
-    if (elapsed < windowMs) return;
-    const found = this.served / elapsed;
+    this.busyMs += now - this.mark;
+    this.mark = now;
+    if (this.busyMs < windowMs) return;
+    const found = this.served / this.busyMs;
     // Quickly up and slowly down: a disk that stops for a moment has not become a slower one.
     this.perMs += (found - this.perMs) * (found > this.perMs ? rise : fall);
-    this.since = now;
+    this.busyMs = 0;
     this.served = 0;
   }
 

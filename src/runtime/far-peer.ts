@@ -8,11 +8,19 @@
 // A receiver's word to pause takes a moment to come, and a sender in a loop does not even listen. So an actor is sent no
 // more in one turn of the event loop than its mailbox holds: the same bound a sender on its own thread meets.
 //
+// A message that waits here holds its arguments, so they are bounded in bytes as well as in number. Answers are not: they are owed.
+//
 // Invariant: while anything waits in the backlog everything else for this peer joins it, so the order on the link is the
 // order in which things were sent. A pause is per actor and does not hold up the others.
 
 import { type quickError, TroupeError } from '../errors.ts';
-import { asksPerThreadMax, controlLaneMax, linkBacklogMax, waitersPerMailboxMax } from '../limits.ts';
+import {
+  asksPerThreadMax,
+  controlLaneMax,
+  linkBacklogBytesMax,
+  linkBacklogMax,
+  waitersPerMailboxMax,
+} from '../limits.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import { LinkDelay } from './link-delay.ts';
 import type { BaseRef } from './refs.ts';
@@ -28,6 +36,8 @@ export interface Outgoing extends Frames {
   readonly to: string;
   /** Looks up its actor anew and sends it there. */
   again(): void;
+  /** About so many that it holds. */
+  readonly bytes: number;
   fail(error: TroupeError): void;
 }
 
@@ -54,6 +64,10 @@ export class FarPeer {
   private readonly links: FarLinks;
   private readonly soon: (fn: () => void) => void;
   private readonly backlog: (Frames | Outgoing)[] = [];
+  /** Since when each of them waits. */
+  private readonly backlogSince: number[] = [];
+  /** Of all messages that wait here, for the link or for a mailbox. */
+  private waitingBytes = 0;
   private readonly paused = new Map<string, Paused>();
   private listening = false;
   /** By slot of the link: in which turn of the event loop something was sent there last, and how much since it began. */
@@ -82,7 +96,18 @@ export class FarPeer {
 
   /** Nobody asks for the sake of waiting behind so many. */
   get crowded(): boolean {
-    return this.backlog.length >= linkBacklogMax;
+    return this.backlog.length >= linkBacklogMax || this.heavy;
+  }
+
+  /** What waits takes all the memory it may take. One message may lie across the bound. */
+  get heavy(): boolean {
+    return this.waitingBytes > linkBacklogBytesMax;
+  }
+
+  /** Ms that what reaches the other thread now has waited: behind the link, and on it. */
+  private get lateMs(): number {
+    const [since] = this.backlogSince;
+    return this.delay.ms + (since === undefined ? 0 : this.lookedAt - since);
   }
 
   /**
@@ -96,7 +121,8 @@ export class FarPeer {
       this.lookedAt = this.now();
       delay.look(this.lookedAt, links.readAt(thread), links.unread(thread));
     }
-    return delay.ms > 0 && until !== 0 && delay.ms * 2 > until - this.lookedAt;
+    const { lateMs } = this;
+    return lateMs > 0 && until !== 0 && lateMs * 2 > until - this.lookedAt;
   }
 
   isPaused(ref: BaseRef): boolean {
@@ -142,7 +168,7 @@ export class FarPeer {
         `thread ${this.thread} has died and is being replaced; ${to} cannot be reached for a moment`,
         { details: { thread: this.thread } },
       );
-    const link = `the link to thread ${this.thread} is ${this.delay.ms > 0 ? `${this.delay.ms.toFixed(0)} ms behind` : 'full'}`;
+    const link = `the link to thread ${this.thread} is ${this.lateMs > 0 ? `${this.lateMs.toFixed(0)} ms behind` : 'full'}`;
     const why = this.isPaused(ref) ? `the mailbox of ${to} is full` : link;
     return make('OVERLOADED', `${why}; the message was not sent`, {
       details: { thread: this.thread, queued: this.backlog.length },
@@ -151,8 +177,9 @@ export class FarPeer {
 
   /** Puts a message behind what waits for the link; false when too much waits, or nobody will ever read it. */
   queue(message: Outgoing): boolean {
-    if (this.gone || this.backlog.length >= asksPerThreadMax) return false;
+    if (this.gone || this.backlog.length >= asksPerThreadMax || this.heavy) return false;
     this.queueAlways(message);
+    this.waitingBytes += message.bytes;
     return true;
   }
 
@@ -165,6 +192,7 @@ export class FarPeer {
       );
     }
     this.backlog.push(frames);
+    this.backlogSince.push(this.now());
     this.listen();
   }
 
@@ -172,9 +200,14 @@ export class FarPeer {
   waitForRoom(ref: BaseRef, message: Outgoing): boolean {
     const paused = this.paused.get(ref.toString());
     if (paused === undefined) return this.queue(message);
-    if (paused.waiting.length >= waitersPerMailboxMax) return false;
-    paused.waiting.push(message);
+    if (paused.waiting.length >= waitersPerMailboxMax || this.heavy) return false;
+    this.keep(paused, message);
     return true;
+  }
+
+  private keep(paused: Paused, message: Outgoing): void {
+    paused.waiting.push(message);
+    this.waitingBytes += message.bytes;
   }
 
   /** The other side says that this actor's mailbox is full. */
@@ -190,7 +223,7 @@ export class FarPeer {
     for (const [i, message] of messages.entries()) {
       const paused = this.paused.get(unit);
       if (paused !== undefined) {
-        paused.waiting.push(...messages.slice(i));
+        for (const later of messages.slice(i)) this.keep(paused, later);
         return;
       }
       if (this.ready && message.write()) continue;
@@ -202,7 +235,9 @@ export class FarPeer {
   takeWaiting(unit: string): Outgoing[] {
     const paused = this.paused.get(unit);
     this.paused.delete(unit);
-    return paused?.waiting ?? [];
+    const waiting = paused?.waiting ?? [];
+    for (const { bytes } of waiting) this.waitingBytes -= bytes;
+    return waiting;
   }
 
   private listen(): void {
@@ -216,8 +251,13 @@ export class FarPeer {
 
   private flush(): void {
     let count = 0;
-    while (count < this.backlog.length && (this.backlog[count] as Frames).write()) count++;
+    for (; count < this.backlog.length; count++) {
+      const frames = this.backlog[count] as Frames | Outgoing;
+      if (!frames.write()) break;
+      if ('bytes' in frames) this.waitingBytes -= frames.bytes;
+    }
     this.backlog.splice(0, count);
+    this.backlogSince.splice(0, count);
     if (this.backlog.length !== 0) this.listen();
   }
 
@@ -226,6 +266,8 @@ export class FarPeer {
     this.gone = true;
     this.delay.clear();
     const messages = this.backlog.splice(0).filter(frames => 'again' in frames);
+    this.backlogSince.length = 0;
+    this.waitingBytes = 0;
     for (const { waiting } of this.paused.values()) messages.push(...waiting);
     this.paused.clear();
     return messages;
@@ -241,9 +283,10 @@ export class FarPeer {
       gone: this.gone,
       queued: this.backlog.length,
       paused: this.paused.size,
+      waitingBytes: this.waitingBytes,
       waiting: [...this.paused.values()].reduce((sum, { waiting }) => sum + waiting.length, 0),
       refused: this.refused,
-      delayMs: this.delay.ms,
+      delayMs: this.lateMs,
     };
   }
 }

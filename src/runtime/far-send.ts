@@ -5,10 +5,13 @@ import type { TroupeError } from '../errors.ts';
 import { type Call, ended } from './call.ts';
 import type { Outgoing } from './far-peer.ts';
 import type { FarRouter } from './far-router.ts';
+import { unitBytes } from './mailbox.ts';
 import { argumentsOf } from './messages.ts';
 import { type BaseRef, TYPE } from './refs.ts';
+import { unitsOf } from './weight.ts';
 
 export class OutgoingAsk implements Outgoing {
+  readonly bytes: number;
   private readonly router: FarRouter;
   private readonly thread: number;
   private readonly ref: BaseRef;
@@ -25,6 +28,7 @@ export class OutgoingAsk implements Outgoing {
     this.code = code;
     this.a0 = a0;
     this.a1 = a1;
+    this.bytes = unitsOf(code, a0, a1) * unitBytes;
   }
 
   get to(): string {
@@ -51,6 +55,7 @@ export class OutgoingAsk implements Outgoing {
 /** A tell to an `overflow: 'wait'` mailbox; its sender holds the promise. */
 export class OutgoingTell implements Outgoing {
   readonly sent: Promise<void>;
+  readonly bytes: number;
   private readonly router: FarRouter;
   private readonly thread: number;
   private readonly ref: BaseRef;
@@ -67,6 +72,7 @@ export class OutgoingTell implements Outgoing {
     this.code = code;
     this.a0 = a0;
     this.a1 = a1;
+    this.bytes = unitsOf(code, a0, a1) * unitBytes;
     this.sent = new Promise((done, failed) => {
       this.done = done;
       this.failed = failed;
