@@ -50,8 +50,11 @@ export const writesUnderWayMax = 16_384;
 export const writesUnderWayMin = 512;
 /** Bytes of their values. Below what the line for the disk takes, keys and clocks included; one value may lie across it. */
 export const writeBytesUnderWayMax: number = 48 << 20;
-/** How long a write may be expected to wait when there is too much of everything, however patient its asker is. */
-export const writeWaitMsMax = 250;
+/**
+ * How long a write may be expected to wait when there is too much of everything, however patient its asker is. With half of it a
+ * process that has just begun, its code not compiled yet, refused some of the first 1,000 writes.
+ */
+export const writeWaitMsMax = 500;
 /** Free space below which puts are refused; deletes and reads go on. LMDB needs some to free some. */
 export const diskFreeLowWater: number = 64 << 20;
 /** Actors resident on one thread before the least valuable are put to sleep. 200 bytes each and their state. */

@@ -72,7 +72,8 @@ export class WriteAdmission {
     if (this.busyMs < windowMs) return;
     const found = this.served / this.busyMs;
     // Quickly up and slowly down: a disk that stops for a moment has not become a slower one.
-    this.perMs += (found - this.perMs) * (found > this.perMs ? rise : fall);
+    if (this.perMs === 0) this.perMs = found;
+    else this.perMs += (found - this.perMs) * (found > this.perMs ? rise : fall);
     this.busyMs = 0;
     this.served = 0;
   }
