@@ -302,6 +302,14 @@ describe('planning while transfers are pending', () => {
     expect(again.next).toEqual(joining.next);
   });
 
+  it('goes on from where they lead, not from where things lie now', () => {
+    const both = committed(joining, { join: [{ name: 'n7' }] });
+    const before = joining.next.map(({ partition }) => partition);
+    const stillToN6 = both.next.filter(({ to }) => to === 'n6');
+    expect(stillToN6.length).toBeGreaterThan(0);
+    expect(stillToN6.every(({ partition }) => before.includes(partition))).toBe(true);
+  });
+
   it('takes a receiver that is to leave out again', () => {
     const without = committed(joining, { leave: ['n6'] });
     expect(without.next.some(({ to }) => to === 'n6')).toBe(false);
