@@ -360,6 +360,22 @@ describe('a claim', () => {
     ).toEqual([]);
   });
 
+  it('keeps an eye on zones when many join at once, in zones of any size', () => {
+    let runs = 0;
+    for (let story = 0; story < 60; story++) {
+      const random = seededRandom(story);
+      const some = (count: number, prefix: string): Claimer[] =>
+        Array.from({ length: count }, (_, i) =>
+          member(`${prefix}${i}`, { zone: `z${Math.floor(random() * 3)}`, rack: `${prefix}${i}` }),
+        );
+      const old = some(5 + Math.floor(random() * 8), 'a');
+      const before = fresh([64, 128, 256][story % 3] as number, old).owners;
+      const { warnings } = again(before, [...old, ...some(3 + Math.floor(random() * 8), 'b')]);
+      for (const warning of warnings) if (warning.kind === 'zones') runs += warning.runs;
+    }
+    expect(runs).toBeLessThan(4_000); // 4,027 where the pain around a partition that was given away is not renewed
+  });
+
   it('spreads racks inside a zone when it may', () => {
     const cluster = members(8).map((each, i) => ({ ...each, rack: i < 4 ? 'r1' : 'r2' }));
     const rackOf = (owner: string): string => cluster.find(({ name }) => name === owner)?.rack as string;
