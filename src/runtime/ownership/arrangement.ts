@@ -35,7 +35,8 @@ export class Arrangement {
   readonly claimers: number;
   readonly #before: Int32Array;
   readonly #shares: readonly number[];
-  readonly #spread: boolean;
+  /** What a swap must relieve when it moves what would not move anyway. */
+  readonly #worthMoving: number;
   readonly #zones: Int32Array;
   readonly #racks: Int32Array;
   /** Two of the same closer than this hurt. 1: nothing does. */
@@ -45,12 +46,14 @@ export class Arrangement {
   #swapsLeft = claimSwapsMax;
 
   constructor(owners: Int32Array, before: Int32Array, members: readonly Placed[], wishes: Wishes) {
-    const { shares, spacing } = wishes;
+    const { shares, spacing, spread } = wishes;
     this.owners = owners;
     this.#before = before;
     this.#shares = shares;
-    this.#spread = wishes.spread;
     this.claimers = shares.filter(share => share > 0).length;
+    // Zones and racks alone never come to half a member. With fewer members than the spacing wants, some are too close however
+    // much is moved, and a preference list skips them anyway.
+    this.#worthMoving = spread ? rackPain : this.claimers < spacing ? Infinity : memberPain / 2;
     const reach = Math.min(spacing, owners.length);
     const zones = numbered(members.map(({ zone }) => zone));
     const racks = numbered(members.map(({ zone, rack }) => JSON.stringify([zone, rack])));
@@ -136,7 +139,7 @@ export class Arrangement {
     }
   }
 
-  /** Receivers take turns. Each takes where it relieves most; then from the one who has most too much. */
+  /** Receivers take turns. Each takes where it relieves most, of equal places the first. */
   #giveSurplus(wanted: number[]): void {
     const pains = Float64Array.from(this.owners, (owner, p) => this.#pain(p, owner));
     for (;;) {
@@ -161,18 +164,15 @@ export class Arrangement {
   #bestSurplusFor(receiver: number, wanted: readonly number[], pains: Float64Array): number {
     let best = nobody;
     let bestPain = 0;
-    let bestSurplus = 0;
     for (let p = 0; p < this.owners.length; p++) {
-      const surplus = -(wanted[this.owners[p] as number] as number);
-      if (surplus <= 0) continue;
+      if ((wanted[this.owners[p] as number] as number) >= 0) continue;
       // It cannot hurt less than not at all. Most places end here; without this 100 members becoming 200 took 1.8 s.
       const atLeast = -(pains[p] as number);
-      if (best !== nobody && (atLeast > bestPain || (atLeast === bestPain && surplus <= bestSurplus))) continue;
+      if (best !== nobody && atLeast >= bestPain) continue;
       const pain = this.#pain(p, receiver) + atLeast;
-      if (best === nobody || pain < bestPain || (pain === bestPain && surplus > bestSurplus)) {
+      if (best === nobody || pain < bestPain) {
         best = p;
         bestPain = pain;
-        bestSurplus = surplus;
       }
     }
     return best;
@@ -209,8 +209,6 @@ export class Arrangement {
     const { owners } = this;
     const own = owners[p] as number;
     const ownPain = this.#pain(p, own);
-    // What a swap must bring when it moves what would not move anyway. Zones and racks alone never come to half a member.
-    const worth = this.#spread ? rackPain : memberPain / 2;
     let best = nobody;
     let bestChange = 0;
     let bestMoves = 0;
@@ -220,11 +218,11 @@ export class Arrangement {
       const moves = this.#movesOf(p, other) + this.#movesOf(q, own) - this.#movesOf(p, own) - this.#movesOf(q, other);
       this.#swapsLeft--;
       const before = ownPain + this.#pain(q, other);
-      if (moves > 0 && before < worth) continue;
+      if (moves > 0 && before < this.#worthMoving) continue;
       this.#swap(p, q);
       const change = this.#pain(p, other) + this.#pain(q, own) - before;
       this.#swap(p, q);
-      if (change >= 0 || (moves > 0 && change > -worth)) continue;
+      if (change >= 0 || (moves > 0 && change > -this.#worthMoving)) continue;
       if (best === nobody || change < bestChange || (change === bestChange && moves < bestMoves)) {
         best = q;
         bestChange = change;

@@ -18,7 +18,6 @@ import { claimOwners, judge } from './claim.ts';
 import {
   changed,
   countsOf,
-  isBusy,
   memberOf,
   notSeenBy,
   ownersToBe,
@@ -187,12 +186,11 @@ function planHash(base: string, ring: Ring, transfers: readonly PlannedTransfer[
   return textHash(JSON.stringify([base, ringHash(ring), transfers.map(t => [t.partition, t.from, t.to, t.reason])]));
 }
 
-/** A member that leaves and owns nothing has left. */
-function settled(owners: readonly string[], busy: (name: string) => boolean = () => false) {
-  return (member: RingMember): RingMember => {
-    const leaves = member.status === 'leaving' && !owners.includes(member.name) && !busy(member.name);
-    return leaves ? { ...member, status: 'exiting' } : member;
-  };
+/** A member that leaves and owns nothing has left. It receives nothing either: no plan gives to who leaves. */
+function settled(owners: readonly string[]): (member: RingMember) => RingMember {
+  const owning = new Set(owners);
+  return member =>
+    member.status === 'leaving' && !owning.has(member.name) ? { ...member, status: 'exiting' } : member;
 }
 
 // ---- commit ----
@@ -228,9 +226,8 @@ export function complete(ring: Ring, transfer: Transfer, by: string): Ring | Tra
   if (known === undefined || known.from !== from || known.to !== to) return { error: 'no-such-transfer', transfer };
   const owners = ring.owners.slice();
   owners[partition] = to;
-  const after = { ...ring, owners, next: ring.next.filter(pending => pending !== known) };
-  const members = ring.members.map(settled(owners, name => isBusy(after, name)));
-  return changed(ring, by, { owners, next: after.next, members });
+  const next = ring.next.filter(pending => pending !== known);
+  return changed(ring, by, { owners, next, members: ring.members.map(settled(owners)) });
 }
 
 export interface TransferLimits {

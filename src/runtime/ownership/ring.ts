@@ -93,11 +93,6 @@ export function countsOf(owners: readonly string[]): Map<string, number> {
   return counts;
 }
 
-/** True for a member that owns something, now or soon. */
-export function isBusy(ring: Ring, name: string): boolean {
-  return ring.owners.includes(name) || ring.next.some(({ from, to }) => from === name || to === name);
-}
-
 /** Who may write the next ring: whoever wrote this one while it can, else the lowest name of those that are valid and up. */
 export function claimantOf(ring: Ring, isUp: (name: string) => boolean): string | undefined {
   const able = ring.members.filter(({ name, status }) => status === 'valid' && isUp(name)).map(({ name }) => name);

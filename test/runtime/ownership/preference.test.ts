@@ -47,6 +47,7 @@ describe('a preference list', () => {
 
   it('counts the fallbacks from behind the last primary, and all are different while there are enough', () => {
     expect(shown('ac', 3, 0, ringOf('a b c d e f g h'))).toBe('1:b 0:d(a) 2:e(c)');
+    expect(shown('c', 3, 2, ringOf('a b c d e f g h'))).toBe('3:d 4:e 2:f(c)');
   });
 });
 

@@ -15,7 +15,7 @@ import {
   type RingPlan,
   startable,
 } from '../../../src/runtime/ownership/ring-plan.ts';
-import { countOf, counts, crowded, moved, seenByAll } from './clusters.ts';
+import { countOf, counts, crowded, moved, ringOf, seenByAll } from './clusters.ts';
 
 function planned(ring: Ring, changes: Changes, options?: PlanOptions): RingPlan {
   const made = plan(ring, changes, options);
@@ -192,8 +192,10 @@ describe('a transfer', () => {
     expect(startable(joining, begin, up)).toEqual([]);
     expect(startable(joining, begin.slice(1), up)).toHaveLength(1);
     expect(startable(joining, [], up, { in: 99, total: 5 })).toHaveLength(5);
-    const wide = startable(joining, [], up, { in: 99, total: 99 });
-    for (const { name } of five.members) expect(wide.filter(({ from }) => from === name)).toHaveLength(2);
+    expect(startable(joining, begin, up, { in: 99, out: 99, total: 99 })).toEqual(joining.next.slice(2));
+    const leaving = committed(five, { leave: ['n2'] });
+    expect(startable(leaving, [], up, { in: 99, total: 99 }).filter(({ from }) => from === 'n2')).toHaveLength(2);
+    expect(startable(leaving, [], up, { out: 99, in: 99 })).toHaveLength(8);
     expect(startable(joining, [], up, { in: 99, out: 99, total: 99 })).toEqual(joining.next);
   });
 
@@ -246,6 +248,16 @@ describe('a member', () => {
     expect(memberOf(done, 'n3')?.status).toBe('exiting');
   });
 
+  it('that replaces another leaves an uneven ring as uneven as it was', () => {
+    const uneven = ringOf('a b c d a b c d a b c d a b c e');
+    const shown = planned(uneven, { replace: { a: { name: 'f' } } });
+    expect(shown.ring.owners).toEqual(uneven.owners.map(owner => (owner === 'a' ? 'f' : owner)));
+    expect(shown.warnings).toEqual([]);
+    expect(planned(ringOf('a a b c d e f g'), { replace: { a: { name: 'z' } } }).warnings).toEqual([
+      { kind: 'spacing', spacing: 4, members: 7, runs: 3 },
+    ]);
+  });
+
   it('that replaces another has its weight and its zone, and another may join beside it', () => {
     const heavy = finished(committed(born(8), { weights: { n3: 2 } }));
     const ring = finished(committed(heavy, { replace: { n3: { name: 'new' } }, join: [{ name: 'n9' }] }));
@@ -288,6 +300,14 @@ describe('planning while transfers are pending', () => {
   it('keeps those that are still wanted, untouched', () => {
     const again = committed(joining, { weights: { n1: 1 } });
     expect(again.next).toEqual(joining.next);
+  });
+
+  it('goes on from where they lead, not from where things lie now', () => {
+    const both = committed(joining, { join: [{ name: 'n7' }] });
+    const before = joining.next.map(({ partition }) => partition);
+    const stillToN6 = both.next.filter(({ to }) => to === 'n6');
+    expect(stillToN6.length).toBeGreaterThan(0);
+    expect(stillToN6.every(({ partition }) => before.includes(partition))).toBe(true);
   });
 
   it('takes a receiver that is to leave out again', () => {
