@@ -50,10 +50,9 @@ export const writesUnderWayMax = 16_384;
 export const writesUnderWayMin = 512;
 /** Bytes of their values. Below what the line for the disk takes, keys and clocks included; one value may lie across it. */
 export const writeBytesUnderWayMax: number = 48 << 20;
-/**
- * How long a write may be expected to wait when there is too much of everything, however patient its asker is. With half of it a
- * process that has just begun, its code not compiled yet, refused some of the first 1,000 writes.
- */
+/** Up to so many, only their own deadlines count: a loop of 1,024 on a slow disk waits, and is not refused. A fifth of a second's work. */
+export const writesUnderWayFew = 4_096;
+/** How long a write may be expected to wait among more than those, however patient its asker is. */
 export const writeWaitMsMax = 500;
 /** Free space below which puts are refused; deletes and reads go on. LMDB needs some to free some. */
 export const diskFreeLowWater: number = 64 << 20;
