@@ -101,8 +101,8 @@ export class Persistence extends OutputGate {
     before.pass({
       send: () => gate.settled(ticket),
       refuse: error => {
-        if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
-        else gate.refused(error);
+        if (act.extras?.gate === gate) this.refuse(act, gate, ticket, error, null);
+        else gate.refused(ticket, error);
       },
     });
   }
@@ -213,8 +213,8 @@ export class Persistence extends OutputGate {
       },
       error => {
         heard();
-        if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
-        else gate.refused(error);
+        if (act.extras?.gate === gate) this.refuse(act, gate, ticket, error, null);
+        else gate.refused(ticket, error);
         hosted.failed++;
         throw error;
       },
@@ -233,10 +233,13 @@ export class Persistence extends OutputGate {
     return stored === undefined || !equal(stored.value, last.value);
   }
 
-  /** A write was refused: its outputs fail with the reason, and memory goes back to what is stored. */
-  protected refuse(act: Activation, gate: Gate, error: unknown, call: Call | null): void {
+  /**
+   * A write was refused, or could not even be handed in (no ticket): its outputs fail with the reason, and memory goes back
+   * to what is stored. What waits for earlier writes goes on waiting for them, and so does what is said from now on.
+   */
+  protected refuse(act: Activation, gate: Gate, ticket: number | null, error: unknown, call: Call | null): void {
     for (const output of gate.held.splice(0)) output.refuse(error);
-    gate.refused(error);
+    if (ticket !== null) gate.refused(ticket, error);
     if (call !== null) this.host.fail(call, error);
     if ((act.flags & dead) !== 0 || act.actor === null) return;
     this.host.events.emit('actor-failed', { id: act.id, epoch: act.epochNumber, error, action: 'roll-back' });
@@ -249,7 +252,7 @@ export class Persistence extends OutputGate {
       return;
     }
     try {
-      if (act.extras !== null) act.extras.gate = null;
+      this.forget(act);
       if (this.load(act, act.actor) === undefined) act.actor.state = act.actor.initial(act.props);
     } catch (cause) {
       this.host.failures.startFailed(act, act.actor, cause);

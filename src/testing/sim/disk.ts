@@ -73,8 +73,10 @@ export class SimDisk {
 
   /** What follows is for a process that is down. */
 
+  /** The copies go, too: what a copy of before a wipe needs besides (its node's epochs) is the matter of a restore. */
   wipe(): void {
     this.#image = undefined;
+    this.#older.length = 0;
     this.files.clear();
   }
 
