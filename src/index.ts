@@ -42,8 +42,9 @@ export {
   type Outcome as BehaviourOutcome,
 } from './runtime/define-behaviour.ts';
 export { type AnyRef, type CallOptions, call, type Ref, type TellStub, tell } from './runtime/refs.ts';
+export type { Relocation } from './runtime/relocate-here.ts';
 export type { SupervisionOptions } from './runtime/supervision.ts';
-export type { Location, Relocation } from './runtime/thread-troupe.ts';
+export type { Location } from './runtime/thread-troupe.ts';
 export type { Log } from './runtime/world.ts';
 export type { BackupOptions, BackupProgress, BackupResult } from './storage/backup/backup-store.ts';
 export type { DamagedRun, Trouble, UpkeepJob, UpkeepState, UpkeepStatus } from './storage/upkeep.ts';

@@ -39,9 +39,10 @@ import {
 import { isHostThread } from './runtime/host-thread.ts';
 import { realRandom, realWorld } from './runtime/real-world.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
+import type { Relocation } from './runtime/relocate-here.ts';
 import { show } from './runtime/show.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
-import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
+import { type Location, Troupe } from './runtime/thread-troupe.ts';
 import { type BackupOptions, type BackupResult, makeBackup } from './storage/backup/backup-store.ts';
 import { kindOf } from './storage/backup/restore-store.ts';
 import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';

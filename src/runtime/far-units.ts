@@ -105,7 +105,9 @@ export class FarUnits {
     const act = this.residentOf(unit);
     if (act === undefined) {
       const placement = this.split(unit).hosted?.spec.placement;
-      return placement === 'pinned' || placement === 'pool' ? `its placement is '${placement}'` : undefined;
+      return placement === 'pinned' || placement === 'pool' || placement === 'node'
+        ? `its placement is '${placement}'`
+        : undefined;
     }
     return unmovable(act);
   }

@@ -49,9 +49,7 @@ export class Overseer {
     const slash = unit.indexOf('/');
     const hosted = this.host.byName.get(unit.slice(0, slash));
     const home =
-      hosted === undefined
-        ? 0
-        : homeOf(hosted.spec, unit.slice(slash + 1), this.router.table, 0, this.router.peers.length);
+      hosted === undefined ? 0 : homeOf(hosted.spec, unit.slice(slash + 1), this.router.table, 0, this.router.threads);
     const host = live.find(each => threadOf(each) === home) ?? live.find(each => threadOf(each) !== this.host.thread);
     return host ?? nowhere;
   }
@@ -163,7 +161,9 @@ export class Overseer {
   /** The state of affairs, for a thread that has come up. */
   welcome(thread: number): void {
     const { table, tableVersion: version, moves } = this.router;
-    const gone = this.router.peers.flatMap(peer => (peer?.gone === true ? [peer.thread] : []));
+    const gone = this.router.peers.flatMap(peer =>
+      peer?.gone === true && peer.thread < this.router.threads ? [peer.thread] : [],
+    );
     this.router.control(thread, 'welcome', { table: tableBytes(table), version, lives: moves.lives, gone });
   }
 

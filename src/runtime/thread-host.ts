@@ -8,6 +8,9 @@ import { type EpochMemory, Epochs } from './epochs.ts';
 import { FarMoves, hostOf } from './far-moves.ts';
 import { FarRouter } from './far-router.ts';
 import { FarWire } from './far-wire.ts';
+import { Gateway } from './gateway/gateway.ts';
+import { NodeLinks } from './gateway/node-links.ts';
+import { NodeTable, type NodeTableData } from './gateway/node-table.ts';
 import { Host } from './host.ts';
 import type { HostEvents } from './host-types.ts';
 import { Overseer, tableOf } from './overseer.ts';
@@ -32,6 +35,10 @@ export interface MemberOptions {
   readonly events: HostEvents;
   readonly residentsMax: number | undefined;
   readonly relocateTurnMs: number | undefined;
+  /** Of a node among others: who owns what. */
+  readonly nodes?: NodeTableData | undefined;
+  /** On the thread that speaks for such a node. What another node sent cannot be read. */
+  readonly onNodeBroken?: ((node: string, error: unknown) => void) | undefined;
   readonly onBroken: (peer: number, error: TroupeError) => void;
 }
 
@@ -62,6 +69,9 @@ export function makeMember(options: MemberOptions): Member {
     onUnread: (peer, ring) => (router as FarRouter).wire.lost(peer, ring),
     mono: () => options.world.clock.mono(),
   });
+  const { threads, onNodeBroken } = options;
+  const nodeLinks = onNodeBroken === undefined ? undefined : new NodeLinks(port, threads, options.world.clock);
+  const links = nodeLinks ?? port;
   const host = new Host({
     node: options.node,
     thread: options.thread,
@@ -77,8 +87,20 @@ export function makeMember(options: MemberOptions): Member {
         table: options.table,
         threads: options.threads,
         life: options.life,
-        links: port,
-        wire: made => new FarWire(made, port, () => options.world.clock.mono() + sharedClockShift),
+        links,
+        nodes: options.nodes === undefined ? undefined : new NodeTable(options.nodes),
+        gateway:
+          nodeLinks === undefined
+            ? undefined
+            : made =>
+                new Gateway({
+                  router: made,
+                  links: nodeLinks,
+                  threads,
+                  nodes: options.nodes as NodeTableData,
+                  onBroken: onNodeBroken as (node: string, error: unknown) => void,
+                }),
+        wire: made => new FarWire(made, links, () => options.world.clock.mono() + sharedClockShift, options.threads),
         moves: made =>
           new FarMoves(made, {
             self: hostOf(options.thread, options.life),

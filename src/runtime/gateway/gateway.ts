@@ -1,0 +1,347 @@
+// Thread 0's third job, in a process that listens: it speaks for its node. The other nodes are peers of its router, with numbers
+// above those of the threads, and what passes between them and the threads goes through relays.ts.
+//
+//     ring ─▶ thread 0 ─▶ FarWire ─▶ link to n2          a number is one session with one node: when it ends, so does the number
+//
+//     absent ──up──▶ linked ──down──▶ gone ──up──▶ linked under a new number
+//
+// Nothing of a session outlives it: its targets, the asks it carried and the pauses asked for over it. An ask that was written and not
+// answered when a session ends is UNKNOWN_OUTCOME; one that never left is not.
+//
+// Invariant: control messages of another node reach only what stands in `words` below, never the handlers of threads.
+
+import { quickError, TroupeError, type WireError } from '../../errors.ts';
+import { ended } from '../call.ts';
+import { type Codec, createCodec } from '../codec.ts';
+import type { FarMessage } from '../far-moves.ts';
+import { FarPeer } from '../far-peer.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { FarPlace } from '../far-wire.ts';
+import { Frame, frameAsk } from '../frame.ts';
+import { readHeader } from '../frame-header.ts';
+import { type BaseRef, isRef } from '../refs.ts';
+import { leftUntil } from '../shared-deadline.ts';
+import { Dialect } from './dialect.ts';
+import type { NodeLink, NodeLinks } from './node-links.ts';
+import { NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
+import { Relays } from './relays.ts';
+
+export interface GatewayOptions {
+  readonly router: FarRouter;
+  readonly links: NodeLinks;
+  /** Numbers below are threads. */
+  readonly threads: number;
+  readonly nodes: NodeTableData;
+  /** What this node sent over a link could not be read: close it. */
+  onBroken(node: string, error: unknown): void;
+}
+
+/** A word between nodes. Throws BAD_MESSAGE when the payload is not what it should be. */
+export type NodeWord = (from: number, payload: any) => unknown;
+
+export class Gateway {
+  readonly relays: Relays;
+  nodes: NodeTable;
+  /** What children, local and pinned actors are called means something on their own node only: refs to them stay there. */
+  readonly codec: Codec;
+  readonly #dialect: Dialect;
+  readonly #options: GatewayOptions;
+  readonly #router: FarRouter;
+  readonly #numbers = new Map<string, number>();
+  readonly #names = new Map<number, string>();
+  readonly #words = new Map<string, NodeWord>();
+  /** By actor: peers that want to hear of its end, which is told to this thread first. */
+  readonly #watchers = new Map<string, Set<number>>();
+  #next: number;
+
+  constructor(options: GatewayOptions) {
+    const { router, threads, nodes } = options;
+    this.#options = options;
+    this.#router = router;
+    this.#next = threads;
+    this.nodes = new NodeTable(nodes);
+    this.relays = new Relays(router);
+    const { host } = router;
+    this.#dialect = new Dialect(host);
+    this.codec = createCodec({
+      isRef,
+      encodeRef: ref => this.#dialect.outward(host.nameRef(ref as BaseRef)),
+      decodeRef: (type, key) => {
+        const ref = host.refByName(type, key);
+        this.#dialect.outward([type, key]);
+        return ref;
+      },
+    });
+    this.on('started', (from, id) => this.#ofPeer(from, id) && router.onStarted(id));
+    this.on('verdict', (from, id) => this.relays.abort(from, number(id)));
+    this.on('pause', (from, unit) => router.peers[from]?.pause(text(unit)));
+    this.on('resume', (from, unit) => router.peers[from]?.resume(text(unit)));
+    this.on('watch', (from, asked) => this.watch(text(asked?.id), from));
+    this.on('departed', (_from, gone) => this.departed(text(gone?.id), gone.reason));
+    this.on('query', (from, query) => this.#onQuery(from, query));
+    this.on('reply', (_from, reply) => router.queries.onReply(number(reply?.id), reply.value, reply.error));
+    this.on('types', (from, types) => this.#dialect.learn(from, types));
+  }
+
+  /** What other nodes may say or, with an answer, ask. */
+  on(name: string, word: NodeWord): void {
+    this.#words.set(name, word);
+  }
+
+  // Who is where.
+
+  nameOf(number: number): string | undefined {
+    return this.#names.get(number);
+  }
+
+  /** The number to send to for a node of the table. There is one also while it cannot be reached: whoever sends there is refused. */
+  numberOf(node: number): number {
+    const name = node === unknownNode ? '' : (this.nodes.names[node] as string);
+    return this.#numbers.get(name) ?? this.#absent(name);
+  }
+
+  #absent(name: string): number {
+    const number = this.#add(name);
+    (this.#router.peers[number] as FarPeer).gone = true;
+    return number;
+  }
+
+  #add(name: string): number {
+    const number = this.#next++;
+    const { host, wire } = this.#router;
+    const isKnown = name !== '';
+    this.#router.peers[number] = new FarPeer(number, {
+      wire,
+      links: this.#options.links,
+      soon: fn => host.world.clock.soon(fn),
+      now: () => host.now(),
+      label: isKnown ? `node ${name}` : 'an unknown node',
+      goneWhy: isKnown
+        ? `there is no link to node ${name}`
+        : `node ${host.node} has heard of no ring and no node that owns it`,
+    });
+    this.#numbers.set(name, number);
+    this.#names.set(number, name);
+    return number;
+  }
+
+  /** The same news for every thread, before any message that rests on it. */
+  setNodes(data: NodeTableData): void {
+    this.nodes = new NodeTable(data);
+    this.#router.setNodes(this.nodes);
+    this.#router.broadcast('nodes', data);
+  }
+
+  // Sessions.
+
+  /** A session with that node begins. The number is what its frames are to be handed in with. */
+  up(name: string, link: NodeLink): number {
+    const before = this.#numbers.get(name);
+    if (before !== undefined) {
+      this.#names.delete(before);
+      delete this.#router.peers[before];
+    }
+    const number = this.#add(name);
+    this.#options.links.add(number, link);
+    this.#router.version++;
+    // The first frame of every session: no message is read before its method can be.
+    this.#router.control(number, 'types', this.#dialect.own());
+    return number;
+  }
+
+  /** It is over. `unsent`: frames that never left; what else was written may have arrived. */
+  down(number: number, unsent: readonly Uint8Array[]): void {
+    const router = this.#router;
+    const { host, pending } = router;
+    const name = this.#names.get(number) ?? '';
+    const peer = router.peers[number];
+    if (peer === undefined || peer.gone) return;
+    const neverLeft = this.#asksIn(number, unsent);
+    const lost = [...pending.all()].filter(call => call.peer === number && pending.wasSent(call));
+    const waiting = peer.die();
+    this.#options.links.remove(number);
+    router.wire.forget(number);
+    this.#dialect.forget(number);
+    router.version++;
+    for (const call of lost) {
+      pending.drop(call);
+      const to = call.to?.toString() ?? 'the actor';
+      const details = { node: name };
+      host.fail(
+        call,
+        neverLeft.has(call.id)
+          ? quickError('OVERLOADED', `the link to node ${name} broke; ${to} was not sent the message`, { details })
+          : new TroupeError(
+              'UNKNOWN_OUTCOME',
+              `${to} is on node ${name}, to which the link broke; the message may have run`,
+              { details },
+            ),
+      );
+    }
+    this.relays.forget(number);
+    router.queries.peerDied(number);
+    this.#unwatch(number);
+    host.outside(() => {
+      for (const message of waiting) message.again();
+    });
+  }
+
+  /** The asks among frames that never left; the tells are dead letters. */
+  #asksIn(number: number, unsent: readonly Uint8Array[]): Set<number> {
+    const asks = new Set<number>();
+    const frame = new Frame<FarPlace>();
+    let tells = 0;
+    for (const bytes of unsent) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      readHeader(frame, bytes, view, 0, bytes.length);
+      if (frame.kind === frameAsk) asks.add(frame.callId);
+      else tells++;
+    }
+    if (tells > 0) {
+      const why = `${tells} messages, answers or words had not left when the link broke`;
+      this.#router.host.deadLetter(`actors on node ${this.#names.get(number)}`, '?', [], why);
+    }
+    return asks;
+  }
+
+  // Frames from there.
+
+  receive(number: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    if (this.#router.peers[number]?.gone !== false) return;
+    try {
+      this.#router.wire.receive(number, bytes, view, start, end);
+    } catch (error) {
+      this.#options.onBroken(this.#names.get(number) as string, error);
+    }
+  }
+
+  /** What may be addressed from elsewhere. */
+  inward(place: FarPlace): FarPlace {
+    this.#dialect.outward([place.hosted.name, place.key]);
+    return place;
+  }
+
+  /** The turns of a chain that another node knows by the same address. */
+  abroad(chain: readonly string[] | null): readonly string[] | null {
+    return chain === null ? null : this.#dialect.abroad(chain);
+  }
+
+  onTell(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
+    const { hosted, key } = frame.target as FarPlace;
+    const own = this.#dialect.translate(frame.from, hosted, code);
+    if (own >= 0) this.relays.tell(frame.from, new hosted.stubs.Ref(key), own, a0, a1);
+    else
+      this.#router.host.deadLetter(`${hosted.name}/${key}`, '?', [], this.#dialect.unknown(frame.from, hosted, code));
+  }
+
+  onAsk(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
+    const { hosted, key } = frame.target as FarPlace;
+    const asker = this.#router.arrivals.unarmed(frame.from, frame.callId, null);
+    const { sender, trace, chain } = frame;
+    const remainingMs = leftUntil(0, frame.remainingMs);
+    const extra = sender === null && trace === null ? null : { opId: sender ?? undefined, trace: trace ?? undefined };
+    if (trace !== null) this.#router.host.tracing = true;
+    if (this.#router.host.closing) {
+      const why = `node ${this.#router.host.node} is stopping; the message was not run`;
+      this.#router.refuse(asker, quickError('STOPPED', why, { retryable: true }));
+      return;
+    }
+    const own = this.#dialect.translate(frame.from, hosted, code);
+    if (own >= 0) this.relays.ask(asker, new hosted.stubs.Ref(key), own, a0, a1, { remainingMs, chain, extra });
+    else this.#router.refuse(asker, quickError('NO_METHOD', this.#dialect.unknown(frame.from, hosted, code)));
+  }
+
+  /** An answer counts only if it comes from where the ask went. */
+  #ofPeer(from: number, id: unknown): boolean {
+    return this.#router.pending.at(number(id))?.peer === from;
+  }
+
+  onReply(from: number, id: number, value: unknown): void {
+    if (this.#ofPeer(from, id)) this.#router.onAnswer(id, value);
+  }
+
+  onError(from: number, id: number, error: WireError): void {
+    if (this.#ofPeer(from, id)) this.#router.onRefused(id, error);
+  }
+
+  onControl(from: number, name: string, payload: unknown): void {
+    const word = this.#words.get(name);
+    if (word === undefined) throw new TroupeError('BAD_MESSAGE', `'${name}' is no word between nodes`);
+    word(from, payload);
+  }
+
+  #onQuery(from: number, { id, name, payload }: { id: number; name: string; payload: unknown }): void {
+    const word = name === 'query' || name === 'reply' ? undefined : this.#words.get(text(name));
+    this.#router.queries.answer(from, number(id), name, word === undefined ? undefined : () => word(from, payload));
+  }
+
+  // Frames to there.
+
+  /** What came from a thread for an actor that lives on another node. */
+  pass(from: number, ref: BaseRef, { code, a0, a1, call }: FarMessage): void {
+    if (call === null) {
+      this.relays.tell(from, ref, code, a0, a1);
+      return;
+    }
+    if (call.state === ended) return;
+    const passing = { remainingMs: this.#router.remaining(call), chain: call.chain, extra: call.extra };
+    const asker = this.#router.arrivals.unarmed(call.peer, call.id, null);
+    this.#router.arrivals.silence(call);
+    this.relays.ask(asker, ref, code, a0, a1, passing);
+  }
+
+  // Watches: the word of an end comes to this thread, from whichever side, and goes on from here.
+
+  watch(id: string, by: number): void {
+    const { host } = this.#router;
+    const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
+    if (hosted === undefined) return;
+    const owner = this.#router.ownerOf(hosted, id.slice(id.indexOf('/') + 1));
+    if (owner === host.thread) {
+      host.watches.report(id, by);
+      return;
+    }
+    const watchers = this.#watchers.get(id) ?? new Set();
+    this.#watchers.set(id, watchers);
+    watchers.add(by);
+    if (this.#router.peers[owner]?.gone === true) this.departed(id, 'thread-lost');
+    else this.#router.control(owner, 'watch', { id, thread: host.thread });
+  }
+
+  departed(id: string, reason: unknown): void {
+    const why = reason === 'stopped' || reason === 'failed' || reason === 'shutdown' ? reason : 'thread-lost';
+    this.#router.host.watches.fire(id, why);
+    const watchers = this.#watchers.get(id);
+    this.#watchers.delete(id);
+    for (const peer of watchers ?? []) this.#router.control(peer, 'departed', { id, reason: why });
+  }
+
+  #unwatch(lost: number): void {
+    const { host } = this.#router;
+    const wasThere = (id: string): boolean => {
+      const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
+      return hosted !== undefined && this.#router.where(hosted, id.slice(id.indexOf('/') + 1)) === lost;
+    };
+    for (const watchers of this.#watchers.values()) watchers.delete(lost);
+    for (const id of [...this.#watchers.keys()]) if (wasThere(id)) this.departed(id, 'thread-lost');
+    host.watches.threadLost(wasThere, lost);
+  }
+
+  describe(): object {
+    const nodes = [...this.#numbers].filter(([name]) => name !== '');
+    return {
+      nodes: nodes.map(([name, number]) => ({ name, number, linked: this.#router.peers[number]?.gone === false })),
+      ...this.relays.describe(),
+    };
+  }
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TroupeError('BAD_MESSAGE', 'a word between nodes lacks a name');
+  return value;
+}
+
+function number(value: unknown): number {
+  if (typeof value !== 'number') throw new TroupeError('BAD_MESSAGE', 'a word between nodes lacks a number');
+  return value;
+}
