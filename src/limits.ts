@@ -372,8 +372,6 @@ export const dialMs = 5_000;
 /** The wait before a dial is chance times this, doubled from the first to the second while they fail. */
 export const dialWaitMsMin = 100;
 export const dialWaitMsMax = 10_000;
-/** A connection that lasted so long was a good one: the next wait is short again. */
-export const dialStableMs = 5_000;
 /** Connections that have proved nothing yet, in all and from one address. They end after greetingMs, so 12 a second get through. */
 export const unprovenMax = 64;
 export const unprovenPerAddressMax = 16;
@@ -382,10 +380,10 @@ export const failedProofsMax = 20;
 export const failedProofsPerSecond = 1;
 /** Addresses whose failures are remembered; the oldest is forgotten. */
 export const failedProofAddressesMax = 1_024;
-/** Peers one node keeps, as membersMax; each has up to peerLinkBytesDefault that is not acknowledged. */
-export const peersMax = 10_000;
 /** How long a session outlives its connection. Far above any ask's deadline and any verdict of the failure detector. */
 export const sessionKeepMs = 60_000;
+/** What a socket takes before it says that it is full: two of the longest packets and more, so that it is not idle while we fill. */
+export const socketBufferBytes: number = 256 << 10;
 /** How long a node that stops waits for acknowledgements; and a closed connection for the other side's goodbye. */
 export const stopFlushMs = 1_000;
 export const closeLingerMs = 1_000;
