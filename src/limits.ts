@@ -386,6 +386,7 @@ export const sessionKeepMs = 60_000;
 export const socketBufferBytes: number = 256 << 10;
 /** How long a node that stops waits for acknowledgements; and a closed connection for the other side's goodbye. */
 export const stopFlushMs = 1_000;
+export const stopLookMs = 10;
 export const closeLingerMs = 1_000;
 /** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */
 export const claimSpacingDefault = 4;

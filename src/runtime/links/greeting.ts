@@ -50,6 +50,7 @@ export const reasons = [
   'version',
   'cluster',
   'self',
+  'namesake',
   'name',
   'certificate',
   'secret',

@@ -87,6 +87,8 @@ export interface Refused {
   readonly by: 'us' | 'them';
   /** What it claims to be, as far as it has said. Proved only where the reason came after the proof. */
   readonly peer: Hello | undefined;
+  readonly expected: string | undefined;
+  readonly provenNames: readonly string[] | undefined;
   /** Sent before the connection is closed. */
   readonly body: Uint8Array | undefined;
 }
@@ -114,6 +116,11 @@ export class Handshake {
 
   constructor(options: HandshakeOptions) {
     this.options = options;
+  }
+
+  /** What the other side says it is called, as far as it has said and proved or not. */
+  get claims(): string | undefined {
+    return this.peer?.name;
   }
 
   /** The dialer's first message. The acceptor waits for it. */
@@ -177,7 +184,7 @@ export class Handshake {
     const { self, expected, provenNames, role, sessionWith } = this.options;
     if (hello.versionMin > versionMax || hello.versionMax < versionMin) return 'version';
     if (hello.cluster !== self.cluster) return 'cluster';
-    if (hello.name === self.name) return 'self';
+    if (hello.name === self.name) return hello.incarnation === self.incarnation ? 'self' : 'namesake';
     if (expected !== undefined && hello.name !== expected) return 'name';
     if (provenNames !== undefined && !provenNames.includes(hello.name)) return 'certificate';
     if (role === 'dialer' && expected === undefined && sessionWith(hello.name) !== undefined) return 'duplicate';
@@ -253,12 +260,13 @@ export class Handshake {
   /** To who has proved nothing we say only what it knows anyway. */
   private mayTell(reason: Reason): boolean {
     if (this.proven || this.options.self.secret === undefined) return true;
-    return reason === 'version' || reason === 'secret' || reason === 'malformed' || reason === 'stopping';
+    return ['version', 'secret', 'malformed', 'stopping', 'self', 'duplicate', 'superseded'].includes(reason);
   }
 
   private becomeOver(reason: Reason, by: 'us' | 'them', body: Uint8Array | undefined): Refused {
     this.state = 'over';
-    return { type: 'refused', reason, by, peer: this.peer, body };
+    const { expected, provenNames } = this.options;
+    return { type: 'refused', reason, by, peer: this.peer, expected, provenNames, body };
   }
 }
 

@@ -210,7 +210,8 @@ describe('a greeting is refused', () => {
   it.each<Row>([
     // With a secret: who has proved nothing is told next to nothing.
     ['another cluster', { self: { cluster: 'd' } }, {}, ['them', 'refused'], ['us', 'cluster']],
-    ['our own name', { self: { name: 'n2' } }, {}, ['them', 'refused'], ['us', 'self']],
+    ['another node of our name', { self: { name: 'n2' } }, {}, ['them', 'refused'], ['us', 'namesake']],
+    ['this node itself', { self: { name: 'n2', incarnation: 22 } }, {}, ['them', 'self'], ['us', 'self']],
     ['another name than expected', { expected: 'n3' }, {}, ['us', 'name'], ['them', 'refused']],
     ['another name than certified', {}, { provenNames: ['n9'] }, ['them', 'refused'], ['us', 'certificate']],
     ['an acceptor of another name than certified', { provenNames: [] }, {}, ['us', 'certificate'], ['them', 'refused']],
@@ -222,7 +223,7 @@ describe('a greeting is refused', () => {
       { expected: undefined, sessionWith: () => ({ session: 1, incarnation: 1, progress: () => fresh }) },
       {},
       ['us', 'duplicate'],
-      ['them', 'refused'],
+      ['them', 'duplicate'],
     ],
     // Without one there is nothing to hide.
     [
