@@ -51,6 +51,17 @@ export function hostOfRemote(remote: string): string {
   return remote.startsWith('unix:') || at < 0 ? remote : remote.slice(0, at);
 }
 
+/** Where a peer is dialled that says so of itself: who says that it is everywhere is where it comes from. Undefined: nowhere. */
+export function dialable(said: string, remote: string): string | undefined {
+  try {
+    const address = parseAddress(said);
+    if (address.kind === 'unix' || !isWildcard(address)) return formatAddress(address);
+    return formatAddress(parseAddress(`${hostOfRemote(remote)}:${address.port}`));
+  } catch {
+    return undefined;
+  }
+}
+
 const isV4 = (host: string): boolean => /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
 
 function hostOf(text: string, host: string): string {
