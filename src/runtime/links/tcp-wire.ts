@@ -90,8 +90,8 @@ export class SocketWire implements Wire {
     const { early } = this;
     if (early !== undefined) return process.nextTick(() => events.onEnd(early));
     this.events = events;
-    this.socket.on('data', bytes => {
-      if (this.state === 'open') events.onBytes(bytes as Buffer);
+    this.socket.on('data', chunk => {
+      if (this.state === 'open') events.onBytes(plain(chunk as Buffer));
     });
     this.socket.on('drain', () => {
       if (this.state === 'open') events.onDrain();
@@ -148,6 +148,11 @@ export class SocketWire implements Wire {
     if (this.events === undefined) this.early = end;
     else this.events.onEnd(end);
   }
+}
+
+/** The same bytes as a Uint8Array: slice() of a Buffer does not copy, and whoever keeps a slice would find other bytes there later. */
+function plain(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
 /** What node:net and node:tls are told to connect to or to listen on. */

@@ -48,6 +48,7 @@ class Ear {
     this.wire = wire;
     wire.listen({
       onBytes: bytes => {
+        expect(bytes.constructor).toBe(Uint8Array); // slice() of a Buffer does not copy
         for (const byte of bytes) this.sum = (Math.imul(this.sum, 31) + byte) | 0;
         this.bytes += bytes.length;
         this.look();
