@@ -354,6 +354,40 @@ export const packetBytes: number = 64 << 10;
 export const packetBodyBytesMax: number = packetBytes + peerWindowBytesMax + 64;
 /** Packets are cut from pieces of memory of this size, at most a quarter of which is wasted at the end. */
 export const peerSlabBytes: number = 256 << 10;
+/** Body of a packet of the greeting: two names, an address and a proof are 500 bytes at most, and a stranger gets no more room. */
+export const greetingBytesMax = 1_024;
+/** From the opening of a connection to its last proof. Four messages and their two hashes take a millisecond and the way. */
+export const greetingMs = 5_000;
+/** Name of a cluster in UTF-8 bytes, and what is dialled ('host:port'); a DNS name takes 253. Each length is a byte. */
+export const clusterNameBytesMax = 64;
+export const addressBytesMax = 255;
+/** A shared secret in UTF-8 bytes. Whoever pretends to be a peer gets a proof to try words against, so it must be no word. */
+export const secretBytesMin = 16;
+/** A link with nothing to say says so this often. */
+export const beatMs = 1_000;
+/** Bytes that do not come for so long, or a packet that does not end: the connection is given up. Five beats. */
+export const silenceMs = 5_000;
+/** How long a dial may take until it is connected, TLS included. */
+export const dialMs = 5_000;
+/** The wait before a dial is chance times this, doubled from the first to the second while they fail. */
+export const dialWaitMsMin = 100;
+export const dialWaitMsMax = 10_000;
+/** Connections that have proved nothing yet, in all and from one address. They end after greetingMs, so 12 a second get through. */
+export const unprovenMax = 64;
+export const unprovenPerAddressMax = 16;
+/** Wrong proofs of one address: so many at once, then one a second. A secret of 16 random bytes does not notice. */
+export const failedProofsMax = 20;
+export const failedProofsPerSecond = 1;
+/** Addresses whose failures are remembered; the oldest is forgotten. */
+export const failedProofAddressesMax = 1_024;
+/** How long a session outlives its connection. Far above any ask's deadline and any verdict of the failure detector. */
+export const sessionKeepMs = 60_000;
+/** What a socket takes before it says that it is full: two of the longest packets and more, so that it is not idle while we fill. */
+export const socketBufferBytes: number = 256 << 10;
+/** How long a node that stops waits for acknowledgements; and a closed connection for the other side's goodbye. */
+export const stopFlushMs = 1_000;
+export const stopLookMs = 10;
+export const closeLingerMs = 1_000;
 /** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */
 export const claimSpacingDefault = 4;
 /** Swaps one claim looks at before it takes what it has. About 0.5 us each: a second, and only where nothing helps. */

@@ -158,6 +158,7 @@ describe('the purity rule', () => {
     const edges = [
       'memory-store',
       'tcp-link',
+      'tls-wire',
       'actor-host',
       'dir-lock',
       'thread-entry',
@@ -170,7 +171,7 @@ describe('the purity rule', () => {
     expect(kindOf('src/doors/resp/parser.ts')).toBe('edge');
     expect(kindOf('src/node.ts')).toBe('edge');
     expect(kindOf('src/actors/vnode-actor.ts')).toBe('shell');
-    for (const name of ['ring', 'linked', 'hosts', 'store-plan', 'multi-thread'])
+    for (const name of ['ring', 'linked', 'hosts', 'store-plan', 'multi-thread', 'wire', 'far-wire'])
       expect(kindOf(`src/runtime/${name}.ts`)).toBe('core');
   });
 

@@ -1,6 +1,6 @@
 // What every link keeps, whatever it is made of: frames arrive whole, in order, each once; a full link says so and keeps what
-// it took; who was refused is told when there is room. Run for the memory link and the shared ring in ring-link.test.ts, and to be
-// run for TCP and TLS.
+// it took; who was refused is told when there is room. Run for the memory link and the shared ring in ring-link.test.ts, over the
+// simulated network in links/peer-link.test.ts, and over TCP, TLS and Unix sockets in links/socket-links.test.ts.
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

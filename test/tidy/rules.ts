@@ -42,7 +42,8 @@ export const linesMax = 400;
 export type Kind = 'core' | 'shell' | 'edge';
 
 /** Whoever implements World, in earnest or for tests, is an edge. */
-const edgeNames = /^(.*-(store|link|host|lock|job)|thread-.*|node-file|open-engine|(real|virtual)-world.*)\.ts$/;
+const edgeNames =
+  /^(.*-(store|link|host|lock|job)|(tcp|tls)-wire|thread-.*|node-file|open-engine|(real|virtual)-world.*)\.ts$/;
 
 export function kindOf(file: string): Kind {
   const name = posix.basename(file);

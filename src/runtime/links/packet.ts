@@ -14,13 +14,16 @@ import { packetBodyBytesMax } from '../../limits.ts';
 
 export const packetHeaderBytes = 16;
 
-/** 1 is for the greeting, which a session never sees. */
+/** Before the session; it never sees one. */
+export const kindGreeting = 1;
 export const kindFrames = 2;
 export const kindFirst = 3;
 export const kindMiddle = 4;
 export const kindLast = 5;
 export const kindAck = 6;
 export const kindBeat = 7;
+/** The session is over; empty. */
+export const kindGoodbye = 8;
 
 /** zlib.crc32, or anything that computes the same. */
 export type Crc32 = (bytes: Uint8Array) => number;

@@ -195,6 +195,16 @@ export class PeerLink implements LinkWriter {
     return true;
   }
 
+  /** Less than has been acknowledged already: the word of a connection that was overtaken by another. */
+  isBehind(peer: Progress): boolean {
+    return peer.received < this.acked;
+  }
+
+  /** All that was sent has been acknowledged. */
+  get isQuiet(): boolean {
+    return this.packets.length === 0 && this.rest === null && this.fillAt === this.start + packetHeaderBytes;
+  }
+
   /** The stream has broken. What it was given is kept. */
   detach(): void {
     this.stream = undefined;

@@ -10,7 +10,7 @@ export interface WireEnd {
 }
 
 export interface WireEvents {
-  /** Bytes are the receiver's only during the call. Any chunking is possible. */
+  /** Bytes are the receiver's only during the call, and no Buffer, whose slice() does not copy. Any chunking is possible. */
   onBytes(bytes: Uint8Array): void;
   /** After a write that said false: there is room again. */
   onDrain(): void;

@@ -49,7 +49,13 @@ export class HandClock implements Clock {
     this.time = until;
   }
 
-  /** The same, and promises go on after each moment. */
+  /** The process was stopped for so long: nothing fires, and all that was due meanwhile is due at the end. */
+  sleep(ms: number): void {
+    this.time += ms;
+    for (const timer of this.timers) timer.at = Math.max(timer.at, this.time);
+  }
+
+  /** As advance(), and promises go on after each moment. */
   async run(ms: number): Promise<void> {
     const until = this.time + ms;
     for (;;) {

@@ -1,0 +1,121 @@
+// Nodes that know each other only through peers.ts, over the simulated network, on a clock that a test moves.
+
+import { createHmac } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { PeerInfo } from '../../../src/runtime/links/peer.ts';
+import { Peers, type PeersOptions, type Refusal } from '../../../src/runtime/links/peers.ts';
+import type { Wire } from '../../../src/runtime/links/wire.ts';
+import type { Log } from '../../../src/runtime/world.ts';
+import { type Faults, VirtualNetwork } from '../../../src/testing/virtual-network.ts';
+import { seededRandom } from '../../../src/testing/virtual-world.ts';
+import { HandClock } from './hand-clock.ts';
+
+export const secret = '0123456789abcdef';
+export const hmac = (key: Uint8Array, data: Uint8Array): Uint8Array => createHmac('sha256', key).update(data).digest();
+
+export interface Inhabitant {
+  readonly peers: Peers;
+  readonly host: string;
+  /** 'up n2', 'down n2 lost (1 unknown, 0 unsent)' in the order in which they came. */
+  readonly events: string[];
+  readonly ups: PeerInfo[];
+  readonly refusals: Refusal[];
+  /** 'n2: text' for each frame. */
+  readonly frames: string[];
+  readonly lines: string[];
+}
+
+type Settings = Partial<Omit<PeersOptions, 'name'>> & { host?: string };
+
+export class Town {
+  readonly clock = new HandClock();
+  readonly network: VirtualNetwork;
+  private readonly random;
+
+  constructor({
+    seed = 1,
+    faults = {},
+    secure = false,
+  }: { seed?: number; faults?: Partial<Faults>; secure?: boolean } = {}) {
+    this.random = seededRandom(seed);
+    this.network = new VirtualNetwork({ clock: this.clock, random: this.random, faults, secure });
+  }
+
+  /** A node that listens as '<name>:1' unless it is said otherwise. */
+  make(name: string, { host = name, ...settings }: Settings = {}): Inhabitant {
+    const seen = { events: [], ups: [], refusals: [], frames: [], lines: [] } as Omit<Inhabitant, 'peers' | 'host'>;
+    const line =
+      (level: string) =>
+      (fields: object | string, message?: string): void =>
+        void seen.lines.push(`${level} ${JSON.stringify(fields)} ${message ?? ''}`);
+    const log: Log = {
+      trace: line('trace'),
+      debug: line('debug'),
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+    };
+    const peers = new Peers({
+      name,
+      incarnation: 1,
+      cluster: 'town',
+      listen: `${host}:1`,
+      advertise: undefined,
+      peerVia: {},
+      secret,
+      insecure: true,
+      transport: this.network.transport(host),
+      crc32,
+      hmac,
+      world: { clock: this.clock, random: this.random, log },
+      linkBytes: 65_536,
+      onUp: peer => {
+        seen.ups.push(peer);
+        seen.events.push(`up ${peer.name}`);
+      },
+      onDown: (peer, reason, { unknown, unsent }) => {
+        seen.events.push(`down ${peer.name} ${reason} (${unknown.length} unknown, ${unsent.length} unsent)`);
+      },
+      onFrame: (from, bytes, _view, start, end) => {
+        seen.frames.push(`${from}: ${Buffer.from(bytes.subarray(start, end)).toString()}`);
+      },
+      onRefused: refusal => seen.refusals.push(refusal),
+      ...settings,
+    });
+    return { peers, host, ...seen };
+  }
+
+  async open(name: string, settings: Settings = {}): Promise<Inhabitant> {
+    const inhabitant = this.make(name, settings);
+    await inhabitant.peers.open();
+    return inhabitant;
+  }
+
+  /** Some who all keep links with each other, each dialling each. */
+  async several(names: readonly string[], settings: Settings = {}): Promise<Inhabitant[]> {
+    const all = await Promise.all(names.map(name => this.open(name, settings)));
+    for (const { peers } of all)
+      for (const name of names) if (name !== peers.describe().name) peers.connect(name, `${name}:1`);
+    return all;
+  }
+
+  /** A connection of somebody who does not use peers.ts. */
+  async stranger(host: string, address: string): Promise<Wire> {
+    const dialled = this.network.transport(host).dial(address, { timeoutMs: 1_000 });
+    await this.clock.run(5);
+    return dialled;
+  }
+
+  run(ms: number): Promise<void> {
+    return this.clock.run(ms);
+  }
+}
+
+export function send(from: Inhabitant, to: string, text: string): boolean {
+  return from.peers.link(to)?.send(Buffer.from(text)) ?? false;
+}
+
+/** The row of a peer in describe(). */
+export function row(of: Inhabitant, name: string): Record<string, unknown> | undefined {
+  return of.peers.describe().peers.find(peer => peer.name === name);
+}
