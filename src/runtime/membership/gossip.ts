@@ -13,7 +13,7 @@
 
 import { conflictsMax, goodbyesMax, gossipStatesMax, probesPerRoundMax } from '../../limits.ts';
 import type { Millis } from '../world.ts';
-import { checkMessage, type GossipBody, type GossipMessage, type RefuseReason } from './gossip-messages.ts';
+import { checkMessage, type GossipBody, type GossipMessage, type RefuseReason, refuseOwn } from './gossip-messages.ts';
 import type { Effect, GossipOptions, Halt, Input, OwnChange, To } from './gossip-types.ts';
 import { beat, type Digest, digestOf, type MemberRecord, merge, notesOf } from './member.ts';
 import { isSilent, statusOf } from './member-table.ts';
@@ -268,10 +268,8 @@ export class Gossip extends MemberWatch {
     }
     const entry = this.table.get(record.name);
     if (entry !== undefined) return this.become(entry, merge(entry.record, record), now);
-    const added = this.table.add({ ...record, suspicions: [] }, 2 * this.expectedMs(), now);
-    this.tell(added);
-    this.become(added, record, now);
-    this.show(added);
+    const nothingYet = { suspicions: [], app: undefined };
+    this.become(this.table.add({ ...record, ...nothingYet }, 2 * this.expectedMs(), now), record, now);
   }
 
   #onLink(name: string, up: boolean): void {
@@ -283,8 +281,9 @@ export class Gossip extends MemberWatch {
 
   /** What this member says of itself is new: a version of its own, told at once. */
   #say(change: OwnChange): void {
-    const { record } = this.self;
-    this.self.record = { ...record, ...change, version: record.version + 1 };
+    const record = { ...this.self.record, ...change, version: this.self.record.version + 1 };
+    refuseOwn(this.options.cluster, record);
+    this.self.record = record;
     this.self.shown = statusOf(this.self);
     this.tell(this.self);
   }

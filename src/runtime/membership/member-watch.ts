@@ -6,7 +6,7 @@
 import { TroupeError } from '../../errors.ts';
 import { gossipBurstsPerRoundMax, gossipDigestsMax, gossipFanOut, gossipStatesMax, seedsMax } from '../../limits.ts';
 import type { Millis } from '../world.ts';
-import type { GossipBody } from './gossip-messages.ts';
+import { type GossipBody, refuseOwn } from './gossip-messages.ts';
 import {
   type Effect,
   type GossipEvent,
@@ -16,7 +16,7 @@ import {
   type MemberView,
   type To,
 } from './gossip-types.ts';
-import { type MemberRecord, notesOf, suspectedBy } from './member.ts';
+import { type AppState, type MemberRecord, notesOf, suspectedBy } from './member.ts';
 import { type Entry, isSilent, MemberTable, statusOf } from './member-table.ts';
 import { PhiWindow } from './phi-accrual.ts';
 import { verdict } from './suspicion.ts';
@@ -45,6 +45,7 @@ export class MemberWatch {
       );
     const life = { name, incarnation, version: 1, heartbeat: 1, status, suspicions: [], down: false, removed: false };
     const record: MemberRecord = { ...life, address, zone, rack, weight, capacity, protocol, app };
+    refuseOwn(this.options.cluster, record);
     this.self = this.table.add(record, this.options.roundMs, now);
     this.self.echoed = true;
     this.self.shown = statusOf(this.self);
@@ -60,6 +61,11 @@ export class MemberWatch {
         return { name, incarnation, heartbeat, status: statusOf(entry), phi, suspects, weight, zone, address };
       })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** What a member gossips of the application; undefined: nothing, or it is not known. */
+  appOf(name: string): AppState | undefined {
+    return this.table.get(name)?.record.app;
   }
 
   protected judge(entry: Entry, now: Millis): void {
@@ -121,12 +127,11 @@ export class MemberWatch {
     if (isSilent(entry)) entry.echoed = false;
     if (record.removed || record.status === 'left') entry.goneAt ??= now;
     if (lives && record.version === before.version && notesOf(record) === 0) return this.show(entry);
-    if (before.app !== record.app && record.app?.hash !== before.app?.hash) {
-      this.event({ name: 'app-changed', member: record.name, app: record.app });
-    }
     this.tell(entry);
     this.convict(entry, now);
     this.show(entry);
+    if (record.app?.hash === before.app?.hash && record.app?.epoch === before.app?.epoch) return;
+    this.event({ name: 'app-changed', member: record.name, app: record.app });
   }
 
   protected show(entry: Entry): void {
