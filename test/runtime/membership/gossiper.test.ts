@@ -52,7 +52,7 @@ describe('a gossiper', () => {
     await bus.world.clock.advance(20_000);
     expect([bus.view('n0'), bus.view('n3')]).toEqual(['n0: up, n1: up', 'n2: up, n3: up']);
     bus.start('n4', { seeds: ['n0:1', 'n2:1'] });
-    expect(await bus.until(20_000, () => everybody(bus, names(5), allUp(names(5))))).toBeDefined();
+    expect(await bus.until(60_000, () => everybody(bus, names(5), allUp(names(5))))).toBeDefined();
   });
 
   it('suspects a crashed member, then all call it down, and nobody else', async () => {
