@@ -336,6 +336,8 @@ export const gossipBurstsPerRoundMax = 4;
 export const goodbyesMax = 16;
 /** Pings in one round: echoes of newcomers and probes of suspects. */
 export const probesPerRoundMax = 8;
+/** Members that one node of a large cluster asks each round because they have not answered: 3 messages each of those 8. */
+export const watchedMax = 2;
 /** Reports kept against one member; two are enough for a verdict. */
 export const suspicionsPerMemberMax = 4;
 /** Intervals of one phi window, as Cassandra keeps. 8 KB a member. */

@@ -11,12 +11,12 @@
 // round is bounded by limits.ts, whatever arrives. A clean stop, a removal and a second process under the same name end this
 // machine (`halted`): it never speaks again, because two lives under one name cannot both be right.
 
-import { conflictsMax, goodbyesMax, gossipStatesMax, probesPerRoundMax } from '../../limits.ts';
+import { conflictsMax, goodbyesMax, gossipStatesMax } from '../../limits.ts';
 import type { Millis } from '../world.ts';
 import { checkMessage, type GossipBody, type GossipMessage, type RefuseReason, refuseOwn } from './gossip-messages.ts';
 import type { Effect, GossipOptions, Halt, Input, OwnChange, To } from './gossip-types.ts';
 import { beat, type Digest, digestOf, type MemberRecord, merge, notesOf } from './member.ts';
-import { isDownOnly, isSilent, statusOf } from './member-table.ts';
+import { type Entry, isDownOnly, isSilent, statusOf } from './member-table.ts';
 import { isLive, MemberWatch, toOf } from './member-watch.ts';
 import { PauseGuard } from './phi-accrual.ts';
 
@@ -81,17 +81,16 @@ export class Gossip extends MemberWatch {
     this.round++;
     this.bursts = 0;
     this.self.record = beat(this.self.record, this.self.record.heartbeat + 1);
-    let probes = 0;
+    const open: Entry[] = [];
     for (const entry of this.table.values()) {
       if (entry === this.self) continue;
-      if (pausedMs > 0) entry.phi.forgive(pausedMs, now);
-      if (entry.goneAt !== undefined && now - entry.goneAt > this.options.deadKeptMs) {
-        this.table.forget(entry);
-      } else if (!isSilent(entry.record)) {
-        if (trusted) this.judge(entry, now);
-        if ((!entry.echoed || entry.suspect) && probes < probesPerRoundMax) probes += this.probe(entry, now);
-      }
+      if (pausedMs > 0) this.forgive(entry, pausedMs, now);
+      if (entry.goneAt !== undefined && now - entry.goneAt > this.options.deadKeptMs) this.table.forget(entry);
+      if (isSilent(entry.record)) continue;
+      if (trusted) this.judge(entry, now);
+      if (!entry.echoed || entry.suspect || entry.asked !== undefined) open.push(entry);
     }
+    this.askAround(open, now);
     this.#gossip();
   }
 
@@ -205,7 +204,8 @@ export class Gossip extends MemberWatch {
     const { record } = entry;
     const order = incarnation - record.incarnation || version - record.version;
     if (order !== 0) return { want: order > 0, give: order < 0 ? 'record' : undefined };
-    if (heartbeat > record.heartbeat && entry !== this.self) this.become(entry, beat(record, heartbeat), now);
+    const isBeat = notes === 0 && heartbeat > record.heartbeat && entry !== this.self;
+    if (isBeat) this.become(entry, beat(record, heartbeat), now);
     if (heartbeat < record.heartbeat) return { want: false, give: notesOf(record) === 0 ? 'beat' : 'record' };
     const differs = notes !== notesOf(entry.record) || (entry === this.self && heartbeat > record.heartbeat);
     return { want: differs, give: differs ? 'record' : undefined };
@@ -231,8 +231,7 @@ export class Gossip extends MemberWatch {
     const own = this.self.record.heartbeat;
     if (entry?.record.incarnation !== incarnation || seq > own || own - seq > echoRounds) return;
     entry.echoed = true;
-    entry.probeUntil = undefined;
-    entry.probeFailed = false;
+    if (entry.asked !== undefined && seq >= entry.asked.seq) entry.asked = undefined;
     this.show(entry);
   }
 

@@ -23,9 +23,8 @@ export interface Entry {
   echoed: boolean;
   suspect: boolean;
   reportedAt: Millis;
-  /** When the answer to the probe under way is overdue; undefined: none was sent. */
-  probeUntil: Millis | undefined;
-  probeFailed: boolean;
+  /** The first ping of those it has not answered; undefined: it has answered, was heard, or was not asked. */
+  asked: { at: Millis; readonly seq: number } | undefined;
   linked: boolean;
   /** Round until which it goes into every message. */
   newsUntil: number;
@@ -80,8 +79,7 @@ export class MemberTable {
       echoed: false,
       suspect: false,
       reportedAt: Number.NEGATIVE_INFINITY,
-      probeUntil: undefined,
-      probeFailed: false,
+      asked: undefined,
       linked: true,
       newsUntil: 0,
       shown: undefined,

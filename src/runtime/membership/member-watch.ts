@@ -4,7 +4,15 @@
 // Invariant: a record of another member changes in `become` only, and an event comes from `show` only.
 
 import { TroupeError } from '../../errors.ts';
-import { gossipBurstsPerRoundMax, gossipDigestsMax, gossipFanOut, gossipStatesMax, seedsMax } from '../../limits.ts';
+import {
+  gossipBurstsPerRoundMax,
+  gossipDigestsMax,
+  gossipFanOut,
+  gossipStatesMax,
+  probesPerRoundMax,
+  seedsMax,
+  watchedMax,
+} from '../../limits.ts';
 import type { Millis } from '../world.ts';
 import { type GossipBody, refuseOwn } from './gossip-messages.ts';
 import {
@@ -18,7 +26,7 @@ import {
 } from './gossip-types.ts';
 import { type AppState, type MemberRecord, notesOf, suspectedBy } from './member.ts';
 import { type Entry, isSilent, MemberTable, statusOf } from './member-table.ts';
-import { PhiWindow } from './phi-accrual.ts';
+import { PhiWindow, phiOf } from './phi-accrual.ts';
 import { verdict } from './suspicion.ts';
 
 /** Rounds in which news goes into every message; log2 of the largest cluster is 13. */
@@ -58,7 +66,7 @@ export class MemberWatch {
     return [...this.table.values()]
       .map(entry => {
         const { name, incarnation, heartbeat, weight, zone, address } = entry.record;
-        const phi = entry === this.self ? 0 : entry.phi.phi(now);
+        const phi = entry === this.self ? 0 : this.#phi(entry, now);
         const suspects = entry.reports.reporters(entry.record, now);
         return { name, incarnation, heartbeat, status: statusOf(entry), phi, suspects, weight, zone, address };
       })
@@ -71,7 +79,7 @@ export class MemberWatch {
   }
 
   protected judge(entry: Entry, now: Millis): void {
-    const suspect = entry.phi.phi(now) > this.options.phiThreshold;
+    const suspect = this.#phi(entry, now) > this.options.phiThreshold;
     // Most members in most rounds: there is nothing to weigh.
     if (!suspect && !entry.suspect && entry.record.suspicions.length === 0) return;
     entry.suspect = suspect;
@@ -80,27 +88,58 @@ export class MemberWatch {
       const { name, heartbeat } = this.self.record;
       this.become(entry, suspectedBy(entry.record, name, heartbeat), now);
     }
-    if (entry.probeUntil !== undefined && now >= entry.probeUntil) entry.probeFailed = true;
     this.convict(entry, now);
+  }
+
+  /**
+   * Where all digests fit, the silence of gossip. Where they take turns that says little, so members are asked in turn; one that
+   * answers neither a ping a round nor those of helpers is as silent as a whole gossip would show it.
+   */
+  #phi(entry: Entry, now: Millis): number {
+    if (!this.takesTurns) return entry.phi.phi(now);
+    const heard = entry.phi.phi(now, this.expectedMs());
+    return entry.asked === undefined ? heard : Math.max(heard, phiOf(now - entry.asked.at, this.options.roundMs));
+  }
+
+  /** This node stood still: that part of a silence proves nothing. */
+  protected forgive({ phi, asked }: Entry, pausedMs: Millis, now: Millis): void {
+    phi.forgive(pausedMs, now);
+    if (asked !== undefined) asked.at = Math.min(now, asked.at + pausedMs);
   }
 
   protected convict(entry: Entry, now: Millis): void {
     if (entry === this.self || isSilent(entry.record)) return;
     const reporters = entry.reports.reporters(entry.record, now).length;
-    const { suspect, probeFailed } = entry;
+    const { suspect, asked } = entry;
+    const probeFailed = asked !== undefined && now - asked.at >= this.options.probeMs;
     const others = this.table.living - 2;
     const found = verdict({ suspect, reporters, others, probeFailed });
     if (found === 'down') this.become(entry, { ...entry.record, down: true }, now);
     else this.show(entry);
   }
 
-  /** Directly, and for a suspect through two others: their link to it may be whole where ours is not. */
-  protected probe(entry: Entry, now: Millis): number {
+  /** Pings those of whom something is open, within the budget of a round; in a large cluster one more by chance. */
+  protected askAround(open: readonly Entry[], now: Millis): void {
+    const watched = open.filter(({ asked, suspect }) => asked !== undefined && !suspect).slice(0, watchedMax);
+    if (this.takesTurns && watched.length < watchedMax) watched.push(...this.some(1, isAnswering));
+    let probes = 0;
+    for (const entry of watched) probes += this.#probe(entry, now);
+    // From a random one on: those that never answer must not use up what newcomers need.
+    const others = open.filter(entry => !watched.includes(entry));
+    const from = this.options.random();
+    for (let seen = 0; seen < others.length && probes < probesPerRoundMax; seen++) {
+      probes += this.#probe(others[(from + seen) % others.length] as Entry, now);
+    }
+  }
+
+  /** Directly; and where that was in vain, or of a suspect, through two others: their link may be whole where ours is not. */
+  #probe(entry: Entry, now: Millis): number {
     const seq = this.self.record.heartbeat;
     const { name } = entry.record;
     this.send({ name, address: entry.record.address }, { type: 'ping', seq });
-    if (!entry.suspect) return 1;
-    entry.probeUntil ??= now + this.options.probeMs;
+    const isFirst = entry.asked === undefined;
+    if (entry.echoed || entry.suspect) entry.asked ??= { at: now, seq };
+    if (!entry.suspect && isFirst) return 1;
     const helpers = this.some(2, each => each !== entry && !isSilent(each.record) && !each.suspect);
     for (const helper of helpers) this.send(toOf(helper), { type: 'probe', seq, target: name });
     return 1 + helpers.length;
@@ -121,8 +160,8 @@ export class MemberWatch {
     if (lives) {
       if (record.incarnation === before.incarnation) entry.phi.heard(now, 2 * this.expectedMs());
       entry.suspect = false;
-      entry.probeUntil = undefined;
-      entry.probeFailed = false;
+      // Later than we knew, and said by somebody who waits for it in vain: no reason to wait from the beginning.
+      if (record.suspicions.length === 0) entry.asked = undefined;
       entry.reportedAt = Number.NEGATIVE_INFINITY;
       entry.reports.clear();
     }
@@ -158,6 +197,10 @@ export class MemberWatch {
     this.#news.clear();
     const states = entries.flatMap(entry => (entry === undefined ? [] : [entry.record]));
     for (const peer of this.some(gossipFanOut, isLive)) this.send(toOf(peer), { type: 'states', states });
+  }
+
+  protected get takesTurns(): boolean {
+    return this.table.size > gossipDigestsMax;
   }
 
   /** The usual distance of two heartbeats of one member: a round, or more where digests take turns. */
@@ -202,4 +245,6 @@ export class MemberWatch {
 }
 
 export const toOf = ({ record: { name, address } }: Entry): To => ({ name, address });
+const isAnswering = ({ record, echoed, suspect, asked }: Entry): boolean =>
+  echoed && !suspect && asked === undefined && !isSilent(record);
 export const isLive = ({ record, linked }: Entry): boolean => linked && !isSilent(record);
