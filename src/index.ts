@@ -15,7 +15,8 @@ export type {
 } from './actors/store.ts';
 export type { StoreOptionsInput as StoreOptions } from './actors/store-options.ts';
 export { type Outcome, type TroupeCode, TroupeError, type TroupeErrorOptions } from './errors.ts';
-export { Node, type NodeEvents, startNode } from './node.ts';
+export { Node, startNode } from './node.ts';
+export type { MemberEvent, NodeEvents } from './node-events.ts';
 export type { NodeOptions } from './options.ts';
 export {
   Actor,

@@ -57,7 +57,8 @@ export function makeMember(options: MemberOptions): Member {
   let overseer: Overseer | undefined;
   let turn: (() => void) | undefined;
   // Each thread's monotonic clock has a zero of its own; hrtime has one for the process.
-  const sharedClockShift = Number(process.hrtime.bigint()) / 1e6 - options.world.clock.mono();
+  const sharedClockShift =
+    options.threads === 1 ? 0 : Number(process.hrtime.bigint()) / 1e6 - options.world.clock.mono();
   const port = new ThreadPort(options.fabric, options.thread, {
     onFrame: (from, bytes, view, start, end) => (router as FarRouter).wire.receive(from, bytes, view, start, end),
     onBroken: options.onBroken,

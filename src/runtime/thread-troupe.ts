@@ -291,6 +291,14 @@ export class Troupe {
     return { node: this.options.node, thread: asked ? thread : 0, epoch };
   }
 
+  /** Does it live on this node, on whichever thread? */
+  isHere(ref: AnyRef): boolean {
+    const { gateway, member } = this;
+    return (
+      gateway === undefined || member === undefined || member.router.threadFor(this.own(ref)) < member.router.threads
+    );
+  }
+
   get gateway(): Gateway | undefined {
     return this.member?.router.gateway ?? undefined;
   }

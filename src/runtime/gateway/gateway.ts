@@ -88,6 +88,16 @@ export class Gateway {
     this.#words.set(name, word);
   }
 
+  /** A word to another node. Lost when its session ends before it has arrived. */
+  say(number: number, word: string, payload: unknown): void {
+    this.#router.control(number, word, payload);
+  }
+
+  /** The same, and its answer. Rejects when the session ends first; the caller bounds the wait. */
+  asked(number: number, word: string, payload: unknown): Promise<unknown> {
+    return this.#router.query(number, word, payload);
+  }
+
   // Who is where.
 
   nameOf(number: number): string | undefined {

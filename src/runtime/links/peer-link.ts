@@ -170,11 +170,10 @@ export class PeerLink implements LinkWriter {
     return { frames: this.frames, bytes: this.sentBytes, refused: this.refused, pieces: this.pieces };
   }
 
-  /** Bytes of the session that the other end has read, and those it has not: for who wants to know how late it is. */
+  /** Bytes of the session that the other end has read (32 bits), and those it has not. */
   get readAt(): number {
     return this.ackedBytes | 0;
   }
-
   get unread(): number {
     return this.sealedBytes - this.ackedBytes + (this.fillAt - this.start - packetHeaderBytes);
   }

@@ -12,7 +12,6 @@
 import { TroupeError } from '../../errors.ts';
 import { membersMax, peerLinkBytesDefault, stopFlushMs, stopLookMs } from '../../limits.ts';
 import { checkNodeName } from '../ids.ts';
-import type { LinkWriter } from '../link.ts';
 import type { Millis, World } from '../world.ts';
 import { dialable, formatAddress, isWildcard, parseAddress } from './address.ts';
 import { CallQueue } from './call-queue.ts';
@@ -73,6 +72,8 @@ export interface PeersOptions {
   /** Bytes and view are valid during the call, from `start` to `end`. */
   onFrame(name: string, bytes: Uint8Array, view: DataView, start: number, end: number): void;
   onRefused(refusal: Refusal): void;
+  /** Who is there, of an address given to join(). */
+  onSeed?(address: string, name: string): void;
 }
 
 /** Plain data. `peers`: see Peer.describe(); `turnedAway`: connections closed without a greeting; `refused`: by reason. */
@@ -182,7 +183,7 @@ export class Peers {
   }
 
   /** Undefined while there is no session. It refuses everything once the session has ended. */
-  link(name: string): LinkWriter | undefined {
+  link(name: string): PeerLink | undefined {
     return this.peers.get(name)?.link;
   }
 
@@ -322,12 +323,14 @@ export class Peers {
     const peer = this.peers.get(agreed.peer.name) ?? this.add(agreed.peer.name);
     if (peer === undefined) return greeter.refuse('full');
     this.endSeed(seed);
+    this.calls.add(() => this.options.onSeed?.(seed.address, peer.name));
     peer.want(seed.address);
     peer.take(greeter, agreed);
   }
 
   private onSeedKnown(seed: Seed, name: string): void {
     this.endSeed(seed);
+    this.calls.add(() => this.options.onSeed?.(seed.address, name));
     this.peers.get(name)?.want(seed.address);
   }
 

@@ -271,7 +271,12 @@ export class Gossip extends MemberWatch {
 
   #onLink(name: string, up: boolean): void {
     const entry = this.table.get(name);
-    if (entry === undefined || entry === this.self) return;
+    if (entry === this.self) return;
+    // A link to somebody not heard of, such as a seed: it is told of us.
+    if (entry === undefined) {
+      if (up) this.#syn({ name });
+      return;
+    }
     entry.linked = up;
     if (up) this.#syn(toOf(entry));
   }
