@@ -1,5 +1,6 @@
 // Troupe's links: the table of peers over real sockets, greeting, checksums, sessions and credit included.
 
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Peers } from '../../src/runtime/links/peers.ts';
@@ -50,7 +51,11 @@ export function ourWay(kind: 'tcp' | 'tls' | 'unix', given?: unknown): Way {
     far: identities,
     async listen(onFrame) {
       const { peers, up } = await open('far', onFrame);
-      return { address: peers.address, pipe: up.then(() => pipeOf(peers, 'near')) };
+      const pipe = up.then(() => {
+        if (kind === 'unix') rmSync(listen.slice('unix:'.length)); // who is connected needs it no more, and we will be killed
+        return pipeOf(peers, 'near');
+      });
+      return { address: peers.address, pipe };
     },
     async dial(address, onFrame) {
       const { peers, up } = await open('near', onFrame);
