@@ -18,7 +18,7 @@ import type { StoreSide } from '../bench/store/side.ts';
 import { sides, sustain } from '../bench/sustained.ts';
 
 /** What a machine may lack; anything else that is missing is a failure. */
-const mayBeMissing = ['redis-server is not on the PATH'];
+const mayBeMissing = ['redis-server is not on the PATH', 'openssl is not on the PATH'];
 
 const lines = (report: Report, wanted: (row: Row) => boolean): string[] =>
   report.results.flatMap(({ workload, rows }) =>

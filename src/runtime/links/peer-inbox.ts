@@ -21,7 +21,7 @@ import {
 
 /** How far one end has got: said at the beginning of each connection, and by each acknowledgement. */
 export interface Progress {
-  /** Data packets that have arrived. */
+  /** Data packets that have arrived and been handed out. One that is held is not acknowledged: it dies with the session. */
   readonly received: number;
   /** Bytes of the session that may be sent. */
   readonly granted: number;
@@ -34,6 +34,8 @@ export class Inbox {
   private readonly bytesMax: number;
   private received = 0;
   private receivedBytes = 0;
+  /** Packets and bytes that have been handed out. */
+  private consumed = 0;
   private consumedBytes = 0;
   private held: { kind: number; bytes: Uint8Array }[] = [];
   private paused = false;
@@ -62,14 +64,13 @@ export class Inbox {
     if (!this.isSound(kind, view, start, end)) return false;
     this.received++;
     this.receivedBytes += size;
-    this.ackDue = true;
     if (this.paused || this.held.length > 0) this.held.push({ kind, bytes: bytes.slice(start, end) });
     else this.take(kind, bytes, view, start, end);
     return true;
   }
 
   progress(): Progress {
-    return { received: this.received, granted: this.consumedBytes + this.bytesMax };
+    return { received: this.consumed, granted: this.consumedBytes + this.bytesMax };
   }
 
   ackPacket(crc32: Crc32): Uint8Array {
@@ -94,7 +95,6 @@ export class Inbox {
     let thrown: { error: unknown } | undefined;
     while (count < this.held.length && !this.paused) {
       const { kind, bytes } = this.held[count++] as { kind: number; bytes: Uint8Array };
-      this.ackDue = true;
       try {
         this.take(kind, bytes, new DataView(bytes.buffer), 0, bytes.length);
       } catch (error) {
@@ -136,6 +136,8 @@ export class Inbox {
   }
 
   private take(kind: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    this.ackDue = true;
+    this.consumed++;
     this.consumedBytes += packetHeaderBytes + end - start;
     if (kind !== kindFrames) return this.takePiece(kind, bytes, view, start, end);
     let thrown: { error: unknown } | undefined;

@@ -199,6 +199,11 @@ export class PeerLink implements LinkWriter {
     return peer.received < this.acked;
   }
 
+  /** After finish(). */
+  get isEnded(): boolean {
+    return this.ended;
+  }
+
   /** All that was sent has been acknowledged. */
   get isQuiet(): boolean {
     return this.packets.length === 0 && this.rest === null && this.fillAt === this.start + packetHeaderBytes;

@@ -10,7 +10,7 @@
 // Handlers are called one after the other in the order of what happened, also what they cause themselves. What they throw is logged.
 
 import { TroupeError } from '../../errors.ts';
-import { membersMax, peerLinkBytesDefault, stopFlushMs, stopLookMs } from '../../limits.ts';
+import { membersMax, peerLinkBytesDefault, seedsMax, stopFlushMs, stopLookMs } from '../../limits.ts';
 import { checkNodeName } from '../ids.ts';
 import type { Millis, World } from '../world.ts';
 import { dialable, formatAddress, isWildcard, parseAddress } from './address.ts';
@@ -165,6 +165,8 @@ export class Peers {
   join(address: string): void {
     const at = formatAddress(parseAddress(address));
     if (this.refuseWork() || this.seeds.has(at)) return;
+    if (this.seeds.size >= seedsMax)
+      throw new TroupeError('OVERLOADED', `a node joins by ${seedsMax} addresses at most`);
     const seed = new Seed(at, {
       dialling: this.around.dialling,
       greet: (wire, greets) => this.greet(wire, 'dialer', undefined, greets),
@@ -193,7 +195,7 @@ export class Peers {
   }
 
   resume(name: string): void {
-    this.peers.get(name)?.link?.resume();
+    this.calls.add(() => this.peers.get(name)?.link?.resume());
   }
 
   /** Takes and dials nobody any more, waits a little until what was sent is acknowledged, and says goodbye to all. */
@@ -300,11 +302,8 @@ export class Peers {
     holder.told = key;
     if (failure.type === 'refused') return this.onRefused(failure, remote, isNews);
     const fields = { peer: name, address: remote, err: failure.error };
-    this.log(
-      isNews ? 'info' : 'debug',
-      fields,
-      `cannot reach it: ${failure.type === 'ended' ? 'its greeting: ' : ''}${key}`,
-    );
+    const where = failure.type === 'ended' ? 'cannot greet it' : 'cannot reach it';
+    this.log(isNews ? 'info' : 'debug', fields, `${where}: ${key}`);
   }
 
   private onRefused(refused: Refused, remote: string, isNews: boolean): void {
@@ -350,13 +349,16 @@ export class Peers {
 
   private makeLink(name: string): PeerLink {
     const { world, crc32 } = this.options;
-    return new PeerLink({
+    const link: PeerLink = new PeerLink({
       from: 0,
-      onFrame: (_from, bytes, view, start, end) => this.options.onFrame(name, bytes, view, start, end),
+      onFrame: (_from, bytes, view, start, end) => {
+        if (!link.isEnded) this.options.onFrame(name, bytes, view, start, end); // a handler may have ended it
+      },
       crc32,
       soon: fn => world.clock.soon(fn),
       bytesMax: this.linkBytes,
     });
+    return link;
   }
 
   private refuseWork(): boolean {

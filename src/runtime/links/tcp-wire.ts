@@ -187,6 +187,7 @@ export function opened<Open extends Socket>(
   socket.once('close', onClose);
   socket.once(event, () => {
     cancel();
+    socket.on('error', () => {}); // until its wire listens, its end is all there is to say
     socket.off('error', onError);
     socket.off('close', onClose);
     resolve(socket);

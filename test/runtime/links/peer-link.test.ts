@@ -139,6 +139,34 @@ describe('a peer link whose streams break', () => {
     expect([rig.a.send(numbered(6)), rig.a.begin(8)]).toEqual([false, -1]);
   });
 
+  it('acknowledges what was handed out, not what is held for a reader that has paused', async () => {
+    const seen: number[] = [];
+    const rig = new Rig({ onB: (_from, _bytes, view, start) => void seen.push(view.getUint32(start)) });
+    await rig.connect();
+    rig.b.pause();
+    for (let i = 0; i < 3; i++) {
+      rig.a.send(numbered(i));
+      rig.clock.advance(10);
+    }
+    expect(rig.b.describe()).toMatchObject({ received: 3, heldBytes: 3 * 48 });
+    expect(rig.a.describe()).toMatchObject({ unackedPackets: 3 });
+    rig.network.cut('n1', 'n2');
+    rig.clock.advance(10);
+    await rig.connect(); // and they are sent again, and known
+    rig.clock.advance(10);
+    rig.b.resume();
+    rig.clock.advance(10);
+    expect([seen, rig.b.describe(), rig.a.describe()]).toMatchObject([
+      [0, 1, 2],
+      { duplicates: 3 },
+      { unackedPackets: 0, resent: 3 },
+    ]);
+    rig.b.pause();
+    rig.a.send(numbered(3));
+    rig.clock.advance(10);
+    expect(rig.a.finish().unknown).toEqual([numbered(3)]);
+  });
+
   it('is not moved by acknowledgements, numbers and lengths that no sane peer sends', async () => {
     let frames = 0;
     const rig = new Rig({ onB: () => void frames++ });

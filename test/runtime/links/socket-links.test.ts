@@ -63,7 +63,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 interface Numbers {
-  readonly unackedPackets: number;
+  readonly unackedBytes: number;
   readonly credit: number;
   readonly heldBytes: number;
 }
@@ -79,10 +79,10 @@ async function openPair(onFrame: OnFrame, bytesMax: number, each: (name: 'n1' | 
   const b = await sideOf('n2', { ...each('n2'), ...received });
   a.peers.connect('n2', b.peers.address);
   await until(() => a.ups.length > 0);
-  /** All that was sent has been acknowledged, and all that may be sent is known to the sender. */
+  /** All that was sent has arrived, and the sender knows what was handed out and what it may send. */
   const isAtRest = (): boolean => {
     const [sender, receiver] = [numbersOf(a.peers), numbersOf(b.peers)];
-    return sender.unackedPackets === 0 && sender.credit === bytesMax - receiver.heldBytes;
+    return sender.unackedBytes === receiver.heldBytes && sender.credit === bytesMax - receiver.heldBytes;
   };
   return {
     writer: a.peers.link('n2') as LinkWriter,
