@@ -93,8 +93,8 @@ export class MemberWatch {
   }
 
   /**
-   * Where all digests fit, the silence of gossip. Where they take turns that says little, so members are asked in turn; one that
-   * answers neither a ping a round nor those of helpers is as silent as a whole gossip would show it.
+   * Where all digests fit, the silence of gossip. Where they take turns that says little: there a member that was asked, and
+   * answers neither a ping a round nor those of helpers, is as silent as if all its heartbeats were missed.
    */
   #phi(entry: Entry, now: Millis): number {
     if (!this.takesTurns) return entry.phi.phi(now);
@@ -160,6 +160,7 @@ export class MemberWatch {
     if (record.incarnation > before.incarnation) {
       entry.phi = new PhiWindow(2 * this.expectedMs(), now);
       entry.echoed = false;
+      entry.asked = undefined;
       entry.goneAt = undefined;
       this.event({ name: 'member-restarted', member: record.name, incarnation: record.incarnation });
     }

@@ -241,6 +241,219 @@ describe('an order', () => {
   });
 });
 
+describe('a tick', () => {
+  it('that comes early is none', () => {
+    const hand = new Hand().meet('n1').step({ type: 'tick' });
+    const { seq } = hand;
+    hand.now += second - 1;
+    expect(hand.step({ type: 'tick' }).effects).toEqual([]);
+    hand.now += 1;
+    expect(hand.seq).toBe(seq);
+    expect(hand.step({ type: 'tick' }).seq).toBe(seq + 1);
+  });
+
+  it('that comes late after a pause judges nobody, nor does the next, and the pause is no silence', () => {
+    const hand = new Hand().meet('n1', 'n2').rounds(100, 'n1', 'n2').rounds(18);
+    expect(hand.status('n1')).toBe('up');
+    hand.now += 60 * second;
+    expect([1, 2, 3].map(() => hand.rounds(1).status('n1'))).toEqual(['up', 'up', 'suspect']);
+    expect(hand.row('n1')?.phi).toBeCloseTo(21 / Math.LN10, 0);
+  });
+});
+
+describe('a refusal', () => {
+  it('is not refused in its turn', () => {
+    const hand = new Hand();
+    const refuse = { type: 'refuse', why: 'wrong-cluster', incarnation: 0 };
+    expect(hand.hear('n9', refuse, { cluster: 'd' }).effects.map(({ type }) => type)).toEqual(['event']);
+  });
+
+  it.each([
+    ['stale-incarnation', 1_001, 'superseded'],
+    ['stale-incarnation', 1_000, undefined],
+    ['stale-incarnation', 1_000 + 400 * 86_400, undefined],
+    ['removed', 1_000, 'removed'],
+    ['quarantined', 1_001, undefined],
+    ['wrong-cluster', 1_001, undefined],
+    ['table-full', 1_001, undefined],
+  ] as const)('%s of incarnation %d ends this machine as %s', (why, incarnation, halted) => {
+    const hand = new Hand().meet('n1').hear('n1', { type: 'refuse', why, incarnation });
+    expect(hand.events('refused-by')).toEqual([{ name: 'refused-by', why, member: 'n1', incarnation }]);
+    expect(hand.core.halted).toBe(halted);
+    expect(hand.core.nextAt).toBe(halted === undefined ? 0 : Number.POSITIVE_INFINITY);
+  });
+
+  it.each([
+    ['removed', 1_000, 0],
+    ['quarantined', 1_001, 59_999],
+    ['stale-incarnation', 999, 0],
+  ])('says why: %s', (why, incarnation, waited) => {
+    const hand = new Hand().meet('n1').step({ type: 'remove', name: 'n1' });
+    hand.now += waited;
+    const [refused] = hand.hear('n1', { type: 'ping', seq: 1 }, { incarnation }).sent('refuse');
+    expect(refused?.body).toEqual({ type: 'refuse', why, incarnation: 1_000 });
+  });
+});
+
+describe('a name that two live under', () => {
+  it('is told of once, and its older life is told to end', () => {
+    const hand = new Hand().meet('n1');
+    const again = (): Hand => hand.hear('n0', { type: 'ping', seq: 1 }, { incarnation: 999 });
+    expect(again().events('name-conflict')).toEqual([
+      { name: 'name-conflict', member: 'n0', incarnation: 1_000, other: 999, address: '' },
+    ]);
+    expect(hand.sent('refuse').map(({ body }) => [body.why, body.incarnation])).toEqual([['stale-incarnation', 1_000]]);
+    expect(again().events('name-conflict')).toEqual([]);
+    expect(again().sent('refuse')).toHaveLength(1);
+  });
+
+  it('says more of itself than was ever said of it, if its records come back to it', () => {
+    const hand = new Hand().meet('n1');
+    hand.learn(record('n0', { version: 8, heartbeat: 70, weight: 3 }));
+    const [told] = hand.sent('states').flatMap(({ body }) => body.states);
+    expect(told).toMatchObject({ version: 9, heartbeat: 71, weight: 1 });
+  });
+});
+
+describe('a removal', () => {
+  it('is told to who is removed', () => {
+    const hand = new Hand().meet('n1', 'n2').step({ type: 'remove', name: 'n1' });
+    expect(hand.sent('states').find(({ to }) => to === 'n1')?.body.states).toEqual([record('n1', { removed: true })]);
+  });
+
+  it('of a later life is kept from its own time on', () => {
+    const hand = new Hand({ deadKeptMs: 100 * second }).meet('n1').step({ type: 'remove', name: 'n1' });
+    hand.now += 70 * second;
+    const life = { incarnation: 1_001 };
+    hand.hear('n1', { type: 'states', states: [record('n1', life)] }, life).step({ type: 'remove', name: 'n1' });
+    hand.now += 100 * second;
+    expect(hand.step({ type: 'tick' }).status('n1')).toBe('removed');
+  });
+});
+
+describe('a life', () => {
+  it('that begins anew has a window of its own', () => {
+    const hand = new Hand().meet('n1', 'n2').rounds(30, 'n1', 'n2').rounds(15, 'n2');
+    const life = { incarnation: 1_001, heartbeat: 1 };
+    hand.hear('n1', { type: 'states', states: [record('n1', life)] }, { incarnation: 1_001 });
+    expect(hand.row('n1')?.phi).toBe(0);
+    // Of its first interval a guess, twice a round: 18.42 x 2 s.
+    expect(hand.rounds(36, 'n2').status('n1')).toBe('joining');
+    expect(hand.rounds(1, 'n2').status('n1')).toBe('suspect');
+  });
+});
+
+describe('of the last two', () => {
+  it.each([
+    ['left', ['n2']],
+    ['that are not down', []],
+  ] as const)('%s, one calls the other down when its probe has failed', (_, gone) => {
+    const hand = new Hand().meet('n1', 'n2').rounds(100, 'n1', 'n2');
+    if (gone.length > 0) hand.learn(record('n2', { version: 2, status: 'left', heartbeat: 200 }));
+    else hand.step({ type: 'mark-down', name: 'n2' });
+    const seen: (string | undefined)[] = [];
+    for (let round = 0; round < 24; round++) seen.push(hand.rounds(1).status('n1'));
+    expect(seen.indexOf('suspect')).toBe(18);
+    expect(seen.indexOf('down')).toBe(21);
+  });
+
+  it('of three nobody is', () => {
+    const hand = new Hand().meet('n1', 'n2').rounds(30, 'n1', 'n2').rounds(40, 'n2');
+    expect(hand.status('n1')).toBe('suspect');
+  });
+});
+
+describe('a cluster in which digests take turns', () => {
+  const names = Array.from({ length: 70 }, (_, at) => `m${at}`);
+  const large = (): Hand => {
+    const hand = new Hand();
+    for (let from = 0; from < 70; from += 50) hand.learn(...names.slice(from, from + 50).map(name => record(name)));
+    for (const name of names) hand.answer(name);
+    return hand.rounds(5, ...names);
+  };
+  const peerOf = (hand: Hand): string => hand.sent('syn')[0]?.to as string;
+  const askedOf = (hand: Hand, name: string): number =>
+    hand.sent('ping').filter(({ to }) => to === name).length +
+    hand.sent('probe').filter(({ body }) => body.target === name).length;
+
+  it('mentions each member after so many messages, itself always, and nobody twice in one', () => {
+    const hand = large().rounds(13, ...names);
+    const [first, second] = [0, 1].map(
+      () =>
+        hand
+          .rounds(1, ...names)
+          .sent('syn')[0]
+          ?.body.digests.map(([name]) => name) as string[],
+    );
+    for (const digests of [first, second]) {
+      expect(digests).toHaveLength(64);
+      expect(new Set(digests).size).toBe(64);
+      expect(digests?.[0]).toBe('n0');
+    }
+    expect(new Set([...(first as string[]), ...(second as string[])]).size).toBe(71);
+  });
+
+  it('answers a syn with as much of its own as has room', () => {
+    const [ack] = large()
+      .hear('m1', { type: 'syn', seq: 1, count: 71, digests: [['m2', 1_000, 1, 1, 0]] })
+      .sent('ack');
+    expect(ack?.body.digests).toHaveLength(64);
+    expect(new Set(ack?.body.digests.map(([name]) => name)).size).toBe(64);
+  });
+
+  it('asks by the syn of a round: who has not answered by the next is pinged, directly and through two', () => {
+    const hand = large();
+    const peer = peerOf(hand);
+    expect(askedOf(hand.rounds(1), peer)).toBe(3);
+    hand.answer(peer, hand.seq - 2);
+    expect(askedOf(hand.rounds(1), peer)).toBe(3);
+    hand.answer(peer, hand.seq - 2);
+    expect(askedOf(hand.rounds(1), peer)).toBe(0);
+  });
+
+  it('asks no more than two at once that do not answer', () => {
+    const hand = large();
+    for (let round = 0; round < 10; round++) {
+      hand.rounds(1);
+      expect(hand.sent('ping').length).toBeLessThanOrEqual(2);
+    }
+    expect(hand.sent('ping')).toHaveLength(2);
+  });
+
+  it('suspects who was asked for 18.42 rounds, long before the silence of gossip is enough', () => {
+    const hand = large();
+    const peer = peerOf(hand);
+    const alive = names.filter(name => name !== peer);
+    expect(hand.rounds(18).status(peer)).toBe('up');
+    hand.rounds(1);
+    expect(names.filter(name => hand.status(name) === 'suspect')).toEqual([peer]);
+    expect(alive.every(name => hand.status(name) === 'up')).toBe(true);
+  });
+
+  it('does not count a pause of its own as waiting', () => {
+    const hand = large();
+    const peer = peerOf(hand);
+    hand.rounds(5);
+    hand.now += 60 * second;
+    expect(hand.rounds(10).status(peer)).toBe('up');
+    expect(hand.rounds(5).status(peer)).toBe('suspect');
+  });
+
+  it('goes on waiting when a later heartbeat comes from somebody who waits too, not when it comes from elsewhere', () => {
+    for (const [suspicions, status] of [
+      [[{ by: 'm69', seq: 5 }], 'down'],
+      [[], 'up'],
+    ] as const) {
+      const hand = large();
+      const peer = peerOf(hand);
+      hand.rounds(10);
+      const from = peer === 'm3' ? 'm4' : 'm3';
+      hand.hear(from, { type: 'states', states: [record(peer, { heartbeat: 50, suspicions })] });
+      expect(hand.rounds(9).status(peer)).toBe(status);
+    }
+  });
+});
+
 describe('reports', () => {
   const accused = (...by: string[]): MemberRecord => record('n1', { suspicions: by.map(by => ({ by, seq: 5 })) });
 
@@ -328,6 +541,20 @@ describe('news', () => {
 });
 
 describe('an exchange', () => {
+  it('takes no heartbeat from a digest that has something against the member: it asks for the record', () => {
+    const hand = new Hand().meet('n1', 'n2');
+    const digests = [['n2', 1_000, 1, 7, 20]];
+    const [ack] = hand.hear('n1', { type: 'syn', seq: 1, count: 3, digests }).sent('ack');
+    expect(ack?.body.digests).toEqual([['n2', 1_000, 1, 1, 0]]);
+    expect(hand.row('n2')?.heartbeat).toBe(1);
+  });
+
+  it('gives the record where something is held against the member', () => {
+    const hand = new Hand().meet('n1').learn(record('n2', { heartbeat: 4, suspicions: [{ by: 'n1', seq: 5 }] }));
+    const [ack] = hand.hear('n1', { type: 'syn', seq: 1, count: 3, digests: [['n2', 1_000, 1, 2, 0]] }).sent('ack');
+    expect(ack?.body.states.map(({ heartbeat }) => heartbeat)).toEqual([4]);
+  });
+
   it('asks for what is newer there, gives what is newer here, and only a digest where only the heartbeat rose', () => {
     const hand = new Hand().meet('n1');
     hand
