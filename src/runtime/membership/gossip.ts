@@ -91,14 +91,15 @@ export class Gossip extends MemberWatch {
       if (!entry.echoed || entry.suspect || entry.asked !== undefined) open.push(entry);
     }
     this.askAround(open, now);
-    this.#gossip();
+    this.#gossip(now);
   }
 
   /** One live peer; sometimes one that is down, or the two halves of a healed cluster would never meet; sometimes a seed. */
-  #gossip(): void {
+  #gossip(now: Millis): void {
     const { living, lost } = this.table;
     const [peer] = [...this.some(1, isLive), ...this.some(1, ({ record }) => !isSilent(record))];
     if (peer !== undefined) this.#syn(toOf(peer));
+    if (peer !== undefined && this.takesTurns) this.askedBySyn(peer, now);
     if (this.chance(lost / living)) {
       for (const entry of this.some(1, ({ record }) => isDownOnly(record))) this.#syn(toOf(entry));
     }
@@ -179,7 +180,9 @@ export class Gossip extends MemberWatch {
     }
     const size = this.table.size;
     const states = count < size ? this.table.page(this.options.random() % size, known) : known;
-    this.send(to, { type: 'ack', seq, count: size, digests, states });
+    // Where digests take turns there is room for what a syn of our own would say.
+    const said = this.takesTurns ? this.table.digests(this.self, this.round, digests) : digests;
+    this.send(to, { type: 'ack', seq, count: size, digests: said, states });
   }
 
   #onAck(message: GossipMessage, body: Extract<GossipBody, { type: 'ack' }>, to: To, now: Millis): void {

@@ -115,18 +115,25 @@ export class MemberTable {
     this.#news.add(entry);
   }
 
-  /** This node, then news, then the others in turn: every member is mentioned every size / max messages. */
-  digests(self: Entry, round: number): Digest[] {
-    const chosen = new Set([self]);
+  /** After `said`: this node, then news, then the others in turn, so that every member is mentioned every size / max messages. */
+  digests(self: Entry, round: number, said: readonly Digest[] = []): Digest[] {
+    const digests = [...said];
+    const names = new Set(said.map(([name]) => name));
+    const add = ({ record }: Entry): void => {
+      if (names.has(record.name)) return;
+      names.add(record.name);
+      digests.push(digestOf(record));
+    };
+    if (digests.length < gossipDigestsMax) add(self);
     for (const entry of this.#news) {
       if (entry.newsUntil <= round) this.#news.delete(entry);
-      else if (chosen.size < gossipDigestsMax / 2) chosen.add(entry);
+      else if (digests.length < gossipDigestsMax / 2) add(entry);
     }
-    for (let seen = 0; seen < this.#list.length && chosen.size < gossipDigestsMax; seen++) {
+    for (let seen = 0; seen < this.#list.length && digests.length < gossipDigestsMax; seen++) {
       this.#cursor = (this.#cursor + 1) % this.#list.length;
-      chosen.add(this.#list[this.#cursor] as Entry);
+      add(this.#list[this.#cursor] as Entry);
     }
-    return [...chosen].map(({ record }) => digestOf(record));
+    return digests;
   }
 
   /** Records from a random place on, for somebody who knows fewer members than we do. */

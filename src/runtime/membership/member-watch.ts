@@ -40,6 +40,7 @@ export class MemberWatch {
   protected readonly self: Entry;
   protected round = 0;
   protected bursts = 0;
+  #watched = 0;
   protected effects: Effect[] = [];
   readonly #news = new Set<string>();
   /** Why this machine has ended. */
@@ -92,8 +93,8 @@ export class MemberWatch {
   }
 
   /**
-   * Where all digests fit, the silence of gossip. Where they take turns that says little, so members are asked in turn; one that
-   * answers neither a ping a round nor those of helpers is as silent as a whole gossip would show it.
+   * Where all digests fit, the silence of gossip. Where they take turns that says little: there a member that was asked, and
+   * answers neither a ping a round nor those of helpers, is as silent as if all its heartbeats were missed.
    */
   #phi(entry: Entry, now: Millis): number {
     if (!this.takesTurns) return entry.phi.phi(now);
@@ -118,10 +119,10 @@ export class MemberWatch {
     else this.show(entry);
   }
 
-  /** Pings those of whom something is open, within the budget of a round; in a large cluster one more by chance. */
+  /** Pings those of whom something is open, within the budget of a round. */
   protected askAround(open: readonly Entry[], now: Millis): void {
     const watched = open.filter(({ asked, suspect }) => asked !== undefined && !suspect).slice(0, watchedMax);
-    if (this.takesTurns && watched.length < watchedMax) watched.push(...this.some(1, isAnswering));
+    this.#watched = watched.length;
     let probes = 0;
     for (const entry of watched) probes += this.#probe(entry, now);
     // From a random one on: those that never answer must not use up what newcomers need.
@@ -130,6 +131,12 @@ export class MemberWatch {
     for (let seen = 0; seen < others.length && probes < probesPerRoundMax; seen++) {
       probes += this.#probe(others[(from + seen) % others.length] as Entry, now);
     }
+  }
+
+  /** The peer of a round has to answer like one that was pinged: so everybody is asked by somebody, whatever the size. */
+  protected askedBySyn(peer: Entry, now: Millis): void {
+    if (!peer.echoed || peer.asked !== undefined || this.#watched >= watchedMax) return;
+    peer.asked = { at: now, seq: this.self.record.heartbeat };
   }
 
   /** Directly; and where that was in vain, or of a suspect, through two others: their link may be whole where ours is not. */
@@ -153,6 +160,7 @@ export class MemberWatch {
     if (record.incarnation > before.incarnation) {
       entry.phi = new PhiWindow(2 * this.expectedMs(), now);
       entry.echoed = false;
+      entry.asked = undefined;
       entry.goneAt = undefined;
       this.event({ name: 'member-restarted', member: record.name, incarnation: record.incarnation });
     }
@@ -245,6 +253,4 @@ export class MemberWatch {
 }
 
 export const toOf = ({ record: { name, address } }: Entry): To => ({ name, address });
-const isAnswering = ({ record, echoed, suspect, asked }: Entry): boolean =>
-  echoed && !suspect && asked === undefined && !isSilent(record);
 export const isLive = ({ record, linked }: Entry): boolean => linked && !isSilent(record);
