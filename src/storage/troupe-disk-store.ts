@@ -13,9 +13,8 @@ import { join } from 'node:path';
 import { diskFreeLowWater } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { EngineOptions } from './engine.ts';
-import { opHeaderBytes } from './log/log-frame.ts';
 import { readLogs } from './log/log-recovery-store.ts';
-import type { ScannedGroup } from './log/log-scan.ts';
+import { epochAt, lsnAt, opsOf, shardAt } from './log/log-scan.ts';
 import type { Segment } from './log/log-segment.ts';
 import { shardSeed } from './record.ts';
 import { ManifestStore } from './runs/manifest-store.ts';
@@ -72,14 +71,14 @@ async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, d
       return name === undefined ? undefined : shardSeed(crc, name);
     },
     flushed: id => flushed.has(id),
-    visit: (group, segment) => recovery.visit(group, segment),
+    visit: (frame, segment) => recovery.visit(frame, segment),
     read: segment => recovery.read(segment),
   });
   const lsn = Math.max(found.lsnMax, ...runs.map(({ maxLsn }) => maxLsn), 0) + 1;
   disk.words.beginAt(lsn, Math.max(found.idMax, ...flushed, 0) + 1);
   if (flushed.size > 0) await manifest.edit({ forget: [...flushed] });
   for (const { id } of found.segments) upkeep.inherit(id);
-  for (const { log, id } of recovery.tooMany) await upkeep.flushFile(log, id);
+  await upkeep.flushFiles(recovery.tooMany);
   disk.words.turnGeneration();
 }
 
@@ -89,19 +88,28 @@ class Recovery {
   private readonly disk: SharedDisk;
   private slot: SegmentSlot | undefined;
   private segment: Segment | undefined;
+  /** As far as the shared words have been told: a word costs more than a Map. */
+  private readonly fences = new Map<number, number>();
 
   constructor(disk: SharedDisk) {
     this.disk = disk;
   }
 
-  visit({ lsn, shard, epoch, ops }: ScannedGroup, segment: Segment): void {
-    if (epoch > 0) this.disk.words.raiseFence(shard, epoch);
+  visit(frame: number, segment: Segment): void {
+    const { image } = segment;
+    const shard = shardAt(image, frame);
+    const epoch = epochAt(image, frame);
+    if (epoch > (this.fences.get(shard) ?? 0)) {
+      this.fences.set(shard, epoch);
+      this.disk.words.raiseFence(shard, epoch);
+    }
+    const lsn = lsnAt(image, frame);
     if (this.segment !== segment) this.begin(segment, lsn);
     const { slot } = this;
     if (slot === undefined) return;
-    for (const { key } of ops)
-      slot.put(hashOf(shard, key), shard, key.byteOffset - segment.image.byteOffset - opHeaderBytes, key.length, lsn);
-    slot.committed(segment.used, lsn);
+    opsOf(image, frame, (at, keyAt, keyEnd) =>
+      slot.put(hashOf(shard, image, keyAt, keyEnd), shard, at, keyEnd - keyAt, lsn),
+    );
   }
 
   read(segment: Segment): void {

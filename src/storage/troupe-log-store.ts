@@ -76,6 +76,8 @@ export class TroupeLog {
   #stagedOps = 0;
   #written: Written[] = [];
   #waits = 0;
+  /** When the active segment got its first record. */
+  #begunAt: number | undefined;
 
   constructor(options: TroupeLogOptions) {
     this.#options = options;
@@ -128,6 +130,7 @@ export class TroupeLog {
     // Asked before: the first append begins the segment.
     const from = store.active?.used ?? segmentHeaderBytes;
     store.append(groups);
+    this.#begunAt ??= performance.now();
     this.#written.push({ appends, from, lsn: first });
   }
 
@@ -152,6 +155,11 @@ export class TroupeLog {
     }
   }
 
+  /** How long the oldest record waits in the active segment; 0 without any. */
+  get ageMs(): number {
+    return this.#begunAt === undefined ? 0 : performance.now() - this.#begunAt;
+  }
+
   sync(): Promise<void> {
     return this.#store?.sync() ?? Promise.resolve();
   }
@@ -165,6 +173,7 @@ export class TroupeLog {
     await this.#store?.roll();
     this.publish();
     this.#slot = undefined;
+    this.#begunAt = undefined;
     slot.seal();
     this.#disk.words.tellSealed();
   }

@@ -15,6 +15,7 @@
 
 import { isTroupeError, TroupeError } from '../errors.ts';
 import { paceLookMs, runsMax, sealWaitMs, slotWaitStepMs, upkeepRestMs } from '../limits.ts';
+import type { JobLane } from './engine.ts';
 import { FlushWork, type UpkeepSeams } from './flush-work-store.ts';
 import { MergeWork } from './merge-work-store.ts';
 import { paceOf } from './runs/pace.ts';
@@ -129,8 +130,14 @@ export class Upkeep implements EngineUpkeep {
     this.#flushes.inherit(segment);
   }
 
-  flushFile(log: string, segment: number): Promise<void> {
-    return this.#flushes.flushFile(log, segment);
+  /** Before start(): nothing is merged yet, so that lane may help. */
+  async flushFiles(segments: readonly { readonly log: string; readonly id: number }[]): Promise<void> {
+    const waiting = [...segments];
+    const work = async (lane: JobLane): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+        await this.#flushes.flushFile(next.log, next.id, undefined, lane);
+    };
+    await Promise.all([work('flush'), work('merge')]);
   }
 
   status(): UpkeepStatus {

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { runFanIn } from '../../src/limits.ts';
+import { runFanIn, sealLookMs } from '../../src/limits.ts';
 import { Jobs } from '../../src/runtime/thread-jobs.ts';
 import type { RunJob } from '../../src/storage/engine.ts';
 import { type SegmentSlot, slotState } from '../../src/storage/segment-slot.ts';
@@ -234,6 +234,28 @@ describe('a segment', () => {
     await until(() => rig.upkeep.status().failures >= 3);
     expect(rig.troubles).toMatchObject([{ what: `flush/${slot.id}`, code: 'CORRUPT' }]);
     expect(rig.upkeep.status()).toMatchObject({ runs: 1, waiting: 1 });
+  });
+});
+
+describe('a log in which little is written', () => {
+  it('hands its segment over when its oldest record is old, once, and goes on in another one', async () => {
+    const rig = await open(newDir(), { segmentAgeMs: 300 });
+    await fill(rig, 'a', 3);
+    await until(() => rig.upkeep.status().flushes === 1);
+    expect([read(rig, 'ka0'), rig.upkeep.status().runs]).toEqual(['a0', 1]);
+    await fill(rig, 'b', 3);
+    await until(() => rig.upkeep.status().flushes === 2);
+    await rig.store.close();
+    const again = await open(rig.dir);
+    expect(again.upkeep.status()).toMatchObject({ waiting: 0, runs: 2 });
+    expect([read(again, 'ka2'), read(again, 'kb2')]).toEqual(['a2', 'b2']);
+  });
+
+  it('keeps it while it is young', async () => {
+    const rig = await open(newDir(), { segmentAgeMs: 60_000 });
+    await fill(rig, 'a', 3);
+    await new Promise(resolve => setTimeout(resolve, 3 * sealLookMs));
+    expect(rig.upkeep.status()).toMatchObject({ waiting: 0, flushes: 0 });
   });
 });
 

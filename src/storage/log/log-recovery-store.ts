@@ -17,7 +17,7 @@ import { type LogFiles, realFiles } from './log-files-store.ts';
 import { type ReadHeader, readHeader, sealBytes, segmentHeaderBytes, segmentSeed, writeSeal } from './log-frame.ts';
 import { type LogFileName, parseFile } from './log-names.ts';
 import { diskIsFull, hole, isDiskFull, refuseNewer } from './log-refusals.ts';
-import { type ScanEnd, type ScannedGroup, scanSegment } from './log-scan.ts';
+import { lsnAt, type ScanEnd, scanFrames } from './log-scan.ts';
 import { Segment } from './log-segment.ts';
 import { provenWhole } from './log-tail.ts';
 
@@ -30,8 +30,8 @@ export interface RecoveryOptions {
   seedOf(shard: number): number | undefined;
   /** True when the manifest names the run of this segment. */
   flushed?(segment: number): boolean;
-  /** Each group, in the order of its log. Its views are of the segment's image: copy what is kept, or keep positions. */
-  visit(group: ScannedGroup, segment: Segment): void;
+  /** Where the frame of each group lies in the segment's image, in the order of its log: see log-scan.ts for what it says. */
+  visit(frame: number, segment: Segment): void;
   /** After the last group of a segment: whoever does not want its image releases it here. */
   read?(segment: Segment): void;
   readonly files?: LogFiles;
@@ -123,9 +123,10 @@ class LogReader {
     const bytes = this.#files.read(path);
     const segment = new Segment(log, id, path, bytes);
     const seedOf = (shard: number): number | undefined => this.#options.seedOf(shard);
-    const scan = scanSegment(bytes, { segment: id, crc, seedOf }, group => {
-      segment.lsnMin = Math.min(segment.lsnMin, group.lsn);
-      visit(group, segment);
+    const scan = scanFrames(bytes, { segment: id, crc, seedOf }, frame => {
+      const lsn = lsnAt(bytes, frame);
+      if (lsn < segment.lsnMin) segment.lsnMin = lsn;
+      visit(frame, segment);
     });
     segment.groups = scan.groups;
     segment.lsnMax = scan.lsnMax;
@@ -137,7 +138,7 @@ class LogReader {
   #glance({ file, id }: LogFileName): { id: number; header: ReadHeader; scan: ScanEnd } {
     const { dir, crc } = this.#options;
     const bytes = this.#files.read(join(dir, file));
-    const scan = scanSegment(bytes, { segment: id, crc, seedOf: () => undefined }, () => {});
+    const scan = scanFrames(bytes, { segment: id, crc, seedOf: () => undefined }, () => {});
     return { id, header: readHeader(bytes, crc), scan };
   }
 

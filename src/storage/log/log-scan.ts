@@ -240,7 +240,7 @@ function lookBehind(bytes: Uint8Array, bad: number, seed: number, crc: Crc32): {
 }
 
 /** A whole frame as an object. */
-function frameAt(bytes: Uint8Array, at: number): Frame {
+export function frameAt(bytes: Uint8Array, at: number): Frame {
   const ops: ScannedOp[] = [];
   opsOf(bytes, at, (op, keyAt, recordAt) => {
     const key = view(bytes, keyAt, recordAt);

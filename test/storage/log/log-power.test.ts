@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../../src/storage/crc32.ts';
 import type { LogGroup } from '../../../src/storage/log/log-frame.ts';
 import { readLogs } from '../../../src/storage/log/log-recovery-store.ts';
+import { frameAt } from '../../../src/storage/log/log-scan.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
 import { chances, plain, randomGroup, seedOf } from './groups.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -102,7 +103,8 @@ class Story {
       files: this.disk,
       seedOf,
       flushed: id => this.#remembers && this.#named.has(id),
-      visit: (group, segment) => {
+      visit: (frame, segment) => {
+        const group = frameAt(segment.image, frame);
         expect(group.lsn).toBeGreaterThan(last);
         last = group.lsn;
         found.set(group.lsn, plain(group));

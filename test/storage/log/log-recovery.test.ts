@@ -5,7 +5,8 @@ import { crc32 } from '../../../src/storage/crc32.ts';
 import { writeU16, writeU32 } from '../../../src/storage/little-endian.ts';
 import type { LogGroup, ReadHeader } from '../../../src/storage/log/log-frame.ts';
 import { type RecoveryOptions, readLogs } from '../../../src/storage/log/log-recovery-store.ts';
-import type { ScanEnd } from '../../../src/storage/log/log-scan.ts';
+import { frameAt, type ScanEnd } from '../../../src/storage/log/log-scan.ts';
+import type { Segment } from '../../../src/storage/log/log-segment.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
 import { provenWhole } from '../../../src/storage/log/log-tail.ts';
 import { dumpSegment, isDamage, verifyLogs } from '../../../src/storage/log/log-verify.ts';
@@ -48,7 +49,7 @@ async function diskWith(segments: number, perSegment = 4, name = 'host-1', into 
 
 function recover(disk: SimDisk, options: Partial<RecoveryOptions> = {}) {
   const groups: LogGroup[] = [];
-  const visit = (group: LogGroup): number => groups.push(plain(group));
+  const visit = (at: number, { image }: Segment): number => groups.push(plain(frameAt(image, at)));
   const found = readLogs({ dir: '/log', crc: crc32, files: disk, seedOf, visit, ...options });
   return { ...found, groups, lsns: groups.map(({ lsn }) => lsn) };
 }

@@ -8,6 +8,7 @@ import { crc32 } from '../../../src/storage/crc32.ts';
 import type { LogFiles } from '../../../src/storage/log/log-files-store.ts';
 import type { LogGroup } from '../../../src/storage/log/log-frame.ts';
 import { readLogs } from '../../../src/storage/log/log-recovery-store.ts';
+import { frameAt } from '../../../src/storage/log/log-scan.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
 import { op, plain, seedOf } from './groups.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -28,7 +29,13 @@ const group = (lsn: number, valueBytes = 100): LogGroup => ({
 
 function recover(disk: LogFiles, dir = '/log') {
   const groups: LogGroup[] = [];
-  const found = readLogs({ dir, crc: crc32, files: disk, seedOf, visit: group => groups.push(plain(group)) });
+  const found = readLogs({
+    dir,
+    crc: crc32,
+    files: disk,
+    seedOf,
+    visit: (at, { image }) => groups.push(plain(frameAt(image, at))),
+  });
   return { groups, lsns: groups.map(({ lsn }) => lsn), ...found };
 }
 
