@@ -3,7 +3,7 @@
 //     dir/manifest   which shards and runs there are        dir/log   segments        dir/runs   sorted tables
 //
 //     segments of an earlier life ─▶ slots, with their indexes: readable at once, flushed when there is time
-//                                 └─▶ more than there are slots: flushed first
+//                                 └─▶ more than there are slots, and those of dropped shards: flushed first
 //
 // Invariant: when ready resolves, every record that was acknowledged to an earlier life is in a slot or in a run, and new numbers are
 // above all that were ever given out.
@@ -78,13 +78,14 @@ async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, d
   disk.words.beginAt(lsn, Math.max(found.idMax, ...flushed, 0) + 1);
   if (flushed.size > 0) await manifest.edit({ forget: [...flushed] });
   for (const { id } of found.segments) upkeep.inherit(id);
-  await upkeep.flushFiles(recovery.tooMany);
+  await upkeep.flushFiles(recovery.left);
   disk.words.turnGeneration();
 }
 
 /** Puts segments into slots, as they are read. */
 class Recovery {
-  readonly tooMany: Segment[] = [];
+  /** In no slot. */
+  readonly left: Segment[] = [];
   private readonly disk: SharedDisk;
   private slot: SegmentSlot | undefined;
   private segment: Segment | undefined;
@@ -113,11 +114,11 @@ class Recovery {
   }
 
   read(segment: Segment): void {
-    if (this.segment === segment) {
-      this.slot?.committed(segment.used, segment.lsnMax);
-      if (this.slot === undefined) this.tooMany.push(segment);
-      this.slot?.seal();
-    }
+    // All of its shards may have been dropped: then nothing was visited, and a flush finds nothing to keep.
+    const slot = this.segment === segment ? this.slot : undefined;
+    slot?.committed(segment.used, segment.lsnMax);
+    slot?.seal();
+    if (slot === undefined) this.left.push(segment);
     segment.release();
   }
 

@@ -130,14 +130,23 @@ export class Upkeep implements EngineUpkeep {
     this.#flushes.inherit(segment);
   }
 
-  /** Before start(): nothing is merged yet, so that lane may help. */
+  /**
+   * Before start(): nothing is merged yet, so that lane may help. Settles when both are at rest: whoever gives the directory up because
+   * of what it rejects with must find nobody at work in it.
+   */
   async flushFiles(segments: readonly { readonly log: string; readonly id: number }[]): Promise<void> {
     const waiting = [...segments];
     const work = async (lane: JobLane): Promise<void> => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-        await this.#flushes.flushFile(next.log, next.id, undefined, lane);
+      try {
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+          await this.#flushes.flushFile(next.log, next.id, undefined, lane);
+      } catch (why) {
+        waiting.length = 0;
+        throw why;
+      }
     };
-    await Promise.all([work('flush'), work('merge')]);
+    const ends = await Promise.allSettled([work('flush'), work('merge')]);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   status(): UpkeepStatus {
