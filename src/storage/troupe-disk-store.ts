@@ -21,7 +21,7 @@ import { ManifestStore } from './runs/manifest-store.ts';
 import { sweep } from './runs/sweep-store.ts';
 import { hashOf, type SegmentSlot } from './segment-slot.ts';
 import { createSharedDisk, SharedDisk, type SharedDiskMemory } from './shared-disk.ts';
-import { logIdOf } from './troupe-log-store.ts';
+import { loggedOf, logIdOf } from './troupe-log-store.ts';
 import { importOf } from './troupe-runs-store.ts';
 import { Upkeep } from './upkeep-store.ts';
 
@@ -60,7 +60,7 @@ async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, d
   await manifest.begin();
   const halves = [...manifest.state().shards.keys()].filter(name => importOf(name) !== undefined);
   if (halves.length > 0) await manifest.edit({ names: halves.map(name => [name, undefined]) });
-  const { names, flushed, runs } = manifest.state();
+  const { names, flushed, logged, runs } = manifest.state();
   sweep(join(dir, 'runs'), manifest.state());
   const recovery = new Recovery(disk);
   const found = readLogs({
@@ -71,12 +71,15 @@ async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, d
       return name === undefined ? undefined : shardSeed(crc, name);
     },
     flushed: id => flushed.has(id),
+    logged,
     visit: (frame, segment) => recovery.visit(frame, segment),
     read: segment => recovery.read(segment),
   });
   const lsn = Math.max(found.lsnMax, ...runs.map(({ maxLsn }) => maxLsn), 0) + 1;
   disk.words.beginAt(lsn, Math.max(found.idMax, ...flushed, 0) + 1);
-  if (flushed.size > 0) await manifest.edit({ forget: [...flushed] });
+  const isNews = ({ id, used }: Segment): boolean => used > (logged.get(id)?.bytes ?? 0);
+  const news = new Map(found.segments.filter(isNews).map(segment => [segment.id, loggedOf(segment)]));
+  if (flushed.size + news.size > 0) await manifest.edit({ forget: [...flushed], logged: news });
   for (const { id } of found.segments) upkeep.inherit(id);
   await upkeep.flushFiles(recovery.left);
   disk.words.turnGeneration();

@@ -7,6 +7,7 @@
 //
 // Invariant: nothing is published that is not written. What was staged and not written has not happened.
 
+import { basename } from 'node:path';
 import { TroupeError } from '../errors.ts';
 import { slotWaitMs, slotWaitStepMs } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
@@ -20,6 +21,7 @@ import {
   sealBytes,
   segmentHeaderBytes,
 } from './log/log-frame.ts';
+import type { LoggedSegment } from './log/log-names.ts';
 import type { Segment } from './log/log-segment.ts';
 import { LogStore } from './log/log-store.ts';
 import { WatchedFiles } from './log/watched-files-store.ts';
@@ -43,6 +45,8 @@ export interface TroupeLogOptions {
   readonly disk: SharedDisk;
   readonly crc: Crc32;
   readonly files?: LogFiles | undefined;
+  /** Resolves when the manifest knows that these are on the disk. May reject: then it is asked again, with the next one. */
+  note(segments: ReadonlyMap<number, LoggedSegment>): Promise<unknown>;
   /** Why no segment can be flushed now, if so. */
   roomToFlush(): TroupeError | undefined;
 }
@@ -59,6 +63,10 @@ export const logNameOf = ({ thread, number }: LogId): string => `t${thread}.${nu
 export function logIdOf(name: string): LogId {
   const [thread = '', number = ''] = name.slice(1).split('.');
   return { thread: Number(thread), number: Number(number) };
+}
+
+export function loggedOf({ path, durable }: Segment): LoggedSegment {
+  return { file: basename(path), bytes: durable };
 }
 
 export class TroupeLog {
@@ -78,6 +86,9 @@ export class TroupeLog {
   #waits = 0;
   /** When the active segment got its first record. */
   #begunAt: number | undefined;
+  /** On the disk, and the manifest does not know. */
+  readonly #unnoted = new Map<number, LoggedSegment>();
+  #noting: Promise<void> | undefined;
 
   constructor(options: TroupeLogOptions) {
     this.#options = options;
@@ -130,7 +141,7 @@ export class TroupeLog {
     // Asked before: the first append begins the segment.
     const from = store.active?.used ?? segmentHeaderBytes;
     store.append(groups);
-    this.#begunAt ??= performance.now();
+    if (this.#begunAt === undefined) this.#begin();
     this.#written.push({ appends, from, lsn: first });
   }
 
@@ -160,8 +171,29 @@ export class TroupeLog {
     return this.#begunAt === undefined ? 0 : performance.now() - this.#begunAt;
   }
 
+  /** Nobody is told 'flushed' before the manifest knows of the segment: were its file taken away then, nobody would miss it. */
   sync(): Promise<void> {
-    return this.#store?.sync() ?? Promise.resolve();
+    return (this.#store?.sync() ?? Promise.resolve()).then(() => this.#noting);
+  }
+
+  /** A segment has its first records. It is synced at once, so that it is noted also when nobody asks for 'flushed'. */
+  #begin(): void {
+    this.#begunAt = performance.now();
+    // Whoever writes next hears that the log has stopped.
+    this.#store?.sync().catch(() => {});
+  }
+
+  #note(segment: Segment): void {
+    const { id } = segment;
+    this.#unnoted.set(id, loggedOf(segment));
+    const told = new Map(this.#unnoted);
+    const before = this.#noting;
+    const noted = (): void => {
+      for (const each of told.keys()) this.#unnoted.delete(each);
+    };
+    // When it fails, only the guard is missing: the writes themselves are on the disk.
+    const ended = this.#options.note(told).then(noted, () => {});
+    this.#noting = ended.then(() => before);
   }
 
   /** Leaves the active segment to the upkeep. */
@@ -171,6 +203,7 @@ export class TroupeLog {
     const hasRecords = (this.#store?.active?.groups ?? 0) > 0;
     if (slot === undefined || !hasRecords) return;
     await this.#store?.roll();
+    await this.#noting;
     this.publish();
     this.#slot = undefined;
     this.#begunAt = undefined;
@@ -215,6 +248,7 @@ export class TroupeLog {
 
   async close(): Promise<void> {
     await this.#store?.close();
+    await this.#noting;
     if (this.#slot?.entries === 0) this.#slot.flushed();
     else this.#slot?.seal();
     this.#slot = undefined;
@@ -245,6 +279,7 @@ export class TroupeLog {
       crc,
       segmentBytes: this.#disk.segmentBytes,
       files: this.files,
+      onDurable: segment => this.#note(segment),
       nextSegmentId: () => this.#disk.words.takeSegmentId(),
       image: id => {
         const slot = this.#slot as SegmentSlot;

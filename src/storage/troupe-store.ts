@@ -106,6 +106,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       disk: this.#disk,
       crc,
       files: options.files,
+      note: logged => opened.manifest.edit({ logged }),
       roomToFlush: () => this.#roomToFlush(),
     });
     this.#reads = new TroupeReads(this.#disk, this.#log, this.#runs);

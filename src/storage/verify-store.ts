@@ -70,7 +70,8 @@ export async function verifyDirectory(dir: string, each: (what: string) => void 
     const isFlushed = (id: number): boolean => state?.flushed.has(id) === true;
     const logs = segmentsOf(own);
     const waiting = logs.filter(({ id }) => !isFlushed(id));
-    const segments: SegmentFinding[] = [...verifyLogs(read(own, waiting, each), { crc, seedOf })];
+    const looked = { crc, seedOf, logged: state?.logged };
+    const segments: SegmentFinding[] = [...verifyLogs(read(own, waiting, each), looked)];
     for (const { file, log, id } of logs.filter(({ id }) => isFlushed(id)))
       segments.push({
         file,

@@ -44,6 +44,8 @@ export interface LogOptions {
   /** Zeroed memory for a segment. Default its own. */
   image?(id: number, bytes: number): Uint8Array;
   readonly files?: LogFiles;
+  /** Told once of each segment: so much of it is on the disk, under its name, and so is all that is before it. */
+  onDurable?(segment: Segment): void;
 }
 
 export interface Appended {
@@ -72,6 +74,7 @@ export class LogStore {
   readonly #nextId: () => number;
   readonly #image: (id: number, bytes: number) => Uint8Array;
   readonly #spares: Spares;
+  readonly #onDurable: (segment: Segment) => void;
   #active: Open | undefined;
   /** Sealed and not durable yet; oldest first. */
   #behind: Open[] = [];
@@ -97,6 +100,7 @@ export class LogStore {
     this.#nextId = () => options.nextSegmentId();
     this.#image = (id, length) => options.image?.(id, length) ?? new Uint8Array(length);
     this.#spares = new Spares({ files, dir, log: name, bytes: segmentBytes, max: sparesMax, nextId: this.#nextId });
+    this.#onDurable = segment => options.onDurable?.(segment);
     files.makeDir(dir);
   }
 
@@ -362,8 +366,11 @@ export class LogStore {
     for (const open of opens) open.dirty = false;
     await Promise.all(work);
     opens.forEach((open, index) => {
-      open.segment.durable = Math.max(open.segment.durable, marks[index] as number);
+      const { segment } = open;
+      const isFirst = segment.durable === segmentHeaderBytes;
+      segment.durable = Math.max(segment.durable, marks[index] as number);
       open.named = true;
+      if (isFirst && segment.durable > segmentHeaderBytes) this.#onDurable(segment);
     });
     this.#pass = undefined;
     this.#behind = this.#behind.filter(open => !sealed.has(open));
