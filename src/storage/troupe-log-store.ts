@@ -183,6 +183,15 @@ export class TroupeLog {
     this.#store?.sync().catch(() => {});
   }
 
+  /** Called when there is time: a last batch that is on the disk can be told from a torn one then. */
+  mark(): void {
+    try {
+      this.#store?.mark();
+    } catch {
+      // No room for it, and nothing is lost; or the log has stopped, which whoever writes next hears.
+    }
+  }
+
   #note(segment: Segment): void {
     const { id } = segment;
     this.#unnoted.set(id, loggedOf(segment));

@@ -120,6 +120,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.#unwatch = watchSeals({
       words: this.#disk.words,
       seal: () => this.commits.job(() => this.#log.seal()),
+      rest: () => this.#log.mark(),
       isOld: () => this.#log.ageMs >= (options.segmentAgeMs ?? segmentAgeMs),
     });
     const { upkeep } = this;

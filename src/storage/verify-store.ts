@@ -115,7 +115,7 @@ export async function dumpDirectory(
       throw new TroupeError('BAD_OPTION', `${join(own, 'log')} has no segment ${segment}.`, { details: { segment } });
     for (const file of read(own, files, () => {}))
       for (const frame of dumpSegment(file, { crc, seedOf: seedsOf(state) }))
-        await show({ ...frame, name: frame.kind === 'seal' ? null : (state?.names.get(frame.shard) ?? null) });
+        await show({ ...frame, name: frame.kind !== 'group' ? null : (state?.names.get(frame.shard) ?? null) });
   });
 }
 

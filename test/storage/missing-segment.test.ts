@@ -1,6 +1,6 @@
 // Files of the log that somebody has taken away: missed by name when something acknowledged was in them, and never otherwise.
 
-import { cpSync, readdirSync, renameSync, truncateSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32 } from '../../src/storage/crc32.ts';
@@ -119,6 +119,20 @@ describe('a log file that is taken away', () => {
     await between.ready();
     await between.close();
     await expectMissed(dir, logFiles(dir));
+  });
+
+  it('or whose last record is damaged is noticed when the log had time to say that it was on the disk', async () => {
+    const rig = await opened();
+    await write(rig, 'first');
+    const log = (): { used: number } => (rig.store.describe() as { log: { active: { used: number } } }).log.active;
+    const { used } = log();
+    await until(() => log().used > used);
+    const dir = leftBehind(rig);
+    const [file = ''] = logFiles(dir);
+    const image = readFileSync(join(dir, 'log', file));
+    image[used - 20] = (image[used - 20] as number) ^ 1;
+    writeFileSync(join(dir, 'log', file), image);
+    expect(await refusalOf(dir)).toMatchObject({ code: 'CORRUPT', details: { file, at: 4_096 } });
   });
 
   it('or emptied is damage, not a file that a crash has left unfinished', async () => {

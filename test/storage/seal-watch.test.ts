@@ -17,8 +17,10 @@ function watched() {
   const asked: number[] = [];
   const ends: ((why?: Error) => void)[] = [];
   let begunAt: number | undefined;
+  const rests: number[] = [];
   const stop = watchSeals({
     words,
+    rest: () => void rests.push(performance.now()),
     isOld: () => begunAt !== undefined && performance.now() - begunAt >= segmentAgeMs,
     seal: () => {
       asked.push(performance.now());
@@ -30,6 +32,7 @@ function watched() {
   return {
     words,
     asked,
+    rests,
     stop,
     write: () => {
       begunAt ??= performance.now();
@@ -77,6 +80,19 @@ describe('a segment that is not full', () => {
     words.wantSeals();
     vi.advanceTimersByTime(5 * sealLookMs);
     expect(asked).toHaveLength(2);
+  });
+
+  it('may rest at every look at which nothing is asked of it', async () => {
+    const { words, rests, end, stop } = watched();
+    vi.advanceTimersByTime(3 * sealLookMs);
+    expect(rests).toHaveLength(3);
+    words.wantSeals();
+    vi.advanceTimersByTime(3 * sealLookMs);
+    expect(rests).toHaveLength(3);
+    await end();
+    vi.advanceTimersByTime(sealLookMs);
+    expect(rests).toHaveLength(4);
+    stop();
   });
 
   it('that is old and cannot be handed over is tried again after a rest; whoever asks does not wait for it', async () => {

@@ -44,7 +44,8 @@ export interface FrameReport {
   readonly file: string;
   readonly at: number;
   readonly bytes: number;
-  readonly kind: 'group' | 'seal';
+  /** mark: no group, it only says how far the segment was on the disk. */
+  readonly kind: 'group' | 'seal' | 'mark';
   readonly lsn: number;
   readonly shard: number;
   readonly epoch: number;
@@ -104,7 +105,8 @@ export function* dumpSegment({ file, bytes }: LogFile, { crc, seedOf }: VerifyOp
     }
     const { kind, lsn, shard, epoch, durable, end } = frame;
     const ops = opsOf(frame, seedOf(shard), crc);
-    yield { file, at, bytes: end - at, kind, lsn, shard, epoch, durable, ops };
+    const shown = kind === 'group' && shard === 0 ? 'mark' : kind;
+    yield { file, at, bytes: end - at, kind: shown, lsn, shard, epoch, durable, ops };
     if (kind === 'seal') return;
     at = end;
   }

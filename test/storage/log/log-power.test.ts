@@ -89,7 +89,8 @@ class Story {
       background.push(done);
       return;
     }
-    if (choice < 0.8) return log.roll();
+    if (choice < 0.77) return log.mark();
+    if (choice < 0.81) return log.roll();
     const oldest = log.sealed[0];
     if (choice > 0.9 || !oldest) return new Promise(resolve => setImmediate(resolve));
     // Its run is on the disk and named before the segment goes.

@@ -273,6 +273,85 @@ describe('recovery', () => {
   });
 });
 
+describe('the last batch of a log that was killed', () => {
+  /** Four groups, each synced, and what was written after the last sync. */
+  async function killed(after: (log: LogStore) => void): Promise<SimDisk> {
+    const disk = new SimDisk();
+    let id = 0;
+    const nextSegmentId = (): number => ++id;
+    const log = new LogStore({
+      dir: '/log',
+      name: 'host-1',
+      segmentBytes: 8_192,
+      nextSegmentId,
+      crc: crc32,
+      files: disk,
+    });
+    for (let lsn = 1; lsn <= 4; lsn++) {
+      log.append([group(lsn)]);
+      await log.sync();
+    }
+    after(log);
+    disk.kill();
+    return disk;
+  }
+  const last = start + 3 * bytesOfGroup;
+  const mark = start + 4 * bytesOfGroup;
+
+  it('is damage at any byte when a mark says that it was on the disk, and without one looks torn', async () => {
+    const disk = await killed(log => log.mark());
+    for (let at = last; at < mark; at++) {
+      flip(disk, 1, at, 1 << (at % 8));
+      expect([at, refusal(disk)]).toEqual([
+        at,
+        expect.objectContaining({ details: expect.objectContaining({ at: last }) }),
+      ]);
+      flip(disk, 1, at, 1 << (at % 8));
+    }
+    expect(recover(disk)).toMatchObject({ lsns: [1, 2, 3, 4], lsnMax: 4, cuts: [{ at: mark + 40 }] });
+    const unmarked = await killed(() => {});
+    flip(unmarked, 1, last + 60);
+    expect(recover(unmarked)).toMatchObject({ lsns: [1, 2, 3], cuts: [{ at: last }] });
+  });
+
+  it('is whole when the mark itself is torn or damaged', async () => {
+    for (let at = mark; at < mark + 40; at++) {
+      const disk = await killed(log => log.mark());
+      if (at % 2 === 0) flip(disk, 1, at);
+      else disk.contents(path(1)).fill(0, at);
+      const { lsns, cuts } = recover(disk);
+      // The last bytes of a mark are zeros.
+      expect([at, lsns, cuts[0]?.at === mark || at > mark + 35]).toEqual([at, [1, 2, 3, 4], true]);
+      expect(recover(disk).cuts).toEqual([]);
+    }
+  });
+
+  it('is followed by one mark, and by none before its sync', async () => {
+    const ends = async (after: (log: LogStore) => void): Promise<number> =>
+      recover(await killed(after)).cuts[0]?.at as number;
+    const twice = (log: LogStore): void => {
+      log.mark();
+      log.mark();
+    };
+    expect(await ends(twice)).toBe(mark + 40);
+    const unsynced = (log: LogStore): void => {
+      log.append([group(5)]);
+      log.mark();
+    };
+    expect(await ends(unsynced)).toBe(mark + bytesOfGroup);
+  });
+
+  it('is shown with its mark', async () => {
+    const disk = await killed(log => log.mark());
+    const shown = [...dumpSegment({ file: file(1), bytes: disk.read(path(1)) }, { crc: crc32, seedOf })];
+    expect(shown.map(({ kind, lsn }) => [kind, lsn])).toEqual([
+      ...[1, 2, 3, 4].map(lsn => ['group', lsn]),
+      ['mark', 4],
+    ]);
+    expect(verify(disk)).toMatchObject([{ state: 'torn', groups: 4, lsnMax: 4 }]);
+  });
+});
+
 describe('a segment that the manifest remembers', () => {
   const logged = (...entries: (readonly [id: number, bytes: number])[]): Logged =>
     new Map(entries.map(([id, bytes]) => [id, { file: file(id), bytes }]));

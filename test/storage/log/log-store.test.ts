@@ -111,6 +111,50 @@ describe('append', () => {
   });
 });
 
+describe('mark', () => {
+  it('says once that all is on the disk, is in nobody’s way, and is covered by the next sync', async () => {
+    const disk = new SimDisk();
+    const log = logOn(disk);
+    log.mark();
+    log.append([group(1)]);
+    log.mark();
+    expect(log.active?.used).toBe(4_096 + 168);
+    await log.sync();
+    const { calls } = disk;
+    log.mark();
+    log.mark();
+    expect([disk.calls, log.active?.used]).toEqual([calls + 1, 4_096 + 168 + 40]);
+    await log.sync();
+    log.mark();
+    expect(log.active?.used).toBe(4_096 + 168 + 40);
+    const { segment, records } = log.append([group(2)]);
+    expect(segment.record(records[0] as number, group(2).ops[0]?.key.length as number)).toEqual(
+      group(2).ops[0]?.record,
+    );
+    expect(segment).toMatchObject({ groups: 2, lsnMin: 1, lsnMax: 2 });
+    await log.close();
+    log.mark();
+    expect(recover(disk).lsns).toEqual([1, 2]);
+  });
+
+  it('leaves the room for the seal, and is no reason to begin a segment', async () => {
+    const disk = new SimDisk();
+    const log = logOn(disk);
+    const next = fill(log, 1, 168 + 40);
+    const { active } = log;
+    await log.sync();
+    for (let n = 0; n < 20; n++) {
+      log.mark();
+      await log.sync();
+    }
+    expect(log.active).toBe(active);
+    expect(active?.used).toBeLessThanOrEqual(segmentBytes - 40);
+    log.append([group(next)]);
+    await log.close();
+    expect(recover(disk).lsns).toEqual(Array.from({ length: next }, (_, index) => index + 1));
+  });
+});
+
 describe('sync', () => {
   it('is shared by everyone who asks while one is under way', async () => {
     const disk = new SimDisk();
