@@ -31,6 +31,7 @@ import { hashOf, indexEntriesMax, type LogId, lsnDistanceMax, type SegmentSlot }
 import type { SharedDisk } from './shared-disk.ts';
 import { SharedWords } from './shared-words.ts';
 import { waitForNews } from './shared-words-store.ts';
+import { SyncTimes } from './sync-times.ts';
 
 export interface Append {
   /** Of the shard. */
@@ -84,6 +85,8 @@ export class TroupeLog {
   #stagedOps = 0;
   #written: Written[] = [];
   #waits = 0;
+  #waitedMs = 0;
+  readonly #syncs = new SyncTimes();
   /** When the active segment got its first record. */
   #begunAt: number | undefined;
   /** On the disk, and the manifest does not know. */
@@ -98,7 +101,9 @@ export class TroupeLog {
     this.#id = { thread, number: words.takeSegmentId() };
     words.calmPulse(thread);
     const turn = (): void => words.turnPulse(thread);
-    this.files = new WatchedFiles(files, { enter: turn, leave: turn });
+    const now = (): number => performance.now();
+    const synced = (ms: number): void => this.#syncs.record(ms);
+    this.files = new WatchedFiles(files, { enter: turn, leave: turn, now, synced });
   }
 
   /** Why these can never be one group, if so. */
@@ -223,22 +228,35 @@ export class TroupeLog {
   /** Goes on in a new segment. Answers with the reason when there is none to be had: DISK_FULL, or OVERLOADED. */
   async next(): Promise<TroupeError | undefined> {
     await this.seal();
+    this.#takeSlot();
+    if (this.#slot !== undefined) return undefined;
+    this.#waits++;
+    const since = performance.now();
+    const why = await this.#slotBy(since + slotWaitMs);
+    this.#waitedMs += performance.now() - since;
+    return why;
+  }
+
+  /** Waits for a flush to give one back. */
+  async #slotBy(until: number): Promise<TroupeError | undefined> {
     const { words } = this.#disk;
-    const until = performance.now() + slotWaitMs;
-    while (this.#slot === undefined) {
+    for (;;) {
       const { generation } = words;
-      this.#recycle();
-      this.#slot = this.#disk.take(0, this.#id, words.lsn);
-      if (this.#slot !== undefined) break;
+      this.#takeSlot();
+      if (this.#slot !== undefined) return undefined;
       const why = this.#options.roomToFlush();
       if (why !== undefined) return why;
       // By the clock: any change of the manifest wakes us, and there may be many.
       if (performance.now() >= until)
         return new TroupeError('OVERLOADED', 'The disk is behind: all segments of the log wait to be flushed.');
-      this.#waits++;
       await waitForNews(words, SharedWords.generationIndex, generation, slotWaitStepMs);
     }
-    return undefined;
+  }
+
+  #takeSlot(): void {
+    if (this.#slot !== undefined) return;
+    this.#recycle();
+    this.#slot = this.#disk.take(0, this.#id, this.#disk.words.lsn);
   }
 
   /** The keys of a shard in all segments that no run has yet. */
@@ -266,7 +284,8 @@ export class TroupeLog {
   describe(): Record<string, unknown> {
     const slots = this.#disk.slots.map(({ state }) => state);
     const stalledMs = this.#disk.words.stalledMs(this.#id.thread);
-    return { ...this.#store?.describe(), stalledMs, waits: this.#waits, slots };
+    const waited = { waits: this.#waits, waitedMs: this.#waitedMs };
+    return { ...this.#store?.describe(), stalledMs, ...waited, syncTimes: this.#syncs.report(), slots };
   }
 
   /** Files of segments that are in a run now. */

@@ -156,10 +156,12 @@ export class Upkeep implements EngineUpkeep {
     return {
       state: this.#shown(),
       waiting: this.#flushes.sealed().length,
+      ...this.#memory(),
       ...this.#sizes(),
       jobs: [this.#flushes.job, merges.job].filter(job => job !== undefined),
       bytesPerSecond: Number.isFinite(merges.bytesPerSecond) ? merges.bytesPerSecond : null,
       flushes,
+      bytesFlushed: bytesOut,
       ...counts,
       failures: this.#troubles.count,
       trouble: this.#troubles.last ?? null,
@@ -167,12 +169,17 @@ export class Upkeep implements EngineUpkeep {
     };
   }
 
+  #memory(): Pick<UpkeepStatus, 'segments' | 'memoryBytes'> {
+    const live = this.seams.disk.slots.filter(({ isLive }) => isLive);
+    return { segments: live.length, memoryBytes: live.reduce((sum, { end }) => sum + end, 0) };
+  }
+
   /** A manifest that is closed, or damaged, cannot be asked. */
-  #sizes(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'backlog'> {
+  #sizes(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'tiers' | 'backlog'> {
     try {
       return this.#merges.status();
     } catch {
-      return { runs: 0, bytes: 0, backlog: 0 };
+      return { runs: 0, bytes: 0, tiers: [], backlog: 0 };
     }
   }
 
