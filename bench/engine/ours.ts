@@ -19,7 +19,8 @@ export function troupeEngine(ack: Ack): EngineSide {
       folder => {
         store = new TroupeStore({
           dir: join(folder, 'troupe'),
-          runJob: (module, name, argument) => jobs.run(module.href, name, argument),
+          // In their lanes: a merge holds still until a flush is done, which must not wait behind it.
+          runJob: (module, name, argument, lane) => jobs.run(module.href, name, argument, {}, lane),
         });
         return store;
       },
