@@ -48,4 +48,4 @@ export type { SupervisionOptions } from './runtime/supervision.ts';
 export type { Location } from './runtime/thread-troupe.ts';
 export type { Log } from './runtime/world.ts';
 export type { BackupOptions, BackupProgress, BackupResult } from './storage/backup/backup-store.ts';
-export type { DamagedRun, Trouble, UpkeepJob, UpkeepState, UpkeepStatus } from './storage/upkeep.ts';
+export type { DamagedRun, RunTier, Trouble, UpkeepJob, UpkeepState, UpkeepStatus } from './storage/upkeep.ts';

@@ -296,6 +296,11 @@ export const busyGroupsPerLook = 16;
 export const upkeepRetryMsMax = 8_000;
 /** How often a thread looks whether the upkeep wants its segment. Nobody waits for it but who has asked for a flush of everything. */
 export const sealLookMs = 100;
+/**
+ * How old the oldest record of a segment may become before it is handed over, full or not: what a restart has to read ends here, and
+ * what merges may forget. A thread that writes little makes six small runs an hour.
+ */
+export const segmentAgeMs = 600_000;
 /** How long such a flush waits for the threads to hand over their segments. A thread that needs longer is stuck in a turn. */
 export const sealWaitMs = 5_000;
 /**
