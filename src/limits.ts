@@ -326,6 +326,8 @@ export const gossipDigestsMax = 64;
 export const gossipStatesMax = 64;
 /** Characters of what the application gossips with a member; larger things are fetched by their hash. */
 export const gossipBlobCharsMax = 4_096;
+/** Bytes of one gossip message: gossipStatesMax records whose every field is as long as it may be, at 3 bytes a character. */
+export const gossipBytesMax: number = 1 << 20;
 /** Peers told at once of a change; they tell as many. */
 export const gossipFanOut = 3;
 /** Times in one round that news is passed on at once; later news of that round waits for the next. */
@@ -342,6 +344,7 @@ export const phiSamplesMax = 1_000;
 export const seedsMax = 64;
 /** Name conflicts one node tells of; each is told once, and a name that is fought over for long makes many. */
 export const conflictsMax = 1_024;
+
 // Links between processes.
 
 /** Bytes on one link that are not acknowledged, and that a receiver holds for a reader that has paused: a few ms of loopback. */

@@ -13,11 +13,11 @@
 
 import { conflictsMax, goodbyesMax, gossipStatesMax, probesPerRoundMax } from '../../limits.ts';
 import type { Millis } from '../world.ts';
-import { checkMessage, type GossipBody, type GossipMessage, type RefuseReason } from './gossip-messages.ts';
+import { checkMessage, type GossipBody, type GossipMessage, type RefuseReason, refuseOwn } from './gossip-messages.ts';
 import type { Effect, GossipOptions, Halt, Input, OwnChange, To } from './gossip-types.ts';
 import { beat, type Digest, digestOf, type MemberRecord, merge, notesOf } from './member.ts';
-import { isSilent, statusOf } from './member-table.ts';
-import { isDownOnly, isLive, MemberWatch, toOf } from './member-watch.ts';
+import { isDownOnly, isSilent, statusOf } from './member-table.ts';
+import { isLive, MemberWatch, toOf } from './member-watch.ts';
 import { PauseGuard } from './phi-accrual.ts';
 
 const yearSeconds = 366 * 86_400;
@@ -82,12 +82,12 @@ export class Gossip extends MemberWatch {
     this.bursts = 0;
     this.self.record = beat(this.self.record, this.self.record.heartbeat + 1);
     let probes = 0;
-    for (const entry of [...this.table.values()]) {
+    for (const entry of this.table.values()) {
       if (entry === this.self) continue;
       if (pausedMs > 0) entry.phi.forgive(pausedMs, now);
       if (entry.goneAt !== undefined && now - entry.goneAt > this.options.deadKeptMs) {
-        this.table.forget(entry.record.name);
-      } else if (!isSilent(entry)) {
+        this.table.forget(entry);
+      } else if (!isSilent(entry.record)) {
         if (trusted) this.judge(entry, now);
         if ((!entry.echoed || entry.suspect) && probes < probesPerRoundMax) probes += this.probe(entry, now);
       }
@@ -97,23 +97,21 @@ export class Gossip extends MemberWatch {
 
   /** One live peer; sometimes one that is down, or the two halves of a healed cluster would never meet; sometimes a seed. */
   #gossip(): void {
-    const live = [...this.table.values()].filter(entry => entry !== this.self && !isSilent(entry));
-    const down = [...this.table.values()].filter(({ record }) => isDownOnly(record));
-    const seeds = this.options.seeds.filter(address => address !== this.options.address);
-    const linked = live.filter(({ linked }) => linked);
-    const peer = this.pick(linked.length > 0 ? linked : live);
+    const { living, lost } = this.table;
+    const [peer] = [...this.some(1, isLive), ...this.some(1, ({ record }) => !isSilent(record))];
     if (peer !== undefined) this.#syn(toOf(peer));
-    const lost = this.pick(down);
-    if (lost !== undefined && this.chance(down.length / (live.length + 1))) this.#syn(toOf(lost));
+    if (this.chance(lost / living)) {
+      for (const entry of this.some(1, ({ record }) => isDownOnly(record))) this.#syn(toOf(entry));
+    }
+    const seeds = this.options.seeds.filter(address => address !== this.options.address);
     if (peer !== undefined && seeds.includes(peer.record.address)) return;
-    const seed = this.pick(seeds);
-    if (seed !== undefined && this.chance(seeds.length / Math.max(1, live.length + down.length)))
-      this.#syn({ address: seed });
+    const seed = seeds[this.options.random() % seeds.length];
+    if (seed !== undefined && this.chance(seeds.length / Math.max(1, living - 1 + lost))) this.#syn({ address: seed });
   }
 
   #syn(to: To): void {
-    const { heartbeat: seq, name } = this.self.record;
-    this.send(to, { type: 'syn', seq, count: this.table.size, digests: this.table.digests(name, this.round) });
+    const digests = this.table.digests(this.self, this.round);
+    this.send(to, { type: 'syn', seq: this.self.record.heartbeat, count: this.table.size, digests });
   }
 
   #onHeard(raw: unknown, via: unknown, now: Millis): void {
@@ -268,10 +266,8 @@ export class Gossip extends MemberWatch {
     }
     const entry = this.table.get(record.name);
     if (entry !== undefined) return this.become(entry, merge(entry.record, record), now);
-    const added = this.table.add({ ...record, suspicions: [] }, 2 * this.expectedMs(), now);
-    this.tell(added);
-    this.become(added, record, now);
-    this.show(added);
+    const nothingYet = { suspicions: [], app: undefined };
+    this.become(this.table.add({ ...record, ...nothingYet }, 2 * this.expectedMs(), now), record, now);
   }
 
   #onLink(name: string, up: boolean): void {
@@ -283,8 +279,9 @@ export class Gossip extends MemberWatch {
 
   /** What this member says of itself is new: a version of its own, told at once. */
   #say(change: OwnChange): void {
-    const { record } = this.self;
-    this.self.record = { ...record, ...change, version: record.version + 1 };
+    const record = { ...this.self.record, ...change, version: this.self.record.version + 1 };
+    refuseOwn(this.options.cluster, record);
+    this.self.record = record;
     this.self.shown = statusOf(this.self);
     this.tell(this.self);
   }

@@ -6,7 +6,7 @@
 import { TroupeError } from '../../errors.ts';
 import { gossipBurstsPerRoundMax, gossipDigestsMax, gossipFanOut, gossipStatesMax, seedsMax } from '../../limits.ts';
 import type { Millis } from '../world.ts';
-import type { GossipBody } from './gossip-messages.ts';
+import { type GossipBody, refuseOwn } from './gossip-messages.ts';
 import {
   type Effect,
   type GossipEvent,
@@ -16,13 +16,15 @@ import {
   type MemberView,
   type To,
 } from './gossip-types.ts';
-import { type MemberRecord, notesOf, suspectedBy } from './member.ts';
+import { type AppState, type MemberRecord, notesOf, suspectedBy } from './member.ts';
 import { type Entry, isSilent, MemberTable, statusOf } from './member-table.ts';
 import { PhiWindow } from './phi-accrual.ts';
 import { verdict } from './suspicion.ts';
 
 /** Rounds in which news goes into every message; log2 of the largest cluster is 13. */
 const newsRounds = 12;
+/** Draws for each member that is wanted, before all are looked through: nearly always most will do. */
+const triesEach = 8;
 
 export class MemberWatch {
   protected readonly options: Required<GossipOptions>;
@@ -45,6 +47,7 @@ export class MemberWatch {
       );
     const life = { name, incarnation, version: 1, heartbeat: 1, status, suspicions: [], down: false, removed: false };
     const record: MemberRecord = { ...life, address, zone, rack, weight, capacity, protocol, app };
+    refuseOwn(this.options.cluster, record);
     this.self = this.table.add(record, this.options.roundMs, now);
     this.self.echoed = true;
     this.self.shown = statusOf(this.self);
@@ -62,8 +65,16 @@ export class MemberWatch {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** What a member gossips of the application; undefined: nothing, or it is not known. */
+  appOf(name: string): AppState | undefined {
+    return this.table.get(name)?.record.app;
+  }
+
   protected judge(entry: Entry, now: Millis): void {
-    entry.suspect = entry.phi.phi(now) > this.options.phiThreshold;
+    const suspect = entry.phi.phi(now) > this.options.phiThreshold;
+    // Most members in most rounds: there is nothing to weigh.
+    if (!suspect && !entry.suspect && entry.record.suspicions.length === 0) return;
+    entry.suspect = suspect;
     if (entry.suspect && now - entry.reportedAt > this.options.reportMs / 2) {
       entry.reportedAt = now;
       const { name, heartbeat } = this.self.record;
@@ -74,12 +85,10 @@ export class MemberWatch {
   }
 
   protected convict(entry: Entry, now: Millis): void {
-    if (entry === this.self || isSilent(entry)) return;
+    if (entry === this.self || isSilent(entry.record)) return;
     const reporters = entry.reports.reporters(entry.record, now).length;
     const { suspect, probeFailed } = entry;
-    const isOther = (each: Entry): boolean => each !== this.self && each !== entry && !isSilent(each);
-    // Counted for suspects only: for each member in each round it would be the square of the cluster.
-    const others = suspect ? [...this.table.values()].filter(isOther).length : 0;
+    const others = this.table.living - 2;
     const found = verdict({ suspect, reporters, others, probeFailed });
     if (found === 'down') this.become(entry, { ...entry.record, down: true }, now);
     else this.show(entry);
@@ -92,7 +101,7 @@ export class MemberWatch {
     this.send({ name, address: entry.record.address }, { type: 'ping', seq });
     if (!entry.suspect) return 1;
     entry.probeUntil ??= now + this.options.probeMs;
-    const helpers = this.some(2, each => each !== entry && !isSilent(each) && !each.suspect);
+    const helpers = this.some(2, each => each !== entry && !isSilent(each.record) && !each.suspect);
     for (const helper of helpers) this.send(toOf(helper), { type: 'probe', seq, target: name });
     return 1 + helpers.length;
   }
@@ -101,7 +110,7 @@ export class MemberWatch {
   protected become(entry: Entry, record: MemberRecord, now: Millis): void {
     const before = entry.record;
     if (record === before) return;
-    entry.record = record;
+    this.table.replace(entry, record);
     if (record.incarnation > before.incarnation) {
       entry.phi = new PhiWindow(2 * this.expectedMs(), now);
       entry.echoed = false;
@@ -118,15 +127,14 @@ export class MemberWatch {
       entry.reports.clear();
     }
     entry.reports.noted(record, this.options.reportMs, now);
-    if (isSilent(entry)) entry.echoed = false;
+    if (isSilent(record)) entry.echoed = false;
     if (record.removed || record.status === 'left') entry.goneAt ??= now;
     if (lives && record.version === before.version && notesOf(record) === 0) return this.show(entry);
-    if (before.app !== record.app && record.app?.hash !== before.app?.hash) {
-      this.event({ name: 'app-changed', member: record.name, app: record.app });
-    }
     this.tell(entry);
     this.convict(entry, now);
     this.show(entry);
+    if (record.app?.hash === before.app?.hash && record.app?.epoch === before.app?.epoch) return;
+    this.event({ name: 'app-changed', member: record.name, app: record.app });
   }
 
   protected show(entry: Entry): void {
@@ -139,7 +147,7 @@ export class MemberWatch {
   }
 
   protected tell(entry: Entry): void {
-    entry.newsUntil = this.round + newsRounds;
+    this.table.tell(entry, this.round + newsRounds);
     this.#news.add(entry.record.name);
   }
 
@@ -173,17 +181,19 @@ export class MemberWatch {
 
   /** Up to `count` different others, by chance. */
   protected some(count: number, wanted: (entry: Entry) => boolean): Entry[] {
-    const all = [...this.table.values()].filter(entry => entry !== this.self && wanted(entry));
-    const chosen: Entry[] = [];
-    while (chosen.length < count && all.length > 0) {
-      const [entry] = all.splice(this.options.random() % all.length, 1);
-      chosen.push(entry as Entry);
+    const { random } = this.options;
+    const chosen = new Set<Entry>();
+    const isWanted = (entry: Entry): boolean => entry !== this.self && !chosen.has(entry) && wanted(entry);
+    for (let tries = 0; tries < triesEach * count && chosen.size < count; tries++) {
+      const entry = this.table.at(random());
+      if (isWanted(entry)) chosen.add(entry);
     }
-    return chosen;
-  }
-
-  protected pick<Item>(items: readonly Item[]): Item | undefined {
-    return items[this.options.random() % items.length];
+    if (chosen.size === count) return [...chosen];
+    const rest = [...this.table.values()].filter(isWanted);
+    while (chosen.size < count && rest.length > 0) {
+      for (const entry of rest.splice(random() % rest.length, 1)) chosen.add(entry);
+    }
+    return [...chosen];
   }
 
   protected chance(probability: number): boolean {
@@ -192,7 +202,4 @@ export class MemberWatch {
 }
 
 export const toOf = ({ record: { name, address } }: Entry): To => ({ name, address });
-export const isLive = (entry: Entry): boolean => !isSilent(entry) && entry.linked;
-/** Down, and still a member: it may come back. */
-export const isDownOnly = (record: MemberRecord): boolean =>
-  (record.down || record.status === 'stopped') && !record.removed && record.status !== 'left';
+export const isLive = ({ record, linked }: Entry): boolean => linked && !isSilent(record);
