@@ -4,6 +4,8 @@
 /** What somebody who asked was told. 'unknown' is honest when it may have been done or not. */
 export type Told = 'ok' | 'failed' | 'unknown';
 
+const surest: readonly (Told | 'open' | 'excused')[] = ['open', 'failed', 'unknown', 'ok', 'excused'];
+
 /**
  * Sets to which each operation adds its own id: Must and May. Told ok: it must be there. Told failed: it must not. Told
  * unknown: it may. Twice is wrong whatever was told.
@@ -17,11 +19,14 @@ export class AckedOracle {
       known = new Map();
       this.#told.set(set, known);
     }
-    known.set(id, 'open');
+    if (!known.has(id)) known.set(id, 'open');
   }
 
+  /** Of several tries of one operation the surest word counts. */
   end(set: string, id: string, told: Told): void {
-    if (this.#told.get(set)?.get(id) === 'open') this.#told.get(set)?.set(id, told);
+    const known = this.#told.get(set);
+    const before = known?.get(id);
+    if (before !== undefined && surest.indexOf(told) > surest.indexOf(before)) known?.set(id, told);
   }
 
   /** A disk has lost what nobody else has: what was acknowledged by now may be gone. */
