@@ -60,7 +60,9 @@ const safetyMs = 4_000;
 const reminderMsMax = 1_500;
 const partitions = 16;
 const keys = ['a', 'b', 'c'];
-const points = ['write pending', 'told ok', 'told unknown'];
+const points = ['write pending', 'told ok', 'told unknown', 'told failed', 'remind ok'];
+/** Some operations come at one of a few moments, so that turns follow each other closely. */
+const rushes = 12;
 
 function plan(draw: Draw): SimPlan {
   const processes = Array.from({ length: 1 + whole(draw('processes'), 3) }, (_, index) => `n${index + 1}`);
@@ -68,9 +70,9 @@ function plan(draw: Draw): SimPlan {
     const of = (what: string): number => draw('operation', id, what);
     return {
       id,
-      atMs: Math.floor(of('at') * safetyMs),
+      atMs: of('rush') < 0.4 ? (whole(of('at'), rushes) * safetyMs) / rushes : Math.floor(of('at') * safetyMs),
       on: processes[whole(of('on'), processes.length)] as string,
-      name: of('name') < 0.85 ? 'add' : 'remind',
+      name: of('name') < 0.75 ? 'add' : 'remind',
       key: `${of('type') < 0.5 ? 'sim-committed' : 'sim-flushed'}/${keys[whole(of('key'), keys.length)]}`,
       value: 1 + whole(of('value'), reminderMsMax),
     };

@@ -23,7 +23,7 @@ export interface Fault {
   /** A moment; or the nth time that this process reaches a point. */
   readonly when: { readonly atMs: Millis } | { readonly point: string; readonly nth: number };
   readonly forMs: Millis;
-  /** In [0, 1): how much of the unflushed is kept, which record rots, how far the wall clock jumps, who is split from whom. */
+  /** In [0, 1): how much of the unflushed is kept, which record rots, how far the wall clock jumps, who is split from whom, ... */
   readonly draw: number;
 }
 
@@ -136,7 +136,7 @@ export class Faults<L extends Life> {
         target.disk.stall();
         return later(() => target.disk.go());
       case 'error':
-        target.disk.break(new Error('EIO'));
+        target.disk.break(new Error('EIO'), draw < 0.5);
         return;
       case 'rot':
         this.onLoss(target, kind);

@@ -11,7 +11,7 @@ import type { Cancel, Clock, Log, World } from '../../runtime/world.ts';
 import { context, seededRandom, wallStart } from '../virtual-world.ts';
 import { SimDisk } from './disk.ts';
 import { hashOf } from './draws.ts';
-import type { SimEvent, Simulation } from './simulation.ts';
+import { type SimEvent, type Simulation, textOf } from './simulation.ts';
 import { wiresOf } from './wires.ts';
 
 export interface SimWorld extends World {
@@ -80,7 +80,7 @@ export class SimProcess<L extends Life = Life> {
           if (this.lives === life && this.state !== 'down') this.life = made;
         },
         (error: unknown) => {
-          if (this.lives === life) this.#sim.onStartFailed(this, error);
+          if (this.lives === life) this.#sim.failed(this, `it could not start: ${textOf(error)}`);
         },
       );
     });
@@ -167,7 +167,11 @@ export class SimProcess<L extends Life = Life> {
             draw: (...parts) => sim.draw(name, life, ...parts),
             later,
             mark,
-            onFatal: why => sim.plan(this, 0, 'fatal', () => this.crash(why.message)),
+            onFatal: why => {
+              if (!this.disk.isBroken)
+                sim.violation(`the store of ${name} gave up, and nothing was wrong with its disk: ${why.message}`);
+              sim.plan(this, 0, 'fatal', () => sim.failed(this, why.message));
+            },
           }),
       },
       spawner: { threads: 0 },

@@ -137,8 +137,13 @@ export class Simulation<L extends Life = Life> {
     if (this.violations.length < violationsMax) this.violations.push(`at ${this.now.toFixed(3)} ms: ${what}`);
   }
 
-  onStartFailed(target: SimProcess<L>, error: unknown): void {
-    target.crash(`it could not start: ${textOf(error)}`);
+  /** A process that cannot go on ends by itself, and is started again a little later, as by a supervisor. */
+  failed(target: SimProcess<L>, why: string): void {
+    target.crash(why);
+    const { lives } = target;
+    this.plan(undefined, restartMsMin + restartMsMore * this.draw('restart', target.name, lives), 'restart', () => {
+      if (target.lives === lives) target.start();
+    });
   }
 
   /** Lets virtual time go on to `at`, or to where `until` says true. False when the run must be given up. */
@@ -190,6 +195,8 @@ export class Simulation<L extends Life = Life> {
 }
 
 const violationsMax = 20;
+const restartMsMin = 50;
+const restartMsMore = 450;
 
 export const textOf = (error: unknown): string =>
   error instanceof Error ? `${(error as { code?: string }).code ?? error.name}: ${error.message}` : String(error);

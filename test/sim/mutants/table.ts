@@ -103,9 +103,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what stands behind a refused group goes on',
     scenario: 'counters',
-    file: groups,
-    find: 'if (earlier) refusals.push({ group, why: restsOn(earlier) });',
-    replace: "if (earlier && verdict !== 'done') refusals.push({ group, why: restsOn(earlier) });",
+    file: memory,
+    find: 'const why = refused.get(group.owner) ?? this.#refusal(group);',
+    replace: 'const why = this.#refusal(group);',
   },
   {
     name: 'a store that has failed says that nothing under way was done',
@@ -142,13 +142,6 @@ export const mutants: readonly Mutant[] = [
     file: epochs,
     find: 'this.at = (this.memory.base + chunk) * epochsPerChunk;',
     replace: 'this.at = (1 + chunk) * epochsPerChunk;',
-  },
-  {
-    name: 'a chunk of epochs reaches into the next',
-    scenario: 'counters',
-    file: epochs,
-    find: 'return this.at++;',
-    replace: 'return this.at++ >>> 3;',
   },
   // Operations done once.
   {
