@@ -157,16 +157,17 @@ export class MemberWatch {
     const before = entry.record;
     if (record === before) return;
     this.table.replace(entry, record);
-    if (record.incarnation > before.incarnation) {
+    const isNext = record.incarnation > before.incarnation;
+    if (isNext) {
       entry.phi = new PhiWindow(2 * this.expectedMs(), now);
       entry.echoed = false;
       entry.asked = undefined;
       entry.goneAt = undefined;
       this.event({ name: 'member-restarted', member: record.name, incarnation: record.incarnation });
     }
-    const lives = record.incarnation > before.incarnation || record.heartbeat > before.heartbeat;
+    const lives = isNext || record.heartbeat > before.heartbeat;
     if (lives) {
-      if (record.incarnation === before.incarnation) entry.phi.heard(now, 2 * this.expectedMs());
+      if (!isNext) entry.phi.heard(now, 2 * this.expectedMs());
       entry.suspect = false;
       // Later than we knew, and said by somebody who waits for it in vain: no reason to wait from the beginning.
       if (record.suspicions.length === 0) entry.asked = undefined;
@@ -176,7 +177,7 @@ export class MemberWatch {
     entry.reports.noted(record, this.options.reportMs, now);
     if (isSilent(record)) entry.echoed = false;
     if (record.removed || record.status === 'left') entry.goneAt ??= now;
-    if (lives && record.version === before.version && notesOf(record) === 0) return this.show(entry);
+    if (lives && !isNext && record.version === before.version && notesOf(record) === 0) return this.show(entry);
     this.tell(entry);
     this.convict(entry, now);
     this.show(entry);

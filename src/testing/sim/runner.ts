@@ -190,6 +190,7 @@ class Operations<L extends Life> {
     this.#run.told(operation, told);
     this.#sim.note(operation.on, `operation ${operation.id} ${told}`);
     this.#sim.mark(target, `told ${told}`);
+    this.#sim.mark(target, `${operation.name} ${told}`);
   }
 
   lost(target: SimProcess<L>): void {

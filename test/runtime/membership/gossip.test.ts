@@ -28,6 +28,22 @@ describe('gossip', () => {
     expect(sim.run(30_000, knows)).toBeLessThanOrEqual(12_000);
   });
 
+  it('tells what a member says in its next life, whichever version that happens to have', () => {
+    const sim = new GossipSim(1);
+    const app = (hash: string) => ({ epoch: 1, hash, blob: '' });
+    sim.startMany(3);
+    sim.start('n3', { app: app('before') });
+    expect(sim.run(60_000, () => sim.all('n3', 'up'))).toBeLessThan(60_000);
+    sim.start('n3', { incarnation: 1_001, app: app('after') });
+    sim.run(30_000);
+    for (const name of ['n0', 'n1', 'n2']) {
+      const told = sim.events.flatMap(({ node, event }) =>
+        node === name && event.name === 'app-changed' && event.member === 'n3' ? [event.app?.hash] : [],
+      );
+      expect(told).toEqual(['before', 'after']);
+    }
+  });
+
   it('finds a crash by two reporters, and takes the node back under its next incarnation only', () => {
     const sim = grown(5);
     sim.run(30_000);
