@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32 } from '../../src/storage/crc32.ts';
 import type { Ack } from '../../src/storage/engine.ts';
+import { type LogFiles, realFiles } from '../../src/storage/log/log-files-store.ts';
 import type { LoggedSegment } from '../../src/storage/log/log-names.ts';
 import { createSharedDisk, SharedDisk } from '../../src/storage/shared-disk.ts';
 import { TroupeLog } from '../../src/storage/troupe-log-store.ts';
@@ -150,14 +151,16 @@ describe('a log file that is taken away', () => {
 
 describe('a log', () => {
   /** What it has told the manifest, and how the manifest answers. */
-  function told() {
+  function told(files: LogFiles = realFiles) {
+    const disk = new SharedDisk(createSharedDisk(1, segmentBytes));
     const calls: string[][] = [];
     const answers: ((why?: Error) => void)[] = [];
     const log = new TroupeLog({
       dir: join(newDir(), 'log'),
       thread: 0,
-      disk: new SharedDisk(createSharedDisk(1, segmentBytes)),
+      disk,
       crc: crc32,
+      files,
       note: (segments: ReadonlyMap<number, LoggedSegment>) =>
         new Promise<void>((resolve, reject) => {
           calls.push([...segments.values()].map(({ file }) => file));
@@ -171,7 +174,7 @@ describe('a log', () => {
       log.publish();
     };
     const answer = (why?: Error): void => answers.shift()?.(why);
-    return { log, calls, append, answer };
+    return { log, disk, calls, append, answer };
   }
 
   async function isPending(promise: Promise<unknown>): Promise<boolean> {
@@ -216,6 +219,25 @@ describe('a log', () => {
     await until(() => calls.length === 3);
     expect(calls[2]).toHaveLength(1);
     answer();
+    await log.close();
+  });
+
+  it('goes on when the file of a segment that is in a run can be neither used again nor removed', async () => {
+    const asked: string[] = [];
+    const size = (path: string): never => {
+      asked.push(path);
+      throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+    };
+    const { log, disk, calls, append, answer } = told({ ...realFiles, size });
+    await append();
+    await until(() => calls.length === 1);
+    answer();
+    await log.seal();
+    for (const slot of disk.slots) if (slot.isLive) slot.flushed();
+    await append();
+    await until(() => calls.length === 2);
+    answer();
+    expect(asked).toEqual([expect.stringContaining((calls[0] as string[])[0] as string)]);
     await log.close();
   });
 });
