@@ -1,6 +1,15 @@
 // Files of the log that somebody has taken away: missed by name when something acknowledged was in them, and never otherwise.
 
-import { cpSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32 } from '../../src/storage/crc32.ts';
@@ -12,7 +21,7 @@ import { TroupeLog } from '../../src/storage/troupe-log-store.ts';
 import { TroupeStore } from '../../src/storage/troupe-store.ts';
 import type { Upkeep } from '../../src/storage/upkeep-store.ts';
 import { verifyDirectory } from '../../src/storage/verify-store.ts';
-import { ending, newDir, until } from '../bad-days/folders.ts';
+import { ending, newDir, smallDisk, until } from '../bad-days/folders.ts';
 import { bytes, group, put, text } from './conformance.ts';
 
 const segmentBytes = 1 << 20;
@@ -30,10 +39,10 @@ async function opened(dir = join(newDir(), 'data')): Promise<Rig> {
   return { dir, store, upkeep: store.upkeep as Upkeep };
 }
 
-const write = ({ store }: Rig, key: string, ack: Ack = 'flushed'): Promise<void> =>
+const write = ({ store }: Pick<Rig, 'store'>, key: string, ack: Ack = 'flushed'): Promise<void> =>
   store.shard('kv/a').commit(group(1, [put(key, key.padEnd(1_000, '.'))]), ack);
 
-const read = ({ store }: Rig, key: string): string | undefined =>
+const read = ({ store }: Pick<Rig, 'store'>, key: string): string | undefined =>
   text(store.shard('kv/a').get(bytes(key)))?.replaceAll('.', '');
 
 const remembered = ({ upkeep }: Rig): string[] => [...upkeep.seams.manifest.state().logged.values()].map(l => l.file);
@@ -146,6 +155,37 @@ describe('a log file that is taken away', () => {
       expect(await refusalOf(dir)).toMatchObject({ code: 'CORRUPT', details: { file, at: 4_096 } });
       expect(await verifyDirectory(dir)).toMatchObject({ sound: false, segments: [{ file, state: 'hole' }] });
     }
+  });
+});
+
+describe('a start on a disk without any room', () => {
+  it('reads all there is, and misses what is not there', async context => {
+    const disk = smallDisk(32 * segmentBytes);
+    if (typeof disk === 'string') return context.skip(disk);
+    const dir = join(disk.path, 'data');
+    const options = { dir, segmentBytes, freeLowWater: 4 * segmentBytes };
+    const first = new TroupeStore(options);
+    await first.ready();
+    // A segment of a shard that is dropped: nobody has to make room for it.
+    first.upkeep?.pause();
+    await first.shard('kv/b').commit(group(1, [put('gone', 'gone')]), 'flushed');
+    await first.settle();
+    await first.drop('kv/b');
+    for (const key of ['a', 'b']) await write({ store: first }, key);
+    await first.close();
+    const file = logFiles(dir).at(-1) as string;
+    expect(logFiles(dir)).toHaveLength(2);
+    const { bavail, bsize } = statfsSync(disk.path);
+    writeFileSync(join(disk.path, 'ballast'), new Uint8Array((bavail - 8) * bsize));
+
+    const store = new TroupeStore(options);
+    onTestFinished(() => store.close());
+    await store.ready();
+    expect([read({ store }, 'a'), read({ store }, 'b')]).toEqual(['a', 'b']);
+    expect(await ending(write({ store }, 'c'))).toMatchObject({ code: 'DISK_FULL' });
+    await store.close();
+    rmSync(join(dir, 'log', file));
+    expect(await refusalOf(dir)).toMatchObject({ code: 'CORRUPT', details: { file } });
   });
 });
 
