@@ -10,6 +10,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { isTroupeError, type TroupeCode } from '../errors.ts';
 import { diskFreeLowWater } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { EngineOptions } from './engine.ts';
@@ -79,16 +80,27 @@ async function begin({ dir, crc }: TroupeDiskOptions, manifest: ManifestStore, d
   disk.words.beginAt(lsn, Math.max(found.idMax, ...flushed, 0) + 1);
   const isNews = ({ id, used }: Segment): boolean => used > (logged.get(id)?.bytes ?? 0);
   const news = new Map(found.segments.filter(isNews).map(segment => [segment.id, loggedOf(segment)]));
-  if (flushed.size + news.size > 0) await manifest.edit({ forget: [...flushed], logged: news });
+  // Without room for it, the next start does it: nothing rests on it, and there is something to read.
+  if (flushed.size + news.size > 0)
+    await manifest.edit({ forget: [...flushed], logged: news }).catch(unlessCode('DISK_FULL'));
   for (const { id } of found.segments) upkeep.inherit(id);
-  await upkeep.flushFiles(recovery.left);
+  await upkeep.flushFiles(recovery.tooMany);
+  await upkeep.flushFiles(recovery.empty).catch(unlessCode('DISK_FULL'));
   disk.words.turnGeneration();
+}
+
+function unlessCode(code: TroupeCode): (why: unknown) => void {
+  return why => {
+    if (!isTroupeError(why) || why.code !== code) throw why;
+  };
 }
 
 /** Puts segments into slots, as they are read. */
 class Recovery {
-  /** In no slot. */
-  readonly left: Segment[] = [];
+  /** There was no slot for them. */
+  readonly tooMany: Segment[] = [];
+  /** Of shards that were all dropped: nothing was visited, and a flush finds nothing to keep. */
+  readonly empty: Segment[] = [];
   private readonly disk: SharedDisk;
   private slot: SegmentSlot | undefined;
   private segment: Segment | undefined;
@@ -117,11 +129,12 @@ class Recovery {
   }
 
   read(segment: Segment): void {
-    // All of its shards may have been dropped: then nothing was visited, and a flush finds nothing to keep.
-    const slot = this.segment === segment ? this.slot : undefined;
-    slot?.committed(segment.used, segment.lsnMax);
-    slot?.seal();
-    if (slot === undefined) this.left.push(segment);
+    if (this.segment !== segment) this.empty.push(segment);
+    else if (this.slot === undefined) this.tooMany.push(segment);
+    else {
+      this.slot.committed(segment.used, segment.lsnMax);
+      this.slot.seal();
+    }
     segment.release();
   }
 

@@ -291,8 +291,13 @@ export class TroupeLog {
   /** Files of segments that are in a run now. */
   #recycle(): void {
     this.#disk.sweep();
-    for (const segment of this.#store?.sealed ?? []) if (!this.#isLive(segment)) void this.#store?.recycle(segment);
+    for (const segment of this.#store?.sealed ?? []) if (!this.#isLive(segment)) this.#reuse(segment);
     for (const [slot, { id }] of this.#orders) if (!slot.isLive || slot.id !== id) this.#orders.delete(slot);
+  }
+
+  #reuse(segment: Segment): void {
+    // It is in a run: when its file can neither be used again nor removed, the next start removes it.
+    this.#store?.recycle(segment).catch(() => {});
   }
 
   #isLive({ id }: Segment): boolean {

@@ -1,17 +1,27 @@
 // Files of the log that somebody has taken away: missed by name when something acknowledged was in them, and never otherwise.
 
-import { cpSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32 } from '../../src/storage/crc32.ts';
 import type { Ack } from '../../src/storage/engine.ts';
+import { type LogFiles, realFiles } from '../../src/storage/log/log-files-store.ts';
 import type { LoggedSegment } from '../../src/storage/log/log-names.ts';
 import { createSharedDisk, SharedDisk } from '../../src/storage/shared-disk.ts';
 import { TroupeLog } from '../../src/storage/troupe-log-store.ts';
 import { TroupeStore } from '../../src/storage/troupe-store.ts';
 import type { Upkeep } from '../../src/storage/upkeep-store.ts';
 import { verifyDirectory } from '../../src/storage/verify-store.ts';
-import { ending, newDir, until } from '../bad-days/folders.ts';
+import { ending, newDir, smallDisk, until } from '../bad-days/folders.ts';
 import { bytes, group, put, text } from './conformance.ts';
 
 const segmentBytes = 1 << 20;
@@ -29,10 +39,10 @@ async function opened(dir = join(newDir(), 'data')): Promise<Rig> {
   return { dir, store, upkeep: store.upkeep as Upkeep };
 }
 
-const write = ({ store }: Rig, key: string, ack: Ack = 'flushed'): Promise<void> =>
+const write = ({ store }: Pick<Rig, 'store'>, key: string, ack: Ack = 'flushed'): Promise<void> =>
   store.shard('kv/a').commit(group(1, [put(key, key.padEnd(1_000, '.'))]), ack);
 
-const read = ({ store }: Rig, key: string): string | undefined =>
+const read = ({ store }: Pick<Rig, 'store'>, key: string): string | undefined =>
   text(store.shard('kv/a').get(bytes(key)))?.replaceAll('.', '');
 
 const remembered = ({ upkeep }: Rig): string[] => [...upkeep.seams.manifest.state().logged.values()].map(l => l.file);
@@ -148,16 +158,49 @@ describe('a log file that is taken away', () => {
   });
 });
 
+describe('a start on a disk without any room', () => {
+  it('reads all there is, and misses what is not there', async context => {
+    const disk = smallDisk(32 * segmentBytes);
+    if (typeof disk === 'string') return context.skip(disk);
+    const dir = join(disk.path, 'data');
+    const options = { dir, segmentBytes, freeLowWater: 4 * segmentBytes };
+    const first = new TroupeStore(options);
+    await first.ready();
+    // A segment of a shard that is dropped: nobody has to make room for it.
+    first.upkeep?.pause();
+    await first.shard('kv/b').commit(group(1, [put('gone', 'gone')]), 'flushed');
+    await first.settle();
+    await first.drop('kv/b');
+    for (const key of ['a', 'b']) await write({ store: first }, key);
+    await first.close();
+    const file = logFiles(dir).at(-1) as string;
+    expect(logFiles(dir)).toHaveLength(2);
+    const { bavail, bsize } = statfsSync(disk.path);
+    writeFileSync(join(disk.path, 'ballast'), new Uint8Array((bavail - 8) * bsize));
+
+    const store = new TroupeStore(options);
+    onTestFinished(() => store.close());
+    await store.ready();
+    expect([read({ store }, 'a'), read({ store }, 'b')]).toEqual(['a', 'b']);
+    expect(await ending(write({ store }, 'c'))).toMatchObject({ code: 'DISK_FULL' });
+    await store.close();
+    rmSync(join(dir, 'log', file));
+    expect(await refusalOf(dir)).toMatchObject({ code: 'CORRUPT', details: { file } });
+  });
+});
+
 describe('a log', () => {
   /** What it has told the manifest, and how the manifest answers. */
-  function told() {
+  function told(files: LogFiles = realFiles) {
+    const disk = new SharedDisk(createSharedDisk(1, segmentBytes));
     const calls: string[][] = [];
     const answers: ((why?: Error) => void)[] = [];
     const log = new TroupeLog({
       dir: join(newDir(), 'log'),
       thread: 0,
-      disk: new SharedDisk(createSharedDisk(1, segmentBytes)),
+      disk,
       crc: crc32,
+      files,
       note: (segments: ReadonlyMap<number, LoggedSegment>) =>
         new Promise<void>((resolve, reject) => {
           calls.push([...segments.values()].map(({ file }) => file));
@@ -171,7 +214,7 @@ describe('a log', () => {
       log.publish();
     };
     const answer = (why?: Error): void => answers.shift()?.(why);
-    return { log, calls, append, answer };
+    return { log, disk, calls, append, answer };
   }
 
   async function isPending(promise: Promise<unknown>): Promise<boolean> {
@@ -216,6 +259,25 @@ describe('a log', () => {
     await until(() => calls.length === 3);
     expect(calls[2]).toHaveLength(1);
     answer();
+    await log.close();
+  });
+
+  it('goes on when the file of a segment that is in a run can be neither used again nor removed', async () => {
+    const asked: string[] = [];
+    const size = (path: string): never => {
+      asked.push(path);
+      throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+    };
+    const { log, disk, calls, append, answer } = told({ ...realFiles, size });
+    await append();
+    await until(() => calls.length === 1);
+    answer();
+    await log.seal();
+    for (const slot of disk.slots) if (slot.isLive) slot.flushed();
+    await append();
+    await until(() => calls.length === 2);
+    answer();
+    expect(asked).toEqual([expect.stringContaining((calls[0] as string[])[0] as string)]);
     await log.close();
   });
 });
