@@ -88,3 +88,10 @@ export const transfersOutMax = 2;
 export const transfersInMax = 2;
 /** Members unchanged for so long found a ring together. Two rounds of gossip: news of a third has come by then. */
 export const foundAfterMs = 2_000;
+/** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
+export const guestFreezeMs = 5_000;
+export const guestStepMs = 10_000;
+/** Messages held for one actor while it moves between nodes; the next is OVERLOADED. As between threads. */
+export const guestHeldMax = 8_192;
+/** The most an actor may take along to another node, packed: it travels as one frame. */
+export const guestBytesMax: number = 8 << 20;

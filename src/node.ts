@@ -36,6 +36,7 @@ import {
   type EpochMemory,
   epochMemory,
   nextReserve,
+  raiseEpochs,
   reserved,
   reserveRunsLow,
 } from './runtime/epochs.ts';
@@ -139,6 +140,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       gateway: options.cluster && {
         nodes: withoutRing(this.name, partitions),
         onBroken: (node, error) => this.joined?.onBroken(node, error),
+        raiseEpochs: above => raiseEpochs(this.epochs, above, limit => this.raiseLimit(limit)),
       },
     });
     const { host } = this.troupe;
@@ -229,6 +231,11 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     } catch (error) {
       this.options.logger?.error({ err: error }, 'the reserve of epochs could not be extended');
     }
+  }
+
+  private async raiseLimit(limit: number): Promise<void> {
+    const { home } = this;
+    await home?.file.update({ epochChunkLimit: Math.max(limit, home.file.content.epochChunkLimit) });
   }
 
   private announce(name: string, payload: unknown): void {

@@ -84,6 +84,10 @@ export class FarArrivals {
     const { moves } = this.router;
     const { code, a0, a1, call } = message;
     const unit = `${hosted.name}/${key}`;
+    if (this.router.gateway?.isAway(unit) === true) {
+      this.router.gateway.pass(from, new hosted.stubs.Ref(key), message);
+      return;
+    }
     try {
       if (moves.any && (moves.knows(unit) || moves.inMotion(unit))) {
         moves.arrived(from, unit, epoch, message);

@@ -71,6 +71,8 @@ export class FarRouter implements Router {
   readonly threads: number;
   readonly queries: FarQueries;
   private nodes: NodeTable | null;
+  /** Actors of this node's partitions that are looked after by its gateway: moved to other nodes, back from there, on the way. */
+  private readonly away = new Set<string>();
   readonly gateway: Gateway | null;
 
   constructor(host: Host, options: FarRouterOptions) {
@@ -95,6 +97,7 @@ export class FarRouter implements Router {
     this.on('verdict', (from, id) => this.arrivals.verdict(from, id));
     this.on('pause', (from, unit) => this.peers[from]?.pause(unit));
     this.on('resume', (from, unit) => this.peers[from]?.resume(unit));
+    this.on('away', (_from, { unit, isAway }) => this.setAway(unit, isAway));
     this.on('nodes', (_from, data) => this.setNodes(new NodeTable(data)));
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.queries = new FarQueries(this);
@@ -115,6 +118,8 @@ export class FarRouter implements Router {
   where(hosted: HostedType, key: string): number {
     const child = threadOfChild(key);
     if (child >= 0) return child;
+    if (this.away.size !== 0 && this.away.has(`${hosted.name}/${key}`))
+      return this.gateway === null ? 0 : this.gateway.whereIs(`${hosted.name}/${key}`);
     if (this.moves.any) {
       const moved = this.moves.threadOf(`${hosted.name}/${key}`);
       if (moved !== undefined) return moved;
@@ -131,6 +136,12 @@ export class FarRouter implements Router {
   /** Other nodes own other keys from now on. */
   setNodes(nodes: NodeTable): void {
     this.nodes = nodes;
+    this.version++;
+  }
+
+  setAway(unit: string, isAway: boolean): void {
+    if (isAway) this.away.add(unit);
+    else this.away.delete(unit);
     this.version++;
   }
 
@@ -151,6 +162,11 @@ export class FarRouter implements Router {
     return thread === inDoubt ? this.homeOf(hosted, key) : thread;
   }
 
+  threadOf(hosted: HostedType, key: string): number {
+    const owner = this.ownerOf(hosted, key);
+    return owner < this.threads ? owner : 0;
+  }
+
   /** The thread a ref's actor is on, looked up again only when something may have changed. */
   threadFor(ref: BaseRef): number {
     const far = ref[FAR];
@@ -167,6 +183,7 @@ export class FarRouter implements Router {
   // Sending.
 
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
+    if (this.away.size !== 0 && this.gateway?.take(ref, { code, a0, a1, call: null }) === true) return undefined;
     const thread = this.threadFor(ref);
     const peer = this.peers[thread];
     if (peer === undefined || this.isInMotionHere(ref)) {
@@ -189,7 +206,11 @@ export class FarRouter implements Router {
   }
 
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
-    const thread = this.threadFor(ref);
+    if (this.away.size !== 0 && this.gateway?.take(ref, { code, a0, a1, call }) === true) return;
+    this.askAt(this.threadFor(ref), ref, call, code, a0, a1);
+  }
+
+  askAt(thread: number, ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
     const peer = this.peers[thread];
     if (peer === undefined || this.isInMotionHere(ref)) {
       this.moves.send(ref.toString(), { code, a0, a1, call });

@@ -65,6 +65,8 @@ export class FarUnits {
   deliver(unit: Unit, from: HostId, payload: FarMessage, accepted: boolean): void {
     const { hosted, key } = this.split(unit);
     if (hosted === undefined) return this.refuse(unit, payload, 'no-type');
+    const { gateway } = this.moves.router;
+    if (gateway?.isAway(unit) === true) return gateway.pass(threadOf(from), new hosted.stubs.Ref(key), payload);
     try {
       const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
       this.moves.router.arrivals.deliver(

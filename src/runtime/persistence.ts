@@ -52,7 +52,11 @@ export class Persistence extends OutputGate {
   }
 
   private shardOf(act: Activation): Shard {
-    return this.host.engine.shard(`a/${partitionOf(act.key, this.host.partitions)}`);
+    return this.shardAt(act.key);
+  }
+
+  private shardAt(key: string): Shard {
+    return this.host.engine.shard(`a/${partitionOf(key, this.host.partitions)}`);
   }
 
   protected gateOf(act: Activation): Gate {
@@ -331,13 +335,35 @@ export class Persistence extends OutputGate {
 
   /** Threads without a disk each have an engine of their own: a moving actor takes its records along. */
   recordsOf(act: Activation): RecordCopy[] {
-    if (this.host.engine.shared || !act.hosted.persists) return [];
+    return this.host.engine.shared || !act.hosted.persists ? [] : this.recordsIn(act);
+  }
+
+  private recordsIn(act: Activation): RecordCopy[] {
     const shard = this.shardOf(act);
     const { name } = act.hosted;
     const prefix = eventPrefix(name, act.key);
     const found = [snapshotKey(name, act.key), memoKey(name, act.key)].map(key => shard.get(key));
     found.push(...shard.scan({ from: eventKey(prefix, 0), to: eventKey(prefix, 2 ** 48 - 1) }));
     return found.filter(each => each !== undefined).map(({ key, version, value }) => [key, version, value]);
+  }
+
+  /** All records of an actor that moves to another node. */
+  copyRecords(act: Activation): RecordCopy[] {
+    return act.hosted.persists ? this.recordsIn(act) : [];
+  }
+
+  /** Resolves when they are durable. */
+  async storeRecords(key: string, epoch: number, records: readonly RecordCopy[]): Promise<void> {
+    const ops = records.map(([name, version, value]) => ({ type: 'put', key: name, version, value }) as const);
+    if (ops.length > 0) await this.shardAt(key).commit({ epoch, fence: 'record', ops }, 'flushed');
+  }
+
+  forgetRecords(act: Activation, records: readonly RecordCopy[]): void {
+    this.change(
+      act.key,
+      act.epochNumber,
+      records.map(([key]) => ({ type: 'delete', key }) as const),
+    );
   }
 
   putRecords(key: string, epoch: number, records: readonly RecordCopy[]): void {
@@ -352,8 +378,7 @@ export class Persistence extends OutputGate {
 
   private change(key: string, epoch: number, ops: readonly WriteOp[]): void {
     if (ops.length === 0) return;
-    this.host.engine
-      .shard(`a/${partitionOf(key, this.host.partitions)}`)
+    this.shardAt(key)
       .commit({ epoch, fence: 'record', ops }, 'committed')
       .catch(error => this.host.world.log.error({ err: error }, 'the records of a moved actor could not be changed'));
   }

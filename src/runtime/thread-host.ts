@@ -8,7 +8,7 @@ import { type EpochMemory, Epochs } from './epochs.ts';
 import { FarMoves, hostOf } from './far-moves.ts';
 import { FarRouter } from './far-router.ts';
 import { FarWire } from './far-wire.ts';
-import { Gateway } from './gateway/gateway.ts';
+import { Gateway, type GatewayEdges } from './gateway/gateway.ts';
 import { NodeLinks } from './gateway/node-links.ts';
 import { NodeTable, type NodeTableData } from './gateway/node-table.ts';
 import { Host } from './host.ts';
@@ -37,8 +37,8 @@ export interface MemberOptions {
   readonly relocateTurnMs: number | undefined;
   /** Of a node among others: who owns what. */
   readonly nodes?: NodeTableData | undefined;
-  /** On the thread that speaks for such a node. What another node sent cannot be read. */
-  readonly onNodeBroken?: ((node: string, error: unknown) => void) | undefined;
+  /** On the thread that speaks for such a node. */
+  readonly gateway?: GatewayEdges | undefined;
   readonly onBroken: (peer: number, error: TroupeError) => void;
 }
 
@@ -70,8 +70,8 @@ export function makeMember(options: MemberOptions): Member {
     onUnread: (peer, ring) => (router as FarRouter).wire.lost(peer, ring),
     mono: () => options.world.clock.mono(),
   });
-  const { threads, onNodeBroken } = options;
-  const nodeLinks = onNodeBroken === undefined ? undefined : new NodeLinks(port, threads, options.world.clock);
+  const { threads, gateway } = options;
+  const nodeLinks = gateway === undefined ? undefined : new NodeLinks(port, threads, options.world.clock);
   const links = nodeLinks ?? port;
   const host = new Host({
     node: options.node,
@@ -99,7 +99,7 @@ export function makeMember(options: MemberOptions): Member {
                   links: nodeLinks,
                   threads,
                   nodes: options.nodes as NodeTableData,
-                  onBroken: onNodeBroken as (node: string, error: unknown) => void,
+                  ...(gateway as GatewayEdges),
                 }),
         wire: made => new FarWire(made, links, () => options.world.clock.mono() + sharedClockShift, options.threads),
         moves: made =>

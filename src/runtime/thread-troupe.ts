@@ -10,13 +10,14 @@ import { openEngine } from '../storage/open-engine.ts';
 import type { Actor } from './actor.ts';
 import type { ActorType } from './define-actor.ts';
 import { type EpochMemory, Epochs } from './epochs.ts';
-import type { Gateway } from './gateway/gateway.ts';
+import type { Gateway, GatewayEdges } from './gateway/gateway.ts';
 import type { NodeTableData } from './gateway/node-table.ts';
 import { Host } from './host.ts';
 import { checkActorKey } from './ids.ts';
 import { tableBytes } from './overseer.ts';
 import { spread } from './placement.ts';
 import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
+import { relocateAcross } from './relocate-across.ts';
 import { type Relocation, relocateHere } from './relocate-here.ts';
 import { LocalRouter } from './router.ts';
 import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
@@ -38,8 +39,8 @@ export interface TroupeOptions {
   readonly heapMb: number | undefined;
   readonly residentsMax: number | undefined;
   readonly relocateTurnMs?: number | undefined;
-  /** Makes it a node among others: who owns what at first, and what to do when a node sends what cannot be read. */
-  readonly gateway?: { readonly nodes: NodeTableData; onBroken(node: string, error: unknown): void } | undefined;
+  /** Makes it a node among others; `nodes`: who owns what at first. */
+  readonly gateway?: (GatewayEdges & { readonly nodes: NodeTableData }) | undefined;
   emit(name: string, payload: unknown): void;
 }
 
@@ -112,11 +113,17 @@ export class Troupe {
       residentsMax: options.residentsMax,
       relocateTurnMs: options.relocateTurnMs,
       nodes: options.gateway?.nodes,
-      onNodeBroken: options.gateway && ((node, error) => options.gateway?.onBroken(node, error)),
+      gateway: options.gateway,
       onBroken: (peer, error) => options.world.log.error({ err: error, peer }, 'a ring is broken'),
     });
     this.host = this.member.host;
-    this.gateway?.on('locate', (_from, { type, key }) => this.locateHere(String(type), String(key)));
+    const { gateway } = this;
+    gateway?.on('locate', (_from, { type, key, isGuest }) =>
+      this.locateHere(String(type), String(key), isGuest === true),
+    );
+    gateway?.on('relocate', (_from, { type, key, to }) =>
+      this.relocate(this.host.refByName(String(type), String(key)), String(to)),
+    );
   }
 
   /** A listener of the user's may throw: that is no reason to stop what was going on. */
@@ -139,6 +146,7 @@ export class Troupe {
     });
     this.member?.port.start();
     if (this.options.threads === 0) {
+      this.gateway?.homes.load();
       this.host.reminders.load(Array.from({ length: this.options.partitions }, (_, partition) => partition));
       return;
     }
@@ -155,6 +163,7 @@ export class Troupe {
         this.running.add(thread);
       });
       await Promise.all(starts);
+      this.gateway?.homes.load();
       for (const thread of this.hostThreads()) member.overseer?.welcome(thread);
     } catch (error) {
       // Those that did not come up have nothing to bring to an end, and would not answer.
@@ -219,7 +228,7 @@ export class Troupe {
     if (this.stopped) return;
     overseer?.threadJoined(thread, this.lives[thread] as number);
     // Other nodes may have been given other keys since its task was written.
-    if (this.gateway !== undefined) this.member?.router.control(thread, 'nodes', this.gateway.nodes.data());
+    this.gateway?.tellThread(thread);
     this.emit('thread-restarted', { thread, afterMs: world.clock.mono() - diedAt });
   }
 
@@ -276,19 +285,25 @@ export class Troupe {
   async locate(ref: AnyRef): Promise<Location> {
     this.up();
     const own = this.own(ref);
+    const [type, key] = [own[TYPE].name, own[KEY]];
     const peer = this.threadOf(own);
-    if (peer <= this.options.threads) return this.locateHere(own[TYPE].name, own[KEY]);
-    return this.member?.router.query(peer, 'locate', { type: own[TYPE].name, key: own[KEY] });
+    if (peer <= this.options.threads) return this.locateHere(type, key);
+    return this.gateway?.asked(peer, 'locate', {
+      type,
+      key,
+      isGuest: this.gateway.isAway(own.toString()),
+    }) as Promise<Location>;
   }
 
-  /** Of an actor that this node owns, or owned when another one asked. */
-  private async locateHere(type: string, key: string): Promise<Location> {
+  /** Of an actor that this node owns, or that its home says is here. */
+  private async locateHere(type: string, key: string, isGuest: boolean = false): Promise<Location> {
     const { host, member } = this;
+    const { node, threads } = this.options;
     const hosted = host.byName.get(type);
-    const thread = hosted === undefined || member === undefined ? 0 : member.router.ownerOf(hosted, key);
-    const asked = thread > 0 && thread <= this.options.threads;
-    const epoch = asked ? await member?.router.query(thread, 'locate', { type, key }) : epochAt(host, type, key);
-    return { node: this.options.node, thread: asked ? thread : 0, epoch };
+    const peer = isGuest || hosted === undefined || member === undefined ? 0 : member.router.ownerOf(hosted, key);
+    if (peer > threads) return member?.router.query(peer, 'locate', { type, key, isGuest: true });
+    const epoch = peer > 0 ? await member?.router.query(peer, 'locate', { type, key }) : epochAt(host, type, key);
+    return { node, thread: peer, epoch };
   }
 
   /** Does it live on this node, on whichever thread? */
@@ -319,7 +334,9 @@ export class Troupe {
     const { member, lives, options } = this;
     const { node, threads } = options;
     const epoch = async (): Promise<number> => (await this.locate(ref)).epoch;
-    return relocateHere({ node, threads, member, lives, epoch }, this.own(ref), to);
+    const at = { node, threads, member, lives, epoch };
+    const { gateway } = this;
+    return gateway === undefined ? relocateHere(at, this.own(ref), to) : relocateAcross(at, gateway, this.own(ref), to);
   }
 
   async describe(): Promise<Record<string, unknown>> {

@@ -12,14 +12,16 @@ import { TroupeError } from '../errors.ts';
 import type { Actor } from '../runtime/actor.ts';
 import { Cluster } from '../runtime/cluster/cluster.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
-import { chunksPerReserve, type EpochMemory, epochMemory } from '../runtime/epochs.ts';
+import { chunkAfter, type EpochMemory, epochMemory, raiseEpochs } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
 import { withoutRing } from '../runtime/gateway/node-table.ts';
 import type { Host } from '../runtime/host.ts';
 import { Peers } from '../runtime/links/peers.ts';
 import type { MemberView } from '../runtime/membership/gossip-types.ts';
 import type { Ring } from '../runtime/ownership/ring.ts';
-import type { Ref } from '../runtime/refs.ts';
+import type { BaseRef, Ref } from '../runtime/refs.ts';
+import { relocateAcross } from '../runtime/relocate-across.ts';
+import type { Relocation } from '../runtime/relocate-here.ts';
 import { type Member, makeMember } from '../runtime/thread-host.ts';
 import { createFabric } from '../runtime/thread-port.ts';
 import type { Log } from '../runtime/world.ts';
@@ -38,6 +40,8 @@ export interface ClusterKitOptions {
 }
 
 const partitionsDefault = 64;
+/** How long turns may go on when a node is stopped. */
+const drainMs = 1_000;
 const secret = 'the secret of a simulated cluster';
 
 /** One node, over all its lives. */
@@ -83,6 +87,14 @@ export class KitNode {
     return this.host.ref(type, key);
   }
 
+  /** Moves an actor to another node, as node.relocate() does. */
+  relocate(type: ActorType<any>, key: string, to: string): Promise<Relocation> {
+    const { member } = this.#alive();
+    const { host } = member;
+    const at = { node: this.name, threads: 0, member, lives: [0], epoch: async () => 0 };
+    return relocateAcross(at, this.gateway, host.ref(type, key) as unknown as BaseRef, to);
+  }
+
   members(): MemberView[] {
     return this.cluster.members();
   }
@@ -96,8 +108,9 @@ export class KitNode {
     if (this.#life !== undefined) return;
     const { options, network, partitions } = this.#kit;
     const world = this.#kit.worldOf(this.name);
-    const base = this.#epochs === undefined ? 1 : this.#epochs.base + chunksPerReserve;
-    this.#epochs = epochMemory(base);
+    const base = this.#epochs === undefined ? 1 : chunkAfter(this.#epochs);
+    const epochs = epochMemory(base);
+    this.#epochs = epochs;
     this.#incarnation++;
     const emit = (name: string, payload: unknown): void => {
       if (this.#life?.cluster === cluster) this.events.push({ name, payload });
@@ -119,7 +132,10 @@ export class KitNode {
       residentsMax: undefined,
       relocateTurnMs: undefined,
       nodes: withoutRing(this.name, partitions),
-      onNodeBroken: (node, error) => cluster.onBroken(node, error),
+      gateway: {
+        onBroken: (node, error) => cluster.onBroken(node, error),
+        raiseEpochs: above => raiseEpochs(epochs, above, async () => undefined),
+      },
       onBroken: (_peer, error) => {
         throw error;
       },
@@ -157,6 +173,10 @@ export class KitNode {
         }),
     });
     this.#life = { member, cluster };
+    this.gateway.homes.load();
+    this.gateway.on('relocate', (_from, { type, key, to }) =>
+      this.relocate(member.host.byName.get(String(type))?.source as ActorType, String(key), String(to)),
+    );
     member.host.reminders.load(Array.from({ length: partitions }, (_, partition) => partition));
     await cluster.start();
   }
@@ -174,7 +194,8 @@ export class KitNode {
   async stop(): Promise<void> {
     const life = this.#life;
     if (life === undefined) return;
-    await life.member.host.stop();
+    await life.member.host.drain(drainMs);
+    life.member.host.halt();
     await life.cluster.stop();
     this.#life = undefined;
   }

@@ -7,7 +7,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import type { Host } from '../host.ts';
-import type { HostedType } from '../hosted-type.ts';
+import { type HostedType, reminderMethod } from '../hosted-type.ts';
 
 /** By type: the names of its methods in the order of their numbers. */
 export type Methods = Readonly<Record<string, readonly string[]>>;
@@ -48,6 +48,8 @@ export class Dialect {
 
   /** The code of a message as that peer sent it, as ours; negative when we have no such method. */
   translate(peer: number, hosted: HostedType, code: number): number {
+    // A guest's reminder takes the way of all messages, by its home.
+    if (code >>> argumentBits === reminderMethod) return code;
     let tables = this.#tables.get(peer);
     if (tables === undefined) {
       tables = new Map();

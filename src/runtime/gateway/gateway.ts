@@ -16,31 +16,44 @@ import { type Codec, createCodec } from '../codec.ts';
 import type { FarMessage } from '../far-moves.ts';
 import { FarPeer } from '../far-peer.ts';
 import type { FarRouter } from '../far-router.ts';
+import { OutgoingTell } from '../far-send.ts';
 import type { FarPlace } from '../far-wire.ts';
 import { Frame, frameAsk } from '../frame.ts';
 import { readHeader } from '../frame-header.ts';
-import { type BaseRef, isRef } from '../refs.ts';
+import { type BaseRef, FAR, isRef } from '../refs.ts';
 import { leftUntil } from '../shared-deadline.ts';
 import { Dialect } from './dialect.ts';
+import { Guests } from './guests.ts';
+import { Homes, sentBack } from './homes.ts';
 import type { NodeLink, NodeLinks } from './node-links.ts';
 import { NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
 import { Relays } from './relays.ts';
 
-export interface GatewayOptions {
+export interface GatewayEdges {
+  /** What that node sent over a link cannot be read: close it. */
+  onBroken(node: string, error: unknown): void;
+  /** Resolves when all epochs handed out from now on are above this one. */
+  raiseEpochs(above: number): Promise<void>;
+}
+
+export interface GatewayOptions extends GatewayEdges {
   readonly router: FarRouter;
   readonly links: NodeLinks;
   /** Numbers below are threads. */
   readonly threads: number;
   readonly nodes: NodeTableData;
-  /** What this node sent over a link could not be read: close it. */
-  onBroken(node: string, error: unknown): void;
 }
+
+/** A node on whose home a move is under way asks again for its verdict so often. */
+const verdictEveryMs = 500;
 
 /** A word between nodes. Throws BAD_MESSAGE when the payload is not what it should be. */
 export type NodeWord = (from: number, payload: any) => unknown;
 
 export class Gateway {
   readonly relays: Relays;
+  readonly guests: Guests;
+  readonly homes: Homes;
   nodes: NodeTable;
   /** What children, local and pinned actors are called means something on their own node only: refs to them stay there. */
   readonly codec: Codec;
@@ -61,6 +74,8 @@ export class Gateway {
     this.#next = threads;
     this.nodes = new NodeTable(nodes);
     this.relays = new Relays(router);
+    this.guests = new Guests(router.host, options.raiseEpochs);
+    this.homes = new Homes(router, this, this.guests);
     const { host } = router;
     this.#dialect = new Dialect(host);
     this.codec = createCodec({
@@ -80,6 +95,11 @@ export class Gateway {
     this.on('departed', (_from, gone) => this.departed(text(gone?.id), gone.reason));
     this.on('query', (from, query) => this.#onQuery(from, query));
     this.on('reply', (_from, reply) => router.queries.onReply(number(reply?.id), reply.value, reply.error));
+    this.on('guest-pack', (from, { unit }) => this.#packGuest(from, text(unit)));
+    this.on('guest-put', (from, { unit, bytes }) => this.guests.put(text(unit), this.nameOf(from) ?? '', bytes));
+    this.on('guest-verdict', (_from, { unit, verdict }) => this.#onVerdict(text(unit), verdict));
+    this.on('guest-where', (_from, { unit }) => this.homes.where(text(unit)) ?? null);
+    this.on('guest-epoch', (_from, { unit }) => this.guests.epochOf(text(unit)));
     this.on('types', (from, types) => this.#dialect.learn(from, types));
   }
 
@@ -142,6 +162,12 @@ export class Gateway {
     this.#router.broadcast('nodes', data);
   }
 
+  /** For a thread that has just come up: what has changed since its task was written. */
+  tellThread(thread: number): void {
+    this.#router.control(thread, 'nodes', this.nodes.data());
+    this.homes.tellThread(thread);
+  }
+
   // Sessions.
 
   /** A session with that node begins. The number is what its frames are to be handed in with. */
@@ -156,6 +182,7 @@ export class Gateway {
     this.#router.version++;
     // The first frame of every session: no message is read before its method can be.
     this.#router.control(number, 'types', this.#dialect.own());
+    this.#askVerdicts(number, name);
     return number;
   }
 
@@ -239,7 +266,7 @@ export class Gateway {
   onTell(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
     const { hosted, key } = frame.target as FarPlace;
     const own = this.#dialect.translate(frame.from, hosted, code);
-    if (own >= 0) this.relays.tell(frame.from, new hosted.stubs.Ref(key), own, a0, a1);
+    if (own >= 0) this.relays.tell(frame.from, new hosted.stubs.Ref(key), own, a0, a1, frame.epoch);
     else
       this.#router.host.deadLetter(`${hosted.name}/${key}`, '?', [], this.#dialect.unknown(frame.from, hosted, code));
   }
@@ -257,7 +284,8 @@ export class Gateway {
       return;
     }
     const own = this.#dialect.translate(frame.from, hosted, code);
-    if (own >= 0) this.relays.ask(asker, new hosted.stubs.Ref(key), own, a0, a1, { remainingMs, chain, extra });
+    const passing = { remainingMs, chain, extra };
+    if (own >= 0) this.relays.ask(asker, new hosted.stubs.Ref(key), own, a0, a1, passing, frame.epoch);
     else this.#router.refuse(asker, quickError('NO_METHOD', this.#dialect.unknown(frame.from, hosted, code)));
   }
 
@@ -288,16 +316,97 @@ export class Gateway {
   // Frames to there.
 
   /** What came from a thread for an actor that lives on another node. */
-  pass(from: number, ref: BaseRef, { code, a0, a1, call }: FarMessage): void {
-    if (call === null) {
-      this.relays.tell(from, ref, code, a0, a1);
+  pass(from: number, ref: BaseRef, message: FarMessage): void {
+    if (message.call === null) this.relays.tell(from, ref, message.code, message.a0, message.a1);
+    else this.#passAs(ref, message, -1);
+  }
+
+  #passAs(ref: BaseRef, { code, a0, a1, call }: FarMessage, mark: number): void {
+    if (call === null || call.state === ended) return;
+    const passing = { remainingMs: this.#router.remaining(call), chain: call.chain, extra: call.extra };
+    if (!call.arrived) {
+      try {
+        if (!this.take(ref, { code, a0, a1, call }))
+          this.#router.askAt(this.#router.threadFor(ref), ref, call, code, a0, a1);
+      } catch (error) {
+        this.#router.host.fail(call, error);
+      }
       return;
     }
-    if (call.state === ended) return;
-    const passing = { remainingMs: this.#router.remaining(call), chain: call.chain, extra: call.extra };
     const asker = this.#router.arrivals.unarmed(call.peer, call.id, null);
     this.#router.arrivals.silence(call);
-    this.relays.ask(asker, ref, code, a0, a1, passing);
+    this.relays.ask(asker, ref, code, a0, a1, passing, mark);
+  }
+
+  // Actors that live elsewhere than the ring says.
+
+  /** Is every message to it looked at by this thread? */
+  isAway(unit: string): boolean {
+    return this.homes.any && this.homes.has(unit);
+  }
+
+  /** Where a message to such an actor goes: the number of a node; of one on the move, nowhere yet. */
+  whereIs(unit: string): number {
+    const node = this.homes.nodeOf(unit);
+    return node === undefined || node === this.#router.host.node ? 0 : this.numberOfName(node);
+  }
+
+  /** A message of this thread for one of ours. False: it goes its usual way. */
+  take(ref: BaseRef, message: FarMessage): boolean {
+    return this.homes.take(ref.toString(), message, -1);
+  }
+
+  numberOfName(name: string): number {
+    return this.#numbers.get(name) ?? this.#absent(name);
+  }
+
+  /** An ask of a thread that waited in the mailbox of an actor that leaves. */
+  passBack(ref: BaseRef, message: FarMessage): void {
+    this.#passAs(ref, message, sentBack);
+  }
+
+  #packGuest(from: number, unit: string): Promise<Uint8Array> {
+    const home = this.nameOf(from) ?? '';
+    return this.guests.pack(unit, home, message => this.#sendBack(from, unit, message));
+  }
+
+  /** What waited for a guest goes back to its home, before the answer that it is packed. */
+  #sendBack(number: number, unit: string, message: FarMessage): void {
+    const { code, a0, a1, call } = message;
+    const router = this.#router;
+    const ref = router.host.refByName(unit.slice(0, unit.indexOf('/')), unit.slice(unit.indexOf('/') + 1));
+    ref[FAR] = { thread: number, version: router.version, slot: -1, epoch: sentBack };
+    if (call !== null) router.askAt(number, ref, call, code, a0, a1);
+    else {
+      const peer = router.peers[number];
+      if (peer?.ready === true && router.writeTell(number, ref, code, a0, a1)) return;
+      if (peer?.queue(new OutgoingTell(router, number, ref, code, a0, a1)) !== true)
+        this.homes.refuse(unit, message, new TroupeError('OVERLOADED', `no room on the link to the home of ${unit}`));
+    }
+  }
+
+  #onVerdict(unit: string, verdict: unknown): void {
+    if (verdict === 'run') this.guests.run(unit, true);
+    else if (verdict === 'drop') this.guests.drop(unit);
+    else if (verdict === 'thaw') this.guests.thaw(unit, true);
+    else this.guests.cancel(unit);
+  }
+
+  /** A link is there again: what waited for a verdict of that node asks for it. */
+  #askVerdicts(number: number, home: string): void {
+    for (const unit of this.guests.waitingFor(home)) {
+      const ask = (): void => {
+        if (this.#numbers.get(home) !== number || !this.guests.waitingFor(home).includes(unit)) return;
+        this.asked(number, 'guest-where', { unit }).then(
+          node => {
+            if (node === null) this.#router.host.world.clock.timer(verdictEveryMs, ask);
+            else this.guests.settle(unit, node === this.#router.host.node);
+          },
+          () => undefined,
+        );
+      };
+      ask();
+    }
   }
 
   // Watches: the word of an end comes to this thread, from whichever side, and goes on from here.
@@ -342,6 +451,8 @@ export class Gateway {
     return {
       nodes: nodes.map(([name, number]) => ({ name, number, linked: this.#router.peers[number]?.gone === false })),
       ...this.relays.describe(),
+      homes: this.homes.describe(),
+      guests: this.guests.describe(),
     };
   }
 }

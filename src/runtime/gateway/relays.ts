@@ -11,11 +11,19 @@
 
 import { quickError, TroupeError } from '../../errors.ts';
 import { asksPerThreadMax, verdictGraceMs } from '../../limits.ts';
+import type { Activation } from '../activation.ts';
 import { Call, type CallExtra, ended, waiting } from '../call.ts';
+import { offer } from '../delivery.ts';
+import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { OutgoingTell } from '../far-send.ts';
 import { argumentsOf } from '../messages.ts';
 import { type BaseRef, TYPE } from '../refs.ts';
+import { unitsOf } from '../weight.ts';
+import type { Gateway } from './gateway.ts';
+
+/** A message of somebody for whom this node, or the one after it, is the home. */
+const unmarked = -1;
 
 /** What an ask brings along besides its message. */
 export interface Passing {
@@ -37,7 +45,7 @@ export class Relays {
   }
 
   /** `asker` holds where the answer goes: its peer and its number there. */
-  ask(asker: Call, ref: BaseRef, code: number, a0: unknown, a1: unknown, passing: Passing): void {
+  ask(asker: Call, ref: BaseRef, code: number, a0: unknown, a1: unknown, passing: Passing, mark = unmarked): void {
     const { host } = this.#router;
     const { peer: from, id } = asker;
     const over = (): void => {
@@ -73,24 +81,57 @@ export class Relays {
       host.fail(call, quickError('DEADLINE', `the deadline passed on the way to ${ref.toString()}; it was not run`));
     } else {
       host.expect(call, passing.remainingMs);
-      host.redispatch(ref, call, code, a0, a1);
+      this.#route(ref, { code, a0, a1, call }, mark);
     }
   }
 
   /** Never throws: what cannot go on is a dead letter. */
-  tell(from: number, ref: BaseRef, code: number, a0: unknown, a1: unknown): void {
+  tell(from: number, ref: BaseRef, code: number, a0: unknown, a1: unknown, mark: number = unmarked): void {
     this.passed++;
     try {
-      this.#pass(from, ref, code, a0, a1);
+      this.#pass(from, ref, code, a0, a1, mark);
     } catch (error) {
       const method = ref[TYPE].nameOf((code >>> 2) & 255);
       this.#router.host.deadLetter(ref.toString(), method, argumentsOf(code, a0, a1), (error as Error).message);
     }
   }
 
-  #pass(from: number, ref: BaseRef, code: number, a0: unknown, a1: unknown): void {
+  /** An ask goes on as one of our own. */
+  #route(ref: BaseRef, message: FarMessage, mark: number): void {
+    const { host } = this.#router;
+    const call = message.call as Call;
+    const { code, a0, a1 } = message;
+    try {
+      if (mark > 0) {
+        const act = this.#guest(ref);
+        offer(host, act, call, code | (unitsOf(code, a0, a1) << 10), a0, a1);
+      } else if (!this.#atHome(ref, message, mark)) host.redispatch(ref, call, code, a0, a1);
+    } catch (error) {
+      host.fail(call, error);
+    }
+  }
+
+  /** The actor that its home says is here. */
+  #guest(ref: BaseRef): Activation {
+    const act = (this.#router.gateway as Gateway).guests.find(ref.toString());
+    if (act !== null) return act;
+    throw new TroupeError('OVERLOADED', `${ref.toString()} is on its way to or from ${this.#router.host.node}`);
+  }
+
+  /** True: it is of ours, and moves or lives elsewhere; it has been taken. */
+  #atHome(ref: BaseRef, message: FarMessage, mark: number): boolean {
+    const homes = (this.#router.gateway as Gateway).homes;
+    return homes.any && homes.take(ref.toString(), message, mark);
+  }
+
+  #pass(from: number, ref: BaseRef, code: number, a0: unknown, a1: unknown, mark: number): void {
     const router = this.#router;
     const unit = ref.toString();
+    if (mark > 0) {
+      router.arrivals.deliver(this.#guest(ref), from, code, a0, a1, null, false);
+      return;
+    }
+    if (this.#atHome(ref, { code, a0, a1, call: null }, mark)) return;
     const act = router.host.find(ref);
     if (act !== null) {
       router.arrivals.deliver(act, from, code, a0, a1, null, false);

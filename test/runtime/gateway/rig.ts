@@ -47,7 +47,10 @@ export class TestNode {
       residentsMax: undefined,
       relocateTurnMs: undefined,
       nodes: withoutRing(name, 16),
-      onNodeBroken: (node, error) => this.broken.push(`${node}: ${(error as Error).message}`),
+      gateway: {
+        onBroken: (node, error) => this.broken.push(`${node}: ${(error as Error).message}`),
+        raiseEpochs: async () => undefined,
+      },
       onBroken: (_peer, error) => {
         throw error;
       },
