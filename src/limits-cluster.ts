@@ -95,3 +95,5 @@ export const guestStepMs = 10_000;
 export const guestHeldMax = 8_192;
 /** The most an actor may take along to another node, packed: it travels as one frame. */
 export const guestBytesMax: number = 8 << 20;
+/** A node asks again so often for the verdict on an actor that is on the move, while its home is still at it. */
+export const verdictEveryMs = 500;

@@ -20,16 +20,17 @@ import { FarArrivals } from './far-arrivals.ts';
 import { FarDeaths } from './far-deaths.ts';
 import type { FarMessage, FarMoves } from './far-moves.ts';
 import { FarPeer } from './far-peer.ts';
+import { FarPlaces } from './far-places.ts';
 import { FarQueries } from './far-queries.ts';
 import { OutgoingAsk, OutgoingTell } from './far-send.ts';
 import { FarWatches } from './far-watches.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import type { Gateway } from './gateway/gateway.ts';
-import { here, NodeTable } from './gateway/node-table.ts';
+import { NodeTable } from './gateway/node-table.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { PendingCalls } from './pending-calls.ts';
-import { homeOf, type PartitionTable, threadOfChild } from './placement.ts';
+import type { PartitionTable } from './placement.ts';
 import { ACT, type BaseRef, FAR, KEY, TYPE } from './refs.ts';
 import type { Router } from './router.ts';
 
@@ -61,7 +62,6 @@ export class FarRouter implements Router {
   readonly deaths: FarDeaths;
   readonly pending: PendingCalls;
   readonly peers: (FarPeer | undefined)[] = [];
-  table: PartitionTable;
   /** How many deaths the table has seen. */
   tableVersion = 0;
   /** Rises whenever an actor may live elsewhere than before: refs look up again. */
@@ -70,16 +70,13 @@ export class FarRouter implements Router {
   /** Peers below are threads of this process, those from here on other nodes. */
   readonly threads: number;
   readonly queries: FarQueries;
-  private nodes: NodeTable | null;
-  /** Actors of this node's partitions that are looked after by its gateway: moved to other nodes, back from there, on the way. */
-  private readonly away = new Set<string>();
+  readonly places: FarPlaces;
   readonly gateway: Gateway | null;
 
   constructor(host: Host, options: FarRouterOptions) {
     this.host = host;
-    this.table = options.table;
     this.threads = options.threads;
-    this.nodes = options.nodes ?? null;
+    this.places = new FarPlaces(this, options.table, options.nodes);
     this.pending = new PendingCalls(options.life);
     this.wire = options.wire(this);
     this.arrivals = new FarArrivals(this);
@@ -97,12 +94,16 @@ export class FarRouter implements Router {
     this.on('verdict', (from, id) => this.arrivals.verdict(from, id));
     this.on('pause', (from, unit) => this.peers[from]?.pause(unit));
     this.on('resume', (from, unit) => this.peers[from]?.resume(unit));
-    this.on('away', (_from, { unit, isAway }) => this.setAway(unit, isAway));
-    this.on('nodes', (_from, data) => this.setNodes(new NodeTable(data)));
+    this.on('away', (_from, { unit, isAway }) => this.places.setAway(unit, isAway));
+    this.on('nodes', (_from, data) => this.places.setNodes(new NodeTable(data)));
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.queries = new FarQueries(this);
     new FarWatches(this);
     this.gateway = options.gateway?.(this) ?? null;
+  }
+
+  get table(): PartitionTable {
+    return this.places.table;
   }
 
   handlerOf(name: string): ControlHandler | undefined {
@@ -116,33 +117,7 @@ export class FarRouter implements Router {
   // Where things are.
 
   where(hosted: HostedType, key: string): number {
-    const child = threadOfChild(key);
-    if (child >= 0) return child;
-    if (this.away.size !== 0 && this.away.has(`${hosted.name}/${key}`))
-      return this.gateway === null ? 0 : this.gateway.whereIs(`${hosted.name}/${key}`);
-    if (this.moves.any) {
-      const moved = this.moves.threadOf(`${hosted.name}/${key}`);
-      if (moved !== undefined) return moved;
-    }
-    return this.homeOf(hosted, key);
-  }
-
-  private homeOf(hosted: HostedType, key: string): number {
-    const node = this.nodes === null ? here : this.nodes.nodeOf(hosted.spec, key);
-    if (node !== here) return this.gateway === null ? 0 : this.gateway.numberOf(node);
-    return homeOf(hosted.spec, key, this.table, this.host.thread, this.threads);
-  }
-
-  /** Other nodes own other keys from now on. */
-  setNodes(nodes: NodeTable): void {
-    this.nodes = nodes;
-    this.version++;
-  }
-
-  setAway(unit: string, isAway: boolean): void {
-    if (isAway) this.away.add(unit);
-    else this.away.delete(unit);
-    this.version++;
+    return this.places.where(hosted, key);
   }
 
   owns(hosted: HostedType, key: string): boolean {
@@ -159,7 +134,7 @@ export class FarRouter implements Router {
   /** One whose owner has died is placed again when somebody asks for it, most likely where the table says. */
   ownerOf(hosted: HostedType, key: string): number {
     const thread = this.where(hosted, key);
-    return thread === inDoubt ? this.homeOf(hosted, key) : thread;
+    return thread === inDoubt ? this.places.homeOf(hosted, key) : thread;
   }
 
   threadOf(hosted: HostedType, key: string): number {
@@ -183,7 +158,7 @@ export class FarRouter implements Router {
   // Sending.
 
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
-    if (this.away.size !== 0 && this.gateway?.take(ref, { code, a0, a1, call: null }) === true) return undefined;
+    if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call: null }) === true) return undefined;
     const thread = this.threadFor(ref);
     const peer = this.peers[thread];
     if (peer === undefined || this.isInMotionHere(ref)) {
@@ -206,7 +181,7 @@ export class FarRouter implements Router {
   }
 
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
-    if (this.away.size !== 0 && this.gateway?.take(ref, { code, a0, a1, call }) === true) return;
+    if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call }) === true) return;
     this.askAt(this.threadFor(ref), ref, call, code, a0, a1);
   }
 

@@ -11,7 +11,7 @@ export class FarWatches {
     router.on('watch', (_from, { id, thread }) => this.watched(id, thread));
     router.on('departed', (_from, { id, reason }) => {
       if (router.gateway === null) router.host.watches.fire(id, reason);
-      else router.gateway.departed(id, reason);
+      else router.gateway.watches.departed(id, reason);
     });
   }
 
@@ -22,7 +22,7 @@ export class FarWatches {
     const hosted = host.byName.get(id.slice(0, slash));
     if (hosted === undefined) return;
     const owner = this.router.ownerOf(hosted, id.slice(slash + 1));
-    if (owner >= this.router.threads) gateway?.watch(id, thread);
+    if (owner >= this.router.threads) gateway?.watches.watch(id, thread);
     else if (owner !== host.thread) this.router.control(owner, 'watch', { id, thread });
     else if (thread !== host.thread) host.watches.report(id, thread);
   }

@@ -49,7 +49,9 @@ export class Overseer {
     const slash = unit.indexOf('/');
     const hosted = this.host.byName.get(unit.slice(0, slash));
     const home =
-      hosted === undefined ? 0 : homeOf(hosted.spec, unit.slice(slash + 1), this.router.table, 0, this.router.threads);
+      hosted === undefined
+        ? 0
+        : homeOf(hosted.spec, unit.slice(slash + 1), this.router.places.table, 0, this.router.threads);
     const host = live.find(each => threadOf(each) === home) ?? live.find(each => threadOf(each) !== this.host.thread);
     return host ?? nowhere;
   }
@@ -135,7 +137,7 @@ export class Overseer {
   threadDied(thread: number, life: number): void {
     this.live.delete(thread);
     const hosts = [...this.live].filter(each => each !== 0);
-    const table = without(this.router.table, thread, hosts);
+    const table = without(this.router.places.table, thread, hosts);
     const version = this.router.tableVersion + 1;
     for (const other of hosts) this.router.control(other, 'peer-died', { thread, table: tableBytes(table), version });
     this.router.deaths.peerDied(thread, table, version);

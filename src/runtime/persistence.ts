@@ -30,6 +30,7 @@ import type { Call } from './call.ts';
 import { dead } from './flags.ts';
 import { Gate, type LastWrite } from './gate.ts';
 import type { Host } from './host.ts';
+import { MovingRecords } from './moving-records.ts';
 import { OutputGate } from './output-gate.ts';
 import { partitionOf } from './partition.ts';
 import { Sleepers } from './sleepers.ts';
@@ -37,26 +38,21 @@ import { Sleepers } from './sleepers.ts';
 /** Events between two snapshots: at 1 us an event to replay, a millisecond of activation. */
 const eventsPerSnapshot = 1_024;
 
-/** A record of an actor on its way to an engine of another thread. */
-export type RecordCopy = readonly [key: Uint8Array, version: Uint8Array, value: Uint8Array];
-
 export class Persistence extends OutputGate {
   /** States of sleeping actors that are not stored. */
   readonly sleepers: Sleepers;
+  readonly moving: MovingRecords;
   /** Gates of ended lives whose writes are still under way, by actor: what the next life reads may yet be refused. */
   private readonly leaving = new Map<string, Gate>();
 
   constructor(host: Host) {
     super(host);
     this.sleepers = new Sleepers(host);
+    this.moving = new MovingRecords(host);
   }
 
   private shardOf(act: Activation): Shard {
-    return this.shardAt(act.key);
-  }
-
-  private shardAt(key: string): Shard {
-    return this.host.engine.shard(`a/${partitionOf(key, this.host.partitions)}`);
+    return this.host.engine.shard(`a/${partitionOf(act.key, this.host.partitions)}`);
   }
 
   protected gateOf(act: Activation): Gate {
@@ -331,56 +327,6 @@ export class Persistence extends OutputGate {
     const gate = this.gateOf(act);
     gate.lastEvent = last;
     gate.sinceSnapshot = sinceSnapshot;
-  }
-
-  /** Threads without a disk each have an engine of their own: a moving actor takes its records along. */
-  recordsOf(act: Activation): RecordCopy[] {
-    return this.host.engine.shared || !act.hosted.persists ? [] : this.recordsIn(act);
-  }
-
-  private recordsIn(act: Activation): RecordCopy[] {
-    const shard = this.shardOf(act);
-    const { name } = act.hosted;
-    const prefix = eventPrefix(name, act.key);
-    const found = [snapshotKey(name, act.key), memoKey(name, act.key)].map(key => shard.get(key));
-    found.push(...shard.scan({ from: eventKey(prefix, 0), to: eventKey(prefix, 2 ** 48 - 1) }));
-    return found.filter(each => each !== undefined).map(({ key, version, value }) => [key, version, value]);
-  }
-
-  /** All records of an actor that moves to another node. */
-  copyRecords(act: Activation): RecordCopy[] {
-    return act.hosted.persists ? this.recordsIn(act) : [];
-  }
-
-  /** Resolves when they are durable. */
-  async storeRecords(key: string, epoch: number, records: readonly RecordCopy[]): Promise<void> {
-    const ops = records.map(([name, version, value]) => ({ type: 'put', key: name, version, value }) as const);
-    if (ops.length > 0) await this.shardAt(key).commit({ epoch, fence: 'record', ops }, 'flushed');
-  }
-
-  forgetRecords(act: Activation, records: readonly RecordCopy[]): void {
-    this.change(
-      act.key,
-      act.epochNumber,
-      records.map(([key]) => ({ type: 'delete', key }) as const),
-    );
-  }
-
-  putRecords(key: string, epoch: number, records: readonly RecordCopy[]): void {
-    const ops = records.map(([name, version, value]) => ({ type: 'put', key: name, version, value }) as const);
-    this.change(key, epoch, ops);
-  }
-
-  dropRecords(act: Activation): void {
-    const ops = this.recordsOf(act).map(([key]) => ({ type: 'delete', key }) as const);
-    this.change(act.key, act.epochNumber, ops);
-  }
-
-  private change(key: string, epoch: number, ops: readonly WriteOp[]): void {
-    if (ops.length === 0) return;
-    this.shardAt(key)
-      .commit({ epoch, fence: 'record', ops }, 'committed')
-      .catch(error => this.host.world.log.error({ err: error }, 'the records of a moved actor could not be changed'));
   }
 
   // Sleep.

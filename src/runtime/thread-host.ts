@@ -138,7 +138,7 @@ export function makeMember(options: MemberOptions): Member {
   made.on('welcome', (_from, { table, version, lives, gone }) => {
     for (const [thread, life] of lives.entries()) made.moves.lives[thread] = life;
     made.deaths.welcome(tableOf(table), version, gone);
-    if (options.engine.shared) host.reminders.load(partitionsOf(host, made.table));
+    if (options.engine.shared) host.reminders.load(partitionsOf(host, made.places.table));
   });
   made.on('peer-died', (_from, { thread, table, version }) => {
     port.drainRemainder(thread);

@@ -182,7 +182,7 @@ export class Troupe {
       threads: this.options.threads + 1,
       node,
       partitions,
-      table: tableBytes(member.router.table),
+      table: tableBytes(member.router.places.table),
       lives: this.lives,
       fabric: this.fabric as FabricMemory,
       epochs,

@@ -16,18 +16,20 @@ import { type Codec, createCodec } from '../codec.ts';
 import type { FarMessage } from '../far-moves.ts';
 import { FarPeer } from '../far-peer.ts';
 import type { FarRouter } from '../far-router.ts';
-import { OutgoingTell } from '../far-send.ts';
 import type { FarPlace } from '../far-wire.ts';
 import { Frame, frameAsk } from '../frame.ts';
 import { readHeader } from '../frame-header.ts';
-import { type BaseRef, FAR, isRef } from '../refs.ts';
+import { type BaseRef, isRef } from '../refs.ts';
 import { leftUntil } from '../shared-deadline.ts';
 import { Dialect } from './dialect.ts';
+import { GuestDesk } from './guest-desk.ts';
 import { Guests } from './guests.ts';
 import { Homes, sentBack } from './homes.ts';
 import type { NodeLink, NodeLinks } from './node-links.ts';
 import { NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
+import { NodeWatches } from './node-watches.ts';
 import { Relays } from './relays.ts';
+import { numberIn, textIn } from './words.ts';
 
 export interface GatewayEdges {
   /** What that node sent over a link cannot be read: close it. */
@@ -44,9 +46,6 @@ export interface GatewayOptions extends GatewayEdges {
   readonly nodes: NodeTableData;
 }
 
-/** A node on whose home a move is under way asks again for its verdict so often. */
-const verdictEveryMs = 500;
-
 /** A word between nodes. Throws BAD_MESSAGE when the payload is not what it should be. */
 export type NodeWord = (from: number, payload: any) => unknown;
 
@@ -54,17 +53,17 @@ export class Gateway {
   readonly relays: Relays;
   readonly guests: Guests;
   readonly homes: Homes;
+  readonly watches: NodeWatches;
   nodes: NodeTable;
   /** What children, local and pinned actors are called means something on their own node only: refs to them stay there. */
   readonly codec: Codec;
   readonly #dialect: Dialect;
+  readonly #desk: GuestDesk;
   readonly #options: GatewayOptions;
   readonly #router: FarRouter;
   readonly #numbers = new Map<string, number>();
   readonly #names = new Map<number, string>();
   readonly #words = new Map<string, NodeWord>();
-  /** By actor: peers that want to hear of its end, which is told to this thread first. */
-  readonly #watchers = new Map<string, Set<number>>();
   #next: number;
 
   constructor(options: GatewayOptions) {
@@ -88,18 +87,13 @@ export class Gateway {
       },
     });
     this.on('started', (from, id) => this.#ofPeer(from, id) && router.onStarted(id));
-    this.on('verdict', (from, id) => this.relays.abort(from, number(id)));
-    this.on('pause', (from, unit) => router.peers[from]?.pause(text(unit)));
-    this.on('resume', (from, unit) => router.peers[from]?.resume(text(unit)));
-    this.on('watch', (from, asked) => this.watch(text(asked?.id), from));
-    this.on('departed', (_from, gone) => this.departed(text(gone?.id), gone.reason));
+    this.on('verdict', (from, id) => this.relays.abort(from, numberIn(id)));
+    this.on('pause', (from, unit) => router.peers[from]?.pause(textIn(unit)));
+    this.on('resume', (from, unit) => router.peers[from]?.resume(textIn(unit)));
+    this.watches = new NodeWatches(router, this);
     this.on('query', (from, query) => this.#onQuery(from, query));
-    this.on('reply', (_from, reply) => router.queries.onReply(number(reply?.id), reply.value, reply.error));
-    this.on('guest-pack', (from, { unit }) => this.#packGuest(from, text(unit)));
-    this.on('guest-put', (from, { unit, bytes }) => this.guests.put(text(unit), this.nameOf(from) ?? '', bytes));
-    this.on('guest-verdict', (_from, { unit, verdict }) => this.#onVerdict(text(unit), verdict));
-    this.on('guest-where', (_from, { unit }) => this.homes.where(text(unit)) ?? null);
-    this.on('guest-epoch', (_from, { unit }) => this.guests.epochOf(text(unit)));
+    this.on('reply', (_from, reply) => router.queries.onReply(numberIn(reply?.id), reply.value, reply.error));
+    this.#desk = new GuestDesk(router, this);
     this.on('types', (from, types) => this.#dialect.learn(from, types));
   }
 
@@ -158,7 +152,7 @@ export class Gateway {
   /** The same news for every thread, before any message that rests on it. */
   setNodes(data: NodeTableData): void {
     this.nodes = new NodeTable(data);
-    this.#router.setNodes(this.nodes);
+    this.#router.places.setNodes(this.nodes);
     this.#router.broadcast('nodes', data);
   }
 
@@ -182,7 +176,7 @@ export class Gateway {
     this.#router.version++;
     // The first frame of every session: no message is read before its method can be.
     this.#router.control(number, 'types', this.#dialect.own());
-    this.#askVerdicts(number, name);
+    this.#desk.askVerdicts(number, name);
     return number;
   }
 
@@ -217,7 +211,7 @@ export class Gateway {
     }
     this.relays.forget(number);
     router.queries.peerDied(number);
-    this.#unwatch(number);
+    this.watches.lost(number);
     host.outside(() => {
       for (const message of waiting) message.again();
     });
@@ -291,7 +285,7 @@ export class Gateway {
 
   /** An answer counts only if it comes from where the ask went. */
   #ofPeer(from: number, id: unknown): boolean {
-    return this.#router.pending.at(number(id))?.peer === from;
+    return this.#router.pending.at(numberIn(id))?.peer === from;
   }
 
   onReply(from: number, id: number, value: unknown): void {
@@ -309,8 +303,8 @@ export class Gateway {
   }
 
   #onQuery(from: number, { id, name, payload }: { id: number; name: string; payload: unknown }): void {
-    const word = name === 'query' || name === 'reply' ? undefined : this.#words.get(text(name));
-    this.#router.queries.answer(from, number(id), name, word === undefined ? undefined : () => word(from, payload));
+    const word = name === 'query' || name === 'reply' ? undefined : this.#words.get(textIn(name));
+    this.#router.queries.answer(from, numberIn(id), name, word === undefined ? undefined : () => word(from, payload));
   }
 
   // Frames to there.
@@ -365,87 +359,6 @@ export class Gateway {
     this.#passAs(ref, message, sentBack);
   }
 
-  #packGuest(from: number, unit: string): Promise<Uint8Array> {
-    const home = this.nameOf(from) ?? '';
-    return this.guests.pack(unit, home, message => this.#sendBack(from, unit, message));
-  }
-
-  /** What waited for a guest goes back to its home, before the answer that it is packed. */
-  #sendBack(number: number, unit: string, message: FarMessage): void {
-    const { code, a0, a1, call } = message;
-    const router = this.#router;
-    const ref = router.host.refByName(unit.slice(0, unit.indexOf('/')), unit.slice(unit.indexOf('/') + 1));
-    ref[FAR] = { thread: number, version: router.version, slot: -1, epoch: sentBack };
-    if (call !== null) router.askAt(number, ref, call, code, a0, a1);
-    else {
-      const peer = router.peers[number];
-      if (peer?.ready === true && router.writeTell(number, ref, code, a0, a1)) return;
-      if (peer?.queue(new OutgoingTell(router, number, ref, code, a0, a1)) !== true)
-        this.homes.refuse(unit, message, new TroupeError('OVERLOADED', `no room on the link to the home of ${unit}`));
-    }
-  }
-
-  #onVerdict(unit: string, verdict: unknown): void {
-    if (verdict === 'run') this.guests.run(unit, true);
-    else if (verdict === 'drop') this.guests.drop(unit);
-    else if (verdict === 'thaw') this.guests.thaw(unit, true);
-    else this.guests.cancel(unit);
-  }
-
-  /** A link is there again: what waited for a verdict of that node asks for it. */
-  #askVerdicts(number: number, home: string): void {
-    for (const unit of this.guests.waitingFor(home)) {
-      const ask = (): void => {
-        if (this.#numbers.get(home) !== number || !this.guests.waitingFor(home).includes(unit)) return;
-        this.asked(number, 'guest-where', { unit }).then(
-          node => {
-            if (node === null) this.#router.host.world.clock.timer(verdictEveryMs, ask);
-            else this.guests.settle(unit, node === this.#router.host.node);
-          },
-          () => undefined,
-        );
-      };
-      ask();
-    }
-  }
-
-  // Watches: the word of an end comes to this thread, from whichever side, and goes on from here.
-
-  watch(id: string, by: number): void {
-    const { host } = this.#router;
-    const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
-    if (hosted === undefined) return;
-    const owner = this.#router.ownerOf(hosted, id.slice(id.indexOf('/') + 1));
-    if (owner === host.thread) {
-      host.watches.report(id, by);
-      return;
-    }
-    const watchers = this.#watchers.get(id) ?? new Set();
-    this.#watchers.set(id, watchers);
-    watchers.add(by);
-    if (this.#router.peers[owner]?.gone === true) this.departed(id, 'thread-lost');
-    else this.#router.control(owner, 'watch', { id, thread: host.thread });
-  }
-
-  departed(id: string, reason: unknown): void {
-    const why = reason === 'stopped' || reason === 'failed' || reason === 'shutdown' ? reason : 'thread-lost';
-    this.#router.host.watches.fire(id, why);
-    const watchers = this.#watchers.get(id);
-    this.#watchers.delete(id);
-    for (const peer of watchers ?? []) this.#router.control(peer, 'departed', { id, reason: why });
-  }
-
-  #unwatch(lost: number): void {
-    const { host } = this.#router;
-    const wasThere = (id: string): boolean => {
-      const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
-      return hosted !== undefined && this.#router.where(hosted, id.slice(id.indexOf('/') + 1)) === lost;
-    };
-    for (const watchers of this.#watchers.values()) watchers.delete(lost);
-    for (const id of [...this.#watchers.keys()]) if (wasThere(id)) this.departed(id, 'thread-lost');
-    host.watches.threadLost(wasThere, lost);
-  }
-
   describe(): object {
     const nodes = [...this.#numbers].filter(([name]) => name !== '');
     return {
@@ -455,14 +368,4 @@ export class Gateway {
       guests: this.guests.describe(),
     };
   }
-}
-
-function text(value: unknown): string {
-  if (typeof value !== 'string') throw new TroupeError('BAD_MESSAGE', 'a word between nodes lacks a name');
-  return value;
-}
-
-function number(value: unknown): number {
-  if (typeof value !== 'number') throw new TroupeError('BAD_MESSAGE', 'a word between nodes lacks a number');
-  return value;
 }

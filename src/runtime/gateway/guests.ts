@@ -18,7 +18,7 @@ import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { Mailbox } from '../mailbox.ts';
 import { freeze, install, leave, type PackedActor, packNow, retire, run, thaw, unmovable } from '../moves.ts';
-import type { RecordCopy } from '../persistence.ts';
+import type { RecordCopy } from '../moving-records.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Stored } from '../reminders.ts';
 
@@ -101,7 +101,7 @@ export class Guests {
       const late = this.#busy(act);
       if (late !== undefined) throw new TroupeError('OVERLOADED', `${unit} cannot move now: ${late}`);
       const actor = packNow(this.#host, act, noCalls);
-      const records = this.#host.persistence.copyRecords(act);
+      const records = this.#host.persistence.moving.copy(act, true);
       this.#leaving.set(unit, { act, records, home });
       const reminders = this.#host.reminders.pack(hosted.name, key);
       const shipment: Shipment = { actor, records, reminders };
@@ -138,7 +138,7 @@ export class Guests {
     if (left === undefined) return;
     this.#leaving.delete(unit);
     const { act, records } = left;
-    this.#host.persistence.forgetRecords(act, records);
+    this.#host.persistence.moving.drop(act, records);
     this.#host.reminders.leave(unit, act.epochNumber, true);
     retire(this.#host, act);
   }
@@ -163,7 +163,7 @@ export class Guests {
     await this.#raiseEpochs(actor.epoch);
     this.#host.epochs.renew();
     const epoch = this.#host.epochs.next();
-    await this.#host.persistence.storeRecords(actor.key, epoch, records);
+    await this.#host.persistence.moving.keep(actor.type, actor.key, epoch, records);
     await this.#host.reminders.keep(reminders, epoch);
     const act = install(this.#host, actor, epoch, noCalls);
     act.flags |= moving;
@@ -186,7 +186,8 @@ export class Guests {
     if (arrived === undefined) return;
     this.#arrived.delete(unit);
     const { act, reminders } = arrived;
-    this.#host.persistence.forgetRecords(act, this.#host.persistence.copyRecords(act));
+    const { moving: records } = this.#host.persistence;
+    records.drop(act, records.copy(act, true));
     this.#host.reminders.drop(reminders, act.epochNumber);
     retire(this.#host, act);
   }

@@ -247,7 +247,7 @@ export class Homes {
 
   /** Whether the other threads have to send it here although the table says otherwise. */
   #tellThreads(unit: Unit): void {
-    this.#router.setAway(unit, this.has(unit));
+    this.#router.places.setAway(unit, this.has(unit));
     this.#router.broadcast('away', { unit, isAway: this.has(unit) });
   }
 

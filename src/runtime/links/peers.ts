@@ -189,7 +189,7 @@ export class Peers {
     return this.peers.get(name)?.link;
   }
 
-  /** Frames of this peer are held, up to linkBytes, and then it has to wait. */
+  /** Its frames are held, up to linkBytes, and then it has to wait. */
   pause(name: string): void {
     this.peers.get(name)?.link?.pause();
   }
