@@ -150,6 +150,12 @@ describe('an echo', () => {
     expect(hand.answer('n1', hand.seq + shift).status('n1')).toBe(status);
   });
 
+  it('is of the member itself, not of another by whose name it was sent', () => {
+    const hand = new Hand().learn(record('n1')).learn(record('n2'));
+    hand.hear('n1', { type: 'pong', seq: 1, digest: ['n2', 1_000, 1, 1, 0] });
+    expect([hand.status('n1'), hand.status('n2')]).toEqual(['joining', 'joining']);
+  });
+
   it('of another life counts for nothing', () => {
     const hand = new Hand().learn(record('n1'));
     hand.hear('n1', { type: 'pong', seq: 1, digest: ['n1', 1_001, 1, 1, 0] }, { incarnation: 1_001 });
@@ -364,10 +370,12 @@ describe('of the last two', () => {
 });
 
 describe('a cluster in which digests take turns', () => {
-  const names = Array.from({ length: 70 }, (_, at) => `m${at}`);
-  const large = (): Hand => {
+  const many = (count: number): string[] => Array.from({ length: count }, (_, at) => `m${at}`);
+  const names = many(70);
+  const large = (names = many(70)): Hand => {
     const hand = new Hand();
-    for (let from = 0; from < 70; from += 50) hand.learn(...names.slice(from, from + 50).map(name => record(name)));
+    for (let from = 0; from < names.length; from += 50)
+      hand.learn(...names.slice(from, from + 50).map(name => record(name)));
     for (const name of names) hand.answer(name);
     return hand.rounds(5, ...names);
   };
@@ -428,6 +436,24 @@ describe('a cluster in which digests take turns', () => {
     hand.rounds(1);
     expect(names.filter(name => hand.status(name) === 'suspect')).toEqual([peer]);
     expect(alive.every(name => hand.status(name) === 'up')).toBe(true);
+  });
+
+  it('suspects nobody else by the pace that it had while it was small', () => {
+    const names = many(200);
+    const hand = large(names).rounds(30);
+    expect(names.filter(name => hand.status(name) === 'suspect')).toHaveLength(2);
+  });
+
+  it('keeps to its budget of pings, however many are waited for', () => {
+    const hand = large().rounds(30);
+    const accused = (name: string): MemberRecord =>
+      record(name, { heartbeat: 50, suspicions: [{ by: name === 'm0' ? 'm1' : 'm0', seq: 5 }] });
+    for (const from of [0, 35]) hand.learn(...names.slice(from, from + 35).map(accused));
+    hand.rounds(1);
+    expect(names.filter(name => hand.status(name) === 'up').length).toBeGreaterThan(60);
+    const sent = hand.sent('ping').length + hand.sent('probe').length;
+    expect(sent).toBeGreaterThanOrEqual(6);
+    expect(sent).toBeLessThanOrEqual(probesPerRoundMax + 2);
   });
 
   it('does not count a pause of its own as waiting', () => {
@@ -494,7 +520,9 @@ describe('reports', () => {
         .flatMap(({ body }) =>
           body.states.flatMap(({ suspicions }) => suspicions.filter(({ by }) => by === 'n0')),
         )[0]?.seq;
-      if (seq !== undefined) made.push(round);
+      if (seq === undefined) continue;
+      expect(seq).toBe(hand.seq);
+      made.push(round);
     }
     expect(made).toEqual([19, 40]);
   });
@@ -600,6 +628,26 @@ describe('an exchange', () => {
     ).toEqual(['n1']);
     hand.step({ type: 'link-down', name: 'n1' }).step({ type: 'link-down', name: 'n2' });
     expect(hand.rounds(1, 'n1', 'n2').sent('syn')).toHaveLength(1);
+  });
+
+  it('gives the rest, where the other turns out to know fewer', () => {
+    const hand = new Hand().meet('n1', 'n2', 'n3');
+    const ack = { type: 'ack', seq: 1, digests: [], states: [] };
+    const [given] = hand.hear('n1', { ...ack, count: 3 }).sent('states');
+    expect(given?.body.states.map(({ name }) => name).sort()).toEqual(['n0', 'n1', 'n2', 'n3']);
+    expect(hand.hear('n1', { ...ack, count: 4 }).sent('states')).toEqual([]);
+  });
+
+  it('is not sought of a seed where the peer of the round was one', () => {
+    const hand = new Hand({ seeds: ['n1:1', 's:1'] }).meet('n1');
+    for (let round = 0; round < 10; round++) {
+      expect(
+        hand
+          .rounds(1, 'n1')
+          .sent('syn')
+          .map(({ to }) => to),
+      ).toEqual(['n1']);
+    }
   });
 
   it('is sought of a seed each round by who knows nobody', () => {
