@@ -419,6 +419,12 @@ describe('a cluster in which digests take turns', () => {
     expect(askedOf(hand.rounds(1), peer)).toBe(0);
   });
 
+  it('sends no helpers to newcomers, who have yet to answer for the first time', () => {
+    const hand = new Hand();
+    for (const from of [0, 35]) hand.learn(...names.slice(from, from + 35).map(name => record(name)));
+    for (let round = 0; round < 10; round++) expect(hand.rounds(1).sent('probe')).toEqual([]);
+  });
+
   it('asks no more than two at once that do not answer', () => {
     const hand = large();
     for (let round = 0; round < 10; round++) {
