@@ -516,6 +516,22 @@ describe('reports', () => {
     expect([hand.status('n1'), hand.row('n1')?.suspects]).toEqual(['up', ['n3']]);
   });
 
+  it('at a later heartbeat are new ones, and hold their time from then on', () => {
+    const hand = new Hand().meet('n1', 'n2', 'n3').learn(accused('n2'));
+    hand.now += 30 * second;
+    hand.learn(record('n1', { heartbeat: 2 })).learn({ ...accused('n2'), heartbeat: 2 });
+    hand.now += 39 * second;
+    expect(hand.learn({ ...accused('n3'), heartbeat: 2 }).status('n1')).toBe('down');
+  });
+
+  it('are made at once when it falls silent again', () => {
+    const hand = new Hand().meet('n1', 'n2', 'n3').rounds(100, 'n1', 'n2', 'n3').rounds(19, 'n2', 'n3');
+    expect(hand.row('n1')?.suspects).toEqual(['n0']);
+    hand.rounds(1, 'n1', 'n2', 'n3').rounds(18, 'n2', 'n3');
+    expect(hand.row('n1')?.suspects).toEqual([]);
+    expect(hand.rounds(1, 'n2', 'n3').row('n1')?.suspects).toEqual(['n0']);
+  });
+
   it('are made at a silence of 18.42 mean intervals, and again after 20 s', () => {
     const hand = new Hand().meet('n1', 'n2', 'n3').rounds(100, 'n1', 'n2', 'n3');
     const made: number[] = [];

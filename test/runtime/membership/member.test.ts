@@ -92,6 +92,13 @@ describe('phi', () => {
     for (let at = 1; at <= 2_000; at++) window.heard(at * 500, 2_000);
     expect(window.meanMs).toBe(500);
   });
+  it('forgives a pause up to now, and no further', () => {
+    const window = everySecond(1_000);
+    window.forgive(300, 100_500);
+    expect(window.lastAt).toBe(100_300);
+    window.forgive(20_000, 100_500);
+    expect(window.lastAt).toBe(100_500);
+  });
   it('is not trusted in the round after a pause and the one after that', () => {
     const guard = new PauseGuard(1_000, 5_000, 0);
     const rounds = [1_000, 6_900, 27_000, 28_000, 29_000].map(now => guard.round(now));
