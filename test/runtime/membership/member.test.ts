@@ -59,6 +59,13 @@ describe('a member record', () => {
     });
   });
 
+  it('keeps as many reports as others accept, the first by name', () => {
+    const by = (...names: string[]) => ({ ...plain, suspicions: names.map(by => ({ by, seq: 1 })) });
+    const merged = merge(by('b', 'd', 'f'), by('a', 'c', 'e'));
+    expect(merged.suspicions.map(({ by }) => by)).toEqual(['a', 'b', 'c', 'd']);
+    expect(checkRecord(merged)).toEqual(merged);
+  });
+
   it('loses what was held against it with a later heartbeat, except its removal', () => {
     const accused = { ...plain, down: true, removed: true, suspicions: [{ by: 'n1', seq: 4 }] };
     expect(beat(accused, 2)).toMatchObject({ heartbeat: 2, down: false, removed: true, suspicions: [] });
