@@ -59,6 +59,29 @@ describe('a member record', () => {
     });
   });
 
+  const app = { epoch: 1, hash: 'a', blob: 'x' };
+  it.each([
+    ['status', { status: 'leaving' }],
+    ['address', { address: 'n2:2' }],
+    ['zone', { zone: 'z2' }],
+    ['rack', { rack: 'r2' }],
+    ['weight', { weight: 2 }],
+    ['capacity', { capacity: 2 }],
+    ['oldest protocol', { protocol: [0, 1] }],
+    ['newest protocol', { protocol: [1, 2] }],
+    ['epoch', { app: { ...app, epoch: 2 } }],
+    ['hash', { app: { ...app, hash: 'b' } }],
+    ['blob', { app: { ...app, blob: 'y' } }],
+    ['lack of app', { app: undefined }],
+  ] as const)('of one version and two contents becomes the same one everywhere: %s', (_, change) => {
+    const [one, other] = [
+      { ...plain, app },
+      { ...plain, app, ...change },
+    ];
+    expect(merge(one, other)).toEqual(merge(other, one));
+    expect([one, other]).toContainEqual(merge(one, other));
+  });
+
   it('keeps as many reports as others accept, the first by name', () => {
     const by = (...names: string[]) => ({ ...plain, suspicions: names.map(by => ({ by, seq: 1 })) });
     const merged = merge(by('b', 'd', 'f'), by('a', 'c', 'e'));
