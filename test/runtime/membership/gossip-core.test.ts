@@ -184,7 +184,7 @@ describe('the dead', () => {
     ['left', { status: 'left' }],
     ['removed', { removed: true }],
   ] as const)('%s are kept for their time, and forgotten after it', (status, change) => {
-    const hand = new Hand({ deadKeptMs: kept }).meet('n1');
+    const hand = new Hand({ deadKeptMs: kept }).meet('n1', 'n2');
     hand.now += second;
     hand.learn(record('n1', { version: 2, ...change }));
     expect(hand.status('n1')).toBe(status);
@@ -192,7 +192,9 @@ describe('the dead', () => {
     expect(hand.step({ type: 'tick' }).status('n1')).toBe(status);
     hand.now += second;
     expect(hand.step({ type: 'tick' }).status('n1')).toBeUndefined();
-    expect(hand.core.describe().members).toBe(1);
+    expect(hand.core.describe().members).toBe(2);
+    const [syn] = hand.rounds(1, 'n2').sent('syn');
+    expect([syn?.to, syn?.body.digests.map(([name]) => name)]).toEqual(['n2', ['n0', 'n2']]);
   });
 
   it('that are down only are kept for ever', () => {
@@ -363,8 +365,10 @@ describe('of the last two', () => {
     expect(seen.indexOf('down')).toBe(21);
   });
 
-  it('of three nobody is', () => {
-    const hand = new Hand().meet('n1', 'n2').rounds(30, 'n1', 'n2').rounds(40, 'n2');
+  it('of three nobody is, also when the third has been down', () => {
+    const hand = new Hand().meet('n1', 'n2').rounds(30, 'n1', 'n2');
+    for (let time = 0; time < 3; time++) hand.step({ type: 'mark-down', name: 'n2' }).rounds(2, 'n1', 'n2');
+    hand.rounds(40, 'n2');
     expect(hand.status('n1')).toBe('suspect');
   });
 });
