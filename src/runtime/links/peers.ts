@@ -243,16 +243,13 @@ export class Peers {
 
   private onVisitor(greeter: Greeter, agreed: Agreed, openedTick: number): void {
     const { name } = agreed.peer;
-    const peer = this.peers.get(name) ?? this.add(name);
-    const rival = [...this.seeds.values()].some(({ meets }) => meets === name);
-    const reason = peer === undefined ? 'full' : peer.refusal(agreed, openedTick, rival);
-    if (peer === undefined || reason !== undefined) {
-      greeter.refuse(reason ?? 'full');
-    } else {
-      this.visitors.remove(greeter);
-      peer.take(greeter, agreed);
-    }
-    if (peer?.isEmpty) this.peers.delete(name);
+    const known = this.peers.get(name);
+    const isRival = this.self.name < name && [...this.seeds.values()].some(({ meets }) => meets === name);
+    if (isRival || known?.hasBetter(openedTick)) return greeter.refuse('duplicate');
+    const peer = known ?? this.add(name);
+    if (peer === undefined) return greeter.refuse('full');
+    this.visitors.remove(greeter);
+    peer.take(greeter, agreed);
   }
 
   private onVisitorFailed(greeter: Greeter, failure: Failure): void {
@@ -291,7 +288,7 @@ export class Peers {
   private onLost(greeter: Greeter, why: DriverEnd, error: Error | undefined): void {
     const peer = [...this.peers.values()].find(({ connection }) => connection === greeter);
     this.log('debug', { peer: peer?.name, address: greeter.remote, why, err: error }, 'a connection has ended');
-    peer?.onLost(greeter, why);
+    peer?.onLost(why);
   }
 
   private onDialFailed(holder: { told: string }, name: string | undefined, failure: DialFailure, remote: string): void {
@@ -320,9 +317,7 @@ export class Peers {
   private onSeed(seed: Seed, greeter: Greeter, agreed: Agreed): void {
     const peer = this.peers.get(agreed.peer.name) ?? this.add(agreed.peer.name);
     if (peer === undefined) return greeter.refuse('full');
-    this.endSeed(seed);
-    peer.want(seed.address);
-    peer.take(greeter, agreed);
+    if (peer.take(greeter, agreed, seed.address)) this.endSeed(seed);
   }
 
   private onSeedKnown(seed: Seed, name: string): void {

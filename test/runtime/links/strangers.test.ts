@@ -3,47 +3,17 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { failedProofsMax, unprovenMax, unprovenPerAddressMax } from '../../../src/limits.ts';
-import { type Failure, Greeter } from '../../../src/runtime/links/greeter.ts';
 import { kindGreeting, packetOf } from '../../../src/runtime/links/packet.ts';
 import type { Wire } from '../../../src/runtime/links/wire.ts';
 import { seededRandom } from '../../../src/testing/virtual-world.ts';
-import { hmac, type Inhabitant, row, secret, send, Town } from './town.ts';
+import { greetAs, type Inhabitant, row, secret, send, Town } from './town.ts';
 
 /** One greeting with a secret of its own, to its end. */
 async function guess(town: Town, host: string, secretGuessed: string): Promise<string> {
-  const wire = await town.stranger(host, 'n1:1');
-  const failures: Failure[] = [];
-  let agreed = false;
-  const greeter: Greeter = new Greeter({
-    wire,
-    clock: town.clock,
-    crc32,
-    handshake: {
-      role: 'dialer',
-      self: { cluster: 'town', name: 'n9', incarnation: 1, address: '', secret: Buffer.from(secretGuessed) },
-      nonce: seededRandom(town.clock.mono()).bytes(32),
-      hmac,
-      expected: 'n1',
-      sessionWith: () => undefined,
-      fresh: { received: 0, granted: 1_000 },
-    },
-    onAgreed: () => {
-      agreed = true;
-      greeter.drop();
-    },
-    onFailed: failure => failures.push(failure),
-    onLost: () => {},
-    onThrown: () => {},
-  });
+  const guest = greetAs(town, await town.stranger(host, 'n1:1'), { name: 'n9', secret: secretGuessed });
   await town.run(20);
-  const [failure] = failures;
-  return agreed
-    ? 'agreed'
-    : failure === undefined
-      ? 'waits'
-      : failure.type === 'refused'
-        ? failure.reason
-        : failure.why;
+  guest.greeter.drop();
+  return guest.outcomes[0] ?? 'waits';
 }
 
 /** Collects what comes out of a wire. */
