@@ -29,7 +29,6 @@ import { tooLarge } from '../shared-ring.ts';
 import {
   type Crc32,
   frameHeaderBytes,
-  framesIn,
   kindAck,
   kindBeat,
   kindFirst,
@@ -42,6 +41,7 @@ import {
   stepOf,
 } from './packet.ts';
 import { Inbox, type Progress } from './peer-inbox.ts';
+import { type Packet, type Remains, remainsOf } from './remains.ts';
 
 export interface PeerLinkOptions {
   /** What the reader is told about where its frames come from. */
@@ -57,23 +57,6 @@ export interface PeerLinkOptions {
 /** The stream of the moment: false from write means that it wants no more until writable() is called. */
 export interface LinkStream {
   write(bytes: Uint8Array): boolean;
-}
-
-export interface Remains {
-  /** Written to a stream and not acknowledged: they may have arrived. */
-  readonly unknown: Uint8Array[];
-  /** Never complete on any stream: nobody has seen them. */
-  readonly unsent: Uint8Array[];
-}
-
-interface Packet {
-  readonly kind: number;
-  readonly bytes: Uint8Array;
-  /** Bytes of the session up to its end. */
-  readonly upTo: number;
-  /** Of the last piece of a large frame: the frame. */
-  readonly whole: Uint8Array | undefined;
-  written: boolean;
 }
 
 export class PeerLink implements LinkWriter {
@@ -248,13 +231,7 @@ export class PeerLink implements LinkWriter {
     this.seal();
     this.ended = true;
     this.stream = undefined;
-    const remains: Remains = { unknown: [], unsent: [] };
-    for (const packet of this.packets) {
-      const to = packet.written ? remains.unknown : remains.unsent;
-      if (packet.kind === kindFrames) to.push(...framesIn(packet.bytes));
-      else if (packet.whole !== undefined) to.push(packet.whole);
-    }
-    if (this.rest !== null) remains.unsent.push(this.rest);
+    const remains = remainsOf(this.packets, this.rest);
     this.rest = null;
     this.packets = [];
     this.given = 0;

@@ -18,8 +18,9 @@ import type { Failure, Greeter } from './greeter.ts';
 import type { Role } from './greeting.ts';
 import type { Agreed, KnownSession } from './handshake.ts';
 import type { DriverEnd } from './peer-driver.ts';
-import type { PeerLink, Remains } from './peer-link.ts';
+import type { PeerLink } from './peer-link.ts';
 import { isHopeless } from './refusals.ts';
+import type { Remains } from './remains.ts';
 import type { Wire } from './wire.ts';
 
 export interface PeerInfo {

@@ -31,8 +31,9 @@ import {
   type PeerInfo,
 } from './peer.ts';
 import type { DriverEnd } from './peer-driver.ts';
-import { PeerLink, type Remains } from './peer-link.ts';
+import { PeerLink } from './peer-link.ts';
 import { explainRefusal, isHopeless } from './refusals.ts';
+import type { Remains } from './remains.ts';
 import { Seed } from './seed.ts';
 import { Visitors } from './visitors.ts';
 import type { Wire, WireListener, WireTransport } from './wire.ts';
