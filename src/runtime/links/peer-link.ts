@@ -50,6 +50,8 @@ export interface PeerLinkOptions {
   readonly crc32: Crc32;
   /** Runs fn when the turn of the event loop ends. */
   soon(fn: () => void): void;
+  /** Runs fn after ackDelayMs. Left out: no acknowledgement waits for data to go with. */
+  later?(fn: () => void): void;
   /** Bytes that may be unacknowledged, and that are held for a paused reader. */
   readonly bytesMax?: number;
 }
@@ -94,6 +96,9 @@ export class PeerLink implements LinkWriter {
   private pieces = 0;
   private resent = 0;
   private readonly turn: () => void;
+  private readonly later: ((fn: () => void) => void) | undefined;
+  private ackPlanned = false;
+  private readonly ackTurn: () => void;
 
   constructor(options: PeerLinkOptions) {
     this.crc32 = options.crc32;
@@ -105,6 +110,11 @@ export class PeerLink implements LinkWriter {
     this.view = new DataView(this.bytes.buffer);
     this.inbox = new Inbox(options.from, options.onFrame, this.bytesMax);
     this.turn = () => this.flush();
+    this.later = options.later?.bind(options);
+    this.ackTurn = () => {
+      this.ackPlanned = false;
+      this.sendAck();
+    };
   }
 
   begin(bytesMax: number): number {
@@ -331,12 +341,25 @@ export class PeerLink implements LinkWriter {
     if (this.ended) return;
     this.pushRest();
     if (this.rest === null) this.seal();
+    const { given } = this;
     this.pump();
-    if (this.stream !== undefined && this.inbox.ackDue) this.stream.write(this.inbox.ackPacket(this.crc32));
+    if (this.inbox.ackDue) this.answer(this.given > given);
     if (this.waiters.length === 0 || this.rest !== null || !this.hasRoom(stepOf(this.windowMax))) return;
     const waiters = this.waiters;
     this.waiters = [];
     for (const fn of waiters) fn();
+  }
+
+  /** One that goes with data costs nothing; alone it wakes the other end for nothing. */
+  private answer(withData: boolean): void {
+    if (withData || this.later === undefined || this.inbox.isAckUrgent) return this.sendAck();
+    if (this.ackPlanned) return;
+    this.ackPlanned = true;
+    this.later(this.ackTurn);
+  }
+
+  private sendAck(): void {
+    if (this.inbox.ackDue) this.stream?.write(this.inbox.ackPacket(this.crc32));
   }
 
   private pump(): void {

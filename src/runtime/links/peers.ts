@@ -10,7 +10,7 @@
 // Handlers are called one after the other in the order of what happened, also what they cause themselves. What they throw is logged.
 
 import { TroupeError } from '../../errors.ts';
-import { membersMax, peerLinkBytesDefault, seedsMax, stopFlushMs, stopLookMs } from '../../limits.ts';
+import { ackDelayMs, membersMax, peerLinkBytesDefault, seedsMax, stopFlushMs, stopLookMs } from '../../limits.ts';
 import { checkNodeName } from '../ids.ts';
 import type { LinkWriter } from '../link.ts';
 import type { Millis, World } from '../world.ts';
@@ -349,6 +349,7 @@ export class Peers {
       },
       crc32,
       soon: fn => world.clock.soon(fn),
+      later: fn => void world.clock.timer(ackDelayMs, fn),
       bytesMax: this.linkBytes,
     });
     return link;

@@ -419,6 +419,24 @@ describe('joining by an address alone', () => {
     expect(a.lines.filter(line => line.startsWith('warn'))).toEqual([]);
   });
 
+  it('goes on past who is not taken there', async () => {
+    const town = new Town();
+    const a = await town.open('n1');
+    const late = await town.open('n2', { incarnation: 2 });
+    a.peers.connect('n2', 'n2:1');
+    await town.run(100);
+    void late.peers.stop();
+    await town.open('n2', { incarnation: 1, host: 'n9' }); // an earlier life, somewhere else
+    a.peers.join('n9:1');
+    await town.run(5_000);
+    expect(a.refusals.at(-1)).toMatchObject({ reason: 'superseded', by: 'us' });
+    expect([row(a, 'n2')?.address, a.peers.describe().seeds]).toEqual(['n2:1', ['n9:1']]);
+    town.network.crash('n9');
+    await town.open('n2', { incarnation: 3, host: 'n9' });
+    await town.run(11_000);
+    expect([a.ups.at(-1)?.incarnation, row(a, 'n2')?.address, a.peers.describe().seeds]).toEqual([3, 'n9:1', []]);
+  });
+
   it('goes on until somebody is there, and from then on keeps that link', async () => {
     const town = new Town();
     const a = await town.open('n1');
