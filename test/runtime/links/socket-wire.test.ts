@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, describe, expect, it } from 'vitest';
+import { stopFlushMs } from '../../../src/limits.ts';
 import { parseAddress } from '../../../src/runtime/links/address.ts';
 import { tcpTransport } from '../../../src/runtime/links/tcp-wire.ts';
 import { type TlsIdentity, tlsTransport } from '../../../src/runtime/links/tls-wire.ts';
@@ -196,6 +197,32 @@ describe.each(kinds)('a wire of $name', ({ address, transports }) => {
     await late.ended();
     expect(late.ends).toEqual([{ why: 'closed' }]);
     await listener.close();
+  });
+});
+
+describe('a wire whose other side does not close', () => {
+  it('is closed after a second all the same', async () => {
+    const held: Socket[] = [];
+    const stubborn = createServer({ allowHalfOpen: true }, socket => {
+      socket.on('error', quiet).resume();
+      held.push(socket);
+    });
+    await new Promise<void>(listening => stubborn.listen(0, '127.0.0.1', listening));
+    const { port } = stubborn.address() as { port: number };
+    const timer = new HandClock();
+    const a = new Ear(
+      await tcpTransport({ clock: timer, onTrouble: quiet }).dial(`127.0.0.1:${port}`, { timeoutMs: 9 }),
+    );
+    a.wire.write(new Uint8Array(5));
+    a.wire.close();
+    while (a.wire.buffered() > 0 || held.length === 0) await new Promise(setImmediate);
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    expect(a.ends).toEqual([]);
+    timer.advance(stopFlushMs);
+    await a.ended();
+    expect(a.ends).toEqual([{ why: 'closed' }]);
+    for (const socket of held) socket.destroy();
+    stubborn.close();
   });
 });
 

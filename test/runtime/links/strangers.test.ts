@@ -3,6 +3,7 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { failedProofsMax, unprovenMax, unprovenPerAddressMax } from '../../../src/limits.ts';
+import { encodeRefusal } from '../../../src/runtime/links/greeting.ts';
 import { kindGreeting, packetOf } from '../../../src/runtime/links/packet.ts';
 import type { Wire } from '../../../src/runtime/links/wire.ts';
 import { seededRandom } from '../../../src/testing/virtual-world.ts';
@@ -76,6 +77,19 @@ describe('a stranger', () => {
       0,
       true,
     ]);
+  });
+
+  it('who has not proved itself when the node stops is told so, and nobody comes after it', async () => {
+    const town = new Town();
+    const a = await town.open('n1');
+    const wire = await town.stranger('evil', 'n1:1');
+    const seen = listenTo(wire);
+    await town.run(10);
+    void a.peers.stop();
+    await town.run(10);
+    const stopping = packetOf(kindGreeting, encodeRefusal('stopping'), crc32);
+    expect([seen.bytes, seen.ended, a.peers.describe().unproven]).toEqual([[...stopping], true, 0]);
+    await expect(town.stranger('evil', 'n1:1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
   it('cannot fill the places with one address', async () => {
