@@ -176,10 +176,7 @@ export class Peer {
 
   /** Nothing goes on: no dialling, no connection, no session. */
   end(reason: 'forgotten' | 'stopped'): void {
-    this.address = undefined;
-    this.dialler.rest();
-    this.greeting?.drop();
-    this.greeting = undefined;
+    this.endDialling();
     this.joined?.goodbye();
     this.joined = undefined;
     this.endSession(reason);
@@ -187,6 +184,7 @@ export class Peer {
 
   /** No new connection; the one there is goes on. */
   endDialling(): void {
+    this.address = undefined;
     this.dialler.rest();
     this.greeting?.drop();
     this.greeting = undefined;

@@ -18,7 +18,7 @@ import { dialable, formatAddress, isWildcard, parseAddress } from './address.ts'
 import { CallQueue } from './call-queue.ts';
 import { checkExposure } from './exposure.ts';
 import { type Failure, Greeter } from './greeter.ts';
-import type { Reason, Role } from './greeting.ts';
+import { checkMember, type Reason, type Role } from './greeting.ts';
 import type { Agreed, Hmac, Refused, Self } from './handshake.ts';
 import type { Crc32 } from './packet.ts';
 import {
@@ -107,6 +107,7 @@ export class Peers {
   constructor(options: PeersOptions) {
     const { listen, advertise, secret, insecure, transport, cluster, incarnation, world } = options;
     checkExposure({ listen, secure: transport.secure, secret, insecure });
+    checkMember(cluster, incarnation);
     for (const address of [listen, advertise, ...Object.values(options.peerVia)])
       if (address !== undefined) parseAddress(address);
     this.options = options;
@@ -139,6 +140,7 @@ export class Peers {
     const { listen, advertise, transport, world } = this.options;
     if (listen !== undefined) {
       this.listener = await transport.listen(listen, wire => this.onWire(wire));
+      if (this.stopped !== undefined) return this.listener.close();
       this.self = { ...this.self, address: advertise ?? this.listener.address };
       if (isWildcard(parseAddress(this.self.address)))
         world.log.warn(
@@ -189,7 +191,7 @@ export class Peers {
     return this.peers.get(name)?.link;
   }
 
-  /** Frames of this peer are held, up to linkBytes, and then it has to wait. */
+  /** Frames of this session are held, up to linkBytes, and then the peer has to wait. The next session is not paused. */
   pause(name: string): void {
     this.peers.get(name)?.link?.pause();
   }

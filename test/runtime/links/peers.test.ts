@@ -189,6 +189,35 @@ describe('the end of a session', () => {
     expect(town.network.connections()).toEqual([]);
   });
 
+  it('by stop before it has begun to listen: it does not listen', async () => {
+    const town = new Town();
+    const a = town.make('n1');
+    const opened = a.peers.open();
+    await a.peers.stop();
+    await opened;
+    await expect(town.stranger('n2', 'n1:1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(a.peers.describe().state).toBe('stopping');
+  });
+
+  it('by stop: what breaks meanwhile is not dialled again', async () => {
+    const town = new Town();
+    const [a] = (await town.several(['n1', 'n2'])) as [Inhabitant, Inhabitant];
+    await town.run(6_000);
+    let dials = 0;
+    town.network.onEvent = (event, connection) => {
+      if (event === 'open' && connection.startsWith('n1')) dials++;
+    };
+    town.network.block('n2', 'n1');
+    send(a, 'n2', 'not acknowledged');
+    await town.run(10);
+    const stopped = a.peers.stop();
+    town.network.cut('n1', 'n2');
+    town.network.heal();
+    await town.run(3_000);
+    await stopped;
+    expect([dials, a.events.length]).toEqual([0, 2]);
+  });
+
   it('by stop, when the other side does not answer: it is waited for a second', async () => {
     const town = new Town();
     const [a] = (await town.several(['n1', 'n2'])) as [Inhabitant, Inhabitant];
@@ -593,6 +622,10 @@ describe('what cannot be', () => {
       { peerVia: { n2: '5' } },
       { secret: 'short' },
       { insecure: false },
+      { cluster: '' },
+      { cluster: 'x'.repeat(65) },
+      { cluster: 'a\nb' },
+      { incarnation: 1.5 },
       { listen: 'n1' },
     ];
     for (const settings of bad)
