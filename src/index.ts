@@ -15,7 +15,8 @@ export type {
 } from './actors/store.ts';
 export type { StoreOptionsInput as StoreOptions } from './actors/store-options.ts';
 export { type Outcome, type TroupeCode, TroupeError, type TroupeErrorOptions } from './errors.ts';
-export { Node, type NodeEvents, startNode } from './node.ts';
+export { Node, startNode } from './node.ts';
+export type { MemberEvent, NodeEvents } from './node-events.ts';
 export type { NodeOptions } from './options.ts';
 export {
   Actor,
@@ -42,8 +43,9 @@ export {
   type Outcome as BehaviourOutcome,
 } from './runtime/define-behaviour.ts';
 export { type AnyRef, type CallOptions, call, type Ref, type TellStub, tell } from './runtime/refs.ts';
+export type { Relocation } from './runtime/relocate-here.ts';
 export type { SupervisionOptions } from './runtime/supervision.ts';
-export type { Location, Relocation } from './runtime/thread-troupe.ts';
+export type { Location } from './runtime/thread-troupe.ts';
 export type { Log } from './runtime/world.ts';
 export type { BackupOptions, BackupProgress, BackupResult } from './storage/backup/backup-store.ts';
-export type { DamagedRun, Trouble, UpkeepJob, UpkeepState, UpkeepStatus } from './storage/upkeep.ts';
+export type { DamagedRun, RunTier, Trouble, UpkeepJob, UpkeepState, UpkeepStatus } from './storage/upkeep.ts';

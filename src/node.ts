@@ -2,10 +2,9 @@
 // things are, what is going on, and a way to stop that loses nothing.
 
 import { channel } from 'node:diagnostics_channel';
-import { existsSync } from 'node:fs';
-import { access, constants, mkdir, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { EventEmitter } from 'eventemitter3';
 import {
   type CompactorDoor,
@@ -25,44 +24,35 @@ import { VnodeT } from './actors/vnode-actor.ts';
 import { type Answer, accepted } from './actors/vnode-messages.ts';
 import { TroupeError } from './errors.ts';
 import { compactorRunMs, diskFreeLowWater } from './limits.ts';
+import { makeCluster } from './node-cluster.ts';
+import type { NodeEvents } from './node-events.ts';
+import { aboutDir, type Home, openHome } from './node-home-host.ts';
 import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
 import type { Actor } from './runtime/actor.ts';
+import type { Cluster } from './runtime/cluster/cluster.ts';
 import type { ActorType } from './runtime/define-actor.ts';
 import {
   chunksPerReserve,
   type EpochMemory,
   epochMemory,
   nextReserve,
+  raiseEpochs,
   reserved,
   reserveRunsLow,
 } from './runtime/epochs.ts';
+import { withoutRing } from './runtime/gateway/node-table.ts';
 import { isHostThread } from './runtime/host-thread.ts';
 import { realRandom, realWorld } from './runtime/real-world.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
+import type { Relocation } from './runtime/relocate-here.ts';
 import { show } from './runtime/show.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
-import { type Location, type Relocation, Troupe } from './runtime/thread-troupe.ts';
+import { type Location, Troupe } from './runtime/thread-troupe.ts';
 import { type BackupOptions, type BackupResult, makeBackup } from './storage/backup/backup-store.ts';
 import { kindOf } from './storage/backup/restore-store.ts';
-import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
 import { DiskWatch } from './storage/disk-watch.ts';
 import type { EngineKind, EngineOptions } from './storage/engine.ts';
-import { type NodeFile, openNodeFile } from './storage/node-file.ts';
 import type { EngineUpkeep, Trouble } from './storage/upkeep.ts';
-
-/** What node.on() tells. Payloads are plain data. */
-export interface NodeEvents {
-  relocating: (event: { id: string; epoch: number; from: number; to: number }) => void;
-  relocated: (event: { id: string; epoch: number; from: number; to: number }) => void;
-  'relocation-aborted': (event: { id: string; epoch: number; reason: string }) => void;
-  'dead-letter': (event: { to: string; method: string; args: readonly unknown[]; why: string }) => void;
-  'actor-failed': (event: { id: string; epoch: number; error: unknown; action: string }) => void;
-  'thread-died': (event: { thread: number; error: string }) => void;
-  'thread-restarted': (event: { thread: number; afterMs: number }) => void;
-  'disk-low': (event: { freeBytes: number }) => void;
-  /** A flush or a merge has failed and is tried again, a file is damaged, or the disk does not answer. Told once, until it is something else. */
-  'upkeep-trouble': (event: Trouble) => void;
-}
 
 /** How often the reserve of epochs and the free space are looked at. */
 const upkeepEveryMs = 200;
@@ -97,55 +87,6 @@ function placed(checked: CheckedOptions, asked: EngineKind | undefined): Checked
   return { ...checked, dataDir, engine: asked ?? kindOf(dataDir) };
 }
 
-/** What a file system says no with, for which it is the directory that has to change. */
-const unusable: ReadonlySet<string | undefined> = new Set(
-  'EACCES EPERM EROFS ENOTDIR EEXIST EISDIR ENOENT ELOOP ENAMETOOLONG'.split(' '),
-);
-
-/** An error of the file system, as what can be done about it. */
-function aboutDir(dir: string | undefined, error: unknown): unknown {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (error instanceof TroupeError || dir === undefined) return error;
-  const details = { option: 'dataDir', errno: code };
-  if (code === 'ENOSPC') return new TroupeError('DISK_FULL', `dataDir ${dir}: ${message}`, { cause: error, details });
-  if (!unusable.has(code)) return error;
-  return new TroupeError(
-    'BAD_OPTION',
-    `dataDir ${dir} cannot be used (${message}); let this process write there, or name another directory`,
-    { cause: error, details },
-  );
-}
-
-/** Of a disk that may only be read, a recursive mkdir says ENOENT: the nearest directory that is there says what holds it up. */
-async function makeDir(dir: string): Promise<void> {
-  try {
-    await mkdir(dir, { recursive: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    let above = dirname(dir);
-    while (!existsSync(above)) above = dirname(above);
-    await access(above, constants.W_OK);
-    throw error;
-  }
-}
-
-interface Home {
-  readonly lock: DirLock;
-  readonly file: NodeFile;
-}
-
-async function openHome(dir: string, options: CheckedOptions): Promise<Home> {
-  await makeDir(dir);
-  const lock = await acquireDirLock(dir);
-  try {
-    const file = await openNodeFile(dir, { name: options.name, partitions: options.partitions });
-    return { lock, file };
-  } catch (error) {
-    await lock.release();
-    throw error;
-  }
-}
-
 function generatedName(): string {
   return `n-${Buffer.from(realRandom().bytes(4)).toString('hex')}`;
 }
@@ -170,6 +111,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   private backingUp: Promise<unknown> | undefined;
   private readonly leaving = new AbortController();
   private stopping: Promise<void> | undefined;
+  private joined: Cluster | undefined;
 
   constructor(options: CheckedOptions, home: Home | undefined) {
     super();
@@ -195,6 +137,11 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       heapMb: options.threadHeapMb,
       residentsMax: options.residentsMax,
       emit: (name, payload) => this.announce(name, payload),
+      gateway: options.cluster && {
+        nodes: withoutRing(this.name, partitions),
+        onBroken: (node, error) => this.joined?.onBroken(node, error),
+        raiseEpochs: above => raiseEpochs(this.epochs, above, limit => this.raiseLimit(limit)),
+      },
     });
     const { host } = this.troupe;
     this.stores = new StoreRegistry({
@@ -203,6 +150,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       clock: host.world.clock,
       codec: host.codec,
       engine: host.engine,
+      isHere: ref => this.troupe.isHere(ref),
       ref: (type, key) => this.troupe.ref(type, key),
     });
     const compactor = this.ref(CompactorT, compactorKey);
@@ -218,6 +166,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     }
     this.engineUpkeep?.onTrouble(trouble => this.onTrouble(trouble));
     await this.troupe.start();
+    await this.joinOthers();
     this.engineUpkeep?.purgeBy(shards => this.planPurge(shards));
     if (this.home === undefined) return;
     this.upkeep = setInterval(() => {
@@ -225,6 +174,29 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       void this.lookAtDisk();
     }, upkeepEveryMs);
     this.upkeep.unref();
+  }
+
+  private async joinOthers(): Promise<void> {
+    const { gateway, host } = this.troupe;
+    const { cluster: options } = this.options;
+    if (gateway === undefined || options === undefined) return;
+    const { name, home } = this;
+    const emit = (event: string, payload: unknown): void => this.announce(event, payload);
+    const own = { name, partitions: host.partitions, options, file: home?.file, world: host.world, emit };
+    try {
+      this.joined = await makeCluster(gateway, own);
+      await this.joined.start();
+    } catch (error) {
+      await this.troupe.stop(0);
+      throw error;
+    }
+  }
+
+  /** The other nodes, and the ring. Throws BAD_OPTION for a node that does not listen. */
+  get cluster(): Cluster {
+    if (this.joined !== undefined) return this.joined;
+    const why = `node ${this.name} is in no cluster: start it with 'listen', and 'join' unless it is the first`;
+    throw new TroupeError('BAD_OPTION', why, { details: { option: 'listen' } });
   }
 
   private get engineUpkeep(): EngineUpkeep | undefined {
@@ -261,6 +233,11 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     }
   }
 
+  private async raiseLimit(limit: number): Promise<void> {
+    const { home } = this;
+    await home?.file.update({ epochChunkLimit: Math.max(limit, home.file.content.epochChunkLimit) });
+  }
+
   private announce(name: string, payload: unknown): void {
     this.emit(name as 'disk-low', payload as never);
     diagnose(name, payload);
@@ -280,9 +257,10 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     this.announce('disk-low', { freeBytes });
   }
 
-  /** Resolves when the node can serve. */
+  /** Resolves when the node can serve: one among others has joined their ring, or founded one with them. */
   async ready(): Promise<void> {
     if (this.stopping !== undefined) throw new TroupeError('STOPPED', `node ${this.name} is stopping`);
+    await this.joined?.ready();
   }
 
   /** A typed ref to a named actor; wherever it lives, it wakes with the first message. Throws NO_ACTOR_TYPE, BAD_MESSAGE. */
@@ -349,6 +327,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       engine: this.options.engine,
       ...(this.disk === undefined ? {} : { disk: this.disk.describe() }),
       compactor: this.engineUpkeep?.status() ?? nothingToKeepUp,
+      ...(this.joined === undefined ? {} : { cluster: this.joined.describe() }),
       ...(await this.troupe.describe()),
       stores: this.stores.describe(),
       writes: this.stores.admission.describe(),
@@ -373,6 +352,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     this.leaving.abort();
     // A backup ends at its next look; the directory stays ours until then.
     await Promise.all([this.troupe.stop(drainMs), this.backingUp]);
+    await this.joined?.stop();
     await this.home?.lock.release();
     this.removeAllListeners();
   }

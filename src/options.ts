@@ -1,5 +1,11 @@
 // startNode's options, checked once: every wrong one is a BAD_OPTION that names it and says what to do.
 
+import {
+  type CheckedCluster,
+  type ClusterNodeOptions,
+  checkClusterOptions,
+  clusterOptionNames,
+} from './cluster-options.ts';
 import { TroupeError } from './errors.ts';
 import { askDeadlineMsDefault, residentsCapMax, tombstoneGraceMsDefault, tombstoneGraceMsMax } from './limits.ts';
 import type { ActorType } from './runtime/define-actor.ts';
@@ -8,7 +14,7 @@ import { show } from './runtime/show.ts';
 import type { Log } from './runtime/world.ts';
 import type { EngineKind } from './storage/engine.ts';
 
-export interface NodeOptions {
+export interface NodeOptions extends ClusterNodeOptions {
   /** [a-z0-9-]{1,32}. Default: generated, then kept in dataDir. */
   readonly name?: string;
   /** Where everything durable lives. Omit it for a node that forgets when it ends. */
@@ -28,18 +34,13 @@ export interface NodeOptions {
   readonly diskFreeLowWater?: number;
   /** How long what was deleted or has expired is kept before a merge may remove it for good. Default an hour. */
   readonly tombstoneGraceMs?: number;
-  /** Where this member stands among others. Without effect while a node is alone, as it is in this version. */
-  readonly cluster?: string;
-  readonly zone?: string;
-  readonly rack?: string;
-  readonly weight?: number;
-  readonly peerVia?: Readonly<Record<string, never>>;
-  readonly insecure?: false;
   /** Heap limits of the host threads, in MiB. A thread that exceeds them dies alone and is restarted. */
   readonly threadHeapMb?: number;
 }
 
 export interface CheckedOptions {
+  /** Undefined: the node is alone. */
+  readonly cluster: CheckedCluster | undefined;
   readonly name: string | undefined;
   readonly dataDir: string | undefined;
   readonly threads: number;
@@ -66,17 +67,8 @@ const known: readonly string[] = [
   'threadHeapMb',
   'tombstoneGraceMs',
 ];
-/** In API.md, not in this version: saying so beats ignoring them. */
-const later: readonly string[] = ['listen', 'advertise', 'join', 'secret', 'tls', 'autoJoin'];
-/** Facts about a member that mean nothing while it is alone: taken, so that one set of options serves now and later. */
-const facts: Readonly<Record<string, (value: unknown) => boolean>> = {
-  cluster: isText,
-  zone: isText,
-  rack: isText,
-  weight: value => typeof value === 'number' && value > 0,
-  insecure: value => value === false,
-  peerVia: value => typeof value === 'object' && value !== null && Object.keys(value).length === 0,
-};
+/** In API.md, not in this version: saying so beats ignoring it. */
+const later: readonly string[] = ['autoJoin'];
 const logMethods = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 const engines: readonly EngineKind[] = ['troupe', 'lmdb', 'memory'];
 const threadsMax = 63;
@@ -88,15 +80,10 @@ export { askDeadlineMsDefault };
 export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOptions {
   if (typeof options !== 'object' || options === null) throw bad('options', 'startNode takes an object of options');
   for (const [name, value] of Object.entries(options)) {
-    if (known.includes(name) || value === undefined) continue;
-    const holds = Object.hasOwn(facts, name) ? facts[name] : undefined;
-    if (holds?.(value) === true) continue;
-    if (later.includes(name) || holds !== undefined)
-      throw bad(
-        name,
-        `option '${name}' belongs to clusters of several processes, which this version does not have yet; leave it out`,
-      );
-    throw bad(name, `unknown option '${name}'; known are ${known.join(', ')}`);
+    if (known.includes(name) || clusterOptionNames.includes(name) || value === undefined) continue;
+    if (later.includes(name))
+      throw bad(name, `option '${name}' is for rings that change, which this version does not have yet; leave it out`);
+    throw bad(name, `unknown option '${name}'; known are ${[...known, ...clusterOptionNames].join(', ')}`);
   }
   const { partitions, threads = 'auto', actors = [], dataDir, engine } = options;
   if (threads !== 'auto' && (!Number.isInteger(threads) || threads < 0 || threads > threadsMax))
@@ -126,6 +113,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
   return {
     name: options.name === undefined ? undefined : checkNodeName(options.name),
     dataDir,
+    cluster: checkClusterOptions(options),
     threads: threads === 'auto' ? Math.min(threadsMax, Math.max(1, cores - 1)) : threads,
     partitions,
     actors: actors as readonly ActorType[],
@@ -143,10 +131,6 @@ function whole(name: string, value: number | undefined, min: number, max: number
   if (value !== undefined && (!Number.isSafeInteger(value) || value < min || value > max))
     throw bad(name, `${name} must be a whole number from ${min} to ${max}, not ${show(value)}`);
   return value;
-}
-
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== '';
 }
 
 function bad(option: string, message: string): TroupeError {

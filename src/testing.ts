@@ -1,5 +1,6 @@
 // 'troupe/testing': test your own actors without threads, disk or waiting. API.md section 6.
 
+export type { ClusterKit, KitNode } from './testing/cluster-kit-host.ts';
 export {
   createTestKit,
   type RecordedEffect,

@@ -146,7 +146,7 @@ function costs(context: BenchContext): Workload[] {
       about:
         'Bytes given to write() (wchar of /proc/<pid>/io, merges waited for) for each byte of key and value put, 64 in ' +
         'flight, each key several times. Beside it what the device was given, by the whole machine (/proc/diskstats), ' +
-        'and what the engine says it wrote.',
+        'and what ours says it wrote: log, flushes, merges, and all three.',
       gauge: 'bytes a byte put',
       rounds: 2,
       opsMin: 100,

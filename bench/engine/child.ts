@@ -40,7 +40,7 @@ function recordValue(number: number): Buffer {
 }
 
 const jobs = new Jobs();
-const inJobsPool: RunJob = (module, name, argument) => jobs.run(module.href, name, argument);
+const inJobsPool: RunJob = (module, name, argument, lane) => jobs.run(module.href, name, argument, {}, lane);
 /** As a node with one thread beside its own. */
 const writers = 2;
 

@@ -6,6 +6,7 @@ import { Jobs } from '../../src/runtime/thread-jobs.ts';
 import type { Ack, Engine, Shard } from '../../src/storage/engine.ts';
 import { LmdbStore } from '../../src/storage/lmdb-store.ts';
 import { TroupeStore } from '../../src/storage/troupe-store.ts';
+import type { UpkeepStatus } from '../../src/storage/upkeep.ts';
 import type { EngineSide } from './side.ts';
 
 const version = new Uint8Array(0);
@@ -18,7 +19,8 @@ export function troupeEngine(ack: Ack): EngineSide {
       folder => {
         store = new TroupeStore({
           dir: join(folder, 'troupe'),
-          runJob: (module, name, argument) => jobs.run(module.href, name, argument),
+          // In their lanes: a merge holds still until a flush is done, which must not wait behind it.
+          runJob: (module, name, argument, lane) => jobs.run(module.href, name, argument, {}, lane),
         });
         return store;
       },
@@ -27,8 +29,10 @@ export function troupeEngine(ack: Ack): EngineSide {
     ),
     settle: () => store.settle(),
     bytes() {
-      const { log, upkeep } = store.describe() as { log: { bytes?: number }; upkeep: { bytesOut: number } };
-      return { log: log.bytes ?? 0, runs: upkeep.bytesOut };
+      const { log, upkeep } = store.describe() as { log: { bytes?: number }; upkeep: UpkeepStatus };
+      const { bytesOut, bytesFlushed } = upkeep;
+      const each = { log: log.bytes ?? 0, flushes: bytesFlushed, merges: bytesOut - bytesFlushed };
+      return { ...each, engine: each.log + bytesOut };
     },
   };
 }

@@ -5,7 +5,7 @@
 import type { Actor } from '../runtime/actor.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
 import { partitionOf } from '../runtime/partition.ts';
-import { call, type Ref } from '../runtime/refs.ts';
+import { type AnyRef, call, type Ref } from '../runtime/refs.ts';
 import type { Clock } from '../runtime/world.ts';
 import type { Engine } from '../storage/engine.ts';
 import type { Replica, Routing } from './coordinator.ts';
@@ -26,6 +26,8 @@ export interface StoreHome {
   readonly codec: ValueCodec;
   /** This thread's. */
   readonly engine: Pick<Engine, 'shard' | 'shared' | 'refresh'>;
+  /** Does that actor live on this node, whatever its thread? */
+  isHere(ref: AnyRef): boolean;
   ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A>;
 }
 
@@ -66,6 +68,7 @@ function soleRouting(home: StoreHome): Routing {
     const sole: Replica = { node: home.node, kind: 'primary', door };
     if (!home.engine.shared) return [sole];
     const peek = (store: string, key: Uint8Array): RecordWire | null | undefined => {
+      if (!home.isHere(vnode)) return undefined;
       const name = shardNameOf(store, partition);
       home.engine.refresh(name);
       const shard = home.engine.shard(name);

@@ -63,7 +63,7 @@ async function dump({ dir, segment, json }: Of<'log dump'>, { out }: Output): Pr
 
 function lineOf({ file, at, kind, lsn, shard, name, epoch, ops }: ShownFrame): string {
   const head = `${file}  ${at}  ${kind} ${lsn}`;
-  if (kind === 'seal') return `${head}\n`;
+  if (kind !== 'group') return `${head}\n`;
   const shown = ops.map(({ type, key, recordBytes, record }) =>
     type === 'delete' ? `delete ${key}` : `put ${key} ${recordBytes} bytes${record === 'ok' ? '' : ` ${record}`}`,
   );

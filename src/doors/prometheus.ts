@@ -3,19 +3,21 @@
 // Intuition: a table of metrics, each with where its numbers are in the description. What is not there is left out, so that
 // a page never fails because a thread is being replaced.
 //
-// Invariant: every line is well formed whatever the names are, and a counter ends in _total.
+// Invariant: every line is well formed whatever the names are, a counter ends in _total, and units are base units.
 
 type Json = Readonly<Record<string, unknown>>;
 type Labels = readonly (readonly [name: string, value: string])[];
 
 interface Sample {
+  /** Behind the name, in a histogram. */
+  readonly suffix?: string;
   readonly labels: Labels;
   readonly value: unknown;
 }
 
 interface Metric {
   readonly name: string;
-  readonly type: 'counter' | 'gauge';
+  readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   samples(node: Json): Sample[];
 }
@@ -85,6 +87,86 @@ const metrics: readonly Metric[] = [
   ofStorage('troupe_storage_fenced_total', 'counter', 'Writes refused because a newer owner had written.', 'fenced'),
   ofStorage('troupe_storage_disk_full_total', 'counter', 'Writes refused for want of space.', 'diskFull'),
   ofStorage('troupe_storage_corrupt_total', 'counter', 'Records found damaged.', 'corrupt'),
+  ofLog('troupe_storage_log_bytes_total', 'counter', 'Bytes appended to the log.', 'bytes'),
+  ofLog('troupe_storage_log_segments_total', 'counter', 'Segments of the log that were begun.', 'segments'),
+  ofLog(
+    'troupe_storage_log_blocked_total',
+    'counter',
+    'Segments that waited for the one before to be synced.',
+    'blocked',
+  ),
+  ofLog('troupe_storage_stalls_total', 'counter', 'Times a log waited for a flush to give it a segment.', 'waits'),
+  ofLog('troupe_storage_stalled_seconds_total', 'counter', 'How long it waited.', 'waitedMs', 0.001),
+  ofLog(
+    'troupe_storage_disk_silent_seconds',
+    'gauge',
+    'How long the disk has not answered the log.',
+    'stalledMs',
+    0.001,
+  ),
+  {
+    name: 'troupe_storage_sync_seconds',
+    type: 'histogram',
+    help: 'How long syncs of the log took.',
+    samples: node => threadsOf(node).flatMap(thread => histogram(labelsOf(thread), part(logOf(thread), 'syncTimes'))),
+  },
+  ofUpkeep('troupe_storage_memtable_bytes', 'gauge', 'Bytes in segments that no run has yet.', 'memoryBytes'),
+  ofUpkeep(
+    'troupe_storage_segments',
+    'gauge',
+    'Segments that no run has yet, those being written included.',
+    'segments',
+  ),
+  ofUpkeep('troupe_storage_segments_waiting', 'gauge', 'Segments that wait to be flushed.', 'waiting'),
+  ofTiers('troupe_storage_runs', 'Runs, by tier.', 'runs'),
+  ofTiers('troupe_storage_run_bytes', 'Bytes of runs, by tier.', 'bytes'),
+  {
+    name: 'troupe_storage_runs_damaged',
+    type: 'gauge',
+    help: 'Runs that are not what was written, and are never merged.',
+    samples: node => upkeepOf(node).map(upkeep => ({ labels: [], value: list(upkeep, 'damaged').length })),
+  },
+  {
+    name: 'troupe_storage_jobs',
+    type: 'gauge',
+    help: 'Flushes, merges and mendings of filters that are under way.',
+    samples: node =>
+      upkeepOf(node).flatMap(upkeep =>
+        ['flush', 'merge', 'filters'].map(what => ({
+          labels: [['what', what] as const],
+          value: list(upkeep, 'jobs').filter(job => job.what === what).length,
+        })),
+      ),
+  },
+  ofUpkeep('troupe_storage_merge_backlog_bytes', 'gauge', 'Bytes that merges which are due will read.', 'backlog'),
+  ofUpkeep('troupe_storage_flushes_total', 'counter', 'Segments that became runs.', 'flushes'),
+  ofUpkeep('troupe_storage_flushed_bytes_total', 'counter', 'Bytes written by flushes.', 'bytesFlushed'),
+  ofUpkeep('troupe_storage_merges_total', 'counter', 'Merges of runs.', 'merges'),
+  ofUpkeep('troupe_storage_merge_read_bytes_total', 'counter', 'Bytes read by merges.', 'bytesIn'),
+  {
+    name: 'troupe_storage_merge_written_bytes_total',
+    type: 'counter',
+    help: 'Bytes written by merges.',
+    samples: node =>
+      upkeepOf(node).map(({ bytesOut, bytesFlushed }) => ({
+        labels: [],
+        value: Number(bytesOut) - Number(bytesFlushed),
+      })),
+  },
+  ofUpkeep(
+    'troupe_storage_purged_total',
+    'counter',
+    'Records that merges left out: expired, or deleted long ago.',
+    'purged',
+  ),
+  ofUpkeep('troupe_storage_filters_mended_total', 'counter', 'Filters of runs that were made anew.', 'filtersMended'),
+  ofUpkeep('troupe_storage_upkeep_failures_total', 'counter', 'Flushes and merges that failed.', 'failures'),
+  {
+    name: 'troupe_storage_upkeep_trouble',
+    type: 'gauge',
+    help: 'Whether something has failed and not worked since.',
+    samples: node => upkeepOf(node).map(({ trouble }) => ({ labels: [], value: trouble == null ? 0 : 1 })),
+  },
 ];
 
 /** The content type a scraper expects. */
@@ -93,8 +175,8 @@ export const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 export function metricsOf(description: Json): string {
   const lines: string[] = [];
   for (const { name, type, help, samples } of metrics) {
-    const written = samples(description).flatMap(({ labels, value }) =>
-      typeof value === 'number' && Number.isFinite(value) ? [`${name}${shown(labels)} ${value}`] : [],
+    const written = samples(description).flatMap(({ suffix = '', labels, value }) =>
+      typeof value === 'number' && Number.isFinite(value) ? [`${name}${suffix}${shown(labels)} ${value}`] : [],
     );
     if (written.length > 0) lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...written);
   }
@@ -133,6 +215,55 @@ function ofMoves(name: string, help: string, field: string): Metric {
 
 function ofStorage(name: string, type: Metric['type'], help: string, field: string): Metric {
   return ofThread(name, type, help, 'storage', field);
+}
+
+/** `scale`: what the number is multiplied by. */
+function ofLog(name: string, type: Metric['type'], help: string, field: string, scale = 1): Metric {
+  const samples = (node: Json): Sample[] =>
+    threadsOf(node).map(thread => ({ labels: labelsOf(thread), value: scaled(logOf(thread)[field], scale) }));
+  return { name, type, help, samples };
+}
+
+function ofUpkeep(name: string, type: Metric['type'], help: string, field: string): Metric {
+  return { name, type, help, samples: node => upkeepOf(node).map(upkeep => ({ labels: [], value: upkeep[field] })) };
+}
+
+function ofTiers(name: string, help: string, field: string): Metric {
+  const samples = (node: Json): Sample[] =>
+    upkeepOf(node)
+      .flatMap(upkeep => list(upkeep, 'tiers'))
+      .map(tier => ({ labels: [['tier', String(tier.tier)]], value: tier[field] }));
+  return { name, type: 'gauge', help, samples };
+}
+
+/** None for an engine that has nothing to keep up. */
+function upkeepOf(node: Json): Json[] {
+  const upkeep = part(node, 'compactor');
+  return typeof upkeep.state === 'string' && upkeep.state !== 'none' ? [upkeep] : [];
+}
+
+function logOf(thread: Json): Json {
+  return part(part(thread, 'storage'), 'log');
+}
+
+function scaled(value: unknown, scale: number): unknown {
+  return typeof value === 'number' ? value * scale : value;
+}
+
+/** Of counts by upper bound in milliseconds: cumulative, in seconds. */
+function histogram(labels: Labels, { boundsMs, counts, count, sumMs }: Json): Sample[] {
+  if (!Array.isArray(boundsMs) || !Array.isArray(counts)) return [];
+  let sum = 0;
+  const buckets = boundsMs.map((bound, at): Sample => {
+    sum += counts[at];
+    return { suffix: '_bucket', labels: [...labels, ['le', String(bound / 1_000)]], value: sum };
+  });
+  return [
+    ...buckets,
+    { suffix: '_bucket', labels: [...labels, ['le', '+Inf']], value: count },
+    { suffix: '_sum', labels, value: scaled(sumMs, 0.001) },
+    { suffix: '_count', labels, value: count },
+  ];
 }
 
 function threadsOf(node: Json): Json[] {

@@ -13,7 +13,7 @@ import { show } from './show.ts';
 import { checkSupervision, type SupervisionOptions } from './supervision.ts';
 
 export type TurnMode = 'exclusive' | 'read' | 'interleave';
-export type Placement = 'ring' | 'local' | 'pool' | 'pinned';
+export type Placement = 'ring' | 'local' | 'pool' | 'pinned' | 'node';
 export type Persist = 'none' | 'snapshot' | 'journal';
 
 export interface ActorOptions<A extends Actor<any> = Actor<any>> {
@@ -207,7 +207,7 @@ export function checkOptions(options: ActorOptions): ActorSpec {
     bytes: whole('mailbox.bytes', options.mailbox?.bytes, mailboxBytesDefault, 64),
     overflow: oneOf('mailbox.overflow', options.mailbox?.overflow, ['reject', 'wait'] as const),
     reentrant: oneOf('reentrant', options.reentrant, ['never', 'same-chain'] as const),
-    placement: oneOf('placement', options.placement, ['ring', 'local', 'pool', 'pinned'] as const),
+    placement: oneOf('placement', options.placement, ['ring', 'local', 'pool', 'pinned', 'node'] as const),
     thread: whole('thread', options.thread, 0, 0, 1_023),
     persist: oneOf('persist', options.persist, ['none', 'snapshot', 'journal'] as const),
     saves: oneOf('saves', options.saves, ['turn', 'explicit'] as const),

@@ -50,6 +50,30 @@ export function reserved(memory: EpochMemory): void {
   Atomics.add(memory.cells, limitCell, chunksPerReserve);
 }
 
+/** Where the next run begins: above every chunk that this one may have handed out. */
+export function chunkAfter(memory: EpochMemory): number {
+  return memory.base + Atomics.load(memory.cells, limitCell);
+}
+
+/** From now on all epochs are above this one. `store`: resolves when no later run of the process begins below that limit. */
+export async function raiseEpochs(
+  memory: EpochMemory,
+  above: number,
+  store: (limit: number) => Promise<void>,
+): Promise<void> {
+  const chunk = Math.floor(above / epochsPerChunk) + 1 - memory.base;
+  if (chunk <= Atomics.load(memory.cells, nextCell)) return;
+  const limit = chunk + chunksPerReserve;
+  await store(memory.base + limit);
+  raise(memory, limitCell, limit);
+  raise(memory, nextCell, chunk);
+}
+
+function raise({ cells }: EpochMemory, cell: number, to: number): void {
+  for (let now = Atomics.load(cells, cell); now < to; now = Atomics.load(cells, cell))
+    Atomics.compareExchange(cells, cell, now, to);
+}
+
 export class Epochs {
   private readonly memory: EpochMemory;
   private at = 0;

@@ -84,6 +84,10 @@ export class FarArrivals {
     const { moves } = this.router;
     const { code, a0, a1, call } = message;
     const unit = `${hosted.name}/${key}`;
+    if (this.router.gateway?.isAway(unit) === true) {
+      this.router.gateway.pass(from, new hosted.stubs.Ref(key), message);
+      return;
+    }
     try {
       if (moves.any && (moves.knows(unit) || moves.inMotion(unit))) {
         moves.arrived(from, unit, epoch, message);
@@ -92,7 +96,7 @@ export class FarArrivals {
       const act = this.host.find(new hosted.stubs.Ref(key));
       if (act !== null) this.deliver(act, from, code, a0, a1, call, false);
       else if ((this.tables[from] ?? 0) > this.router.tableVersion) this.keep({ from, place, message });
-      else this.router.forward(new hosted.stubs.Ref(key), message);
+      else this.router.forward(from, new hosted.stubs.Ref(key), message);
     } catch (error) {
       this.refuse(hosted, key, message, error);
     }
@@ -236,6 +240,7 @@ export class FarArrivals {
 
   /** The asker has given up: say whether the turn ever began, and do not begin it any more. */
   verdict(from: number, id: number): void {
+    if (this.router.gateway?.relays.abort(from, id) === true) return;
     const call = this.calls[from]?.[id & placeMask];
     if (call === undefined || call.id !== id || this.router.moves.calls.isShipped(call)) return;
     if (call.state === waiting)

@@ -36,8 +36,8 @@ export class FarDeaths {
     const unsent = peers[thread]?.die() ?? [];
     this.router.arrivals.forget(thread);
     for (const [partition, owner] of table.entries())
-      if (owner === host.thread && router.table[partition] !== owner) this.taken.push(partition);
-    this.router.table = table;
+      if (owner === host.thread && router.places.table[partition] !== owner) this.taken.push(partition);
+    this.router.places.table = table;
     this.router.tableVersion = version;
     this.router.version++;
     this.router.broadcast('table', version);
@@ -52,7 +52,7 @@ export class FarDeaths {
 
   /** How things stand, for a thread that has just come up. */
   welcome(table: PartitionTable, version: number, gone: readonly number[]): void {
-    this.router.table = table;
+    this.router.places.table = table;
     this.router.tableVersion = version;
     this.router.version++;
     for (const peer of this.router.peers) {

@@ -56,6 +56,9 @@ export interface FarPeerOptions {
   readonly soon: (fn: () => void) => void;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** What it is called in what is said to people, and why it cannot be reached when it is gone. Default: a thread. */
+  readonly label?: string;
+  readonly goneWhy?: string;
 }
 
 export class FarPeer {
@@ -78,6 +81,8 @@ export class FarPeer {
   private readonly delay = new LinkDelay();
   private lookedIn = -1;
   private lookedAt = 0;
+  private readonly label: string;
+  private readonly goneWhy: string;
   gone = false;
   refused = 0;
 
@@ -87,6 +92,8 @@ export class FarPeer {
     this.wire = options.wire;
     this.links = options.links;
     this.soon = options.soon;
+    this.label = options.label ?? `thread ${thread}`;
+    this.goneWhy = options.goneWhy ?? `${this.label} has died and is being replaced`;
   }
 
   /** Nothing waits: a frame may be written straight to the link. */
@@ -163,12 +170,10 @@ export class FarPeer {
     this.refused++;
     const to = ref.toString();
     if (this.gone)
-      return make(
-        'OVERLOADED',
-        `thread ${this.thread} has died and is being replaced; ${to} cannot be reached for a moment`,
-        { details: { thread: this.thread } },
-      );
-    const link = `the link to thread ${this.thread} is ${this.lateMs > 0 ? `${this.lateMs.toFixed(0)} ms behind` : 'full'}`;
+      return make('OVERLOADED', `${to} cannot be reached for a moment: ${this.goneWhy}; it was not sent the message`, {
+        details: { thread: this.thread },
+      });
+    const link = `the link to ${this.label} is ${this.lateMs > 0 ? `${this.lateMs.toFixed(0)} ms behind` : 'full'}`;
     const why = this.isPaused(ref) ? `the mailbox of ${to} is full` : link;
     return make('OVERLOADED', `${why}; the message was not sent`, {
       details: { thread: this.thread, queued: this.backlog.length },
@@ -188,7 +193,7 @@ export class FarPeer {
     if (this.backlog.length >= controlLaneMax + asksPerThreadMax) {
       throw new TroupeError(
         'OVERLOADED',
-        `thread ${this.thread} takes no frames: ${this.backlog.length} messages, replies and control messages wait for it`,
+        `${this.label} takes no frames: ${this.backlog.length} messages, replies and control messages wait for it`,
       );
     }
     this.backlog.push(frames);
@@ -227,7 +232,7 @@ export class FarPeer {
         return;
       }
       if (this.ready && message.write()) continue;
-      if (!this.queue(message)) message.fail(new TroupeError('OVERLOADED', `too much waits for thread ${this.thread}`));
+      if (!this.queue(message)) message.fail(new TroupeError('OVERLOADED', `too much waits for ${this.label}`));
     }
   }
 

@@ -16,7 +16,10 @@ export class FarQueries {
 
   constructor(router: FarRouter) {
     this.router = router;
-    router.on('query', (from, { id, name, payload }) => this.onQuery(from, id, name, payload));
+    router.on('query', (from, { id, name, payload }) => {
+      const handler = router.handlerOf(name);
+      this.answer(from, id, name, handler === undefined ? undefined : () => handler(from, payload));
+    });
     router.on('reply', (_from, { id, value, error }) => this.onReply(id, value, error));
   }
 
@@ -37,13 +40,13 @@ export class FarQueries {
     });
   }
 
-  private onQuery(from: number, id: number, name: string, payload: unknown): void {
+  /** `run`: undefined when nobody here knows what is asked. */
+  answer(from: number, id: number, name: string, run: (() => unknown) | undefined): void {
     const answer = (reply: object): void => this.router.control(from, 'reply', { id, ...reply });
     Promise.resolve()
       .then(() => {
-        const handler = this.router.handlerOf(name);
-        if (handler === undefined) throw new TroupeError('BAD_MESSAGE', `unknown query '${name}'`);
-        return handler(from, payload);
+        if (run === undefined) throw new TroupeError('BAD_MESSAGE', `unknown query '${name}'`);
+        return run();
       })
       .then(
         value => answer({ value }),
@@ -51,7 +54,7 @@ export class FarQueries {
       );
   }
 
-  private onReply(id: number, value: unknown, error: WireError | undefined): void {
+  onReply(id: number, value: unknown, error: WireError | undefined): void {
     const asked = this.asked.get(id);
     if (asked === undefined) return;
     this.asked.delete(id);

@@ -20,13 +20,17 @@ import { FarArrivals } from './far-arrivals.ts';
 import { FarDeaths } from './far-deaths.ts';
 import type { FarMessage, FarMoves } from './far-moves.ts';
 import { FarPeer } from './far-peer.ts';
+import { FarPlaces } from './far-places.ts';
 import { FarQueries } from './far-queries.ts';
 import { OutgoingAsk, OutgoingTell } from './far-send.ts';
+import { FarWatches } from './far-watches.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import { NodeTable } from './gateway/node-table.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { PendingCalls } from './pending-calls.ts';
-import { homeOf, type PartitionTable, threadOfChild } from './placement.ts';
+import type { PartitionTable } from './placement.ts';
 import { ACT, type BaseRef, FAR, KEY, TYPE } from './refs.ts';
 import type { Router } from './router.ts';
 
@@ -44,6 +48,10 @@ export interface FarRouterOptions {
   readonly links: FarLinks;
   readonly wire: (router: FarRouter) => FarWire;
   readonly moves: (router: FarRouter) => FarMoves;
+  /** Of a node among others: who owns what. */
+  readonly nodes?: NodeTable | undefined;
+  /** On the thread that speaks for such a node. */
+  readonly gateway?: ((router: FarRouter) => Gateway) | undefined;
 }
 
 export class FarRouter implements Router {
@@ -54,19 +62,21 @@ export class FarRouter implements Router {
   readonly deaths: FarDeaths;
   readonly pending: PendingCalls;
   readonly peers: (FarPeer | undefined)[] = [];
-  table: PartitionTable;
   /** How many deaths the table has seen. */
   tableVersion = 0;
   /** Rises whenever an actor may live elsewhere than before: refs look up again. */
   version = 1;
   private readonly handlers = new Map<string, ControlHandler>();
-  private readonly threads: number;
+  /** Peers below are threads of this process, those from here on other nodes. */
+  readonly threads: number;
   readonly queries: FarQueries;
+  readonly places: FarPlaces;
+  readonly gateway: Gateway | null;
 
   constructor(host: Host, options: FarRouterOptions) {
     this.host = host;
-    this.table = options.table;
     this.threads = options.threads;
+    this.places = new FarPlaces(this, options.table, options.nodes);
     this.pending = new PendingCalls(options.life);
     this.wire = options.wire(this);
     this.arrivals = new FarArrivals(this);
@@ -78,16 +88,22 @@ export class FarRouter implements Router {
       this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, peer);
     }
     this.on('publish', (from, { topic, value }) => host.topics.deliver(topic, value, from));
-    this.on('watch', (_from, { id, thread }) => this.watched(id, thread));
     this.on('reminder', (_from, stored) => host.reminders.take(stored));
     this.on('reminded', (_from, stored) => host.reminders.done(stored));
-    this.on('departed', (_from, { id, reason }) => host.watches.fire(id, reason));
     this.on('started', (_from, id) => this.onStarted(id));
     this.on('verdict', (from, id) => this.arrivals.verdict(from, id));
     this.on('pause', (from, unit) => this.peers[from]?.pause(unit));
     this.on('resume', (from, unit) => this.peers[from]?.resume(unit));
+    this.on('away', (_from, { unit, isAway }) => this.places.setAway(unit, isAway));
+    this.on('nodes', (_from, data) => this.places.setNodes(new NodeTable(data)));
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.queries = new FarQueries(this);
+    new FarWatches(this);
+    this.gateway = options.gateway?.(this) ?? null;
+  }
+
+  get table(): PartitionTable {
+    return this.places.table;
   }
 
   handlerOf(name: string): ControlHandler | undefined {
@@ -101,17 +117,7 @@ export class FarRouter implements Router {
   // Where things are.
 
   where(hosted: HostedType, key: string): number {
-    const child = threadOfChild(key);
-    if (child >= 0) return child;
-    if (this.moves.any) {
-      const moved = this.moves.threadOf(`${hosted.name}/${key}`);
-      if (moved !== undefined) return moved;
-    }
-    return this.homeOf(hosted, key);
-  }
-
-  private homeOf(hosted: HostedType, key: string): number {
-    return homeOf(hosted.spec, key, this.table, this.host.thread, this.threads);
+    return this.places.where(hosted, key);
   }
 
   owns(hosted: HostedType, key: string): boolean {
@@ -128,7 +134,12 @@ export class FarRouter implements Router {
   /** One whose owner has died is placed again when somebody asks for it, most likely where the table says. */
   ownerOf(hosted: HostedType, key: string): number {
     const thread = this.where(hosted, key);
-    return thread === inDoubt ? this.homeOf(hosted, key) : thread;
+    return thread === inDoubt ? this.places.homeOf(hosted, key) : thread;
+  }
+
+  threadOf(hosted: HostedType, key: string): number {
+    const owner = this.ownerOf(hosted, key);
+    return owner < this.threads ? owner : 0;
   }
 
   /** The thread a ref's actor is on, looked up again only when something may have changed. */
@@ -147,6 +158,7 @@ export class FarRouter implements Router {
   // Sending.
 
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
+    if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call: null }) === true) return undefined;
     const thread = this.threadFor(ref);
     const peer = this.peers[thread];
     if (peer === undefined || this.isInMotionHere(ref)) {
@@ -169,7 +181,11 @@ export class FarRouter implements Router {
   }
 
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
-    const thread = this.threadFor(ref);
+    if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call }) === true) return;
+    this.askAt(this.threadFor(ref), ref, call, code, a0, a1);
+  }
+
+  askAt(thread: number, ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
     const peer = this.peers[thread];
     if (peer === undefined || this.isInMotionHere(ref)) {
       this.moves.send(ref.toString(), { code, a0, a1, call });
@@ -196,7 +212,7 @@ export class FarRouter implements Router {
     if (call.state === ended) return true;
     const { wire } = this;
     try {
-      if (!wire.ask(thread, ref, code, a0, a1, call, this.remaining(call), this.chainFor(call))) return false;
+      if (!wire.ask(thread, ref, code, a0, a1, call, this.remaining(call), this.chainTo(thread, call))) return false;
     } catch (error) {
       this.host.fail(call, error);
       return true;
@@ -220,10 +236,20 @@ export class FarRouter implements Router {
     return chainOf(call.from, call.parent).concat(call.chain ?? []);
   }
 
+  /** Other nodes are told of those turns only that have the same address there. */
+  private chainTo(thread: number, call: Call): readonly string[] | null {
+    const chain = this.chainFor(call);
+    return thread < this.threads || this.gateway === null ? chain : this.gateway.abroad(chain);
+  }
+
   /** What came here goes on to where its actor is; the answer to an ask goes straight to its asker. */
-  forward(ref: BaseRef, message: FarMessage): void {
+  forward(from: number, ref: BaseRef, message: FarMessage): void {
     if (message.call?.state === ended) return;
     const thread = this.threadFor(ref);
+    if (thread >= this.threads) {
+      this.gateway?.pass(from, ref, message);
+      return;
+    }
     const peer = this.peers[thread];
     if (peer === undefined || peer.gone) {
       throw new TroupeError('OVERLOADED', `${ref.toString()} cannot be reached for a moment; its thread has died`);
@@ -267,7 +293,8 @@ export class FarRouter implements Router {
   }
 
   broadcast(name: string, payload: unknown): void {
-    for (const peer of this.peers) if (peer !== undefined) this.control(peer.thread, name, payload);
+    for (let thread = 0; thread < this.threads; thread++)
+      if (thread !== this.host.thread) this.control(thread, name, payload);
   }
 
   control(thread: number, name: string, payload: unknown): void {
@@ -325,7 +352,7 @@ export class FarRouter implements Router {
     this.host.fail(call, signal !== undefined && isWord ? abortedAsk(call, false, signal) : failure);
   }
 
-  private onStarted(id: number): void {
+  onStarted(id: number): void {
     const call = this.pending.at(id);
     if (call === undefined) return;
     const signal = call.extra?.aborted;
@@ -336,18 +363,11 @@ export class FarRouter implements Router {
     );
   }
 
-  /** Another thread watches an actor that is, or was, here. */
-  private watched(id: string, thread: number): void {
-    const slash = id.indexOf('/');
-    const hosted = this.host.byName.get(id.slice(0, slash));
-    if (hosted === undefined) return;
-    const owner = this.ownerOf(hosted, id.slice(slash + 1));
-    if (owner !== this.host.thread) this.control(owner, 'watch', { id, thread });
-    else if (thread === this.host.thread) return;
-    else this.host.watches.report(id, thread);
-  }
-
   onControl(from: number, name: string, payload: unknown): void {
+    if (from >= this.threads) {
+      this.gateway?.onControl(from, name, payload);
+      return;
+    }
     const handler = this.handlers.get(name);
     if (handler === undefined)
       throw new TroupeError('BAD_MESSAGE', `thread ${from} sent an unknown control message '${name}'`);
@@ -368,6 +388,7 @@ export class FarRouter implements Router {
       pending: this.pending.size,
       peers: this.peers.flatMap(peer => (peer === undefined ? [] : [peer.describe()])),
       arrivals: this.arrivals.describe(),
+      ...(this.gateway === null ? {} : { gateway: this.gateway.describe() }),
       moves: this.moves.describe(),
     };
   }

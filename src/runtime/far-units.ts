@@ -12,7 +12,7 @@ import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { argumentsOf } from './messages.ts';
 import { freeze, install, type PackedActor, pack, retire, run, thaw, unmovable } from './moves.ts';
-import type { RecordCopy } from './persistence.ts';
+import type { RecordCopy } from './moving-records.ts';
 import type { HostId, Unit } from './relocation-messages.ts';
 import { type Checksum, cutPieces, joinPieces } from './relocation-pieces.ts';
 import type { Stored } from './reminders.ts';
@@ -65,6 +65,8 @@ export class FarUnits {
   deliver(unit: Unit, from: HostId, payload: FarMessage, accepted: boolean): void {
     const { hosted, key } = this.split(unit);
     if (hosted === undefined) return this.refuse(unit, payload, 'no-type');
+    const { gateway } = this.moves.router;
+    if (gateway?.isAway(unit) === true) return gateway.pass(threadOf(from), new hosted.stubs.Ref(key), payload);
     try {
       const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
       this.moves.router.arrivals.deliver(
@@ -105,7 +107,9 @@ export class FarUnits {
     const act = this.residentOf(unit);
     if (act === undefined) {
       const placement = this.split(unit).hosted?.spec.placement;
-      return placement === 'pinned' || placement === 'pool' ? `its placement is '${placement}'` : undefined;
+      return placement === 'pinned' || placement === 'pool' || placement === 'node'
+        ? `its placement is '${placement}'`
+        : undefined;
     }
     return unmovable(act);
   }
@@ -154,7 +158,7 @@ export class FarUnits {
     if (act === undefined) return fail(new Error(this.refusals.get(unit)?.[1] ?? `${unit} is not awake`));
     pack(this.host, act, this.moves.calls.shipOut(unit)).then(actor => {
       try {
-        const records = this.host.persistence.recordsOf(act);
+        const records = this.host.persistence.moving.copy(act, false);
         const reminders = this.host.reminders.pack(act.hosted.name, act.key);
         const shipment: Shipment = { actor, records, reminders };
         const pieces = cutPieces(this.host.codec.encode(shipment, 1 << 30), this.checksum);
@@ -171,7 +175,7 @@ export class FarUnits {
       // The directory's epoch was drawn when the move began; the actor may have been restarted since, under a higher one.
       this.host.epochs.renew();
       const own = epoch > actor.epoch ? epoch : this.host.epochs.next();
-      this.host.persistence.putRecords(actor.key, own, records);
+      this.host.persistence.moving.put(actor.key, own, records);
       const act = install(this.host, actor, own, this.moves.calls.shipIn(unit));
       act.flags |= moving;
       this.moves.topics.installed(unit);
@@ -191,8 +195,13 @@ export class FarUnits {
     this.moves.calls.discard(unit);
     this.moves.topics.discarded(unit);
     if (act === undefined) return;
-    this.host.persistence.dropRecords(act);
+    this.dropRecords(act);
     retire(this.host, act);
+  }
+
+  private dropRecords(act: Activation): void {
+    const { moving: records } = this.host.persistence;
+    records.drop(act, records.copy(act, false));
   }
 
   thaw(unit: Unit, epoch: number): void {
@@ -225,7 +234,7 @@ export class FarUnits {
     const watchers = this.host.watches.reportsOf(unit);
     const act = this.residentOf(unit);
     if (act !== undefined && !this.installed.has(unit)) {
-      this.host.persistence.dropRecords(act);
+      this.dropRecords(act);
       this.host.reminders.leave(unit, act.epochNumber);
       retire(this.host, act);
     }

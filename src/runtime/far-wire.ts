@@ -6,9 +6,11 @@
 import { TroupeError, type WireError } from '../errors.ts';
 import type { Activation } from './activation.ts';
 import type { Call } from './call.ts';
+import type { Codec } from './codec.ts';
 import type { FarRouter } from './far-router.ts';
 import { unreadTells } from './far-unread.ts';
 import { Envelope, type Frame, type FrameHandler, FrameReader, FrameWriter, frameAsk } from './frame.ts';
+import type { Gateway } from './gateway/gateway.ts';
 import type { HostedType } from './hosted-type.ts';
 import type { LinkWriter } from './link.ts';
 import { ACT, type BaseRef, boxedArguments, FAR, KEY, TYPE } from './refs.ts';
@@ -40,13 +42,15 @@ export class FarWire implements FrameHandler<FarPlace> {
   private readonly clock: () => number;
   private readonly writers: (FrameWriter | undefined)[] = [];
   private readonly readers: (FrameReader<FarPlace> | undefined)[] = [];
+  private readonly threads: number;
   private readonly envelope = new Envelope();
   /** Of the last tell or ask that was sent: its target's number on the link, and its length. */
   slot = -1;
   bytes = 0;
 
-  /** `clock`: monotonic ms, the same on all threads. */
-  constructor(router: FarRouter, links: FarLinks, clock: () => number) {
+  /** `clock`: monotonic ms, the same on all threads. `threads`: peers from this number on are other nodes. */
+  constructor(router: FarRouter, links: FarLinks, clock: () => number, threads: number) {
+    this.threads = threads;
     this.router = router;
     this.links = links;
     this.clock = clock;
@@ -55,7 +59,7 @@ export class FarWire implements FrameHandler<FarPlace> {
   private writer(thread: number): FrameWriter {
     const known = this.writers[thread];
     if (known !== undefined) return known;
-    const made = new FrameWriter(this.links.writer(thread), this.router.host.codec);
+    const made = new FrameWriter(this.links.writer(thread), this.codecFor(thread));
     this.writers[thread] = made;
     return made;
   }
@@ -63,10 +67,21 @@ export class FarWire implements FrameHandler<FarPlace> {
   private reader(thread: number): FrameReader<FarPlace> {
     const known = this.readers[thread];
     if (known !== undefined) return known;
-    const host = this.router.host;
-    const made = new FrameReader<FarPlace>(host.codec, (type, key) => this.placeOf(type, key), this, true);
+    const isThread = thread < this.threads;
+    const place = (type: string, key: string): FarPlace => this.placeOf(type, key);
+    const inward = (type: string, key: string): FarPlace => (this.router.gateway as Gateway).inward(place(type, key));
+    const made = new FrameReader<FarPlace>(this.codecFor(thread), isThread ? place : inward, this, isThread);
     this.readers[thread] = made;
     return made;
+  }
+
+  private codecFor(peer: number): Codec {
+    return peer < this.threads ? this.router.host.codec : (this.router.gateway as Gateway).codec;
+  }
+
+  /** Threads share a clock and are told moments on it; other nodes are told what is left. */
+  private clockFor(peer: number): number {
+    return peer < this.threads ? this.clock() : 0;
   }
 
   private placeOf(type: string, key: string): FarPlace {
@@ -159,7 +174,7 @@ export class FarWire implements FrameHandler<FarPlace> {
     const count = code & boxedArguments;
     const method = (code >>> 2) & 255;
     const envelope = this.envelope;
-    envelope.remainingMs = momentIn(this.clock(), remainingMs);
+    envelope.remainingMs = momentIn(this.clockFor(thread), remainingMs);
     envelope.chain = chain;
     envelope.sender = call.extra?.opId ?? null;
     envelope.trace = call.extra?.trace ?? null;
@@ -226,6 +241,10 @@ export class FarWire implements FrameHandler<FarPlace> {
   onTell(frame: Frame<FarPlace>): void {
     const place = frame.target as FarPlace;
     const code = codeOf(frame);
+    if (frame.from >= this.threads) {
+      this.router.gateway?.onTell(frame, code, firstOf(frame), frame.argc === 2 ? frame.a1 : undefined);
+      return;
+    }
     this.router.arrivals.arrive(
       frame.from,
       place,
@@ -239,6 +258,10 @@ export class FarWire implements FrameHandler<FarPlace> {
 
   onAsk(frame: Frame<FarPlace>): void {
     const place = frame.target as FarPlace;
+    if (frame.from >= this.threads) {
+      this.router.gateway?.onAsk(frame, codeOf(frame), firstOf(frame), frame.argc === 2 ? frame.a1 : undefined);
+      return;
+    }
     const leftMs = leftUntil(this.clock(), frame.remainingMs);
     const call = this.router.arrivals.ask(frame.from, frame.callId, leftMs, frame.chain);
     if (call === undefined) return;
@@ -257,12 +280,14 @@ export class FarWire implements FrameHandler<FarPlace> {
     );
   }
 
-  onReply(_from: number, callId: number, value: unknown): void {
-    this.router.onAnswer(callId, value);
+  onReply(from: number, callId: number, value: unknown): void {
+    if (from >= this.threads) this.router.gateway?.onReply(from, callId, value);
+    else this.router.onAnswer(callId, value);
   }
 
-  onError(_from: number, callId: number, error: WireError): void {
-    this.router.onRefused(callId, error);
+  onError(from: number, callId: number, error: WireError): void {
+    if (from >= this.threads) this.router.gateway?.onError(from, callId, error);
+    else this.router.onRefused(callId, error);
   }
 
   onControl(from: number, name: string, payload: unknown): void {

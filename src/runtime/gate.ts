@@ -4,7 +4,8 @@
 //      turn ──▶ write 7 handed in ──▶ reply held behind 7 ──▶ write 7 durable ──▶ reply leaves
 //
 // Invariant: an output leaves only when every write handed in before it is durable; outputs leave in the order they were
-// made. A refused write takes down everything that was held behind it or any later write.
+// made. A refused write takes down everything that was held behind it or any later write, and nothing that was held
+// behind an earlier one: that may be committed and on its way to the disk.
 
 import type { WriteOp } from '../storage/engine.ts';
 
@@ -32,16 +33,18 @@ export class Gate {
   /** The write that was handed in last, until it is known what became of it. */
   last: LastWrite | null = null;
   private tickets = 0;
-  private durable = 0;
+  /** Tickets of writes of which nothing is known yet, oldest first. */
+  private readonly undecided: number[] = [];
   private readonly queue: { readonly after: number; readonly output: HeldOutput }[] = [];
 
   /** A write was handed in. Its ticket is passed to settled() or refused(). */
   ticket(): number {
-    return ++this.tickets;
+    this.undecided.push(++this.tickets);
+    return this.tickets;
   }
 
   get open(): boolean {
-    return this.durable === this.tickets;
+    return this.undecided.length === 0;
   }
 
   /** Nothing would have to wait. */
@@ -52,14 +55,14 @@ export class Gate {
   /** Lets the output go now or behind everything handed in so far. */
   pass(output: HeldOutput): void {
     if (this.isClear) output.send();
-    else this.queue.push({ after: this.tickets, output });
+    else this.queue.push({ after: this.undecided.at(-1) ?? 0, output });
   }
 
   settled(ticket: number): void {
-    if (ticket > this.durable) this.durable = ticket;
-    let count = 0;
-    while (count < this.queue.length && (this.queue[count]?.after as number) <= this.durable) count++;
-    for (const { output } of this.queue.splice(0, count)) output.send();
+    const at = this.undecided.indexOf(ticket);
+    if (at < 0) return;
+    this.undecided.splice(at, 1);
+    this.release();
   }
 
   /** Its actor's thread is lost: what waits here is lost with it. */
@@ -69,8 +72,20 @@ export class Gate {
   }
 
   /** A write failed: what waits behind it, and the writes after it, will never be durable. */
-  refused(error: unknown): void {
-    this.durable = this.tickets;
-    for (const { output } of this.queue.splice(0)) output.refuse(error);
+  refused(ticket: number, error: unknown): void {
+    const at = this.undecided.indexOf(ticket);
+    if (at < 0) return;
+    this.undecided.length = at;
+    const first = this.queue.findIndex(({ after }) => after >= ticket);
+    const lost = first < 0 ? [] : this.queue.splice(first);
+    for (const { output } of lost) output.refuse(error);
+    this.release();
+  }
+
+  private release(): void {
+    const oldest = this.undecided[0] ?? Number.POSITIVE_INFINITY;
+    let count = 0;
+    while (count < this.queue.length && (this.queue[count]?.after as number) < oldest) count++;
+    for (const { output } of this.queue.splice(0, count)) output.send();
   }
 }

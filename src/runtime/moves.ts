@@ -71,7 +71,7 @@ export interface CallShipping {
 /** Why this actor cannot move now; undefined when it can. */
 export function unmovable(act: Activation): string | undefined {
   const { placement } = act.hosted.spec;
-  if (placement === 'pinned' || placement === 'pool') return `its placement is '${placement}'`;
+  if (placement === 'pinned' || placement === 'pool' || placement === 'node') return `its placement is '${placement}'`;
   if (typeof act.keyed !== 'string') return 'it is a spawned child; move its parent';
   if (act.hosted.spec.ownsShards && !act.hosted.host.engine.shared) {
     return "its records are in its thread's memory; give the node a dataDir, then threads share them";

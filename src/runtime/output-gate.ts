@@ -27,8 +27,14 @@ export abstract class OutputGate {
   protected abstract gateOf(act: Activation): Gate;
   /** Hands the state to storage if it differs from what was handed in last. Throws what cannot be encoded. */
   protected abstract savePoint(act: Activation, gate: Gate): void;
-  /** A write was refused: its outputs fail with the reason, and memory goes back to what is stored. */
-  protected abstract refuse(act: Activation, gate: Gate, error: unknown, call: Call | null): void;
+  /** What was to be stored was not: its outputs fail with the reason, and memory goes back to what is stored. */
+  protected abstract refuse(
+    act: Activation,
+    gate: Gate,
+    ticket: number | null,
+    error: unknown,
+    call: Call | null,
+  ): void;
 
   /** The end of a turn of a persisted actor: store what changed, then let its outputs follow. */
   turnEnded(act: Activation, call: Call | null, result: unknown, mayHaveChanged: boolean): void {
@@ -40,7 +46,7 @@ export abstract class OutputGate {
       if (mayHaveChanged) this.savePoint(act, gate);
     } catch (error) {
       // The state cannot be encoded: nothing of this turn may leave, and the next turn must not build on it.
-      this.refuse(act, gate, error, call);
+      this.refuse(act, gate, null, error, call);
       return;
     }
     this.flushHeld(gate);
@@ -72,7 +78,7 @@ export abstract class OutputGate {
       this.savePoint(act, gate);
     } catch (cause) {
       fail();
-      this.refuse(act, gate, cause, null);
+      this.refuse(act, gate, null, cause, null);
       return;
     }
     this.flushHeld(gate);
@@ -94,7 +100,7 @@ export abstract class OutputGate {
     try {
       this.savePoint(act, gate);
     } catch (error) {
-      this.refuse(act, gate, error, null);
+      this.refuse(act, gate, null, error, null);
       return;
     }
     this.flushHeld(gate);

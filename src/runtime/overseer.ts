@@ -51,7 +51,7 @@ export class Overseer {
     const home =
       hosted === undefined
         ? 0
-        : homeOf(hosted.spec, unit.slice(slash + 1), this.router.table, 0, this.router.peers.length);
+        : homeOf(hosted.spec, unit.slice(slash + 1), this.router.places.table, 0, this.router.threads);
     const host = live.find(each => threadOf(each) === home) ?? live.find(each => threadOf(each) !== this.host.thread);
     return host ?? nowhere;
   }
@@ -137,7 +137,7 @@ export class Overseer {
   threadDied(thread: number, life: number): void {
     this.live.delete(thread);
     const hosts = [...this.live].filter(each => each !== 0);
-    const table = without(this.router.table, thread, hosts);
+    const table = without(this.router.places.table, thread, hosts);
     const version = this.router.tableVersion + 1;
     for (const other of hosts) this.router.control(other, 'peer-died', { thread, table: tableBytes(table), version });
     this.router.deaths.peerDied(thread, table, version);
@@ -163,7 +163,9 @@ export class Overseer {
   /** The state of affairs, for a thread that has come up. */
   welcome(thread: number): void {
     const { table, tableVersion: version, moves } = this.router;
-    const gone = this.router.peers.flatMap(peer => (peer?.gone === true ? [peer.thread] : []));
+    const gone = this.router.peers.flatMap(peer =>
+      peer?.gone === true && peer.thread < this.router.threads ? [peer.thread] : [],
+    );
     this.router.control(thread, 'welcome', { table: tableBytes(table), version, lives: moves.lives, gone });
   }
 

@@ -30,6 +30,7 @@ import type { Call } from './call.ts';
 import { dead } from './flags.ts';
 import { Gate, type LastWrite } from './gate.ts';
 import type { Host } from './host.ts';
+import { MovingRecords } from './moving-records.ts';
 import { OutputGate } from './output-gate.ts';
 import { partitionOf } from './partition.ts';
 import { Sleepers } from './sleepers.ts';
@@ -37,18 +38,17 @@ import { Sleepers } from './sleepers.ts';
 /** Events between two snapshots: at 1 us an event to replay, a millisecond of activation. */
 const eventsPerSnapshot = 1_024;
 
-/** A record of an actor on its way to an engine of another thread. */
-export type RecordCopy = readonly [key: Uint8Array, version: Uint8Array, value: Uint8Array];
-
 export class Persistence extends OutputGate {
   /** States of sleeping actors that are not stored. */
   readonly sleepers: Sleepers;
+  readonly moving: MovingRecords;
   /** Gates of ended lives whose writes are still under way, by actor: what the next life reads may yet be refused. */
   private readonly leaving = new Map<string, Gate>();
 
   constructor(host: Host) {
     super(host);
     this.sleepers = new Sleepers(host);
+    this.moving = new MovingRecords(host);
   }
 
   private shardOf(act: Activation): Shard {
@@ -101,8 +101,8 @@ export class Persistence extends OutputGate {
     before.pass({
       send: () => gate.settled(ticket),
       refuse: error => {
-        if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
-        else gate.refused(error);
+        if (act.extras?.gate === gate) this.refuse(act, gate, ticket, error, null);
+        else gate.refused(ticket, error);
       },
     });
   }
@@ -213,8 +213,8 @@ export class Persistence extends OutputGate {
       },
       error => {
         heard();
-        if (act.extras?.gate === gate) this.refuse(act, gate, error, null);
-        else gate.refused(error);
+        if (act.extras?.gate === gate) this.refuse(act, gate, ticket, error, null);
+        else gate.refused(ticket, error);
         hosted.failed++;
         throw error;
       },
@@ -233,10 +233,13 @@ export class Persistence extends OutputGate {
     return stored === undefined || !equal(stored.value, last.value);
   }
 
-  /** A write was refused: its outputs fail with the reason, and memory goes back to what is stored. */
-  protected refuse(act: Activation, gate: Gate, error: unknown, call: Call | null): void {
+  /**
+   * A write was refused, or could not even be handed in (no ticket): its outputs fail with the reason, and memory goes back
+   * to what is stored. What waits for earlier writes goes on waiting for them, and so does what is said from now on.
+   */
+  protected refuse(act: Activation, gate: Gate, ticket: number | null, error: unknown, call: Call | null): void {
     for (const output of gate.held.splice(0)) output.refuse(error);
-    gate.refused(error);
+    if (ticket !== null) gate.refused(ticket, error);
     if (call !== null) this.host.fail(call, error);
     if ((act.flags & dead) !== 0 || act.actor === null) return;
     this.host.events.emit('actor-failed', { id: act.id, epoch: act.epochNumber, error, action: 'roll-back' });
@@ -249,7 +252,7 @@ export class Persistence extends OutputGate {
       return;
     }
     try {
-      if (act.extras !== null) act.extras.gate = null;
+      this.forget(act);
       if (this.load(act, act.actor) === undefined) act.actor.state = act.actor.initial(act.props);
     } catch (cause) {
       this.host.failures.startFailed(act, act.actor, cause);
@@ -324,35 +327,6 @@ export class Persistence extends OutputGate {
     const gate = this.gateOf(act);
     gate.lastEvent = last;
     gate.sinceSnapshot = sinceSnapshot;
-  }
-
-  /** Threads without a disk each have an engine of their own: a moving actor takes its records along. */
-  recordsOf(act: Activation): RecordCopy[] {
-    if (this.host.engine.shared || !act.hosted.persists) return [];
-    const shard = this.shardOf(act);
-    const { name } = act.hosted;
-    const prefix = eventPrefix(name, act.key);
-    const found = [snapshotKey(name, act.key), memoKey(name, act.key)].map(key => shard.get(key));
-    found.push(...shard.scan({ from: eventKey(prefix, 0), to: eventKey(prefix, 2 ** 48 - 1) }));
-    return found.filter(each => each !== undefined).map(({ key, version, value }) => [key, version, value]);
-  }
-
-  putRecords(key: string, epoch: number, records: readonly RecordCopy[]): void {
-    const ops = records.map(([name, version, value]) => ({ type: 'put', key: name, version, value }) as const);
-    this.change(key, epoch, ops);
-  }
-
-  dropRecords(act: Activation): void {
-    const ops = this.recordsOf(act).map(([key]) => ({ type: 'delete', key }) as const);
-    this.change(act.key, act.epochNumber, ops);
-  }
-
-  private change(key: string, epoch: number, ops: readonly WriteOp[]): void {
-    if (ops.length === 0) return;
-    this.host.engine
-      .shard(`a/${partitionOf(key, this.host.partitions)}`)
-      .commit({ epoch, fence: 'record', ops }, 'committed')
-      .catch(error => this.host.world.log.error({ err: error }, 'the records of a moved actor could not be changed'));
   }
 
   // Sleep.

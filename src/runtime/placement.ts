@@ -40,6 +40,8 @@ export function homeOf(spec: ActorSpec, key: string, table: PartitionTable, self
   switch (spec.placement) {
     case 'pool':
       return self;
+    case 'node':
+      return 0;
     case 'pinned':
       return Math.min(spec.thread, threads - 1);
     default:

@@ -69,7 +69,8 @@ export abstract class Registry extends TurnKeeper {
   }
 
   /** How a ref is written down. A spawned child is found again by its number, from now on. */
-  protected nameRef(ref: BaseRef): [type: string, key: string] {
+  /** As it is called on a wire. */
+  nameRef(ref: BaseRef): [type: string, key: string] {
     const act = ref[ACT];
     if (ref[KEY] === '' && act !== null) {
       if ((act.flags & dead) === 0 && typeof act.keyed !== 'string') this.childrenByNumber.set(this.numberOf(act), act);

@@ -78,7 +78,8 @@ export class Reminders {
 
   private ownerOf(stored: Stored): number | undefined {
     const hosted = this.host.byName.get(stored.type);
-    return hosted === undefined ? undefined : this.host.router.ownerOf(hosted, stored.key);
+    // What is stored here of a partition of another node belongs to a guest, and guests live on the thread that speaks for the node.
+    return hosted === undefined ? undefined : this.host.router.threadOf(hosted, stored.key);
   }
 
   // Moves.
@@ -109,10 +110,14 @@ export class Reminders {
   }
 
   /** The actor lives elsewhere now. */
-  leave(unit: string, epoch: number): void {
+  leave(unit: string, epoch: number, toNode: boolean = false): void {
     const packed = this.held.get(unit) ?? [];
     this.held.delete(unit);
-    if (this.host.engine.shared) return;
+    if (toNode || !this.host.engine.shared) this.drop(packed, epoch);
+  }
+
+  /** They are not kept here any more. */
+  drop(packed: readonly Stored[], epoch: number): void {
     for (const stored of packed) this.remove(stored, epoch).catch(error => this.warn(error, stored, 'removed'));
   }
 
@@ -122,6 +127,11 @@ export class Reminders {
       this.arm(stored);
       if (!this.host.engine.shared) this.store(stored, epoch).catch(error => this.warn(error, stored, 'stored'));
     }
+  }
+
+  /** Those of an actor that comes from another node: resolves when they are durable. */
+  async keep(packed: readonly Stored[], epoch: number): Promise<void> {
+    await Promise.all(packed.map(stored => this.store(stored, epoch, 'flushed')));
   }
 
   private warn(error: unknown, { type, key, name }: Stored, what: string): void {

@@ -12,8 +12,10 @@ export interface Router {
   owns(hosted: HostedType, key: string): boolean;
   /** Hot path: was this ref's actor on another thread when it was last looked up, and has nothing moved since? */
   isFar(ref: BaseRef): boolean;
-  /** The thread that owns it. */
+  /** The thread that owns it; of one that lives on another node, the number of that. */
   ownerOf(hosted: HostedType, key: string): number;
+  /** The same among the threads of this node: the one that speaks for it stands for the other nodes. */
+  threadOf(hosted: HostedType, key: string): number;
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined;
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void;
   /** Outcomes of calls that arrived from another thread. */
@@ -52,6 +54,10 @@ export class LocalRouter implements Router {
   }
 
   ownerOf(): number {
+    return this.host.thread;
+  }
+
+  threadOf(): number {
     return this.host.thread;
   }
 

@@ -8,6 +8,9 @@ import { type EpochMemory, Epochs } from './epochs.ts';
 import { FarMoves, hostOf } from './far-moves.ts';
 import { FarRouter } from './far-router.ts';
 import { FarWire } from './far-wire.ts';
+import { Gateway, type GatewayEdges } from './gateway/gateway.ts';
+import { NodeLinks } from './gateway/node-links.ts';
+import { NodeTable, type NodeTableData } from './gateway/node-table.ts';
 import { Host } from './host.ts';
 import type { HostEvents } from './host-types.ts';
 import { Overseer, tableOf } from './overseer.ts';
@@ -32,6 +35,10 @@ export interface MemberOptions {
   readonly events: HostEvents;
   readonly residentsMax: number | undefined;
   readonly relocateTurnMs: number | undefined;
+  /** Of a node among others: who owns what. */
+  readonly nodes?: NodeTableData | undefined;
+  /** On the thread that speaks for such a node. */
+  readonly gateway?: GatewayEdges | undefined;
   readonly onBroken: (peer: number, error: TroupeError) => void;
 }
 
@@ -50,7 +57,8 @@ export function makeMember(options: MemberOptions): Member {
   let overseer: Overseer | undefined;
   let turn: (() => void) | undefined;
   // Each thread's monotonic clock has a zero of its own; hrtime has one for the process.
-  const sharedClockShift = Number(process.hrtime.bigint()) / 1e6 - options.world.clock.mono();
+  const sharedClockShift =
+    options.threads === 1 ? 0 : Number(process.hrtime.bigint()) / 1e6 - options.world.clock.mono();
   const port = new ThreadPort(options.fabric, options.thread, {
     onFrame: (from, bytes, view, start, end) => (router as FarRouter).wire.receive(from, bytes, view, start, end),
     onBroken: options.onBroken,
@@ -62,6 +70,9 @@ export function makeMember(options: MemberOptions): Member {
     onUnread: (peer, ring) => (router as FarRouter).wire.lost(peer, ring),
     mono: () => options.world.clock.mono(),
   });
+  const { threads, gateway } = options;
+  const nodeLinks = gateway === undefined ? undefined : new NodeLinks(port, threads, options.world.clock);
+  const links = nodeLinks ?? port;
   const host = new Host({
     node: options.node,
     thread: options.thread,
@@ -77,8 +88,20 @@ export function makeMember(options: MemberOptions): Member {
         table: options.table,
         threads: options.threads,
         life: options.life,
-        links: port,
-        wire: made => new FarWire(made, port, () => options.world.clock.mono() + sharedClockShift),
+        links,
+        nodes: options.nodes === undefined ? undefined : new NodeTable(options.nodes),
+        gateway:
+          nodeLinks === undefined
+            ? undefined
+            : made =>
+                new Gateway({
+                  router: made,
+                  links: nodeLinks,
+                  threads,
+                  nodes: options.nodes as NodeTableData,
+                  ...(gateway as GatewayEdges),
+                }),
+        wire: made => new FarWire(made, links, () => options.world.clock.mono() + sharedClockShift, options.threads),
         moves: made =>
           new FarMoves(made, {
             self: hostOf(options.thread, options.life),
@@ -115,7 +138,7 @@ export function makeMember(options: MemberOptions): Member {
   made.on('welcome', (_from, { table, version, lives, gone }) => {
     for (const [thread, life] of lives.entries()) made.moves.lives[thread] = life;
     made.deaths.welcome(tableOf(table), version, gone);
-    if (options.engine.shared) host.reminders.load(partitionsOf(host, made.table));
+    if (options.engine.shared) host.reminders.load(partitionsOf(host, made.places.table));
   });
   made.on('peer-died', (_from, { thread, table, version }) => {
     port.drainRemainder(thread);

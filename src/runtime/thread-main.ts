@@ -34,6 +34,7 @@ export default async function main(task: ThreadTask): Promise<void> {
     events: { emit: (name, payload) => say({ type: 'event', name, payload: plain(payload) }) },
     residentsMax: task.residentsMax,
     relocateTurnMs: task.relocateTurnMs,
+    nodes: task.nodes,
     onBroken: (_peer, error) => {
       throw error;
     },

@@ -3,6 +3,7 @@
 
 import type { MessagePort } from 'node:worker_threads';
 import type { EngineOptions } from '../storage/engine.ts';
+import type { NodeTableData } from './gateway/node-table.ts';
 import type { FabricMemory } from './thread-port.ts';
 
 export interface ThreadTask {
@@ -25,6 +26,8 @@ export interface ThreadTask {
   /** For what cannot go through a ring: new rings, events and log lines of the host. */
   readonly control: MessagePort;
   readonly logging: boolean;
+  /** Of a node among others: who owns what. */
+  readonly nodes: NodeTableData | undefined;
 }
 
 /** From the host thread to the pool. */

@@ -10,13 +10,15 @@ import { openEngine } from '../storage/open-engine.ts';
 import type { Actor } from './actor.ts';
 import type { ActorType } from './define-actor.ts';
 import { type EpochMemory, Epochs } from './epochs.ts';
-import { hostOf } from './far-moves.ts';
-import type { Refusal } from './far-units.ts';
+import type { Gateway, GatewayEdges } from './gateway/gateway.ts';
+import type { NodeTableData } from './gateway/node-table.ts';
 import { Host } from './host.ts';
-import { checkActorKey, parseNodeAddress } from './ids.ts';
+import { checkActorKey } from './ids.ts';
 import { tableBytes } from './overseer.ts';
 import { spread } from './placement.ts';
 import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
+import { relocateAcross } from './relocate-across.ts';
+import { type Relocation, relocateHere } from './relocate-here.ts';
 import { LocalRouter } from './router.ts';
 import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
 import { Jobs } from './thread-jobs.ts';
@@ -37,6 +39,8 @@ export interface TroupeOptions {
   readonly heapMb: number | undefined;
   readonly residentsMax: number | undefined;
   readonly relocateTurnMs?: number | undefined;
+  /** Makes it a node among others; `nodes`: who owns what at first. */
+  readonly gateway?: (GatewayEdges & { readonly nodes: NodeTableData }) | undefined;
   emit(name: string, payload: unknown): void;
 }
 
@@ -45,15 +49,6 @@ export interface Location {
   readonly thread: number;
   /** Epoch of the activation; 0 while the actor sleeps. */
   readonly epoch: number;
-}
-
-export interface Relocation {
-  readonly epoch: number;
-  /** From the freeze to the verdict, on the source's clock. */
-  readonly pausedMs: number;
-  /** Messages that travelled with it, and that followed it. */
-  readonly shipped: number;
-  readonly forwarded: number;
 }
 
 export class Troupe {
@@ -85,7 +80,7 @@ export class Troupe {
       runJob: (module, name, argument, lane) => this.jobs.run(module.href, name, argument, {}, lane),
     });
     const events = { emit: (name: string, payload: unknown): void => this.emit(name, payload) };
-    if (options.threads === 0) {
+    if (options.threads === 0 && options.gateway === undefined) {
       this.host = new Host({
         node: options.node,
         thread: 0,
@@ -108,7 +103,7 @@ export class Troupe {
       lives: this.lives,
       threads,
       partitions: options.partitions,
-      table: spread(options.partitions, this.hostThreads()),
+      table: spread(options.partitions, options.threads === 0 ? [0] : this.hostThreads()),
       fabric: this.fabric,
       epochs: options.epochs,
       types: options.types,
@@ -117,9 +112,18 @@ export class Troupe {
       events,
       residentsMax: options.residentsMax,
       relocateTurnMs: options.relocateTurnMs,
+      nodes: options.gateway?.nodes,
+      gateway: options.gateway,
       onBroken: (peer, error) => options.world.log.error({ err: error, peer }, 'a ring is broken'),
     });
     this.host = this.member.host;
+    const { gateway } = this;
+    gateway?.on('locate', (_from, { type, key, isGuest }) =>
+      this.locateHere(String(type), String(key), isGuest === true),
+    );
+    gateway?.on('relocate', (_from, { type, key, to }) =>
+      this.relocate(this.host.refByName(String(type), String(key)), String(to)),
+    );
   }
 
   /** A listener of the user's may throw: that is no reason to stop what was going on. */
@@ -140,11 +144,13 @@ export class Troupe {
       await this.engine.close();
       throw why;
     });
-    if (this.member === undefined) {
+    this.member?.port.start();
+    if (this.options.threads === 0) {
+      this.gateway?.homes.load();
       this.host.reminders.load(Array.from({ length: this.options.partitions }, (_, partition) => partition));
       return;
     }
-    this.member.port.start();
+    const member = this.member as Member;
     this.pool = new ThreadPool(this.options.threads, this.options.heapMb, {
       onHello: () => undefined,
       onDeath: (thread, error) => void this.onDeath(thread, error),
@@ -157,10 +163,11 @@ export class Troupe {
         this.running.add(thread);
       });
       await Promise.all(starts);
-      for (const thread of this.hostThreads()) this.member.overseer?.welcome(thread);
+      this.gateway?.homes.load();
+      for (const thread of this.hostThreads()) member.overseer?.welcome(thread);
     } catch (error) {
       // Those that did not come up have nothing to bring to an end, and would not answer.
-      for (const peer of this.member.router.peers) if (peer !== undefined && !this.running.has(peer.thread)) peer.die();
+      for (const peer of member.router.peers) if (peer !== undefined && !this.running.has(peer.thread)) peer.die();
       await this.stop(0);
       throw error;
     }
@@ -175,7 +182,7 @@ export class Troupe {
       threads: this.options.threads + 1,
       node,
       partitions,
-      table: tableBytes(member.router.table),
+      table: tableBytes(member.router.places.table),
       lives: this.lives,
       fabric: this.fabric as FabricMemory,
       epochs,
@@ -184,6 +191,7 @@ export class Troupe {
       residentsMax,
       relocateTurnMs,
       logging: world.log !== undefined,
+      nodes: this.gateway?.nodes.data(),
     };
   }
 
@@ -219,6 +227,8 @@ export class Troupe {
     }
     if (this.stopped) return;
     overseer?.threadJoined(thread, this.lives[thread] as number);
+    // Other nodes may have been given other keys since its task was written.
+    this.gateway?.tellThread(thread);
     this.emit('thread-restarted', { thread, afterMs: world.clock.mono() - diedAt });
   }
 
@@ -275,14 +285,37 @@ export class Troupe {
   async locate(ref: AnyRef): Promise<Location> {
     this.up();
     const own = this.own(ref);
-    const type = own[TYPE].name;
-    const key = own[KEY];
-    const thread = this.threadOf(own);
-    const epoch =
-      thread === 0 || this.member === undefined
-        ? epochAt(this.host, type, key)
-        : ((await this.member.router.query(thread, 'locate', { type, key })) as number);
-    return { node: this.options.node, thread, epoch };
+    const [type, key] = [own[TYPE].name, own[KEY]];
+    const peer = this.threadOf(own);
+    if (peer <= this.options.threads) return this.locateHere(type, key);
+    return this.gateway?.asked(peer, 'locate', {
+      type,
+      key,
+      isGuest: this.gateway.isAway(own.toString()),
+    }) as Promise<Location>;
+  }
+
+  /** Of an actor that this node owns, or that its home says is here. */
+  private async locateHere(type: string, key: string, isGuest: boolean = false): Promise<Location> {
+    const { host, member } = this;
+    const { node, threads } = this.options;
+    const hosted = host.byName.get(type);
+    const peer = isGuest || hosted === undefined || member === undefined ? 0 : member.router.ownerOf(hosted, key);
+    if (peer > threads) return member?.router.query(peer, 'locate', { type, key, isGuest: true });
+    const epoch = peer > 0 ? await member?.router.query(peer, 'locate', { type, key }) : epochAt(host, type, key);
+    return { node, thread: peer, epoch };
+  }
+
+  /** Does it live on this node, on whichever thread? */
+  isHere(ref: AnyRef): boolean {
+    const { gateway, member } = this;
+    return (
+      gateway === undefined || member === undefined || member.router.threadFor(this.own(ref)) < member.router.threads
+    );
+  }
+
+  get gateway(): Gateway | undefined {
+    return this.member?.router.gateway ?? undefined;
   }
 
   private threadOf(ref: BaseRef): number {
@@ -298,63 +331,12 @@ export class Troupe {
 
   async relocate(ref: AnyRef, to: string): Promise<Relocation> {
     this.up();
-    const own = this.own(ref);
-    const unit = own.toString();
-    const thread = this.threadNamed(to);
-    const member = this.member;
-    if (member === undefined)
-      throw new TroupeError(
-        'BAD_OPTION',
-        `${unit} cannot move: node ${this.options.node} runs with threads: 0, there is only one place`,
-      );
-    const { router, overseer } = member;
-    const reason = (await this.askOwner(own, 'movable', unit)) as string | undefined;
-    if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
-    if (!router.moves.knows(unit)) overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });
-    const outcome = await router.moves.propose(unit, hostOf(thread, this.lives[thread] as number));
-    switch (outcome.result) {
-      case 'moved':
-        return {
-          epoch: outcome.epoch,
-          pausedMs: outcome.stats?.pausedMs ?? 0,
-          shipped: outcome.stats?.shipped ?? 0,
-          forwarded: outcome.stats?.forwarded ?? 0,
-        };
-      case 'refused':
-        if (outcome.reason === 'same-host')
-          return { epoch: (await this.locate(ref)).epoch, pausedMs: 0, shipped: 0, forwarded: 0 };
-        throw new TroupeError(
-          'OVERLOADED',
-          `${unit} was not moved to ${to}: ${outcome.reason}; nothing has changed, try again later`,
-          { details: { reason: outcome.reason } },
-        );
-      case 'aborted': {
-        const { reason } = outcome;
-        const why = (await this.askOwner(own, 'why-aborted', unit)) as Refusal | undefined;
-        throw new TroupeError(
-          // What cannot be encoded now will not be in a moment.
-          reason === 'pack-failed' && why?.[0] === 'BAD_MESSAGE' ? 'BAD_MESSAGE' : 'DEADLINE',
-          `the move of ${unit} to ${to} was called off (${reason}${why === undefined ? '' : `: ${why[1]}`}); it runs on where it was`,
-          { details: { reason } },
-        );
-      }
-    }
-  }
-
-  private threadNamed(to: string): number {
-    const { node, thread } = parseNodeAddress(to);
-    if (node !== this.options.node)
-      throw new TroupeError('BAD_OPTION', `there is no node '${node}' here; this is '${this.options.node}'`);
-    if (thread === undefined || thread > this.options.threads)
-      throw new TroupeError(
-        'BAD_OPTION',
-        `name a thread of ${node} to move to, '${node}/0' to '${node}/${this.options.threads}', not '${to}'`,
-      );
-    return thread;
-  }
-
-  private async askOwner(ref: BaseRef, name: string, payload: unknown): Promise<unknown> {
-    return (this.member as Member).router.query(this.threadOf(ref), name, payload);
+    const { member, lives, options } = this;
+    const { node, threads } = options;
+    const epoch = async (): Promise<number> => (await this.locate(ref)).epoch;
+    const at = { node, threads, member, lives, epoch };
+    const { gateway } = this;
+    return gateway === undefined ? relocateHere(at, this.own(ref), to) : relocateAcross(at, gateway, this.own(ref), to);
   }
 
   async describe(): Promise<Record<string, unknown>> {

@@ -11,7 +11,7 @@ import { readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { isTroupeError } from '../errors.ts';
 import type { Crc32 } from './crc32.ts';
-import type { RunJob } from './engine.ts';
+import type { JobLane, RunJob } from './engine.ts';
 import { fileOf, parseFile } from './log/log-names.ts';
 import { shardSeed } from './record.ts';
 import type { FlushArgument, FlushResult } from './runs/flush-job.ts';
@@ -86,7 +86,7 @@ export class FlushWork {
   }
 
   /** Makes a run of a segment, and has the manifest name it. `image`: what is to be read instead of its file. */
-  async flushFile(log: string, segment: number, image?: Uint8Array): Promise<void> {
+  async flushFile(log: string, segment: number, image?: Uint8Array, lane: JobLane = 'flush'): Promise<void> {
     const { manifest, runJob = runHere, disk, dir, crc, lowWater } = this.#seams;
     const segmentPath = join(this.#logDir, fileOf(log, segment, 'log'));
     const argument: FlushArgument = {
@@ -100,7 +100,7 @@ export class FlushWork {
       reserve: lowWater / 2,
       control: this.#control.memory,
     };
-    const { run, fences } = (await runJob(flushJob, 'flushSegment', argument, 'flush')) as FlushResult;
+    const { run, fences } = (await runJob(flushJob, 'flushSegment', argument, lane)) as FlushResult;
     await manifest.edit({ add: run ? [run] : [], flushed: [segment], fences });
     if (run) this.#made(run.id);
     this.counts.flushes++;

@@ -58,6 +58,8 @@ export class MemoryStore implements Engine, Medium<Place> {
   diskFull = false;
   /** When set, the next commit fails with it, and the store is done for: onFatal. */
   broken: Error | undefined;
+  /** ... but what it was to write is written. */
+  breaksLate = false;
   readonly #soon: (fn: () => void) => void;
   readonly #shards = new Map<string, MemoryShard>();
   #undo: (() => void)[] = [];
@@ -242,16 +244,18 @@ export class MemoryStore implements Engine, Medium<Place> {
 
   async #apply(batch: readonly Group[]): Promise<Verdict[]> {
     const life = this.#life;
-    await this.#disk();
+    if (!this.breaksLate) await this.#disk();
     // The crash has told everyone; nobody looks at these verdicts.
     if (life !== this.#life) return batch.map(() => 'again');
     const refused = new Map<MemoryShard, TroupeError>();
-    return batch.map(group => {
+    const verdicts = batch.map((group): Verdict => {
       const why = refused.get(group.owner) ?? this.#refusal(group);
       if (why) refused.set(group.owner, why);
       else this.#write(group);
       return why ?? 'done';
     });
+    if (this.breaksLate) await this.#disk();
+    return verdicts;
   }
 
   #refusal(group: Group): TroupeError | undefined {

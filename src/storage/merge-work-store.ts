@@ -18,9 +18,9 @@ import type { MergeArgument, MergeResult } from './runs/merge-job.ts';
 import { paceOf } from './runs/pace.ts';
 import type { RunInfo } from './runs/run-format.ts';
 import { removeRunFiles } from './runs/run-writer-store.ts';
-import { backlogOf, type MergePlan, mergeOfAll, nextMerge, type TierRules } from './runs/tiers.ts';
+import { backlogOf, type MergePlan, mergeOfAll, nextMerge, type TierRules, tierOf } from './runs/tiers.ts';
 import type { MendArgument, MendResult } from './runs/verify-job.ts';
-import type { DamagedRun, PurgeOf, UpkeepJob } from './upkeep.ts';
+import type { DamagedRun, PurgeOf, RunTier, UpkeepJob, UpkeepStatus } from './upkeep.ts';
 
 const mergeJob = jobAt('merge-job');
 const verifyJob = jobAt('verify-job');
@@ -146,10 +146,11 @@ export class MergeWork {
     return { what: 'filters', why: null, bytes: bytesOf(item.runs), bytesRead, pace };
   }
 
-  status(): { runs: number; bytes: number; backlog: number } {
+  status(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'tiers' | 'backlog'> {
     const { runs } = this.#seams.manifest.state();
     const { sound, damaged } = this.#runs();
-    return { runs: runs.length, bytes: bytesOf(runs), backlog: backlogOf(sound, this.#rules(), damaged) };
+    const backlog = backlogOf(sound, this.#rules(), damaged);
+    return { runs: runs.length, bytes: bytesOf(runs), tiers: tiersOf(runs), backlog };
   }
 
   #runs(): { sound: RunInfo[]; damaged: RunInfo[] } {
@@ -231,6 +232,11 @@ export class MergeWork {
     this.#damaged.set(run.id, damaged);
     return damaged;
   }
+}
+
+function tiersOf(runs: readonly RunInfo[]): RunTier[] {
+  const tiers = [...Map.groupBy(runs, ({ bytes }) => tierOf(bytes, {}))].sort(([a], [b]) => a - b);
+  return tiers.map(([tier, some]) => ({ tier, runs: some.length, bytes: bytesOf(some) }));
 }
 
 function bytesOf(runs: readonly RunInfo[]): number {

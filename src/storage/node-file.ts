@@ -37,6 +37,9 @@ export interface NodeFileContent {
   readonly bootCount: number;
   /** Chunks of epochs below this may have been used; above it, none has. */
   readonly epochChunkLimit: number;
+  /** Of a node among others: its last life, and the ring it goes by, which is theirs to read. */
+  readonly incarnation?: number;
+  readonly ring?: unknown;
 }
 
 export interface WantedNode {
@@ -47,7 +50,7 @@ export interface WantedNode {
 }
 
 /** What may change after the birth of the file. */
-export type NodeFileChange = Partial<Pick<NodeFileContent, 'bootCount' | 'epochChunkLimit'>>;
+export type NodeFileChange = Partial<Pick<NodeFileContent, 'bootCount' | 'epochChunkLimit' | 'incarnation' | 'ring'>>;
 
 export class NodeFile {
   readonly path: string;
@@ -81,7 +84,9 @@ export class NodeFile {
   #change(make: (content: NodeFileContent) => NodeFileChange): Promise<void> {
     const done = this.#last.then(async () => {
       const next = { ...this.#content, ...make(this.#content) };
-      if (next.bootCount < this.#content.bootCount || next.epochChunkLimit < this.#content.epochChunkLimit) {
+      const falls = (field: 'bootCount' | 'epochChunkLimit' | 'incarnation'): boolean =>
+        (next[field] ?? 0) < (this.#content[field] ?? 0);
+      if (falls('bootCount') || falls('epochChunkLimit') || falls('incarnation')) {
         throw new TroupeError('BAD_OPTION', `The numbers in ${this.path} never go back.`, { details: { ...next } });
       }
       await write(this.#dir, next);
@@ -245,6 +250,7 @@ const fields: readonly (readonly [keyof NodeFileContent, (value: unknown) => boo
   ['createdAt', isCount],
   ['bootCount', isCount],
   ['epochChunkLimit', isCount],
+  ['incarnation', value => value === undefined || isCount(value)],
 ];
 
 function damaged(path: string, reason: string, cause?: unknown): TroupeError {

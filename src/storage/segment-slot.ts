@@ -244,9 +244,9 @@ export class SegmentSlot {
 }
 
 /** What the index is addressed by. Never 0. FNV-1a, and a last stir: its low bits alone are weak. */
-export function hashOf(shard: number, key: Uint8Array): number {
+export function hashOf(shard: number, bytes: Uint8Array, from = 0, to: number = bytes.length): number {
   let hash = 0x811c9dc5 ^ shard;
-  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ (key[at] as number), 0x01000193);
+  for (let at = from; at < to; at++) hash = Math.imul(hash ^ (bytes[at] as number), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   hash ^= hash >>> 13;
   return hash === 0 ? 1 : hash;

@@ -7,6 +7,7 @@
 //
 // Invariant: nothing is published that is not written. What was staged and not written has not happened.
 
+import { basename } from 'node:path';
 import { TroupeError } from '../errors.ts';
 import { slotWaitMs, slotWaitStepMs } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
@@ -20,6 +21,7 @@ import {
   sealBytes,
   segmentHeaderBytes,
 } from './log/log-frame.ts';
+import type { LoggedSegment } from './log/log-names.ts';
 import type { Segment } from './log/log-segment.ts';
 import { LogStore } from './log/log-store.ts';
 import { WatchedFiles } from './log/watched-files-store.ts';
@@ -29,6 +31,7 @@ import { hashOf, indexEntriesMax, type LogId, lsnDistanceMax, type SegmentSlot }
 import type { SharedDisk } from './shared-disk.ts';
 import { SharedWords } from './shared-words.ts';
 import { waitForNews } from './shared-words-store.ts';
+import { SyncTimes } from './sync-times.ts';
 
 export interface Append {
   /** Of the shard. */
@@ -43,6 +46,8 @@ export interface TroupeLogOptions {
   readonly disk: SharedDisk;
   readonly crc: Crc32;
   readonly files?: LogFiles | undefined;
+  /** Resolves when the manifest knows that these are on the disk. May reject: then it is asked again, with the next one. */
+  note(segments: ReadonlyMap<number, LoggedSegment>): Promise<unknown>;
   /** Why no segment can be flushed now, if so. */
   roomToFlush(): TroupeError | undefined;
 }
@@ -61,6 +66,10 @@ export function logIdOf(name: string): LogId {
   return { thread: Number(thread), number: Number(number) };
 }
 
+export function loggedOf({ path, durable }: Segment): LoggedSegment {
+  return { file: basename(path), bytes: durable };
+}
+
 export class TroupeLog {
   readonly #options: TroupeLogOptions;
   readonly #disk: SharedDisk;
@@ -76,6 +85,13 @@ export class TroupeLog {
   #stagedOps = 0;
   #written: Written[] = [];
   #waits = 0;
+  #waitedMs = 0;
+  readonly #syncs = new SyncTimes();
+  /** When the active segment got its first record. */
+  #begunAt: number | undefined;
+  /** On the disk, and the manifest does not know. */
+  readonly #unnoted = new Map<number, LoggedSegment>();
+  #noting: Promise<void> | undefined;
 
   constructor(options: TroupeLogOptions) {
     this.#options = options;
@@ -85,7 +101,9 @@ export class TroupeLog {
     this.#id = { thread, number: words.takeSegmentId() };
     words.calmPulse(thread);
     const turn = (): void => words.turnPulse(thread);
-    this.files = new WatchedFiles(files, { enter: turn, leave: turn });
+    const now = (): number => performance.now();
+    const synced = (ms: number): void => this.#syncs.record(ms);
+    this.files = new WatchedFiles(files, { enter: turn, leave: turn, now, synced });
   }
 
   /** Why these can never be one group, if so. */
@@ -128,6 +146,7 @@ export class TroupeLog {
     // Asked before: the first append begins the segment.
     const from = store.active?.used ?? segmentHeaderBytes;
     store.append(groups);
+    if (this.#begunAt === undefined) this.#begin();
     this.#written.push({ appends, from, lsn: first });
   }
 
@@ -152,8 +171,43 @@ export class TroupeLog {
     }
   }
 
+  /** How long the oldest record waits in the active segment; 0 without any. */
+  get ageMs(): number {
+    return this.#begunAt === undefined ? 0 : performance.now() - this.#begunAt;
+  }
+
+  /** Nobody is told 'flushed' before the manifest knows of the segment: were its file taken away then, nobody would miss it. */
   sync(): Promise<void> {
-    return this.#store?.sync() ?? Promise.resolve();
+    return (this.#store?.sync() ?? Promise.resolve()).then(() => this.#noting);
+  }
+
+  /** A segment has its first records. It is synced at once, so that it is noted also when nobody asks for 'flushed'. */
+  #begin(): void {
+    this.#begunAt = performance.now();
+    // Whoever writes next hears that the log has stopped.
+    this.#store?.sync().catch(() => {});
+  }
+
+  /** Called when there is time: a last batch that is on the disk can be told from a torn one then. */
+  mark(): void {
+    try {
+      this.#store?.mark();
+    } catch {
+      // No room for it, and nothing is lost; or the log has stopped, which whoever writes next hears.
+    }
+  }
+
+  #note(segment: Segment): void {
+    const { id } = segment;
+    this.#unnoted.set(id, loggedOf(segment));
+    const told = new Map(this.#unnoted);
+    const before = this.#noting;
+    const noted = (): void => {
+      for (const each of told.keys()) this.#unnoted.delete(each);
+    };
+    // When it fails, only the guard is missing: the writes themselves are on the disk.
+    const ended = this.#options.note(told).then(noted, () => {});
+    this.#noting = ended.then(() => before);
   }
 
   /** Leaves the active segment to the upkeep. */
@@ -163,8 +217,10 @@ export class TroupeLog {
     const hasRecords = (this.#store?.active?.groups ?? 0) > 0;
     if (slot === undefined || !hasRecords) return;
     await this.#store?.roll();
+    await this.#noting;
     this.publish();
     this.#slot = undefined;
+    this.#begunAt = undefined;
     slot.seal();
     this.#disk.words.tellSealed();
   }
@@ -172,22 +228,35 @@ export class TroupeLog {
   /** Goes on in a new segment. Answers with the reason when there is none to be had: DISK_FULL, or OVERLOADED. */
   async next(): Promise<TroupeError | undefined> {
     await this.seal();
+    this.#takeSlot();
+    if (this.#slot !== undefined) return undefined;
+    this.#waits++;
+    const since = performance.now();
+    const why = await this.#slotBy(since + slotWaitMs);
+    this.#waitedMs += performance.now() - since;
+    return why;
+  }
+
+  /** Waits for a flush to give one back. */
+  async #slotBy(until: number): Promise<TroupeError | undefined> {
     const { words } = this.#disk;
-    const until = performance.now() + slotWaitMs;
-    while (this.#slot === undefined) {
+    for (;;) {
       const { generation } = words;
-      this.#recycle();
-      this.#slot = this.#disk.take(0, this.#id, words.lsn);
-      if (this.#slot !== undefined) break;
+      this.#takeSlot();
+      if (this.#slot !== undefined) return undefined;
       const why = this.#options.roomToFlush();
       if (why !== undefined) return why;
       // By the clock: any change of the manifest wakes us, and there may be many.
       if (performance.now() >= until)
         return new TroupeError('OVERLOADED', 'The disk is behind: all segments of the log wait to be flushed.');
-      this.#waits++;
       await waitForNews(words, SharedWords.generationIndex, generation, slotWaitStepMs);
     }
-    return undefined;
+  }
+
+  #takeSlot(): void {
+    if (this.#slot !== undefined) return;
+    this.#recycle();
+    this.#slot = this.#disk.take(0, this.#id, this.#disk.words.lsn);
   }
 
   /** The keys of a shard in all segments that no run has yet. */
@@ -206,6 +275,7 @@ export class TroupeLog {
 
   async close(): Promise<void> {
     await this.#store?.close();
+    await this.#noting;
     if (this.#slot?.entries === 0) this.#slot.flushed();
     else this.#slot?.seal();
     this.#slot = undefined;
@@ -214,14 +284,20 @@ export class TroupeLog {
   describe(): Record<string, unknown> {
     const slots = this.#disk.slots.map(({ state }) => state);
     const stalledMs = this.#disk.words.stalledMs(this.#id.thread);
-    return { ...this.#store?.describe(), stalledMs, waits: this.#waits, slots };
+    const waited = { waits: this.#waits, waitedMs: this.#waitedMs };
+    return { ...this.#store?.describe(), stalledMs, ...waited, syncTimes: this.#syncs.report(), slots };
   }
 
   /** Files of segments that are in a run now. */
   #recycle(): void {
     this.#disk.sweep();
-    for (const segment of this.#store?.sealed ?? []) if (!this.#isLive(segment)) void this.#store?.recycle(segment);
+    for (const segment of this.#store?.sealed ?? []) if (!this.#isLive(segment)) this.#reuse(segment);
     for (const [slot, { id }] of this.#orders) if (!slot.isLive || slot.id !== id) this.#orders.delete(slot);
+  }
+
+  #reuse(segment: Segment): void {
+    // It is in a run: when its file can neither be used again nor removed, the next start removes it.
+    this.#store?.recycle(segment).catch(() => {});
   }
 
   #isLive({ id }: Segment): boolean {
@@ -236,6 +312,7 @@ export class TroupeLog {
       crc,
       segmentBytes: this.#disk.segmentBytes,
       files: this.files,
+      onDurable: segment => this.#note(segment),
       nextSegmentId: () => this.#disk.words.takeSegmentId(),
       image: id => {
         const slot = this.#slot as SegmentSlot;

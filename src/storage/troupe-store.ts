@@ -14,7 +14,7 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
-import { diskFreeLowWater, importRecordsMax } from '../limits.ts';
+import { diskFreeLowWater, importRecordsMax, segmentAgeMs } from '../limits.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
 import { type Crc32, crc32 as ownCrc32 } from './crc32.ts';
 import type { Ack, Engine, EngineOptions, EngineStats, Shard, ShardChunk, StoredRecord } from './engine.ts';
@@ -45,6 +45,8 @@ export interface TroupeStoreOptions extends Omit<EngineOptions, 'kind'> {
   /** The disk below the log. */
   readonly files?: LogFiles;
   readonly stall?: StallLimits;
+  /** When a segment is handed over although it is not full. */
+  readonly segmentAgeMs?: number;
 }
 
 /** What the engine knows of a shard. */
@@ -104,6 +106,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       disk: this.#disk,
       crc,
       files: options.files,
+      note: logged => opened.manifest.edit({ logged }),
       roomToFlush: () => this.#roomToFlush(),
     });
     this.#reads = new TroupeReads(this.#disk, this.#log, this.#runs);
@@ -114,7 +117,12 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       pendingOf: shard => shard.writes,
       onFatal,
     });
-    this.#unwatch = watchSeals(this.#disk.words, () => this.commits.job(() => this.#log.seal()));
+    this.#unwatch = watchSeals({
+      words: this.#disk.words,
+      seal: () => this.commits.job(() => this.#log.seal()),
+      rest: () => this.#log.mark(),
+      isOld: () => this.#log.ageMs >= (options.segmentAgeMs ?? segmentAgeMs),
+    });
     const { upkeep } = this;
     this.#stalls = new StallWatch({
       words: this.#disk.words,

@@ -15,6 +15,7 @@
 
 import { isTroupeError, TroupeError } from '../errors.ts';
 import { paceLookMs, runsMax, sealWaitMs, slotWaitStepMs, upkeepRestMs } from '../limits.ts';
+import type { JobLane } from './engine.ts';
 import { FlushWork, type UpkeepSeams } from './flush-work-store.ts';
 import { MergeWork } from './merge-work-store.ts';
 import { paceOf } from './runs/pace.ts';
@@ -129,8 +130,23 @@ export class Upkeep implements EngineUpkeep {
     this.#flushes.inherit(segment);
   }
 
-  flushFile(log: string, segment: number): Promise<void> {
-    return this.#flushes.flushFile(log, segment);
+  /**
+   * Before start(): nothing is merged yet, so that lane may help. Settles when both are at rest: whoever gives the directory up because
+   * of what it rejects with must find nobody at work in it.
+   */
+  async flushFiles(segments: readonly { readonly log: string; readonly id: number }[]): Promise<void> {
+    const waiting = [...segments];
+    const work = async (lane: JobLane): Promise<void> => {
+      try {
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+          await this.#flushes.flushFile(next.log, next.id, undefined, lane);
+      } catch (why) {
+        waiting.length = 0;
+        throw why;
+      }
+    };
+    const ends = await Promise.allSettled([work('flush'), work('merge')]);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
   status(): UpkeepStatus {
@@ -140,10 +156,12 @@ export class Upkeep implements EngineUpkeep {
     return {
       state: this.#shown(),
       waiting: this.#flushes.sealed().length,
+      ...this.#memory(),
       ...this.#sizes(),
       jobs: [this.#flushes.job, merges.job].filter(job => job !== undefined),
       bytesPerSecond: Number.isFinite(merges.bytesPerSecond) ? merges.bytesPerSecond : null,
       flushes,
+      bytesFlushed: bytesOut,
       ...counts,
       failures: this.#troubles.count,
       trouble: this.#troubles.last ?? null,
@@ -151,12 +169,17 @@ export class Upkeep implements EngineUpkeep {
     };
   }
 
+  #memory(): Pick<UpkeepStatus, 'segments' | 'memoryBytes'> {
+    const live = this.seams.disk.slots.filter(({ isLive }) => isLive);
+    return { segments: live.length, memoryBytes: live.reduce((sum, { end }) => sum + end, 0) };
+  }
+
   /** A manifest that is closed, or damaged, cannot be asked. */
-  #sizes(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'backlog'> {
+  #sizes(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'tiers' | 'backlog'> {
     try {
       return this.#merges.status();
     } catch {
-      return { runs: 0, bytes: 0, backlog: 0 };
+      return { runs: 0, bytes: 0, tiers: [], backlog: 0 };
     }
   }
 

@@ -33,13 +33,25 @@ export interface Trouble {
   readonly times: number;
 }
 
+export interface RunTier {
+  /** From 0. */
+  readonly tier: number;
+  readonly runs: number;
+  readonly bytes: number;
+}
+
 export interface UpkeepStatus {
   readonly state: UpkeepState;
   /** Segments that are full and in no run yet. */
   readonly waiting: number;
+  /** Segments in memory, those that are being written included, and the bytes of what is in them. */
+  readonly segments: number;
+  readonly memoryBytes: number;
   readonly runs: number;
   /** Bytes of all runs. */
   readonly bytes: number;
+  /** The same by size: each tier is four times as large as the one before. Those without runs are left out. */
+  readonly tiers: readonly RunTier[];
   /** Bytes that the merges which are due will read. */
   readonly backlog: number;
   readonly jobs: readonly UpkeepJob[];
@@ -47,8 +59,11 @@ export interface UpkeepStatus {
   readonly bytesPerSecond: number | null;
   readonly flushes: number;
   readonly merges: number;
+  /** Read by merges. */
   readonly bytesIn: number;
+  /** Written, by flushes and merges together, and by flushes alone. */
   readonly bytesOut: number;
+  readonly bytesFlushed: number;
   /** Records that had expired or were deleted long ago, left out by merges. */
   readonly purged: number;
   readonly filtersMended: number;

@@ -70,7 +70,8 @@ export async function verifyDirectory(dir: string, each: (what: string) => void 
     const isFlushed = (id: number): boolean => state?.flushed.has(id) === true;
     const logs = segmentsOf(own);
     const waiting = logs.filter(({ id }) => !isFlushed(id));
-    const segments: SegmentFinding[] = [...verifyLogs(read(own, waiting, each), { crc, seedOf })];
+    const looked = { crc, seedOf, logged: state?.logged };
+    const segments: SegmentFinding[] = [...verifyLogs(read(own, waiting, each), looked)];
     for (const { file, log, id } of logs.filter(({ id }) => isFlushed(id)))
       segments.push({
         file,
@@ -114,7 +115,7 @@ export async function dumpDirectory(
       throw new TroupeError('BAD_OPTION', `${join(own, 'log')} has no segment ${segment}.`, { details: { segment } });
     for (const file of read(own, files, () => {}))
       for (const frame of dumpSegment(file, { crc, seedOf: seedsOf(state) }))
-        await show({ ...frame, name: frame.kind === 'seal' ? null : (state?.names.get(frame.shard) ?? null) });
+        await show({ ...frame, name: frame.kind !== 'group' ? null : (state?.names.get(frame.shard) ?? null) });
   });
 }
 

@@ -16,6 +16,7 @@ import { type BaseRef, KEY, type Ref, TYPE } from '../runtime/refs.ts';
 import { LocalRouter } from '../runtime/router.ts';
 import type { Log } from '../runtime/world.ts';
 import type { MemoryStore } from '../storage/memory-store.ts';
+import { type ClusterKit, createCluster } from './cluster-kit-host.ts';
 import { Probe } from './probe.ts';
 import { type VirtualClock, virtualWorld } from './virtual-world.ts';
 
@@ -64,6 +65,8 @@ export interface TestKit extends AsyncDisposable {
   /** The state of an awake actor, as a copy; undefined when it sleeps. */
   state(id: string): unknown;
   isAwake(id: string): boolean;
+  /** So many whole nodes that can host the same actors, on a simulated network and a clock of their own; close them after use. */
+  cluster(nodes: number): Promise<ClusterKit>;
   /** The thread as node.describe() shows it. */
   describe(): Record<string, unknown>;
   /** The memory disk: crash(), powerLoss(), faults. */
@@ -98,7 +101,10 @@ class Kit implements TestKit {
   private readonly slicesMax: number;
   private readonly recorded = new Map<string, RecordedEffect[]>();
 
+  private readonly options: TestKitOptions;
+
   constructor(options: TestKitOptions) {
+    this.options = options;
     if (!Array.isArray(options?.actors))
       throw new TroupeError('BAD_OPTION', 'createTestKit({ actors: [...] }) needs the actor types under test');
     for (const type of options.actors)
@@ -129,6 +135,11 @@ class Kit implements TestKit {
       observer: this.observer(options.serialize ?? true),
     });
     if (options.disk !== undefined) this.host.reminders.load(Array.from({ length: partitions }, (_, p) => p));
+  }
+
+  cluster(nodes: number): Promise<ClusterKit> {
+    const { actors, logger } = this.options;
+    return createCluster(nodes, { actors, seed: this.seed, ...(logger === undefined ? {} : { logger }) });
   }
 
   private observer(serialize: boolean): HostObserver {

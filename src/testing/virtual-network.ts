@@ -79,6 +79,12 @@ export class VirtualNetwork {
     this.stir(from, to);
   }
 
+  /** What bytes from one host to another meet now; undefined: nothing passes. */
+  faultsOf(from: string, to: string): Faults | undefined {
+    const { blocked, faults } = this.way(from, to);
+    return blocked ? undefined : faults;
+  }
+
   /** Nothing passes in this direction until it is freed. What is on the way waits. */
   block(from: string, to: string): void {
     this.way(from, to).blocked = true;

@@ -139,6 +139,8 @@ export class VirtualStream {
   private readonly ways: readonly [Way, Way];
   private readonly isSilent: (host: string) => boolean;
   private readonly onEvent: (event: string) => void;
+  /** It was reset: what is written until an end learns of that goes nowhere. */
+  private broken = false;
 
   constructor(options: StreamOptions) {
     this.name = options.name;
@@ -199,6 +201,7 @@ export class VirtualStream {
   /** Both ends learn of it, each after what happened to arrive before. */
   reset(): void {
     this.onEvent('reset');
+    this.broken = true;
     for (const from of [0, 1] as const) {
       const pipe = this.pipes[from];
       drop(pipe);
@@ -251,7 +254,7 @@ export class VirtualStream {
     const pipe = this.pipes[from];
     const { faults, blocked } = this.ways[from];
     const now = this.clock.mono();
-    while (pipe.waitingBytes > 0 && !blocked) {
+    while (pipe.waitingBytes > 0 && !blocked && !this.broken) {
       const room = faults.windowBytes - pipe.wayBytes;
       if (room <= 0) break;
       if (faults.bytesPerMs > 0 && pipe.freeAt > now) {

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { metricsOf } from '../../src/doors/prometheus.ts';
+import { newDir, startedNode } from '../bad-days/folders.ts';
 
 const description = {
   node: 'n1',
@@ -26,6 +27,109 @@ const description = {
 function lineOf(text: string, start: string): string[] {
   return text.split('\n').filter(line => line.startsWith(start));
 }
+
+const upkeep = {
+  state: 'working',
+  waiting: 2,
+  segments: 3,
+  memoryBytes: 70_000,
+  runs: 5,
+  bytes: 900,
+  tiers: [
+    { tier: 0, runs: 3, bytes: 100 },
+    { tier: 2, runs: 2, bytes: 800 },
+  ],
+  backlog: 400,
+  jobs: [{ what: 'merge' }],
+  flushes: 9,
+  merges: 2,
+  bytesIn: 500,
+  bytesOut: 1_300,
+  bytesFlushed: 1_000,
+  purged: 6,
+  filtersMended: 1,
+  failures: 4,
+  trouble: { what: 'merge', code: 'DISK_FULL' },
+  damaged: [{ file: 'run-7.mdb' }],
+};
+const syncTimes = { boundsMs: [0.5, 1, 250], counts: [4, 0, 2, 1], count: 7, sumMs: 1_250 };
+const log = { bytes: 5_000, segments: 6, blocked: 1, waits: 2, waitedMs: 750, stalledMs: 2_500, syncTimes };
+
+describe('metrics of the storage', () => {
+  const text = metricsOf({ compactor: upkeep, threads: [{ thread: 1, storage: { log } }] });
+
+  it('show what the upkeep is at, what it has done, and what is left to do', () => {
+    expect(lineOf(text, 'troupe_storage_').filter(line => !line.includes('thread='))).toEqual([
+      'troupe_storage_memtable_bytes 70000',
+      'troupe_storage_segments 3',
+      'troupe_storage_segments_waiting 2',
+      'troupe_storage_runs{tier="0"} 3',
+      'troupe_storage_runs{tier="2"} 2',
+      'troupe_storage_run_bytes{tier="0"} 100',
+      'troupe_storage_run_bytes{tier="2"} 800',
+      'troupe_storage_runs_damaged 1',
+      'troupe_storage_jobs{what="flush"} 0',
+      'troupe_storage_jobs{what="merge"} 1',
+      'troupe_storage_jobs{what="filters"} 0',
+      'troupe_storage_merge_backlog_bytes 400',
+      'troupe_storage_flushes_total 9',
+      'troupe_storage_flushed_bytes_total 1000',
+      'troupe_storage_merges_total 2',
+      'troupe_storage_merge_read_bytes_total 500',
+      'troupe_storage_merge_written_bytes_total 300',
+      'troupe_storage_purged_total 6',
+      'troupe_storage_filters_mended_total 1',
+      'troupe_storage_upkeep_failures_total 4',
+      'troupe_storage_upkeep_trouble 1',
+    ]);
+  });
+
+  it('show the log of each thread, in seconds, with a cumulative histogram of its syncs', () => {
+    expect(lineOf(text, 'troupe_storage_').filter(line => line.includes('thread='))).toEqual([
+      'troupe_storage_log_bytes_total{thread="1"} 5000',
+      'troupe_storage_log_segments_total{thread="1"} 6',
+      'troupe_storage_log_blocked_total{thread="1"} 1',
+      'troupe_storage_stalls_total{thread="1"} 2',
+      'troupe_storage_stalled_seconds_total{thread="1"} 0.75',
+      'troupe_storage_disk_silent_seconds{thread="1"} 2.5',
+      'troupe_storage_sync_seconds_bucket{thread="1",le="0.0005"} 4',
+      'troupe_storage_sync_seconds_bucket{thread="1",le="0.001"} 4',
+      'troupe_storage_sync_seconds_bucket{thread="1",le="0.25"} 6',
+      'troupe_storage_sync_seconds_bucket{thread="1",le="+Inf"} 7',
+      'troupe_storage_sync_seconds_sum{thread="1"} 1.25',
+      'troupe_storage_sync_seconds_count{thread="1"} 7',
+    ]);
+    expect(lineOf(text, '# TYPE troupe_storage_sync_seconds')).toEqual([
+      '# TYPE troupe_storage_sync_seconds histogram',
+    ]);
+  });
+
+  it('leave an engine out that has nothing to keep up', () => {
+    expect(metricsOf({ compactor: { ...upkeep, state: 'none' } })).not.toContain('troupe_storage');
+  });
+
+  it('are all there for a node that stores, and move with what it does', async () => {
+    const node = await startedNode({ name: 'n1', dataDir: newDir(), threads: 0 });
+    const store = await node.store('s');
+    for (let n = 0; n < 20; n++) await store.put(`k${n}`, 'x'.repeat(100));
+    const numberOf = (page: string, name: string): number => Number(lineOf(page, name)[0]?.split(' ').at(-1));
+    const before = metricsOf(await node.describe());
+    expect(numberOf(before, 'troupe_storage_memtable_bytes')).toBeGreaterThan(4_096 + 20 * 100);
+    expect(numberOf(before, 'troupe_storage_log_bytes_total')).toBeGreaterThan(20 * 100);
+    expect(numberOf(before, 'troupe_storage_sync_seconds_count')).toBeGreaterThan(0);
+    expect(numberOf(before, 'troupe_storage_flushes_total')).toBe(0);
+    await node.compactor.run({ all: true });
+    const after = metricsOf(await node.describe());
+    expect(numberOf(after, 'troupe_storage_memtable_bytes')).toBe(0);
+    expect(numberOf(after, 'troupe_storage_runs')).toBe(1);
+    expect(numberOf(after, 'troupe_storage_flushes_total')).toBe(1);
+    expect(numberOf(after, 'troupe_storage_flushed_bytes_total')).toBeGreaterThan(20 * 100);
+    const namesOf = (page: string): string[] =>
+      lineOf(page, '# TYPE troupe_storage').map(line => line.split(' ')[2] ?? '');
+    const wanted = namesOf(metricsOf({ compactor: upkeep, threads: [{ thread: 1, storage: { log } }] }));
+    expect(namesOf(after)).toEqual(expect.arrayContaining(wanted));
+  });
+});
 
 describe('metrics', () => {
   it('carry the numbers of a description, by thread and type', () => {

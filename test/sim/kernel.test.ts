@@ -113,7 +113,7 @@ describe('a process', () => {
       }
     });
     await sim.runTo(1_000, () => done.length === 2);
-    process.crash('test', kept);
+    process.crash('test', { kept });
     process.start();
     await sim.runTo(sim.now + 100);
     expect(found).toEqual(expected);

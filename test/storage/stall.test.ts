@@ -131,10 +131,13 @@ describe('files that are watched', () => {
   it('owe nothing for a call that has failed, blocking or not', async () => {
     let pulses = 0;
     const turn = (): void => void pulses++;
-    const files = new WatchedFiles(realFiles, { enter: turn, leave: turn });
+    const synced: number[] = [];
+    let now = 7;
+    const pulse = { enter: turn, leave: turn, now: () => now++, synced: (ms: number) => void synced.push(ms) };
+    const files = new WatchedFiles(realFiles, pulse);
     expect(() => files.pwrite(987_654, bytes('x'), 0)).toThrow('EBADF');
     expect(await code(files.fdatasync(987_654))).toBe('EBADF');
-    expect([pulses, files.begun, files.ended]).toEqual([2, 1, 1]);
+    expect([pulses, files.begun, files.ended, synced]).toEqual([2, 1, 1, [1]]);
   });
 });
 

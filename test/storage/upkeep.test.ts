@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { TroupeError } from '../../src/errors.ts';
 import { runFanIn } from '../../src/limits.ts';
 import { Jobs } from '../../src/runtime/thread-jobs.ts';
 import type { RunJob } from '../../src/storage/engine.ts';
@@ -234,6 +235,103 @@ describe('a segment', () => {
     await until(() => rig.upkeep.status().failures >= 3);
     expect(rig.troubles).toMatchObject([{ what: `flush/${slot.id}`, code: 'CORRUPT' }]);
     expect(rig.upkeep.status()).toMatchObject({ runs: 1, waiting: 1 });
+  });
+});
+
+describe('segments for which there is no slot at a start', () => {
+  /** A directory with so many of them as one life can leave. */
+  async function crowded(): Promise<string> {
+    const rig = await open(newDir(), { writers: 2 });
+    rig.upkeep.pause();
+    for (let n = 0; n < 7; n++) {
+      await fill(rig, String.fromCharCode(97 + n), 3);
+      await rig.store.settle();
+    }
+    await rig.store.close();
+    return rig.dir;
+  }
+
+  it('are flushed before it is over, two at a time', async () => {
+    const dir = await crowded();
+    let atOnce = 0;
+    let most = 0;
+    const run = pool();
+    const rig = await open(dir, {
+      runJob: async (...job) => {
+        most = Math.max(most, ++atOnce);
+        return await run(...job).finally(() => atOnce--);
+      },
+    });
+    expect(most).toBe(2);
+    expect(rig.upkeep.status().flushes).toBeGreaterThanOrEqual(4);
+    for (const key of ['ka0', 'kd1', 'kg2']) expect(read(rig, key)).toBe(key.slice(1));
+  });
+
+  it('whose flush fails end the start when nobody is at work any more, and nothing is lost', async () => {
+    const dir = await crowded();
+    const jobs: string[] = [];
+    let finish = (): void => {};
+    const held = new Promise<void>(resolve => {
+      finish = resolve;
+    });
+    const run = pool();
+    const runJob: RunJob = async (...job) => {
+      jobs.push(job[1]);
+      if (jobs.length === 1) throw new TroupeError('OVERLOADED', 'no thread for it');
+      await held;
+      return run(...job);
+    };
+    const store = new TroupeStore({ dir, segmentBytes: MiB, runJob });
+    onTestFinished(() => store.close());
+    let over = false;
+    const ready = outcome(store.ready()).then(how => {
+      over = true;
+      return how;
+    });
+    await until(() => jobs.length === 2);
+    for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve));
+    expect(over).toBe(false);
+    finish();
+    expect([await ready, jobs]).toEqual(['OVERLOADED', ['flushSegment', 'flushSegment']]);
+    expect(store.upkeep?.status()).toMatchObject({ flushes: 1, runs: 1 });
+    await store.close();
+    const rig = await open(dir);
+    for (const key of ['ka0', 'kd1', 'ke0', 'kf1', 'kg2']) expect(read(rig, key)).toBe(key.slice(1));
+  });
+
+  it('leave the others in slots that say how far they go', async () => {
+    const { upkeep } = await open(await crowded(), { runJob: pool() });
+    const live = upkeep.seams.disk.slots.filter(({ isLive }) => isLive);
+    const lsns = live.map(({ base, newest }) => [base, newest]).sort(([a], [b]) => Number(a) - Number(b));
+    expect(lsns.slice(0, 3)).toEqual([1, 4, 7].map(lsn => [lsn, lsn + 2]));
+    for (const slot of live) expect(slot.end).toBeGreaterThan(4_096 + 3 * 1_000);
+  });
+
+  it('with nothing in them but what was dropped leave no file behind', async () => {
+    const first = await open(newDir(), { writers: 2 });
+    first.upkeep.pause();
+    await fill(first, 'a', 3);
+    await first.store.settle();
+    await first.store.drop('kv/a');
+    await first.store.close();
+    const { dir, upkeep } = await open(first.dir);
+    await until(() => upkeep.status().state === 'idle');
+    expect(readdirSync(join(dir, 'log'))).toEqual([]);
+  });
+});
+
+describe('a log in which little is written', () => {
+  it('hands its segment over when its oldest record is old, once, and goes on in another one', async () => {
+    const rig = await open(newDir(), { segmentAgeMs: 300 });
+    await fill(rig, 'a', 3);
+    await until(() => rig.upkeep.status().flushes === 1);
+    expect([read(rig, 'ka0'), rig.upkeep.status().runs]).toEqual(['a0', 1]);
+    await fill(rig, 'b', 3);
+    await until(() => rig.upkeep.status().flushes === 2);
+    await rig.store.close();
+    const again = await open(rig.dir);
+    expect(again.upkeep.status()).toMatchObject({ waiting: 0, runs: 2 });
+    expect([read(again, 'ka2'), read(again, 'kb2')]).toEqual(['a2', 'b2']);
   });
 });
 

@@ -58,7 +58,7 @@ export function kindOf(file: string): Kind {
 const layers = ['errors and limits', 'storage', 'runtime', 'actors', 'entry points', 'doors'] as const;
 
 function layerOf(file: string): number {
-  if (file === 'src/errors.ts' || file === 'src/limits.ts') return 0;
+  if (['src/errors.ts', 'src/limits.ts', 'src/limits-cluster.ts'].includes(file)) return 0;
   const folder = /^src\/(storage|runtime|actors|doors)\//.exec(file)?.[1];
   return folder === undefined ? 4 : layers.indexOf(folder as (typeof layers)[number]);
 }

@@ -73,7 +73,8 @@ export class PeerLink implements LinkWriter {
   private readonly inbox: Inbox;
   private stream: LinkStream | undefined;
   private choked = false;
-  private ended = false;
+  /** After finish(). */
+  isEnded = false;
   /** Unacknowledged packets, oldest first; its first one has the number acked + 1. */
   private packets: Packet[] = [];
   private acked = 0;
@@ -95,10 +96,13 @@ export class PeerLink implements LinkWriter {
   private refused = 0;
   private pieces = 0;
   private resent = 0;
-  private readonly turn: () => void;
+  private readonly turn = (): void => this.flush();
   private readonly later: ((fn: () => void) => void) | undefined;
   private ackPlanned = false;
-  private readonly ackTurn: () => void;
+  private readonly ackTurn = (): void => {
+    this.ackPlanned = false;
+    this.sendAck();
+  };
 
   constructor(options: PeerLinkOptions) {
     this.crc32 = options.crc32;
@@ -109,12 +113,7 @@ export class PeerLink implements LinkWriter {
     this.bytes = new Uint8Array(this.slabBytes);
     this.view = new DataView(this.bytes.buffer);
     this.inbox = new Inbox(options.from, options.onFrame, this.bytesMax);
-    this.turn = () => this.flush();
     this.later = options.later?.bind(options);
-    this.ackTurn = () => {
-      this.ackPlanned = false;
-      this.sendAck();
-    };
   }
 
   begin(bytesMax: number): number {
@@ -163,6 +162,14 @@ export class PeerLink implements LinkWriter {
     return { frames: this.frames, bytes: this.sentBytes, refused: this.refused, pieces: this.pieces };
   }
 
+  /** Bytes of the session that the other end has read (32 bits), and those it has not. */
+  get readAt(): number {
+    return this.ackedBytes | 0;
+  }
+  get unread(): number {
+    return this.sealedBytes - this.ackedBytes + (this.fillAt - this.start - packetHeaderBytes);
+  }
+
   /** Where this end is, for the other end's attach(). */
   progress(): Progress {
     return this.inbox.progress();
@@ -170,7 +177,7 @@ export class PeerLink implements LinkWriter {
 
   /** Goes on over a new stream. `peer`: how far the other end has got. False: that cannot be, the sessions differ. */
   attach(stream: LinkStream, peer: Progress): boolean {
-    if (this.ended || !this.acknowledge(peer)) return false;
+    if (this.isEnded || !this.acknowledge(peer)) return false;
     this.stream = stream;
     this.choked = false;
     for (const { written } of this.packets) if (written) this.resent++;
@@ -182,11 +189,6 @@ export class PeerLink implements LinkWriter {
   /** Less than has been acknowledged already: the word of a connection that was overtaken by another. */
   isBehind(peer: Progress): boolean {
     return peer.received < this.acked;
-  }
-
-  /** After finish(). */
-  get isEnded(): boolean {
-    return this.ended;
   }
 
   /** All that was sent has been acknowledged. */
@@ -208,7 +210,7 @@ export class PeerLink implements LinkWriter {
 
   /** A packet of this session has come. False: no sane peer sends that; close the connection. */
   onPacket(kind: number, number: number, bytes: Uint8Array, view: DataView, start: number, end: number): boolean {
-    if (this.ended) return false;
+    if (this.isEnded) return false;
     if (kind === kindBeat) return end === start;
     if (kind === kindAck) return this.onAck(view, start, end);
     try {
@@ -239,7 +241,7 @@ export class PeerLink implements LinkWriter {
   /** The session is over: the other process has another life, or this one gives up. Everything is refused from now on. */
   finish(): Remains {
     this.seal();
-    this.ended = true;
+    this.isEnded = true;
     this.stream = undefined;
     const remains = remainsOf(this.packets, this.rest);
     this.rest = null;
@@ -252,7 +254,7 @@ export class PeerLink implements LinkWriter {
   describe(): object {
     return {
       attached: this.stream !== undefined,
-      ended: this.ended,
+      ended: this.isEnded,
       unackedPackets: this.packets.length,
       unackedBytes: this.sealedBytes - this.ackedBytes,
       credit: this.granted - this.sealedBytes,
@@ -264,7 +266,7 @@ export class PeerLink implements LinkWriter {
   }
 
   private admits(bytes: number): boolean {
-    if (!this.ended && this.rest === null && this.hasRoom(stepOf(bytes))) return true;
+    if (!this.isEnded && this.rest === null && this.hasRoom(stepOf(bytes))) return true;
     this.refused++;
     return false;
   }
@@ -330,7 +332,7 @@ export class PeerLink implements LinkWriter {
   }
 
   private schedule(): void {
-    if (this.scheduled || this.ended) return;
+    if (this.scheduled || this.isEnded) return;
     this.scheduled = true;
     this.soon(this.turn);
   }
@@ -338,7 +340,7 @@ export class PeerLink implements LinkWriter {
   /** The end of a turn: what was sent in it leaves together, and with it how far we have read. */
   private flush(): void {
     this.scheduled = false;
-    if (this.ended) return;
+    if (this.isEnded) return;
     this.pushRest();
     if (this.rest === null) this.seal();
     const { given } = this;

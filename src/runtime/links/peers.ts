@@ -12,13 +12,12 @@
 import { TroupeError } from '../../errors.ts';
 import { ackDelayMs, membersMax, peerLinkBytesDefault, seedsMax, stopFlushMs, stopLookMs } from '../../limits.ts';
 import { checkNodeName } from '../ids.ts';
-import type { LinkWriter } from '../link.ts';
 import type { Millis, World } from '../world.ts';
 import { dialable, formatAddress, isWildcard, parseAddress } from './address.ts';
 import { CallQueue } from './call-queue.ts';
 import { checkExposure } from './exposure.ts';
 import { type Failure, Greeter } from './greeter.ts';
-import { checkMember, type Reason, type Role } from './greeting.ts';
+import { checkMember, type Role } from './greeting.ts';
 import type { Agreed, Hmac, Refused, Self } from './handshake.ts';
 import type { Crc32 } from './packet.ts';
 import {
@@ -32,21 +31,13 @@ import {
 } from './peer.ts';
 import type { DriverEnd } from './peer-driver.ts';
 import { PeerLink } from './peer-link.ts';
-import { explainRefusal, isHopeless } from './refusals.ts';
+import { explainRefusal, isHopeless, type Refusal } from './refusals.ts';
 import type { Remains } from './remains.ts';
 import { Seed } from './seed.ts';
 import { Visitors } from './visitors.ts';
 import type { Wire, WireListener, WireTransport } from './wire.ts';
 
-export interface Refusal {
-  /** What the other side says it is called, if it came so far. Proved only where the reason came after the proof. */
-  readonly name: string | undefined;
-  readonly remote: string;
-  readonly reason: Reason;
-  readonly by: 'us' | 'them';
-  /** What does not fit, and what to do about it. */
-  readonly message: string;
-}
+export type { Refusal } from './refusals.ts';
 
 export interface PeersOptions {
   readonly name: string;
@@ -74,6 +65,8 @@ export interface PeersOptions {
   /** Bytes and view are valid during the call, from `start` to `end`. */
   onFrame(name: string, bytes: Uint8Array, view: DataView, start: number, end: number): void;
   onRefused(refusal: Refusal): void;
+  /** Who is there, of an address given to join(). */
+  onSeed?(address: string, name: string): void;
 }
 
 /** Plain data. `peers`: see Peer.describe(); `turnedAway`: connections closed without a greeting; `refused`: by reason. */
@@ -187,11 +180,11 @@ export class Peers {
   }
 
   /** Undefined while there is no session. It refuses everything once the session has ended. */
-  link(name: string): LinkWriter | undefined {
+  link(name: string): PeerLink | undefined {
     return this.peers.get(name)?.link;
   }
 
-  /** Frames of this session are held, up to linkBytes, and then the peer has to wait. The next session is not paused. */
+  /** Frames of its session are held, up to linkBytes, and then it has to wait. The next session is not paused. */
   pause(name: string): void {
     this.peers.get(name)?.link?.pause();
   }
@@ -320,11 +313,14 @@ export class Peers {
   private onSeed(seed: Seed, greeter: Greeter, agreed: Agreed): void {
     const peer = this.peers.get(agreed.peer.name) ?? this.add(agreed.peer.name);
     if (peer === undefined) return greeter.refuse('full');
-    if (peer.take(greeter, agreed, seed.address)) this.endSeed(seed);
+    if (!peer.take(greeter, agreed, seed.address)) return;
+    this.endSeed(seed);
+    this.calls.add(() => this.options.onSeed?.(seed.address, peer.name));
   }
 
   private onSeedKnown(seed: Seed, name: string): void {
     this.endSeed(seed);
+    this.calls.add(() => this.options.onSeed?.(seed.address, name));
     this.peers.get(name)?.want(seed.address);
   }
 

@@ -7,7 +7,15 @@
 //
 // Invariant: what passes `checkMessage` has the shape and the bounds of its type; what does not changes nothing anywhere.
 
-import { gossipBlobCharsMax, gossipDigestsMax, gossipStatesMax, suspicionsPerMemberMax } from '../../limits.ts';
+import { TroupeError } from '../../errors.ts';
+import {
+  gossipBlobCharsMax,
+  gossipBytesMax,
+  gossipDigestsMax,
+  gossipStatesMax,
+  suspicionsPerMemberMax,
+} from '../../limits.ts';
+import { createCodec } from '../codec.ts';
 import type { AppState, Digest, MemberRecord, OwnStatus, Suspicion } from './member.ts';
 
 export interface Header {
@@ -44,6 +52,21 @@ export type RefuseReason =
 
 const statuses: readonly OwnStatus[] = ['joining', 'up', 'leaving', 'stopped', 'left'];
 const nameShape = /^[a-z0-9-]{1,32}$/;
+
+const codec = createCodec({ isRef: () => false, encodeRef: () => ['', ''], decodeRef: () => undefined });
+
+/** At most gossipBytesMax bytes. */
+export const encodeMessage = (message: GossipMessage): Uint8Array => codec.encode(message, gossipBytesMax);
+
+/** Whatever the bytes say, for `checkMessage` to judge; undefined if they say nothing. Never throws. */
+export function decodeMessage(bytes: Uint8Array): unknown {
+  if (bytes.length > gossipBytesMax) return undefined;
+  try {
+    return codec.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
 
 /** The message rebuilt from checked fields (nothing of the sender's objects is kept), or undefined. */
 export function checkMessage(raw: unknown): GossipMessage | undefined {
@@ -108,6 +131,33 @@ export function checkRecord(raw: unknown): MemberRecord | undefined {
   const life = { name, incarnation, version, heartbeat, status: status as OwnStatus };
   return { ...life, ...place, protocol: [oldest, newest], app, suspicions, down, removed };
 }
+
+/** Others refuse a record that breaks one of these, and with it every message that carries it: so it is refused at home. */
+export function refuseOwn(cluster: string, record: MemberRecord): void {
+  if (!isText(cluster, 64)) throw new TroupeError('BAD_OPTION', 'cluster: a name of at most 64 characters');
+  const wrong = (Object.keys(ownRules) as (keyof typeof ownRules)[]).find(
+    key => checkRecord({ ...fitRecord, [key]: record[key] }) === undefined,
+  );
+  if (wrong === undefined) return;
+  throw new TroupeError('BAD_OPTION', `${wrong} of member '${String(record.name).slice(0, 32)}': ${ownRules[wrong]}`);
+}
+
+const ownRules = {
+  name: 'a to z, 0 to 9 and -, at most 32 characters',
+  incarnation: 'a whole number from 0 to 2^46',
+  address: 'at most 255 characters',
+  zone: 'at most 64 characters',
+  rack: 'at most 64 characters',
+  weight: 'a number above 0',
+  capacity: 'a number above 0',
+  protocol: 'two whole numbers, the oldest and the newest',
+  app: `epoch a whole number, hash at most 64 characters, blob at most ${gossipBlobCharsMax}: let larger things be fetched by hash`,
+} as const;
+
+const fitRecord: MemberRecord = {
+  ...{ name: 'a', incarnation: 0, version: 0, heartbeat: 0, status: 'up', app: undefined, suspicions: [] },
+  ...{ address: '', zone: '', rack: '', weight: 1, capacity: 1, protocol: [0, 0], down: false, removed: false },
+};
 
 function checkSuspicion(raw: unknown): Suspicion | undefined {
   const { by, seq } = fields(raw);

@@ -11,13 +11,13 @@
 // round is bounded by limits.ts, whatever arrives. A clean stop, a removal and a second process under the same name end this
 // machine (`halted`): it never speaks again, because two lives under one name cannot both be right.
 
-import { conflictsMax, goodbyesMax, gossipStatesMax, probesPerRoundMax } from '../../limits.ts';
+import { conflictsMax, goodbyesMax, gossipStatesMax } from '../../limits.ts';
 import type { Millis } from '../world.ts';
-import { checkMessage, type GossipBody, type GossipMessage, type RefuseReason } from './gossip-messages.ts';
+import { checkMessage, type GossipBody, type GossipMessage, type RefuseReason, refuseOwn } from './gossip-messages.ts';
 import type { Effect, GossipOptions, Halt, Input, OwnChange, To } from './gossip-types.ts';
 import { beat, type Digest, digestOf, type MemberRecord, merge, notesOf } from './member.ts';
-import { isSilent, statusOf } from './member-table.ts';
-import { isDownOnly, isLive, MemberWatch, toOf } from './member-watch.ts';
+import { type Entry, isDownOnly, isSilent, statusOf } from './member-table.ts';
+import { isLive, MemberWatch, toOf } from './member-watch.ts';
 import { PauseGuard } from './phi-accrual.ts';
 
 const yearSeconds = 366 * 86_400;
@@ -81,39 +81,37 @@ export class Gossip extends MemberWatch {
     this.round++;
     this.bursts = 0;
     this.self.record = beat(this.self.record, this.self.record.heartbeat + 1);
-    let probes = 0;
-    for (const entry of [...this.table.values()]) {
+    const open: Entry[] = [];
+    for (const entry of this.table.values()) {
       if (entry === this.self) continue;
-      if (pausedMs > 0) entry.phi.forgive(pausedMs, now);
-      if (entry.goneAt !== undefined && now - entry.goneAt > this.options.deadKeptMs) {
-        this.table.forget(entry.record.name);
-      } else if (!isSilent(entry)) {
-        if (trusted) this.judge(entry, now);
-        if ((!entry.echoed || entry.suspect) && probes < probesPerRoundMax) probes += this.probe(entry, now);
-      }
+      if (pausedMs > 0) this.forgive(entry, pausedMs, now);
+      if (entry.goneAt !== undefined && now - entry.goneAt > this.options.deadKeptMs) this.table.forget(entry);
+      if (isSilent(entry.record)) continue;
+      if (trusted) this.judge(entry, now);
+      if (!entry.echoed || entry.suspect || entry.asked !== undefined) open.push(entry);
     }
-    this.#gossip();
+    this.askAround(open, now);
+    this.#gossip(now);
   }
 
   /** One live peer; sometimes one that is down, or the two halves of a healed cluster would never meet; sometimes a seed. */
-  #gossip(): void {
-    const live = [...this.table.values()].filter(entry => entry !== this.self && !isSilent(entry));
-    const down = [...this.table.values()].filter(({ record }) => isDownOnly(record));
-    const seeds = this.options.seeds.filter(address => address !== this.options.address);
-    const linked = live.filter(({ linked }) => linked);
-    const peer = this.pick(linked.length > 0 ? linked : live);
+  #gossip(now: Millis): void {
+    const { living, lost } = this.table;
+    const [peer] = [...this.some(1, isLive), ...this.some(1, ({ record }) => !isSilent(record))];
     if (peer !== undefined) this.#syn(toOf(peer));
-    const lost = this.pick(down);
-    if (lost !== undefined && this.chance(down.length / (live.length + 1))) this.#syn(toOf(lost));
+    if (peer !== undefined && this.takesTurns) this.askedBySyn(peer, now);
+    if (this.chance(lost / living)) {
+      for (const entry of this.some(1, ({ record }) => isDownOnly(record))) this.#syn(toOf(entry));
+    }
+    const seeds = this.options.seeds.filter(address => address !== this.options.address);
     if (peer !== undefined && seeds.includes(peer.record.address)) return;
-    const seed = this.pick(seeds);
-    if (seed !== undefined && this.chance(seeds.length / Math.max(1, live.length + down.length)))
-      this.#syn({ address: seed });
+    const seed = seeds[this.options.random() % seeds.length];
+    if (seed !== undefined && this.chance(seeds.length / Math.max(1, living - 1 + lost))) this.#syn({ address: seed });
   }
 
   #syn(to: To): void {
-    const { heartbeat: seq, name } = this.self.record;
-    this.send(to, { type: 'syn', seq, count: this.table.size, digests: this.table.digests(name, this.round) });
+    const digests = this.table.digests(this.self, this.round);
+    this.send(to, { type: 'syn', seq: this.self.record.heartbeat, count: this.table.size, digests });
   }
 
   #onHeard(raw: unknown, via: unknown, now: Millis): void {
@@ -182,7 +180,9 @@ export class Gossip extends MemberWatch {
     }
     const size = this.table.size;
     const states = count < size ? this.table.page(this.options.random() % size, known) : known;
-    this.send(to, { type: 'ack', seq, count: size, digests, states });
+    // Where digests take turns there is room for what a syn of our own would say.
+    const said = this.takesTurns ? this.table.digests(this.self, this.round, digests) : digests;
+    this.send(to, { type: 'ack', seq, count: size, digests: said, states });
   }
 
   #onAck(message: GossipMessage, body: Extract<GossipBody, { type: 'ack' }>, to: To, now: Millis): void {
@@ -207,7 +207,8 @@ export class Gossip extends MemberWatch {
     const { record } = entry;
     const order = incarnation - record.incarnation || version - record.version;
     if (order !== 0) return { want: order > 0, give: order < 0 ? 'record' : undefined };
-    if (heartbeat > record.heartbeat && entry !== this.self) this.become(entry, beat(record, heartbeat), now);
+    const isBeat = notes === 0 && heartbeat > record.heartbeat && entry !== this.self;
+    if (isBeat) this.become(entry, beat(record, heartbeat), now);
     if (heartbeat < record.heartbeat) return { want: false, give: notesOf(record) === 0 ? 'beat' : 'record' };
     const differs = notes !== notesOf(entry.record) || (entry === this.self && heartbeat > record.heartbeat);
     return { want: differs, give: differs ? 'record' : undefined };
@@ -233,8 +234,7 @@ export class Gossip extends MemberWatch {
     const own = this.self.record.heartbeat;
     if (entry?.record.incarnation !== incarnation || seq > own || own - seq > echoRounds) return;
     entry.echoed = true;
-    entry.probeUntil = undefined;
-    entry.probeFailed = false;
+    if (entry.asked !== undefined && seq >= entry.asked.seq) entry.asked = undefined;
     this.show(entry);
   }
 
@@ -268,23 +268,27 @@ export class Gossip extends MemberWatch {
     }
     const entry = this.table.get(record.name);
     if (entry !== undefined) return this.become(entry, merge(entry.record, record), now);
-    const added = this.table.add({ ...record, suspicions: [] }, 2 * this.expectedMs(), now);
-    this.tell(added);
-    this.become(added, record, now);
-    this.show(added);
+    const nothingYet = { suspicions: [], app: undefined };
+    this.become(this.table.add({ ...record, ...nothingYet }, 2 * this.expectedMs(), now), record, now);
   }
 
   #onLink(name: string, up: boolean): void {
     const entry = this.table.get(name);
-    if (entry === undefined || entry === this.self) return;
+    if (entry === this.self) return;
+    // A link to somebody not heard of, such as a seed: it is told of us.
+    if (entry === undefined) {
+      if (up) this.#syn({ name });
+      return;
+    }
     entry.linked = up;
     if (up) this.#syn(toOf(entry));
   }
 
   /** What this member says of itself is new: a version of its own, told at once. */
   #say(change: OwnChange): void {
-    const { record } = this.self;
-    this.self.record = { ...record, ...change, version: record.version + 1 };
+    const record = { ...this.self.record, ...change, version: this.self.record.version + 1 };
+    refuseOwn(this.options.cluster, record);
+    this.self.record = record;
     this.self.shown = statusOf(this.self);
     this.tell(this.self);
   }

@@ -23,9 +23,8 @@ export interface Entry {
   echoed: boolean;
   suspect: boolean;
   reportedAt: Millis;
-  /** When the answer to the probe under way is overdue; undefined: none was sent. */
-  probeUntil: Millis | undefined;
-  probeFailed: boolean;
+  /** The first ping of those it has not answered; undefined: it has answered, was heard, or was not asked. */
+  asked: { at: Millis; readonly seq: number } | undefined;
   linked: boolean;
   /** Round until which it goes into every message. */
   newsUntil: number;
@@ -35,8 +34,11 @@ export interface Entry {
 
 export class MemberTable {
   readonly #entries = new Map<string, Entry>();
-  #names: string[] = [];
+  #list: Entry[] = [];
   #cursor = 0;
+  readonly #news = new Set<Entry>();
+  #silent = 0;
+  #lost = 0;
 
   get size(): number {
     return this.#entries.size;
@@ -44,6 +46,16 @@ export class MemberTable {
 
   get full(): boolean {
     return this.#entries.size >= membersMax;
+  }
+
+  /** Members whose heartbeats are waited for, this node among them. */
+  get living(): number {
+    return this.#entries.size - this.#silent;
+  }
+
+  /** Members that are down only: they may come back. */
+  get lost(): number {
+    return this.#lost;
   }
 
   get(name: string): Entry | undefined {
@@ -54,6 +66,11 @@ export class MemberTable {
     return this.#entries.values();
   }
 
+  /** `chance` is any whole number. */
+  at(chance: number): Entry {
+    return this.#list[chance % this.#list.length] as Entry;
+  }
+
   add(record: MemberRecord, firstIntervalMs: Millis, now: Millis): Entry {
     const entry: Entry = {
       record,
@@ -62,45 +79,69 @@ export class MemberTable {
       echoed: false,
       suspect: false,
       reportedAt: Number.NEGATIVE_INFINITY,
-      probeUntil: undefined,
-      probeFailed: false,
+      asked: undefined,
       linked: true,
       newsUntil: 0,
       shown: undefined,
       goneAt: undefined,
     };
     this.#entries.set(record.name, entry);
-    this.#names.push(record.name);
+    this.#list.push(entry);
+    this.#count(record, 1);
     return entry;
   }
 
-  forget(name: string): void {
-    this.#entries.delete(name);
-    this.#names = this.#names.filter(each => each !== name);
+  replace(entry: Entry, record: MemberRecord): void {
+    this.#count(entry.record, -1);
+    this.#count(record, 1);
+    entry.record = record;
   }
 
-  /** This node, then news, then the others in turn: every member is mentioned every size / max messages. */
-  digests(self: string, round: number): Digest[] {
-    const chosen = new Set([self]);
-    if (this.#names.length > gossipDigestsMax) {
-      for (const [name, { newsUntil }] of this.#entries) {
-        if (chosen.size >= gossipDigestsMax / 2) break;
-        if (newsUntil > round) chosen.add(name);
-      }
+  forget(entry: Entry): void {
+    this.#entries.delete(entry.record.name);
+    this.#list = this.#list.filter(each => each !== entry);
+    this.#news.delete(entry);
+    this.#count(entry.record, -1);
+  }
+
+  #count(record: MemberRecord, by: 1 | -1): void {
+    if (isSilent(record)) this.#silent += by;
+    if (isDownOnly(record)) this.#lost += by;
+  }
+
+  /** It goes into every message until that round. */
+  tell(entry: Entry, untilRound: number): void {
+    entry.newsUntil = untilRound;
+    this.#news.add(entry);
+  }
+
+  /** After `said`: this node, then news, then the others in turn, so that every member is mentioned every size / max messages. */
+  digests(self: Entry, round: number, said: readonly Digest[] = []): Digest[] {
+    const digests = [...said];
+    const names = new Set(said.map(([name]) => name));
+    const add = ({ record }: Entry): void => {
+      if (names.has(record.name)) return;
+      names.add(record.name);
+      digests.push(digestOf(record));
+    };
+    if (digests.length < gossipDigestsMax) add(self);
+    for (const entry of this.#news) {
+      if (entry.newsUntil <= round) this.#news.delete(entry);
+      else if (digests.length < gossipDigestsMax / 2) add(entry);
     }
-    for (let seen = 0; seen < this.#names.length && chosen.size < gossipDigestsMax; seen++) {
-      this.#cursor = (this.#cursor + 1) % this.#names.length;
-      chosen.add(this.#names[this.#cursor] as string);
+    for (let seen = 0; seen < this.#list.length && digests.length < gossipDigestsMax; seen++) {
+      this.#cursor = (this.#cursor + 1) % this.#list.length;
+      add(this.#list[this.#cursor] as Entry);
     }
-    return [...chosen].map(name => digestOf((this.#entries.get(name) as Entry).record));
+    return digests;
   }
 
   /** Records from a random place on, for somebody who knows fewer members than we do. */
   page(from: number, besides: readonly MemberRecord[]): MemberRecord[] {
     const page = new Map(besides.map(record => [record.name, record]));
-    for (let seen = 0; seen < this.#names.length && page.size < gossipStatesMax; seen++) {
-      const name = this.#names[(from + seen) % this.#names.length] as string;
-      page.set(name, (this.#entries.get(name) as Entry).record);
+    for (let seen = 0; seen < this.#list.length && page.size < gossipStatesMax; seen++) {
+      const { record } = this.at(from + seen);
+      page.set(record.name, record);
     }
     return [...page.values()];
   }
@@ -115,6 +156,11 @@ export function statusOf({ record, suspect, echoed }: Entry): MemberStatus {
 }
 
 /** Nobody waits for its heartbeats: it is known to be down, or gone. */
-export function isSilent({ record }: Entry): boolean {
+export function isSilent(record: MemberRecord): boolean {
   return record.down || record.removed || record.status === 'stopped' || record.status === 'left';
+}
+
+/** Down, and still a member: it may come back. */
+export function isDownOnly(record: MemberRecord): boolean {
+  return (record.down || record.status === 'stopped') && !record.removed && record.status !== 'left';
 }

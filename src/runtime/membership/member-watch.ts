@@ -4,9 +4,17 @@
 // Invariant: a record of another member changes in `become` only, and an event comes from `show` only.
 
 import { TroupeError } from '../../errors.ts';
-import { gossipBurstsPerRoundMax, gossipDigestsMax, gossipFanOut, gossipStatesMax, seedsMax } from '../../limits.ts';
+import {
+  gossipBurstsPerRoundMax,
+  gossipDigestsMax,
+  gossipFanOut,
+  gossipStatesMax,
+  probesPerRoundMax,
+  seedsMax,
+  watchedMax,
+} from '../../limits.ts';
 import type { Millis } from '../world.ts';
-import type { GossipBody } from './gossip-messages.ts';
+import { type GossipBody, refuseOwn } from './gossip-messages.ts';
 import {
   type Effect,
   type GossipEvent,
@@ -16,13 +24,15 @@ import {
   type MemberView,
   type To,
 } from './gossip-types.ts';
-import { type MemberRecord, notesOf, suspectedBy } from './member.ts';
+import { type AppState, type MemberRecord, notesOf, suspectedBy } from './member.ts';
 import { type Entry, isSilent, MemberTable, statusOf } from './member-table.ts';
-import { PhiWindow } from './phi-accrual.ts';
+import { PhiWindow, phiOf } from './phi-accrual.ts';
 import { verdict } from './suspicion.ts';
 
 /** Rounds in which news goes into every message; log2 of the largest cluster is 13. */
 const newsRounds = 12;
+/** Draws for each member that is wanted, before all are looked through: nearly always most will do. */
+const triesEach = 8;
 
 export class MemberWatch {
   protected readonly options: Required<GossipOptions>;
@@ -30,6 +40,7 @@ export class MemberWatch {
   protected readonly self: Entry;
   protected round = 0;
   protected bursts = 0;
+  #watched = 0;
   protected effects: Effect[] = [];
   readonly #news = new Set<string>();
   /** Why this machine has ended. */
@@ -45,6 +56,7 @@ export class MemberWatch {
       );
     const life = { name, incarnation, version: 1, heartbeat: 1, status, suspicions: [], down: false, removed: false };
     const record: MemberRecord = { ...life, address, zone, rack, weight, capacity, protocol, app };
+    refuseOwn(this.options.cluster, record);
     this.self = this.table.add(record, this.options.roundMs, now);
     this.self.echoed = true;
     this.self.shown = statusOf(this.self);
@@ -55,44 +67,87 @@ export class MemberWatch {
     return [...this.table.values()]
       .map(entry => {
         const { name, incarnation, heartbeat, weight, zone, address } = entry.record;
-        const phi = entry === this.self ? 0 : entry.phi.phi(now);
+        const phi = entry === this.self ? 0 : this.#phi(entry, now);
         const suspects = entry.reports.reporters(entry.record, now);
         return { name, incarnation, heartbeat, status: statusOf(entry), phi, suspects, weight, zone, address };
       })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** What a member gossips of the application; undefined: nothing, or it is not known. */
+  appOf(name: string): AppState | undefined {
+    return this.table.get(name)?.record.app;
+  }
+
   protected judge(entry: Entry, now: Millis): void {
-    entry.suspect = entry.phi.phi(now) > this.options.phiThreshold;
+    const suspect = this.#phi(entry, now) > this.options.phiThreshold;
+    // Most members in most rounds: there is nothing to weigh.
+    if (!suspect && !entry.suspect && entry.record.suspicions.length === 0) return;
+    entry.suspect = suspect;
     if (entry.suspect && now - entry.reportedAt > this.options.reportMs / 2) {
       entry.reportedAt = now;
       const { name, heartbeat } = this.self.record;
       this.become(entry, suspectedBy(entry.record, name, heartbeat), now);
     }
-    if (entry.probeUntil !== undefined && now >= entry.probeUntil) entry.probeFailed = true;
     this.convict(entry, now);
   }
 
+  /**
+   * Where all digests fit, the silence of gossip. Where they take turns that says little: there a member that was asked, and
+   * answers neither a ping a round nor those of helpers, is as silent as if all its heartbeats were missed.
+   */
+  #phi(entry: Entry, now: Millis): number {
+    if (!this.takesTurns) return entry.phi.phi(now);
+    const heard = entry.phi.phi(now, this.expectedMs());
+    return entry.asked === undefined ? heard : Math.max(heard, phiOf(now - entry.asked.at, this.options.roundMs));
+  }
+
+  /** This node stood still: that part of a silence proves nothing. */
+  protected forgive({ phi, asked }: Entry, pausedMs: Millis, now: Millis): void {
+    phi.forgive(pausedMs, now);
+    if (asked !== undefined) asked.at = Math.min(now, asked.at + pausedMs);
+  }
+
   protected convict(entry: Entry, now: Millis): void {
-    if (entry === this.self || isSilent(entry)) return;
+    if (entry === this.self || isSilent(entry.record)) return;
     const reporters = entry.reports.reporters(entry.record, now).length;
-    const { suspect, probeFailed } = entry;
-    const isOther = (each: Entry): boolean => each !== this.self && each !== entry && !isSilent(each);
-    // Counted for suspects only: for each member in each round it would be the square of the cluster.
-    const others = suspect ? [...this.table.values()].filter(isOther).length : 0;
+    const { suspect, asked } = entry;
+    const probeFailed = asked !== undefined && now - asked.at >= this.options.probeMs;
+    const others = this.table.living - 2;
     const found = verdict({ suspect, reporters, others, probeFailed });
     if (found === 'down') this.become(entry, { ...entry.record, down: true }, now);
     else this.show(entry);
   }
 
-  /** Directly, and for a suspect through two others: their link to it may be whole where ours is not. */
-  protected probe(entry: Entry, now: Millis): number {
+  /** Pings those of whom something is open, within the budget of a round. */
+  protected askAround(open: readonly Entry[], now: Millis): void {
+    const watched = open.filter(({ asked, suspect }) => asked !== undefined && !suspect).slice(0, watchedMax);
+    this.#watched = watched.length;
+    let probes = 0;
+    for (const entry of watched) probes += this.#probe(entry, now);
+    // From a random one on: those that never answer must not use up what newcomers need.
+    const others = open.filter(entry => !watched.includes(entry));
+    const from = this.options.random();
+    for (let seen = 0; seen < others.length && probes < probesPerRoundMax; seen++) {
+      probes += this.#probe(others[(from + seen) % others.length] as Entry, now);
+    }
+  }
+
+  /** The peer of a round has to answer like one that was pinged: so everybody is asked by somebody, whatever the size. */
+  protected askedBySyn(peer: Entry, now: Millis): void {
+    if (!peer.echoed || peer.asked !== undefined || this.#watched >= watchedMax) return;
+    peer.asked = { at: now, seq: this.self.record.heartbeat };
+  }
+
+  /** Directly; and where that was in vain, or of a suspect, through two others: their link may be whole where ours is not. */
+  #probe(entry: Entry, now: Millis): number {
     const seq = this.self.record.heartbeat;
     const { name } = entry.record;
     this.send({ name, address: entry.record.address }, { type: 'ping', seq });
-    if (!entry.suspect) return 1;
-    entry.probeUntil ??= now + this.options.probeMs;
-    const helpers = this.some(2, each => each !== entry && !isSilent(each) && !each.suspect);
+    const isFirst = entry.asked === undefined;
+    if (entry.echoed || entry.suspect) entry.asked ??= { at: now, seq };
+    if (!entry.suspect && isFirst) return 1;
+    const helpers = this.some(2, each => each !== entry && !isSilent(each.record) && !each.suspect);
     for (const helper of helpers) this.send(toOf(helper), { type: 'probe', seq, target: name });
     return 1 + helpers.length;
   }
@@ -101,32 +156,33 @@ export class MemberWatch {
   protected become(entry: Entry, record: MemberRecord, now: Millis): void {
     const before = entry.record;
     if (record === before) return;
-    entry.record = record;
-    if (record.incarnation > before.incarnation) {
+    this.table.replace(entry, record);
+    const isNext = record.incarnation > before.incarnation;
+    if (isNext) {
       entry.phi = new PhiWindow(2 * this.expectedMs(), now);
       entry.echoed = false;
+      entry.asked = undefined;
       entry.goneAt = undefined;
       this.event({ name: 'member-restarted', member: record.name, incarnation: record.incarnation });
     }
-    const lives = record.incarnation > before.incarnation || record.heartbeat > before.heartbeat;
+    const lives = isNext || record.heartbeat > before.heartbeat;
     if (lives) {
-      if (record.incarnation === before.incarnation) entry.phi.heard(now, 2 * this.expectedMs());
+      if (!isNext) entry.phi.heard(now, 2 * this.expectedMs());
       entry.suspect = false;
-      entry.probeUntil = undefined;
-      entry.probeFailed = false;
+      // Later than we knew, and said by somebody who waits for it in vain: no reason to wait from the beginning.
+      if (record.suspicions.length === 0) entry.asked = undefined;
       entry.reportedAt = Number.NEGATIVE_INFINITY;
       entry.reports.clear();
     }
     entry.reports.noted(record, this.options.reportMs, now);
-    if (isSilent(entry)) entry.echoed = false;
+    if (isSilent(record)) entry.echoed = false;
     if (record.removed || record.status === 'left') entry.goneAt ??= now;
-    if (lives && record.version === before.version && notesOf(record) === 0) return this.show(entry);
-    if (before.app !== record.app && record.app?.hash !== before.app?.hash) {
-      this.event({ name: 'app-changed', member: record.name, app: record.app });
-    }
+    if (lives && !isNext && record.version === before.version && notesOf(record) === 0) return this.show(entry);
     this.tell(entry);
     this.convict(entry, now);
     this.show(entry);
+    if (record.app?.hash === before.app?.hash && record.app?.epoch === before.app?.epoch) return;
+    this.event({ name: 'app-changed', member: record.name, app: record.app });
   }
 
   protected show(entry: Entry): void {
@@ -139,7 +195,7 @@ export class MemberWatch {
   }
 
   protected tell(entry: Entry): void {
-    entry.newsUntil = this.round + newsRounds;
+    this.table.tell(entry, this.round + newsRounds);
     this.#news.add(entry.record.name);
   }
 
@@ -150,6 +206,10 @@ export class MemberWatch {
     this.#news.clear();
     const states = entries.flatMap(entry => (entry === undefined ? [] : [entry.record]));
     for (const peer of this.some(gossipFanOut, isLive)) this.send(toOf(peer), { type: 'states', states });
+  }
+
+  protected get takesTurns(): boolean {
+    return this.table.size > gossipDigestsMax;
   }
 
   /** The usual distance of two heartbeats of one member: a round, or more where digests take turns. */
@@ -173,17 +233,19 @@ export class MemberWatch {
 
   /** Up to `count` different others, by chance. */
   protected some(count: number, wanted: (entry: Entry) => boolean): Entry[] {
-    const all = [...this.table.values()].filter(entry => entry !== this.self && wanted(entry));
-    const chosen: Entry[] = [];
-    while (chosen.length < count && all.length > 0) {
-      const [entry] = all.splice(this.options.random() % all.length, 1);
-      chosen.push(entry as Entry);
+    const { random } = this.options;
+    const chosen = new Set<Entry>();
+    const isWanted = (entry: Entry): boolean => entry !== this.self && !chosen.has(entry) && wanted(entry);
+    for (let tries = 0; tries < triesEach * count && chosen.size < count; tries++) {
+      const entry = this.table.at(random());
+      if (isWanted(entry)) chosen.add(entry);
     }
-    return chosen;
-  }
-
-  protected pick<Item>(items: readonly Item[]): Item | undefined {
-    return items[this.options.random() % items.length];
+    if (chosen.size === count) return [...chosen];
+    const rest = [...this.table.values()].filter(isWanted);
+    while (chosen.size < count && rest.length > 0) {
+      for (const entry of rest.splice(random() % rest.length, 1)) chosen.add(entry);
+    }
+    return [...chosen];
   }
 
   protected chance(probability: number): boolean {
@@ -192,7 +254,4 @@ export class MemberWatch {
 }
 
 export const toOf = ({ record: { name, address } }: Entry): To => ({ name, address });
-export const isLive = (entry: Entry): boolean => !isSilent(entry) && entry.linked;
-/** Down, and still a member: it may come back. */
-export const isDownOnly = (record: MemberRecord): boolean =>
-  (record.down || record.status === 'stopped') && !record.removed && record.status !== 'left';
+export const isLive = ({ record, linked }: Entry): boolean => linked && !isSilent(record);

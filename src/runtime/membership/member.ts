@@ -71,9 +71,11 @@ export function merge(ours: MemberRecord, theirs: MemberRecord): MemberRecord {
   return same(merged, ours) ? ours : merged;
 }
 
+const none: readonly Suspicion[] = [];
+
 /** The member lives: everything that was held against it at an earlier heartbeat falls. */
 export function beat(record: MemberRecord, heartbeat: number): MemberRecord {
-  return heartbeat <= record.heartbeat ? record : { ...record, heartbeat, suspicions: [], down: false };
+  return heartbeat <= record.heartbeat ? record : { ...record, heartbeat, suspicions: none, down: false };
 }
 
 export function suspectedBy(record: MemberRecord, by: string, seq: number): MemberRecord {
@@ -90,6 +92,7 @@ function notesAt(a: MemberRecord, b: MemberRecord): Pick<MemberRecord, 'suspicio
 
 /** Union, the latest of each reporter, the first few by name: a prefix of an order, so that joining stays associative. */
 function join(a: readonly Suspicion[], b: readonly Suspicion[]): readonly Suspicion[] {
+  if (a.length === 0 || b.length === 0) return a.length === 0 ? b : a;
   const latest = new Map<string, number>();
   for (const { by, seq } of [...a, ...b]) latest.set(by, Math.max(seq, latest.get(by) ?? 0));
   return [...latest]
@@ -100,7 +103,24 @@ function join(a: readonly Suspicion[], b: readonly Suspicion[]): readonly Suspic
 
 /** One version with two contents is a cloned data directory. Everybody has to choose the same one: the larger text. */
 function later(a: MemberRecord, b: MemberRecord): MemberRecord {
-  return saying(b) > saying(a) ? b : a;
+  return !saysSame(a, b) && saying(b) > saying(a) ? b : a;
+}
+
+/** `saying` without making the texts: gossip is mostly of what is known. */
+function saysSame(a: MemberRecord, b: MemberRecord): boolean {
+  return (
+    a.status === b.status &&
+    a.address === b.address &&
+    a.zone === b.zone &&
+    a.rack === b.rack &&
+    a.weight === b.weight &&
+    a.capacity === b.capacity &&
+    a.protocol[0] === b.protocol[0] &&
+    a.protocol[1] === b.protocol[1] &&
+    a.app?.epoch === b.app?.epoch &&
+    a.app?.hash === b.app?.hash &&
+    a.app?.blob === b.app?.blob
+  );
 }
 
 function saying({ status, address, zone, rack, weight, capacity, protocol, app }: MemberRecord): string {
@@ -116,6 +136,6 @@ function same(a: MemberRecord, b: MemberRecord): boolean {
     a.removed === b.removed &&
     a.suspicions.length === b.suspicions.length &&
     a.suspicions.every(({ by, seq }, at) => by === b.suspicions[at]?.by && seq === b.suspicions[at]?.seq) &&
-    saying(a) === saying(b)
+    saysSame(a, b)
   );
 }

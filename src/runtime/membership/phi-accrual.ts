@@ -13,6 +13,9 @@ import type { Millis } from '../world.ts';
 
 export const phiThresholdDefault = 8;
 
+/** Of a silence where something was to be heard every `meanMs`. */
+export const phiOf = (silenceMs: Millis, meanMs: Millis): number => Math.max(0, silenceMs) / meanMs / Math.LN10;
+
 export class PhiWindow {
   readonly #samples: number[];
   #next = 0;
@@ -49,8 +52,9 @@ export class PhiWindow {
     this.#next = (this.#next + 1) % phiSamplesMax;
   }
 
-  phi(now: Millis): number {
-    return Math.max(0, now - this.#lastAt) / this.meanMs / Math.LN10;
+  /** `meanMsMin`: heartbeats are known to come no oftener, whatever the window has seen. */
+  phi(now: Millis, meanMsMin: Millis = 0): number {
+    return phiOf(now - this.#lastAt, Math.max(this.meanMs, meanMsMin));
   }
 
   /** The listener itself stood still for so long: that part of the silence proves nothing. */

@@ -16,22 +16,24 @@ export const reportersNeeded = 2;
 
 /** When each reporter's latest word ends, by the clock of this node: times of other machines mean nothing here. */
 export class ReportExpiry {
-  readonly #until = new Map<string, { seq: number; until: Millis }>();
+  /** None at most times: a node keeps one of these for every member. */
+  #until: Map<string, { seq: number; until: Millis }> | undefined;
 
   noted(record: MemberRecord, validMs: Millis, now: Millis): void {
     for (const { by, seq } of record.suspicions) {
+      this.#until ??= new Map();
       if (seq > (this.#until.get(by)?.seq ?? -1)) this.#until.set(by, { seq, until: now + validMs });
     }
   }
 
   clear(): void {
-    this.#until.clear();
+    this.#until = undefined;
   }
 
   /** Distinct reporters whose word holds. The suspect itself is no witness. */
   reporters(record: MemberRecord, now: Millis): string[] {
     return record.suspicions
-      .filter(({ by }) => by !== record.name && (this.#until.get(by)?.until ?? 0) > now)
+      .filter(({ by }) => by !== record.name && (this.#until?.get(by)?.until ?? 0) > now)
       .map(({ by }) => by);
   }
 }

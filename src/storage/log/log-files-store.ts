@@ -66,6 +66,16 @@ export const realFiles: LogFiles = {
   unlink: unlinkSync,
 };
 
+/** Of a file that was not finished: it may not even be there. Under the name of a spare it means nothing. */
+export function discard(files: LogFiles, fd: number | undefined, path: string): void {
+  try {
+    if (fd !== undefined) files.close(fd);
+    files.unlink(path);
+  } catch {
+    // The next start removes it.
+  }
+}
+
 function makeDir(dir: string): void {
   const first = mkdirSync(dir, { recursive: true });
   if (first === undefined) return;

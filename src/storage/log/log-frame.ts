@@ -60,6 +60,7 @@ export const segmentHeaderBytes = 4_096;
 export const logNameCharsMax = 32;
 /** Kept free at the end of each segment. */
 export const sealBytes = 40;
+export const markBytes = 40;
 /** A segment ends here: positions are kept in 31 bits. */
 export const segmentBytesMax: number = 2 ** 31 - 8;
 
@@ -73,6 +74,7 @@ export const types = { put: 1, delete: 2 } as const;
 const magic = [0x54, 0x52, 0x50, 0x4c] as const;
 const nameAt = 18;
 const headerCrcAt: number = segmentHeaderBytes - 4;
+const noRecords = new Int32Array(0);
 const two32: number = 2 ** 32;
 
 // Writing.
@@ -151,6 +153,11 @@ export function writeSeal(into: Uint8Array, at: number, lsn: number, stamp: Fram
   writeU32(into, at, writeHead(into, at, end, stamp, { lsn, shard: 0, epoch: 0 }, 0, kinds.seal, crc));
   into.fill(0, at + frameHeaderBytes, end);
   return end;
+}
+
+/** Says how far the segment was on the disk, when no group comes to say it: a group of shard 0, which there is not, without operations. */
+export function writeMark(into: Uint8Array, at: number, lsn: number, stamp: FrameStamp, crc: Crc32): number {
+  return writeFrame(into, at, { lsn, shard: 0, epoch: 0, ops: [] }, stamp, crc, noRecords, 0);
 }
 
 /** Returns the checksum so far. */

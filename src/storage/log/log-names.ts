@@ -17,6 +17,13 @@ export interface LogFileName {
   readonly kind: 'log' | 'spare';
 }
 
+/** A segment whose file was on the disk, as the manifest remembers it. */
+export interface LoggedSegment {
+  readonly file: string;
+  /** So many bytes of it were on the disk, whole frames. */
+  readonly bytes: number;
+}
+
 const logNames = /^[a-z0-9][a-z0-9._-]*$/;
 const fileNames = /^(.+)-(\d{12,15})\.(log|spare)$/;
 

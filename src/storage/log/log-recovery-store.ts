@@ -6,6 +6,7 @@
 //
 //     header too new ──> BAD_OPTION, nothing touched            flushed (the manifest says so) ──> removed unread
 //     sealed ──> visited        open, nobody knows better ──> visited, sealed        hole ──> CORRUPT, file and offset
+//     logged (the manifest says so) and not there ──> CORRUPT, and the file
 //     no groups ──> removed     spares ──> removed: nobody can tell what was written to them
 //
 // Invariant: when it returns, every segment it returns is sealed and on the disk, and nothing else of the logs is there. So
@@ -15,11 +16,11 @@ import { join } from 'node:path';
 import type { Crc32 } from '../crc32.ts';
 import { type LogFiles, realFiles } from './log-files-store.ts';
 import { type ReadHeader, readHeader, sealBytes, segmentHeaderBytes, segmentSeed, writeSeal } from './log-frame.ts';
-import { type LogFileName, parseFile } from './log-names.ts';
-import { diskIsFull, hole, isDiskFull, refuseNewer } from './log-refusals.ts';
-import { type ScanEnd, type ScannedGroup, scanSegment } from './log-scan.ts';
+import { type LogFileName, type LoggedSegment, parseFile } from './log-names.ts';
+import { diskIsFull, hole, isDiskFull, refuseNewer, segmentsMissing } from './log-refusals.ts';
+import { lsnAt, type ScanEnd, scanFrames } from './log-scan.ts';
 import { Segment } from './log-segment.ts';
-import { provenWhole } from './log-tail.ts';
+import { endsTooSoon, provenWhole } from './log-tail.ts';
 
 export interface RecoveryOptions {
   readonly dir: string;
@@ -30,11 +31,13 @@ export interface RecoveryOptions {
   seedOf(shard: number): number | undefined;
   /** True when the manifest names the run of this segment. */
   flushed?(segment: number): boolean;
-  /** Each group, in the order of its log. Its views are of the segment's image: copy what is kept, or keep positions. */
-  visit(group: ScannedGroup, segment: Segment): void;
+  /** Where the frame of each group lies in the segment's image, in the order of its log: see log-scan.ts for what it says. */
+  visit(frame: number, segment: Segment): void;
   /** After the last group of a segment: whoever does not want its image releases it here. */
   read?(segment: Segment): void;
   readonly files?: LogFiles;
+  /** By id: segments that were on the disk, so far as the manifest has heard. */
+  readonly logged?: ReadonlyMap<number, LoggedSegment>;
 }
 
 /** Where a log was cut. */
@@ -67,6 +70,7 @@ export function readLogs(options: RecoveryOptions): RecoveredLogs {
   const kept = names.filter(({ kind, id }) => kind === 'log' && !options.flushed?.(id));
   for (const { file } of kept)
     refuseNewer(file, readHeader(files.read(join(dir, file), segmentHeaderBytes), options.crc));
+  refuseMissing(options, kept);
   const logs = Map.groupBy(kept, ({ log }) => log);
   const read = [...logs.values()].map(log => new LogReader(options, files).readAll(log));
   // Only now, when nothing of the logs was refused, so that whoever looks into the damage finds all of it.
@@ -80,6 +84,16 @@ export function readLogs(options: RecoveryOptions): RecoveredLogs {
     cuts: read.flatMap(({ cuts }) => cuts),
     dropped: read.flatMap(({ dropped }) => dropped),
   };
+}
+
+/** A file may go when its run is named, and when nothing of it was ever on the disk: of those here neither is true. */
+function refuseMissing({ dir, logged, flushed, log }: RecoveryOptions, there: readonly LogFileName[]): void {
+  const ids = new Set(there.map(({ id }) => id));
+  const missing = [...(logged ?? [])].filter(([id, { file }]) => {
+    return !ids.has(id) && !flushed?.(id) && (log === undefined || parseFile(file)?.log === log);
+  });
+  const files = missing.map(([, { file }]) => file).sort();
+  if (files.length > 0) throw segmentsMissing(dir, files);
 }
 
 class LogReader {
@@ -100,13 +114,9 @@ class LogReader {
       const later = log.slice(index + 1);
       if (scan.state === 'hole') throw hole(name.file, scan);
       if (scan.state === 'open') {
-        if (
-          provenWhole(
-            name.id,
-            later.map(other => this.#glance(other)),
-          )
-        )
-          throw hole(name.file, scan);
+        if (endsTooSoon(name.id, scan, later, this.#options.logged)) throw hole(name.file, scan, 'The manifest');
+        const neighbours = later.map(other => this.#glance(other));
+        if (provenWhole(name.id, neighbours)) throw hole(name.file, scan);
         for (const other of later.toReversed()) this.#drop(other, this.#glance(other).scan);
       }
       if (scan.groups > 0) this.#keep(segment, scan, name.file);
@@ -123,9 +133,10 @@ class LogReader {
     const bytes = this.#files.read(path);
     const segment = new Segment(log, id, path, bytes);
     const seedOf = (shard: number): number | undefined => this.#options.seedOf(shard);
-    const scan = scanSegment(bytes, { segment: id, crc, seedOf }, group => {
-      segment.lsnMin = Math.min(segment.lsnMin, group.lsn);
-      visit(group, segment);
+    const scan = scanFrames(bytes, { segment: id, crc, seedOf }, frame => {
+      const lsn = lsnAt(bytes, frame);
+      if (lsn < segment.lsnMin) segment.lsnMin = lsn;
+      visit(frame, segment);
     });
     segment.groups = scan.groups;
     segment.lsnMax = scan.lsnMax;
@@ -137,7 +148,7 @@ class LogReader {
   #glance({ file, id }: LogFileName): { id: number; header: ReadHeader; scan: ScanEnd } {
     const { dir, crc } = this.#options;
     const bytes = this.#files.read(join(dir, file));
-    const scan = scanSegment(bytes, { segment: id, crc, seedOf: () => undefined }, () => {});
+    const scan = scanFrames(bytes, { segment: id, crc, seedOf: () => undefined }, () => {});
     return { id, header: readHeader(bytes, crc), scan };
   }
 

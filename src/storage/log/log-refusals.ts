@@ -37,7 +37,22 @@ export function refuseNewer(file: string, header: ReadHeader): void {
   throw new TroupeError('BAD_OPTION', message, { details: { file, format: header.format, known: logFormat } });
 }
 
-export function hole(file: string, { end, reason }: ScanEnd): TroupeError {
-  const message = `The log segment ${file} is damaged at byte ${end}: ${reason}. What follows says that it was on the disk.`;
+const remedy = 'Put the file back as it was, or restore a backup; `troupe log verify` shows what there is.';
+
+/** `witness`: who knows better. */
+export function hole(
+  file: string,
+  { end, reason }: ScanEnd,
+  witness: 'What follows' | 'The manifest' = 'What follows',
+): TroupeError {
+  const message = `The log segment ${file} is damaged at byte ${end}: ${reason}. ${witness} says that it was on the disk. ${remedy}`;
   return new TroupeError('CORRUPT', message, { details: { file, at: end, reason } });
+}
+
+/** Files that were on the disk, and whose records are in no run. */
+export function segmentsMissing(dir: string, files: readonly string[]): TroupeError {
+  const [file] = files;
+  const others = files.length === 1 ? '' : ` and ${files.length - 1} more`;
+  const message = `The log segment ${file}${others} of ${dir} is missing. The manifest says that it was on the disk, and no run holds what was in it. ${remedy}`;
+  return new TroupeError('CORRUPT', message, { details: { file, files: [...files], dir } });
 }

@@ -83,7 +83,9 @@ export function scanFrames(
   for (;;) {
     let trouble = frameTrouble(bytes, at, seed, crc);
     const isGroup = trouble === undefined && bytes[at + 35] === kinds.group;
-    const shardSeed = isGroup ? seedOf(shardAt(bytes, at)) : undefined;
+    const shard = isGroup ? shardAt(bytes, at) : 0;
+    // There is no shard 0: its frame is a mark.
+    const shardSeed = shard !== 0 ? seedOf(shard) : undefined;
     if (shardSeed !== undefined) trouble = recordTrouble(bytes, at, shardSeed, crc);
     if (trouble !== undefined) {
       const later = lookBehind(bytes, at, seed, crc);
@@ -94,7 +96,7 @@ export function scanFrames(
     durableMax = Math.max(durableMax, readU32(bytes, at + 12));
     if (!isGroup) return { state: 'sealed', end: at, groups, lsnMax, durableMax, more: false, reason: '' };
     if (shardSeed !== undefined) visit(at);
-    groups++;
+    if (shard !== 0) groups++;
     lsnMax = Math.max(lsnMax, lsnAt(bytes, at));
     at += readU32(bytes, at + 8);
   }
@@ -240,7 +242,7 @@ function lookBehind(bytes: Uint8Array, bad: number, seed: number, crc: Crc32): {
 }
 
 /** A whole frame as an object. */
-function frameAt(bytes: Uint8Array, at: number): Frame {
+export function frameAt(bytes: Uint8Array, at: number): Frame {
   const ops: ScannedOp[] = [];
   opsOf(bytes, at, (op, keyAt, recordAt) => {
     const key = view(bytes, keyAt, recordAt);

@@ -15,16 +15,18 @@ import { join } from 'node:path';
 import type { TroupeError } from '../../errors.ts';
 import { logSegmentBytes, logSparesMax } from '../../limits.ts';
 import type { Crc32 } from '../crc32.ts';
-import { type LogFiles, realFiles } from './log-files-store.ts';
+import { discard, type LogFiles, realFiles } from './log-files-store.ts';
 import {
   encodeHeader,
   frameBytes,
   type LogGroup,
+  markBytes,
   sealBytes,
   segmentBytesMax,
   segmentHeaderBytes,
   segmentSeed,
   writeFrame,
+  writeMark,
   writeSeal,
 } from './log-frame.ts';
 import { checkLogName, fileOf } from './log-names.ts';
@@ -44,6 +46,8 @@ export interface LogOptions {
   /** Zeroed memory for a segment. Default its own. */
   image?(id: number, bytes: number): Uint8Array;
   readonly files?: LogFiles;
+  /** Told once of each segment: so much of it is on the disk, under its name, and so is all that is before it. */
+  onDurable?(segment: Segment): void;
 }
 
 export interface Appended {
@@ -61,6 +65,8 @@ interface Open {
   dirty: boolean;
   /** Its name is on the disk. */
   named: boolean;
+  /** Where the last mark ends. */
+  marked: number;
 }
 
 export class LogStore {
@@ -72,6 +78,7 @@ export class LogStore {
   readonly #nextId: () => number;
   readonly #image: (id: number, bytes: number) => Uint8Array;
   readonly #spares: Spares;
+  readonly #onDurable: (segment: Segment) => void;
   #active: Open | undefined;
   /** Sealed and not durable yet; oldest first. */
   #behind: Open[] = [];
@@ -97,6 +104,7 @@ export class LogStore {
     this.#nextId = () => options.nextSegmentId();
     this.#image = (id, length) => options.image?.(id, length) ?? new Uint8Array(length);
     this.#spares = new Spares({ files, dir, log: name, bytes: segmentBytes, max: sparesMax, nextId: this.#nextId });
+    this.#onDurable = segment => options.onDurable?.(segment);
     files.makeDir(dir);
   }
 
@@ -148,6 +156,19 @@ export class LogStore {
       return this.sync();
     });
     return this.#nextPass;
+  }
+
+  /** Everything is on the disk, and no group comes to say so: a frame does, and is left to the next sync. Does nothing otherwise. */
+  mark(): void {
+    const open = this.#active;
+    if (this.#refusal || open === undefined || this.#behind.length > 0) return;
+    const { segment, seed, marked } = open;
+    const { image, used, durable, lsnMax, bytes } = segment;
+    if (durable < used || marked === used || used + markBytes + sealBytes > bytes) return;
+    const end = writeMark(image, used, lsnMax, { seed, durable }, this.#crc);
+    this.#write(open, used, end);
+    segment.used = end;
+    open.marked = end;
   }
 
   /** Seals the active segment, whatever its size. Resolves when it is on the disk. */
@@ -302,23 +323,14 @@ export class LogStore {
       // Only now is it a segment: one without its header, in front of others, would look damaged.
       this.#files.rename(from, path);
     } catch (why) {
-      this.#discard(fd, from);
+      discard(this.#files, fd, from);
       throw isDiskFull(why) ? diskIsFull(this.name, bytes, why) : this.#stop(why);
     }
     this.#counts.segments++;
     this.#writes++;
     // The kernel gives zeroed memory page by page, as it is written: a large one costs nothing yet.
     const segment = new Segment(this.name, id, path, this.#image(id, bytes));
-    return { segment, fd, seed: segmentSeed(this.#crc, id), dirty: true, named: false };
-  }
-
-  #discard(fd: number | undefined, path: string): void {
-    try {
-      if (fd !== undefined) this.#files.close(fd);
-      this.#files.unlink(path);
-    } catch {
-      // It may not even be there. Under its name it is only a spare.
-    }
+    return { segment, fd, seed: segmentSeed(this.#crc, id), dirty: true, named: false, marked: segmentHeaderBytes };
   }
 
   /** Before a segment is begun, all but the last are on the disk, and so is the last one's name. Blocks if need be. */
@@ -362,8 +374,11 @@ export class LogStore {
     for (const open of opens) open.dirty = false;
     await Promise.all(work);
     opens.forEach((open, index) => {
-      open.segment.durable = Math.max(open.segment.durable, marks[index] as number);
+      const { segment } = open;
+      const isFirst = segment.durable === segmentHeaderBytes;
+      segment.durable = Math.max(segment.durable, marks[index] as number);
       open.named = true;
+      if (isFirst && segment.durable > segmentHeaderBytes) this.#onDurable(segment);
     });
     this.#pass = undefined;
     this.#behind = this.#behind.filter(open => !sealed.has(open));

@@ -5,9 +5,13 @@
 //     23 [ frames | bad ...    24 [ durable 0 | durable 4,096 ...    24 saw 23 on the disk as a whole: 23 is damaged
 //     23 [ frames | bad ...    25, which comes behind 24 [ ...       25 is not begun before 23 is on the disk: damaged
 //
-// A segment that is missing says nothing: it was recycled after its run was named, so everything in it is in a run.
+// And what the manifest remembers: a segment is told to it when its beginning is on the disk, and so is everything before it in its log.
+//
+// A segment that is missing says nothing here: it was recycled after its run was named, so everything in it is in a run, or the
+// manifest remembers it.
 
 import type { ReadHeader } from './log-frame.ts';
+import type { LoggedSegment } from './log-names.ts';
 import type { ScanEnd } from './log-scan.ts';
 
 /** A segment as far as its neighbours are concerned. */
@@ -15,6 +19,16 @@ export interface Neighbour {
   readonly id: number;
   readonly header: ReadHeader;
   readonly scan: ScanEnd;
+}
+
+/** The manifest has heard of more than there is: of this segment, or of one behind it. */
+export function endsTooSoon(
+  id: number,
+  { end }: ScanEnd,
+  later: readonly { readonly id: number }[],
+  logged: ReadonlyMap<number, LoggedSegment> | undefined,
+): boolean {
+  return end < (logged?.get(id)?.bytes ?? 0) || later.some(neighbour => logged?.has(neighbour.id));
 }
 
 /** One of the later segments knows that the segment `id` was on the disk from its first byte to its seal. */

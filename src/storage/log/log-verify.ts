@@ -7,9 +7,9 @@ import type { Crc32 } from '../crc32.ts';
 import { showKey } from '../key.ts';
 import { view } from '../record.ts';
 import { type ReadHeader, readHeader, segmentHeaderBytes, segmentSeed } from './log-frame.ts';
-import { parseFile } from './log-names.ts';
+import { type LoggedSegment, parseFile } from './log-names.ts';
 import { type Frame, readFrame, type ScanEnd, scanSegment } from './log-scan.ts';
-import { provenWhole } from './log-tail.ts';
+import { endsTooSoon, provenWhole } from './log-tail.ts';
 
 export interface LogFile {
   readonly file: string;
@@ -20,6 +20,8 @@ export interface VerifyOptions {
   readonly crc: Crc32;
   /** shardSeed() by number; records of shards it does not know are not checked. */
   seedOf(shard: number): number | undefined;
+  /** Segments the manifest remembers, by id, but for those that are in runs. */
+  readonly logged?: ReadonlyMap<number, LoggedSegment> | undefined;
 }
 
 export interface SegmentReport {
@@ -27,8 +29,8 @@ export interface SegmentReport {
   readonly log: string;
   readonly id: number;
   readonly header: 'ok' | 'missing' | 'stale' | 'newer';
-  /** sealed and torn are sound; dropped: behind a torn one, so recovery removes it. */
-  readonly state: 'sealed' | 'torn' | 'hole' | 'dropped' | 'empty' | 'unreadable';
+  /** sealed and torn are sound; dropped: behind a torn one, so recovery removes it; missing: the manifest alone knows of it. */
+  readonly state: 'sealed' | 'torn' | 'hole' | 'missing' | 'dropped' | 'empty' | 'unreadable';
   readonly groups: number;
   readonly lsnMax: number;
   /** Where the believed frames end. */
@@ -42,7 +44,8 @@ export interface FrameReport {
   readonly file: string;
   readonly at: number;
   readonly bytes: number;
-  readonly kind: 'group' | 'seal';
+  /** mark: no group, it only says how far the segment was on the disk. */
+  readonly kind: 'group' | 'seal' | 'mark';
   readonly lsn: number;
   readonly shard: number;
   readonly epoch: number;
@@ -60,7 +63,7 @@ export interface OpReport {
 
 /** Whether a report means that a node would not start on it. */
 export function isDamage({ state }: SegmentReport): boolean {
-  return state === 'hole' || state === 'unreadable';
+  return state === 'hole' || state === 'missing' || state === 'unreadable';
 }
 
 /** A report on each segment, log by log. Files that are no segments are passed over. */
@@ -76,13 +79,17 @@ export function* verifyLogs(files: Iterable<LogFile>, options: VerifyOptions): G
   for (const [log, segments] of Map.groupBy(seen, ({ log }) => log)) {
     let torn = false;
     for (const [index, { file, id, scan, header, bytes }] of segments.entries()) {
-      const state = stateOf(header, scan, torn, () => provenWhole(id, segments.slice(index + 1)));
+      const later = segments.slice(index + 1);
+      const isProven = (): boolean => endsTooSoon(id, scan, later, options.logged) || provenWhole(id, later);
+      const state = stateOf(header, scan, torn, isProven);
       // Behind a hole everything is still there for whoever mends it.
       torn ||= scan.state === 'open' && state !== 'hole';
       const { groups, lsnMax, end, reason } = scan;
       yield { file, log, id, header: headerOf(header, id), state, groups, lsnMax, end, bytes, reason };
     }
   }
+  const ids = new Set(seen.map(({ id }) => id));
+  for (const [id, { file }] of options.logged ?? []) if (!ids.has(id)) yield missing(id, file);
 }
 
 /** Each valid frame of a segment. Where there is none, it goes on at the next that is: the step in `at` shows the gap. */
@@ -98,10 +105,17 @@ export function* dumpSegment({ file, bytes }: LogFile, { crc, seedOf }: VerifyOp
     }
     const { kind, lsn, shard, epoch, durable, end } = frame;
     const ops = opsOf(frame, seedOf(shard), crc);
-    yield { file, at, bytes: end - at, kind, lsn, shard, epoch, durable, ops };
+    const shown = kind === 'group' && shard === 0 ? 'mark' : kind;
+    yield { file, at, bytes: end - at, kind: shown, lsn, shard, epoch, durable, ops };
     if (kind === 'seal') return;
     at = end;
   }
+}
+
+function missing(id: number, file: string): SegmentReport {
+  const reason = 'the manifest says that it was on the disk';
+  const log = parseFile(file)?.log ?? '';
+  return { file, log, id, header: 'missing', state: 'missing', groups: 0, lsnMax: 0, end: 0, bytes: 0, reason };
 }
 
 function stateOf(header: ReadHeader, scan: ScanEnd, torn: boolean, proven: () => boolean): SegmentReport['state'] {

@@ -1,4 +1,4 @@
-// The files of a log, so that others can see whether the disk answers.
+// The files of a log, so that others can see whether the disk answers, and how fast.
 //
 //     calls that block this thread ─▶ pulse.enter() ... pulse.leave()     another thread has to notice: see stall-watch-store.ts
 //     calls that do not            ─▶ begun, ended                        this thread notices by itself
@@ -7,10 +7,14 @@
 
 import type { LogFiles } from './log-files-store.ts';
 
-/** Told around every call that may keep this thread for as long as the disk likes. Calls do not nest. */
 export interface Pulse {
+  /** Told around every call that may keep this thread for as long as the disk likes. Calls do not nest. */
   enter(): void;
   leave(): void;
+  /** Of any start, in ms. */
+  now(): number;
+  /** A sync of a file has taken so long, whatever came of it. */
+  synced(ms: number): void;
 }
 
 export class WatchedFiles implements LogFiles {
@@ -64,11 +68,17 @@ export class WatchedFiles implements LogFiles {
   }
 
   fdatasync(fd: number): Promise<void> {
-    return this.#later(this.#files.fdatasync(fd));
+    const began = this.#pulse.now();
+    const synced = (): void => this.#pulse.synced(this.#pulse.now() - began);
+    const call = this.#later(this.#files.fdatasync(fd));
+    call.then(synced, synced);
+    return call;
   }
 
   fdatasyncNow(fd: number): void {
+    const began = this.#pulse.now();
     this.#now(() => this.#files.fdatasyncNow(fd));
+    this.#pulse.synced(this.#pulse.now() - began);
   }
 
   syncDir(dir: string): Promise<void> {

@@ -3,6 +3,7 @@
 //
 //     [h]         -> head: format, owner, the next number of each kind; its version is the generation
 //     [n][name]   -> number and fence of a shard        [r][id u56] -> RunInfo        [s][id u56] -> a flushed segment
+//     [l][id u56] -> a segment of a log whose file is on the disk, and which is not flushed
 //
 // Invariant: every change of anything raises the generation by one, in the same transaction.
 
@@ -10,6 +11,7 @@ import { Packr } from 'msgpackr';
 import { TroupeError } from '../../errors.ts';
 import { crc32 } from '../crc32.ts';
 import { writeU56 } from '../little-endian.ts';
+import type { LoggedSegment } from '../log/log-names.ts';
 import { decodeRecord, encodeRecord, shardSeed } from '../record.ts';
 import { corrupt } from '../refusals.ts';
 import type { RunInfo } from './run-format.ts';
@@ -33,13 +35,18 @@ export interface ManifestState {
   readonly runs: readonly RunInfo[];
   /** Segments whose groups are all in runs, and whose file has not been reported as gone (`forget`). */
   readonly flushed: ReadonlySet<number>;
+  /** By id: segments whose files have been on the disk and are not flushed. None of them may be missing. */
+  readonly logged: ReadonlyMap<number, LoggedSegment>;
   readonly next: Readonly<Record<Counter, number>>;
 }
 
 export interface ManifestEdit {
   readonly add?: readonly RunInfo[];
   readonly remove?: readonly number[];
+  /** They are no longer logged. */
   readonly flushed?: readonly number[];
+  /** Left out of it: those that are flushed. Whoever tells of them may be late. */
+  readonly logged?: ReadonlyMap<number, LoggedSegment>;
   /** Flushed segments whose files exist no more, or are written over. */
   readonly forget?: readonly number[];
   /** Raises fences: number of the shard, epoch. A run that is added raises them by itself. */
@@ -54,6 +61,9 @@ export interface ManifestHead {
   readonly owner: string;
   readonly next: Readonly<Record<Counter, number>>;
 }
+
+/** What the keys of rows begin with. */
+export type RowTag = 'n' | 'r' | 's' | 'l';
 
 const packr = new Packr({ useRecords: false });
 const nothing = new Uint8Array(0);
@@ -78,7 +88,11 @@ export function segmentKey(id: number): Uint8Array {
   return keyFor('s', u56(id));
 }
 
-export function rangeOf(tag: 'n' | 'r' | 's'): { readonly start: Uint8Array; readonly end: Uint8Array } {
+export function loggedKey(id: number): Uint8Array {
+  return keyFor('l', u56(id));
+}
+
+export function rangeOf(tag: RowTag): { readonly start: Uint8Array; readonly end: Uint8Array } {
   const byte = tag.charCodeAt(0);
   return { start: Uint8Array.of(byte), end: Uint8Array.of(byte + 1) };
 }

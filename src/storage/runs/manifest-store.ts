@@ -16,6 +16,7 @@ import type { EngineClock } from '../engine.ts';
 import { checkShardName } from '../key.ts';
 import { LmdbDisk } from '../lmdb-disk-store.ts';
 import { freeBytes, type Lmdb, lastVersion, openLmdb } from '../lmdb-env-store.ts';
+import type { LoggedSegment } from '../log/log-names.ts';
 import { corrupt, stopped } from '../refusals.ts';
 import {
   type Counter,
@@ -23,6 +24,7 @@ import {
   decodeValue,
   encodeValue,
   headKey,
+  loggedKey,
   type ManifestEdit,
   type ManifestHead,
   type ManifestShard,
@@ -32,6 +34,7 @@ import {
   nameKey,
   numberIn,
   openValue,
+  type RowTag,
   rangeOf,
   runKey,
   sealValue,
@@ -180,8 +183,9 @@ export class ManifestStore {
   }
 
   describe(): object {
-    const { generation, shards, runs, flushed, next } = this.state();
-    return { generation, shards: shards.size, runs: runs.length, flushed: flushed.size, next };
+    const { generation, shards, runs, flushed, logged, next } = this.state();
+    const counts = { shards: shards.size, runs: runs.length, flushed: flushed.size, logged: logged.size };
+    return { generation, ...counts, next };
   }
 
   async #change(make: (state: ManifestState) => ManifestEdit | undefined): Promise<ManifestState> {
@@ -211,6 +215,7 @@ export class ManifestStore {
   /** Key, value (undefined: remove) and version of every record the edit changes. */
   #writesOf(state: ManifestState, edit: ManifestEdit): [Uint8Array, Uint8Array | undefined, number][] {
     const { add = [], remove = [], flushed = [], forget = [], names = [], next } = edit;
+    const logged = [...(edit.logged ?? [])];
     const put = (key: Uint8Array, value: unknown): [Uint8Array, Uint8Array, number] => [
       key,
       encodeValue(key, value),
@@ -230,6 +235,8 @@ export class ManifestStore {
       }),
       ...remove.map(id => gone(runKey(id))),
       ...flushed.map(id => put(segmentKey(id), true)),
+      ...flushed.filter(id => state.logged.has(id)).map(id => gone(loggedKey(id))),
+      ...logged.filter(([id]) => !state.flushed.has(id)).map(([id, segment]) => put(loggedKey(id), segment)),
       ...forget.map(id => gone(segmentKey(id))),
       ...raisedFences(state, edit).map(([name, shard]) => put(nameKey(name), shard)),
       ...names.map(([name, number]) =>
@@ -252,10 +259,13 @@ export class ManifestStore {
       return before.get(numberIn(key)) ?? decodeInfo(openValue(key, value), `${numberIn(key)}`);
     });
     const flushed = new Set(this.#rows('s').map(({ key }) => numberIn(key)));
-    return { generation, shards, names, runs, flushed, next };
+    const logged = new Map(
+      this.#rows('l').map(({ key, value }) => [numberIn(key), decodeValue(key, value) as LoggedSegment]),
+    );
+    return { generation, shards, names, runs, flushed, logged, next };
   }
 
-  #rows(tag: 'n' | 'r' | 's'): { readonly key: Uint8Array; readonly value: Uint8Array }[] {
+  #rows(tag: RowTag): { readonly key: Uint8Array; readonly value: Uint8Array }[] {
     return [...this.#db.getRange({ ...rangeOf(tag), versions: true })];
   }
 

@@ -1,12 +1,13 @@
 // The first scenario: nodes that are alone, each with actors that keep sets and reminders on a disk of its own. What it proves
-// is what a single node promises: nothing acknowledged is lost or doubled, what is told is true, epochs only rise.
+// is what a single node promises: nothing acknowledged is lost or doubled, also not by a second try, what is told is true, epochs
+// only rise.
 
 import { TroupeError } from '../../errors.ts';
 import { Actor } from '../../runtime/actor.ts';
 import { type ActorType, defineActor } from '../../runtime/define-actor.ts';
 import { chunksPerReserve, Epochs, epochMemory } from '../../runtime/epochs.ts';
 import { Host } from '../../runtime/host.ts';
-import type { Ref } from '../../runtime/refs.ts';
+import { call, type Ref } from '../../runtime/refs.ts';
 import { LocalRouter } from '../../runtime/router.ts';
 import { type Draw, whole } from './draws.ts';
 import { diskFaults, type FaultKind, planFaults } from './faults.ts';
@@ -59,7 +60,9 @@ const safetyMs = 4_000;
 const reminderMsMax = 1_500;
 const partitions = 16;
 const keys = ['a', 'b', 'c'];
-const points = ['write pending', 'told ok', 'told unknown'];
+const points = ['write pending', 'told ok', 'told unknown', 'told failed', 'remind ok'];
+/** Some operations come at one of a few moments, so that turns follow each other closely. */
+const rushes = 12;
 
 function plan(draw: Draw): SimPlan {
   const processes = Array.from({ length: 1 + whole(draw('processes'), 3) }, (_, index) => `n${index + 1}`);
@@ -67,13 +70,27 @@ function plan(draw: Draw): SimPlan {
     const of = (what: string): number => draw('operation', id, what);
     return {
       id,
-      atMs: Math.floor(of('at') * safetyMs),
+      atMs: of('rush') < 0.4 ? (whole(of('at'), rushes) * safetyMs) / rushes : Math.floor(of('at') * safetyMs),
       on: processes[whole(of('on'), processes.length)] as string,
-      name: of('name') < 0.85 ? 'add' : 'remind',
+      name: of('name') < 0.75 ? 'add' : 'remind',
       key: `${of('type') < 0.5 ? 'sim-committed' : 'sim-flushed'}/${keys[whole(of('key'), keys.length)]}`,
       value: 1 + whole(of('value'), reminderMsMax),
     };
   });
+  // Operations that are tried several times under one id, in half of the runs.
+  const tries = draw('tries') < 0.5 ? 0 : 30;
+  for (let id = operations.length, left = tries; left > 0; id++, left--) {
+    const of = (what: string): number => draw('try', left, what);
+    const value = whole(of('value'), tries / 3);
+    operations.push({
+      id,
+      atMs: Math.floor(of('at') * safetyMs),
+      on: processes[value % processes.length] as string,
+      name: 'once',
+      key: `${value % 2 === 0 ? 'sim-committed' : 'sim-flushed'}/${keys[value % keys.length]}`,
+      value,
+    });
+  }
   const kinds: FaultKind[] = ['crash', 'power', 'stop', 'suspend', ...diskFaults];
   return {
     processes,
@@ -107,6 +124,11 @@ class CountersRun implements ScenarioRun<HostLife> {
   async perform(operation: Operation, life: HostLife): Promise<void> {
     const ref = refOf(life.host, operation.key);
     const id = idOf(operation);
+    if (operation.name === 'once') {
+      // What it answers may be the answer of an earlier life.
+      await call(ref, { opId: id }).add(id);
+      return;
+    }
     const epoch = await (operation.name === 'add' ? ref.add(id) : ref.remind(id, operation.value));
     const target = this.#sim.processes.get(operation.on) as SimProcess<HostLife>;
     const set = setOf(operation);
@@ -156,7 +178,8 @@ class CountersRun implements ScenarioRun<HostLife> {
 }
 
 const setOf = ({ on, key }: Operation): string => `${on}:${key}`;
-const idOf = ({ name, id }: Operation): string => `${name}-${id}`;
+/** Tries of one operation share its name. */
+const idOf = ({ name, id, value }: Operation): string => `${name}-${name === 'once' ? value : id}`;
 
 function refOf(host: Host, id: string): Ref<IdSet> {
   const [type, key] = id.split('/') as [string, string];

@@ -58,6 +58,11 @@ export class SimDisk {
     if (this.#store !== undefined) this.#store.diskFull = full;
   }
 
+  /** break() has been called, and there was a commit since or there will be. */
+  get isBroken(): boolean {
+    return this.#store?.broken !== undefined;
+  }
+
   stall(): void {
     this.#store?.hold();
   }
@@ -66,15 +71,22 @@ export class SimDisk {
     this.#store?.release();
   }
 
-  /** The next commit fails in a way after which nobody knows what is on the disk. Undefined: it will not, if it has not yet. */
-  break(why: Error | undefined): void {
-    if (this.#store !== undefined) this.#store.broken = why;
+  /**
+   * The next commit fails in a way after which nobody knows what is on the disk; `late`: all of it is. Undefined: it will not, if
+   * it has not yet.
+   */
+  break(why: Error | undefined, late: boolean = false): void {
+    if (this.#store === undefined) return;
+    this.#store.broken = why;
+    this.#store.breaksLate = late;
   }
 
   /** What follows is for a process that is down. */
 
+  /** The copies go, too: what a copy of before a wipe needs besides (its node's epochs) is the matter of a restore. */
   wipe(): void {
     this.#image = undefined;
+    this.#older.length = 0;
     this.files.clear();
   }
 

@@ -4,22 +4,14 @@
 // Half of them wait for a state instead of a time: "right after an acknowledgement" finds in 20 seeds what chance finds in 1,000.
 
 import type { Millis } from '../../runtime/world.ts';
+import type { Faults as WayFaults } from '../virtual-network.ts';
 import { type Draw, whole } from './draws.ts';
 import type { Life, SimProcess } from './process.ts';
 import type { Simulation } from './simulation.ts';
 
 export const diskFaults = ['full', 'stall', 'error', 'wipe', 'old', 'rot'] as const;
-export const faultKinds = [
-  'crash',
-  'power',
-  'stop',
-  'suspend',
-  'wall',
-  ...diskFaults,
-  'cut',
-  'one-way',
-  'reset',
-] as const;
+export const networkFaults = ['cut', 'one-way', 'reset', 'delay', 'slow', 'split'] as const;
+export const faultKinds = ['crash', 'power', 'stop', 'suspend', 'wall', ...diskFaults, ...networkFaults] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
 export interface Fault {
@@ -31,7 +23,7 @@ export interface Fault {
   /** A moment; or the nth time that this process reaches a point. */
   readonly when: { readonly atMs: Millis } | { readonly point: string; readonly nth: number };
   readonly forMs: Millis;
-  /** In [0, 1): how much of the unflushed is kept, which record rots, how far the wall clock jumps. */
+  /** In [0, 1): how much of the unflushed is kept, which record rots, how far the wall clock jumps, who is split from whom, ... */
   readonly draw: number;
 }
 
@@ -41,13 +33,19 @@ export interface FaultPlanOptions {
   readonly processes: readonly string[];
   readonly points: readonly string[];
   readonly safetyMs: Millis;
+  /** Default 2 s. */
+  readonly longestMs?: Millis;
 }
 
 /** At most so many of one kind in a run: more is a storm in which nothing is ever acknowledged. */
 const perKindMax = 4;
-const longestMs = 2_000;
+const longestMsDefault = 2_000;
+/** The worst delay of a way, and the fewest bytes a ms: 20 KB/s. */
+const delayMsMax = 500;
+const slowBytesPerMs = 20;
 
-export function planFaults({ draw, kinds, processes, points, safetyMs }: FaultPlanOptions): Fault[] {
+export function planFaults(options: FaultPlanOptions): Fault[] {
+  const { draw, kinds, processes, points, safetyMs, longestMs = longestMsDefault } = options;
   const faults: Fault[] = [];
   for (const kind of kinds) {
     if (draw('class', kind) < 0.5) continue;
@@ -108,7 +106,7 @@ export class Faults<L extends Life> {
     if (this.#isOver || target === undefined) return;
     const { kind, other, on, forMs, draw } = fault;
     const { network } = this.#sim;
-    this.#sim.note(on, `FAULT ${kind}${kind === 'cut' || kind === 'one-way' || kind === 'reset' ? ` ${other}` : ''}`);
+    this.#sim.note(on, `FAULT ${kind}${(networkFaults as readonly string[]).includes(kind) ? ` ${other}` : ''}`);
     const later = (undo: () => void): void => {
       this.#sim.plan(undefined, forMs, `fault ${fault.id} ends`, () => this.#isOver || undo());
     };
@@ -138,26 +136,58 @@ export class Faults<L extends Life> {
         target.disk.stall();
         return later(() => target.disk.go());
       case 'error':
-        target.disk.break(new Error('EIO'));
+        target.disk.break(new Error('EIO'), draw < 0.5);
         return;
       case 'rot':
         this.onLoss(target, kind);
         target.disk.rot((...parts) => this.#sim.draw('rot', fault.id, ...parts));
         return;
       case 'cut':
-        network?.block(on, other);
-        network?.block(other, on);
+        network.block(on, other);
+        network.block(other, on);
         return later(() => {
-          network?.free(on, other);
-          network?.free(other, on);
+          network.free(on, other);
+          network.free(other, on);
         });
       case 'one-way':
-        network?.block(on, other);
-        return later(() => network?.free(on, other));
+        network.block(on, other);
+        return later(() => network.free(on, other));
       case 'reset':
-        network?.cut(on, other);
+        network.cut(on, other);
         return;
+      case 'delay':
+        return this.#worsen(fault, { delayMs: Math.ceil(draw * delayMsMax) }, later);
+      case 'slow':
+        return this.#worsen(fault, { bytesPerMs: slowBytesPerMs }, later);
+      case 'split':
+        return this.#split(draw, later);
     }
+  }
+
+  #worsen({ on, other }: Fault, worse: Partial<WayFaults>, later: (undo: () => void) => void): void {
+    const { network } = this.#sim;
+    const before = network.faultsOf(on, other);
+    if (before === undefined) return;
+    network.set(on, other, worse);
+    later(() => network.set(on, other, before));
+  }
+
+  /** Two groups, none of them empty when there are two processes; they hear nothing of each other. */
+  #split(draw: number, later: (undo: () => void) => void): void {
+    const { network, processes } = this.#sim;
+    const names = [...processes.keys()];
+    const bits = 1 + whole(draw, 2 ** names.length - 2);
+    const isLeft = (_: string, index: number): boolean => ((bits >> index) & 1) === 1;
+    const left = names.filter(isLeft);
+    const right = names.filter((name, index) => !isLeft(name, index));
+    network.partition([left, right]);
+    later(() => {
+      for (const a of left)
+        for (const b of right) {
+          network.free(a, b);
+          network.free(b, a);
+        }
+    });
   }
 
   #down(
@@ -169,29 +199,22 @@ export class Faults<L extends Life> {
   ): void {
     if (target.state === 'down') return;
     if (kind !== 'crash') this.onLoss(target, kind);
-    target.crash(kind, kept);
-    this.#sim.network?.crash(target.name, { silent: kind !== 'crash' });
+    target.crash(kind, { kept, silent: kind !== 'crash' });
     change?.();
-    later(() => this.#up(target));
-  }
-
-  #up(target: SimProcess<L>): void {
-    if (target.state !== 'down') return;
-    this.#sim.network?.wake(target.name);
-    target.start();
+    later(() => target.start());
   }
 
   heal(): void {
     this.#sim.note('sim', 'HEAL');
     this.#isOver = true;
     this.#armed = [];
-    this.#sim.network?.heal();
+    this.#sim.network.heal();
     for (const target of this.#sim.processes.values()) {
       target.disk.full = false;
       target.disk.break(undefined);
       target.disk.go();
       target.resume();
-      this.#up(target);
+      target.start();
     }
   }
 }

@@ -4,12 +4,17 @@
 /** What somebody who asked was told. 'unknown' is honest when it may have been done or not. */
 export type Told = 'ok' | 'failed' | 'unknown';
 
+/** 'doubtful': open when a disk lost something, perhaps its record. */
+type Known = Told | 'open' | 'doubtful' | 'excused';
+
+const surest: readonly Known[] = ['open', 'doubtful', 'failed', 'unknown', 'ok', 'excused'];
+
 /**
  * Sets to which each operation adds its own id: Must and May. Told ok: it must be there. Told failed: it must not. Told
  * unknown: it may. Twice is wrong whatever was told.
  */
 export class AckedOracle {
-  readonly #told = new Map<string, Map<string, Told | 'open' | 'excused'>>();
+  readonly #told = new Map<string, Map<string, Known>>();
 
   begin(set: string, id: string): void {
     let known = this.#told.get(set);
@@ -17,17 +22,24 @@ export class AckedOracle {
       known = new Map();
       this.#told.set(set, known);
     }
-    known.set(id, 'open');
+    if (!known.has(id)) known.set(id, 'open');
   }
 
+  /** Of several tries of one operation the surest word counts. */
   end(set: string, id: string, told: Told): void {
-    if (this.#told.get(set)?.get(id) === 'open') this.#told.get(set)?.set(id, told);
+    const known = this.#told.get(set);
+    const before = known?.get(id);
+    if (before === undefined || surest.indexOf(told) <= surest.indexOf(before)) return;
+    known?.set(id, before === 'doubtful' && told === 'ok' ? 'excused' : told);
   }
 
-  /** A disk has lost what nobody else has: what was acknowledged by now may be gone. */
+  /** A disk has lost what nobody else has: what was acknowledged by now may be gone, or what was just written to be so. */
   excuse(isLost: (set: string, id: string) => boolean): void {
     for (const [set, known] of this.#told)
-      for (const [id, told] of known) if (told === 'ok' && isLost(set, id)) known.set(id, 'excused');
+      for (const [id, told] of known) {
+        if ((told !== 'ok' && told !== 'open') || !isLost(set, id)) continue;
+        known.set(id, told === 'ok' ? 'excused' : 'doubtful');
+      }
   }
 
   /** What a set holds once everything is at rest. */
@@ -35,7 +47,7 @@ export class AckedOracle {
     const wrong: string[] = [];
     const counts = new Map<string, number>();
     for (const id of found) counts.set(id, (counts.get(id) ?? 0) + 1);
-    const known = this.#told.get(set) ?? new Map<string, Told>();
+    const known = this.#told.get(set) ?? new Map<string, Known>();
     for (const [id, told] of known) {
       const count = counts.get(id) ?? 0;
       if (told === 'ok' && count === 0) wrong.push(`${set}: ${id} was acknowledged and is lost`);

@@ -6,11 +6,13 @@
 // Two pauses. Of a stopped process (SIGSTOP, a long collection) the clock goes on, so that on waking it can see what it has
 // slept through; of a suspended one (a frozen virtual machine) the clock stands, and it cannot.
 
+import type { WireTransport } from '../../runtime/links/wire.ts';
 import type { Cancel, Clock, Log, World } from '../../runtime/world.ts';
 import { context, seededRandom, wallStart } from '../virtual-world.ts';
 import { SimDisk } from './disk.ts';
 import { hashOf } from './draws.ts';
-import type { SimEvent, Simulation } from './simulation.ts';
+import { type SimEvent, type Simulation, textOf } from './simulation.ts';
+import { wiresOf } from './wires.ts';
 
 export interface SimWorld extends World {
   /** Name of the process. */
@@ -19,6 +21,8 @@ export interface SimWorld extends World {
   readonly life: number;
   /** Small files that outlive the process, but not a wipe. */
   readonly files: Map<string, Uint8Array>;
+  /** The simulated network as this process sees it. */
+  readonly wires: WireTransport;
   /** A named place that has been reached: faults may wait for it, and it is in the trace. */
   mark(point: string): void;
 }
@@ -69,20 +73,21 @@ export class SimProcess<L extends Life = Life> {
     const life = this.lives;
     this.#turnAt = 0;
     this.#sim.note(this.name, `starts life ${life}`);
+    this.#sim.network.wake(this.name);
     this.#sim.plan(this, 0, 'start', () => {
       new Promise<L>(resolve => resolve(this.#program(this.#world(life)))).then(
         made => {
           if (this.lives === life && this.state !== 'down') this.life = made;
         },
         (error: unknown) => {
-          if (this.lives === life) this.#sim.onStartFailed(this, error);
+          if (this.lives === life) this.#sim.failed(this, `it could not start: ${textOf(error)}`);
         },
       );
     });
   }
 
-  /** `kept` as for SimDisk.leave. */
-  crash(why: string, kept: number = 1): void {
+  /** `kept` as for SimDisk.leave. `silent`: the machine is gone too, and nobody resets its connections. */
+  crash(why: string, { kept = 1, silent = false }: { kept?: number; silent?: boolean } = {}): void {
     if (this.state === 'down') return;
     this.#sim.note(this.name, `crashes: ${why}`);
     const { life } = this;
@@ -91,6 +96,7 @@ export class SimProcess<L extends Life = Life> {
     this.#deferred = [];
     this.#suspended = false;
     this.disk.leave(kept);
+    this.#sim.network.crash(this.name, { silent });
     life?.crashed?.();
     this.#sim.onCrash(this);
   }
@@ -151,13 +157,21 @@ export class SimProcess<L extends Life = Life> {
       context: context(),
       random: seededRandom(hashOf(sim.seed, ['random', name, life])),
       transport: { peers: () => [0] },
+      wires: wiresOf(sim.network.transport(name), fn => {
+        if (isLive()) sim.arrive(this, 'net', fn);
+        return isLive();
+      }),
       storage: {
         open: options =>
           this.disk.open(options, {
             draw: (...parts) => sim.draw(name, life, ...parts),
             later,
             mark,
-            onFatal: why => sim.plan(this, 0, 'fatal', () => this.crash(why.message)),
+            onFatal: why => {
+              if (!this.disk.isBroken)
+                sim.violation(`the store of ${name} gave up, and nothing was wrong with its disk: ${why.message}`);
+              sim.plan(this, 0, 'fatal', () => sim.failed(this, why.message));
+            },
           }),
       },
       spawner: { threads: 0 },

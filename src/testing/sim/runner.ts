@@ -96,9 +96,12 @@ export async function runSeed<L extends Life>(
   const plan = options.plan ?? scenario.plan(drawsOf(seed));
   const run = scenario.begin(sim, plan);
   const operations = new Operations(sim, run);
+  let healedAt: number | undefined;
   sim.onCrash = target => {
     operations.lost(target);
     run.onCrash?.(target);
+    // It has slept over the heal, and goes on to find that its disk had failed before.
+    if (sim.now === healedAt) sim.plan(undefined, 0, 'restart', () => target.start());
   };
   for (const name of plan.processes) sim.addProcess(name, run.program(name)).start();
   const faults = new Faults(sim, plan.faults);
@@ -106,6 +109,7 @@ export async function runSeed<L extends Life>(
   for (const operation of plan.operations) operations.plan(operation);
   const goes = await sim.runTo(plan.safetyMs);
   if (goes) {
+    healedAt = sim.now;
     faults.heal();
     await comeToRest(sim, run, plan.livenessMs);
   }
@@ -186,6 +190,7 @@ class Operations<L extends Life> {
     this.#run.told(operation, told);
     this.#sim.note(operation.on, `operation ${operation.id} ${told}`);
     this.#sim.mark(target, `told ${told}`);
+    this.#sim.mark(target, `${operation.name} ${told}`);
   }
 
   lost(target: SimProcess<L>): void {

@@ -4,33 +4,24 @@
 // Invariant: same seed, same programs, same faults: same trace hash.
 
 import type { Cancel, Clock, Millis } from '../../runtime/world.ts';
+import { VirtualNetwork } from '../virtual-network.ts';
 import { drive } from '../virtual-world.ts';
-import { type Draw, drawsOf } from './draws.ts';
+import { type Draw, drawsOf, hashOf } from './draws.ts';
 import { EventHeap } from './event-heap.ts';
 import { type Life, type Program, SimProcess } from './process.ts';
 import { Trace } from './trace.ts';
 
 export interface SimEvent<L extends Life = Life> {
   at: Millis;
-  readonly tie: number;
-  readonly order: number;
+  tie: number;
+  order: number;
   readonly target: SimProcess<L> | undefined;
   readonly life: number;
-  /** What the clock of the process had left out when this was planned. */
-  stoodMs: Millis;
+  /** What the clock of the process had left out when this was planned; undefined: it comes from outside, where no clock stood. */
+  stoodMs: Millis | undefined;
   readonly what: string;
   readonly fn: () => void;
   cancelled: boolean;
-}
-
-/** What faults do to a network; VirtualNetwork fits. */
-export interface SimNetwork {
-  block(from: string, to: string): void;
-  free(from: string, to: string): void;
-  cut(a: string, b: string): number;
-  heal(): void;
-  crash(host: string, options?: { silent?: boolean }): void;
-  wake(host: string): void;
 }
 
 export interface SimulationOptions {
@@ -46,12 +37,12 @@ export class Simulation<L extends Life = Life> {
   readonly trace: Trace;
   readonly violations: string[] = [];
   readonly processes = new Map<string, SimProcess<L>>();
+  /** Between the processes, on a clock that no fault of theirs touches. */
+  readonly network: VirtualNetwork;
   /** Told of every mark, after it is in the trace. */
   onMark: (target: SimProcess<L>, point: string) => void = () => undefined;
   /** The memory of a process is gone. */
   onCrash: (target: SimProcess<L>) => void = () => undefined;
-  /** The network that faults act upon, if there is one. */
-  network: SimNetwork | undefined;
   now: Millis = 0;
   readonly #heap = new EventHeap<SimEvent<L>>();
   readonly #eventsMax: number;
@@ -62,6 +53,8 @@ export class Simulation<L extends Life = Life> {
     this.draw = drawsOf(seed);
     this.trace = new Trace(traceLength);
     this.#eventsMax = eventsMax;
+    this.network = new VirtualNetwork({ clock: this.clock, random: { u32: () => hashOf(seed, ['network']) } });
+    this.network.onEvent = (event, connection) => this.note(connection, event);
   }
 
   addProcess(name: string, program: Program<L>): SimProcess<L> {
@@ -78,22 +71,55 @@ export class Simulation<L extends Life = Life> {
 
   /** Runs fn as an event of the process (of its present life), or of nobody. */
   plan(target: SimProcess<L> | undefined, delayMs: Millis, what: string, fn: () => void): Cancel {
-    const at = this.now + delayMs;
-    const tie = target === undefined ? 0 : this.draw('tie', target.name, Math.floor(at * 1_000));
-    const life = target?.lives ?? 0;
-    const order = this.#order++;
-    const event = { at, tie, order, target, life, stoodMs: target?.stoodMs ?? 0, what, fn, cancelled: false };
-    this.#heap.push(event);
+    const event = this.#event(target, delayMs, what, fn, target?.stoodMs ?? 0);
     return () => {
       event.cancelled = true;
     };
   }
 
+  /** What comes to a process from outside: it happens now, or as soon as the process runs again, behind what came before it. */
+  arrive(target: SimProcess<L>, what: string, fn: () => void): void {
+    this.#event(target, 0, what, fn, undefined);
+  }
+
+  #event(
+    target: SimProcess<L> | undefined,
+    delayMs: Millis,
+    what: string,
+    fn: () => void,
+    stoodMs: Millis | undefined,
+  ) {
+    const at = this.now + delayMs;
+    const life = target?.lives ?? 0;
+    const order = this.#order++;
+    const event: SimEvent<L> = {
+      at,
+      tie: this.#tie(target, at),
+      order,
+      target,
+      life,
+      stoodMs,
+      what,
+      fn,
+      cancelled: false,
+    };
+    this.#heap.push(event);
+    return event;
+  }
+
+  /** At one moment all events of a process have one tie-break, so that they keep the order in which they were planned. */
+  #tie(target: SimProcess<L> | undefined, at: Millis): number {
+    return target === undefined ? 0 : this.draw('tie', target.name, Math.floor(at * 1_000));
+  }
+
+  /** Plans it anew, behind everything that was called here before. */
   again(event: SimEvent<L>, at: Millis): void {
     const stood = event.target?.stoodMs ?? 0;
     // The clock of a suspended process stood: what was due in 5 ms then is due in 5 ms now.
-    event.at = Math.max(at, event.at + stood - event.stoodMs);
-    event.stoodMs = stood;
+    event.at = event.stoodMs === undefined ? at : Math.max(at, event.at + stood - event.stoodMs);
+    if (event.stoodMs !== undefined) event.stoodMs = stood;
+    event.tie = this.#tie(event.target, event.at);
+    event.order = this.#order++;
     this.#heap.push(event);
   }
 
@@ -111,8 +137,13 @@ export class Simulation<L extends Life = Life> {
     if (this.violations.length < violationsMax) this.violations.push(`at ${this.now.toFixed(3)} ms: ${what}`);
   }
 
-  onStartFailed(target: SimProcess<L>, error: unknown): void {
-    target.crash(`it could not start: ${textOf(error)}`);
+  /** A process that cannot go on ends by itself, and is started again a little later, as by a supervisor. */
+  failed(target: SimProcess<L>, why: string): void {
+    target.crash(why);
+    const { lives } = target;
+    this.plan(undefined, restartMsMin + restartMsMore * this.draw('restart', target.name, lives), 'restart', () => {
+      if (target.lives === lives) target.start();
+    });
   }
 
   /** Lets virtual time go on to `at`, or to where `until` says true. False when the run must be given up. */
@@ -146,7 +177,7 @@ export class Simulation<L extends Life = Life> {
           target.defer(event);
           continue;
         }
-        if (target.stoodMs !== event.stoodMs) {
+        if (event.stoodMs !== undefined && target.stoodMs !== event.stoodMs) {
           this.again(event, event.at);
           continue;
         }
@@ -164,6 +195,8 @@ export class Simulation<L extends Life = Life> {
 }
 
 const violationsMax = 20;
+const restartMsMin = 50;
+const restartMsMore = 450;
 
 export const textOf = (error: unknown): string =>
   error instanceof Error ? `${(error as { code?: string }).code ?? error.name}: ${error.message}` : String(error);

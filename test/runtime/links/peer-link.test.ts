@@ -225,7 +225,7 @@ describe('a peer link whose streams break', () => {
 
 describe('an acknowledgement that may wait', () => {
   const open = async () => {
-    const rig = new Rig({ onB: () => {}, delayed: true });
+    const rig = new Rig({ onB: () => {}, delayed: true, faults: { delayMs: ackDelayMs / 50 } });
     await rig.connect();
     rig.clock.advance(100);
     const back = (): number => rig.network.connections()[0]?.carried[1] as number;
@@ -237,7 +237,7 @@ describe('an acknowledgement that may wait', () => {
     const { rig, back, unacked, before } = await open();
     for (let i = 0; i < 5; i++) {
       rig.a.send(numbered(i));
-      rig.clock.advance(2);
+      rig.clock.advance(ackDelayMs / 10);
     }
     expect([back() - before, unacked()]).toEqual([0, 5]);
     rig.clock.advance(ackDelayMs);
@@ -249,9 +249,9 @@ describe('an acknowledgement that may wait', () => {
   it('goes with an answer at once, and then not again', async () => {
     const { rig, back, unacked, before } = await open();
     rig.a.send(numbered(1));
-    rig.clock.advance(2);
+    rig.clock.advance(ackDelayMs / 10);
     rig.b.send(numbered(2));
-    rig.clock.advance(2);
+    rig.clock.advance(ackDelayMs / 10);
     expect([back() - before, unacked()]).toEqual([48 + 32, 0]);
     rig.clock.advance(1_000);
     expect(back() - before).toBe(48 + 32);
@@ -261,7 +261,7 @@ describe('an acknowledgement that may wait', () => {
     const { rig, unacked } = await open();
     for (let i = 0; i < 4; i++) {
       rig.a.send(numbered(i, 1_100));
-      rig.clock.advance(2);
+      rig.clock.advance(ackDelayMs / 10);
       expect(unacked()).toBe(i < 3 ? i + 1 : 0);
     }
   });

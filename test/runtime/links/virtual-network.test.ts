@@ -52,6 +52,22 @@ describe('a virtual network', () => {
     expect(await run(4)).not.toEqual(await run(3));
   });
 
+  it.each([1, 2, 3, 4])(
+    'gives a prefix of what was written, also when that goes on after a reset (seed %i)',
+    async seed => {
+      const { clock, network, a, b } = await pair({}, seed);
+      network.set('n1', 'n2', { delayMs: 10 });
+      for (let i = 0; i < 6; i++) {
+        if (i === 3) network.cut('n1', 'n2');
+        a.wire.write(numbers(10).fill(i));
+        clock.advance(1);
+      }
+      clock.advance(100);
+      expect(b.ends).toHaveLength(1);
+      expect(b.bytes).toEqual(Array.from({ length: b.bytes.length }, (_, i) => Math.floor(i / 10)));
+    },
+  );
+
   it('fills the buffer of a sender whose reader has paused, and tells it when there is room', async () => {
     const { clock, a, b } = await pair({ bufferBytes: 1_000, windowBytes: 500 });
     b.wire.pause();

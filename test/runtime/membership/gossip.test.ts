@@ -28,6 +28,22 @@ describe('gossip', () => {
     expect(sim.run(30_000, knows)).toBeLessThanOrEqual(12_000);
   });
 
+  it('tells what a member says in its next life, whichever version that happens to have', () => {
+    const sim = new GossipSim(1);
+    const app = (hash: string) => ({ epoch: 1, hash, blob: '' });
+    sim.startMany(3);
+    sim.start('n3', { app: app('before') });
+    expect(sim.run(60_000, () => sim.all('n3', 'up'))).toBeLessThan(60_000);
+    sim.start('n3', { incarnation: 1_001, app: app('after') });
+    sim.run(30_000);
+    for (const name of ['n0', 'n1', 'n2']) {
+      const told = sim.events.flatMap(({ node, event }) =>
+        node === name && event.name === 'app-changed' && event.member === 'n3' ? [event.app?.hash] : [],
+      );
+      expect(told).toEqual(['before', 'after']);
+    }
+  });
+
   it('finds a crash by two reporters, and takes the node back under its next incarnation only', () => {
     const sim = grown(5);
     sim.run(30_000);
@@ -70,6 +86,21 @@ describe('gossip', () => {
     expect([sim.count('member-down'), sim.count('member-suspect')]).toEqual([0, 0]);
   });
 
+  it('calls nobody down in an hour of rounds of 0.5 to 1 s and 5 % loss, and finds a crash in half the time', {
+    timeout: 60_000,
+  }, () => {
+    const chance = seededRandom(3);
+    const sim = new GossipSim(2);
+    for (let at = 0; at < 5; at++) sim.start(`n${at}`, { roundMs: 500 }, () => 500 + chance.float() * 500);
+    sim.loss = 0.05;
+    sim.run(3_600_000);
+    expect([sim.count('member-down'), sim.count('member-suspect')]).toEqual([0, 0]);
+    sim.node('n3').crashed = true;
+    const took = sim.run(60_000, () => sim.all('n3', 'down'));
+    expect(took).toBeGreaterThan(9_000);
+    expect(took).toBeLessThan(20_000);
+  });
+
   it.each([1_000, 3_000, 10_000, 25_000])('lets a node pause for %d ms without convicting anybody by itself', pause => {
     const sim = grown(5);
     sim.run(30_000);
@@ -109,6 +140,62 @@ describe('gossip', () => {
     expect(sim.run(60_000, () => sim.status('n0', 'n1') === 'down')).toBeLessThan(40_000);
     sim.cuts.clear();
     expect(sim.run(20_000, () => sim.all('n1', 'up') && sim.all('n0', 'up'))).toBeLessThan(20_000);
+  });
+
+  it('of 100, suspects nobody while it grows, and finds a crash almost as soon as a small cluster', {
+    timeout: 60_000,
+  }, () => {
+    const sim = grown(100);
+    sim.run(30_000);
+    expect([sim.count('member-suspect'), sim.count('member-down')]).toEqual([0, 0]);
+    sim.node('n42').crashed = true;
+    const took = sim.run(60_000, () => sim.all('n42', 'down'));
+    expect(took).toBeGreaterThan(18_000);
+    expect(took).toBeLessThan(32_000);
+    expect(
+      sim.events
+        .filter(({ event }) => event.name === 'member-down')
+        .every(({ event }) => 'member' in event && event.member === 'n42'),
+    ).toBe(true);
+  });
+
+  it('of 100, convicts nobody who stood still for 10 s, and by nobody who stood still for 25', {
+    timeout: 60_000,
+  }, () => {
+    const sim = new GossipSim(2);
+    sim.startMany(100);
+    sim.acquaint();
+    sim.run(30_000);
+    sim.node('n7').pausedUntil = sim.now + 10_000;
+    sim.node('n8').pausedUntil = sim.now + 25_000;
+    sim.run(60_000);
+    const verdicts = sim.events.filter(({ event }) => event.name === 'member-suspect' || event.name === 'member-down');
+    expect(verdicts.filter(({ node, event }) => node === 'n8' || ('member' in event && event.member !== 'n8'))).toEqual(
+      [],
+    );
+    expect([sim.all('n7', 'up'), sim.all('n8', 'up')]).toEqual([true, true]);
+  });
+
+  it('of 100, tells of no member that cannot be heard by one: helpers reach it', { timeout: 60_000 }, () => {
+    const sim = new GossipSim(3);
+    sim.startMany(100);
+    sim.acquaint();
+    sim.run(10_000);
+    sim.cuts.add('n1>n2').add('n2>n1').add('n1>n3').add('n3>n1').add('n1>n4').add('n4>n1');
+    sim.run(120_000);
+    expect([sim.count('member-suspect'), sim.count('member-down')]).toEqual([0, 0]);
+  });
+
+  it('of 100, finds 20 that crash at once', { timeout: 60_000 }, () => {
+    const sim = new GossipSim(4);
+    sim.startMany(100);
+    sim.acquaint();
+    sim.run(20_000);
+    const dead = Array.from({ length: 20 }, (_, at) => `n${10 + at}`);
+    for (const name of dead) sim.node(name).crashed = true;
+    expect(sim.run(120_000, () => dead.every(name => sim.all(name, 'down')))).toBeLessThan(60_000);
+    const told = sim.events.filter(({ event }) => event.name === 'member-down');
+    expect(told.every(({ event }) => 'member' in event && dead.includes(event.member as string))).toBe(true);
   });
 
   it('hears of a clean stop and of a leave within a round', () => {

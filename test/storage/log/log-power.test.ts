@@ -1,10 +1,15 @@
 // Power that goes at every moment of a log's life, over several lives, on a disk that keeps any part of what was not synced.
 
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../../src/storage/crc32.ts';
 import type { LogGroup } from '../../../src/storage/log/log-frame.ts';
+import type { LoggedSegment } from '../../../src/storage/log/log-names.ts';
 import { readLogs } from '../../../src/storage/log/log-recovery-store.ts';
+import { frameAt } from '../../../src/storage/log/log-scan.ts';
+import type { Segment } from '../../../src/storage/log/log-segment.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
+import { loggedOf } from '../../../src/storage/troupe-log-store.ts';
 import { chances, plain, randomGroup, seedOf } from './groups.ts';
 import { SimDisk } from './sim-disk.ts';
 
@@ -22,9 +27,13 @@ class Story {
   /** Segments whose runs are named, and what is in those runs. */
   readonly #named = new Set<number>();
   readonly #runs = new Map<number, LogGroup>();
+  /** Segments the manifest remembers, and those it is still to be told of: the process may end before it is. */
+  readonly #logged = new Map<number, LoggedSegment>();
+  #untold: Segment[] = [];
   #bySegment = new Map<number, LogGroup[]>();
   #lsn = 0;
   #id = 0;
+  #idBefore = 0;
 
   /** Whether the manifest still knows which segments it has the runs of. Recovery has to be right without, too. */
   readonly #remembers: boolean;
@@ -37,6 +46,7 @@ class Story {
   /** Writes, syncs, rolls and recycles until something throws or `steps` are done. */
   async live(steps: number): Promise<void> {
     const log = this.#open();
+    this.#idBefore = this.#id;
     const background: Promise<unknown>[] = [];
     try {
       if (this.#chance() < 0.5) await log.prepare();
@@ -44,6 +54,7 @@ class Story {
       await Promise.all(background);
       if (this.#chance() < 0.5) {
         await log.close();
+        this.#tell();
         this.#flushed = this.#committed;
       }
     } catch (why) {
@@ -51,6 +62,15 @@ class Story {
       expect(code === 'STOPPED' ? cause?.code : code).toBe('power lost');
     }
     await Promise.allSettled(background);
+    // An edit may have been on its way.
+    if (this.#chance() < 0.5) this.#tell();
+    this.#untold = [];
+  }
+
+  /** As the manifest does it: what is in a run is not remembered, whoever comes late. */
+  #tell(): void {
+    for (const segment of this.#untold.splice(0))
+      if (!this.#named.has(segment.id)) this.#logged.set(segment.id, loggedOf(segment));
   }
 
   async #step(log: LogStore, background: Promise<unknown>[]): Promise<void> {
@@ -60,6 +80,8 @@ class Story {
     if (choice < 0.75) {
       const covered = this.#committed;
       const done = log.sync().then(() => {
+        this.#tell();
+        this.#expectRemembered(covered);
         this.#flushed = Math.max(this.#flushed, covered);
       });
       done.catch(() => {});
@@ -67,12 +89,14 @@ class Story {
       background.push(done);
       return;
     }
-    if (choice < 0.8) return log.roll();
+    if (choice < 0.77) return log.mark();
+    if (choice < 0.81) return log.roll();
     const oldest = log.sealed[0];
     if (choice > 0.9 || !oldest) return new Promise(resolve => setImmediate(resolve));
     // Its run is on the disk and named before the segment goes.
     for (const group of this.#bySegment.get(oldest.id) ?? []) this.#runs.set(group.lsn, group);
     this.#named.add(oldest.id);
+    this.#logged.delete(oldest.id);
     const gone = log.recycle(oldest);
     gone.catch(() => {});
     if (chance() < 0.5) return gone;
@@ -96,13 +120,16 @@ class Story {
     const found = new Map<number, LogGroup>();
     let last = 0;
     this.#bySegment = new Map();
+    this.#missAny();
     const { idMax, lsnMax, segments } = readLogs({
       dir,
       crc: crc32,
       files: this.disk,
       seedOf,
       flushed: id => this.#remembers && this.#named.has(id),
-      visit: (group, segment) => {
+      logged: this.#logged,
+      visit: (frame, segment) => {
+        const group = frameAt(segment.image, frame);
         expect(group.lsn).toBeGreaterThan(last);
         last = group.lsn;
         found.set(group.lsn, plain(group));
@@ -119,6 +146,8 @@ class Story {
       expect([lsn, found.get(lsn) ?? this.#runs.get(lsn)]).toEqual([lsn, this.#written.get(lsn)]);
     }
     for (const segment of segments) expect(segment).toMatchObject({ sealed: true, durable: segment.used });
+    // The edit that follows a recovery; it may not come to it.
+    if (this.#chance() < 0.7) for (const segment of segments) this.#logged.set(segment.id, loggedOf(segment));
     this.#id = Math.max(this.#id === 0 ? 0 : Math.max(0, ...this.#named), idMax);
     this.#lsn = end;
     this.#committed = end;
@@ -126,9 +155,32 @@ class Story {
     this.#written = new Map([...this.#written].filter(([lsn]) => lsn <= end));
   }
 
+  /** Whatever of this life is flushed can be missed. */
+  #expectRemembered(lsn: number): void {
+    for (const [id, [first]] of this.#bySegment) {
+      if (id <= this.#idBefore || this.#named.has(id) || (first as LogGroup).lsn > lsn) continue;
+      expect([...this.#logged.keys()]).toContain(id);
+    }
+  }
+
+  /** A file that the manifest remembers is missed when it is taken away, each alone. */
+  #missAny(): void {
+    const { disk } = this;
+    for (const [id, { file }] of this.#logged) {
+      const putBack = disk.takeAway(join(dir, file));
+      const calls = disk.callsLeft;
+      disk.callsLeft = 0;
+      const options = { dir, crc: crc32, files: disk, seedOf, logged: this.#logged, visit: () => {} };
+      expect(() => readLogs(options), `segment ${id}`).toThrow(/is missing/);
+      disk.callsLeft = calls;
+      putBack();
+    }
+  }
+
   #open(): LogStore {
     const nextSegmentId = (): number => ++this.#id;
-    return new LogStore({ dir, name: 'host-1', segmentBytes, nextSegmentId, crc: crc32, files: this.disk });
+    const onDurable = (segment: Segment): void => void this.#untold.push(segment);
+    return new LogStore({ dir, name: 'host-1', segmentBytes, nextSegmentId, crc: crc32, files: this.disk, onDurable });
   }
 
   powerLoss(): void {

@@ -5,7 +5,8 @@ import { crc32 } from '../../../src/storage/crc32.ts';
 import { writeU16, writeU32 } from '../../../src/storage/little-endian.ts';
 import type { LogGroup, ReadHeader } from '../../../src/storage/log/log-frame.ts';
 import { type RecoveryOptions, readLogs } from '../../../src/storage/log/log-recovery-store.ts';
-import type { ScanEnd } from '../../../src/storage/log/log-scan.ts';
+import { frameAt, type ScanEnd } from '../../../src/storage/log/log-scan.ts';
+import type { Segment } from '../../../src/storage/log/log-segment.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
 import { provenWhole } from '../../../src/storage/log/log-tail.ts';
 import { dumpSegment, isDamage, verifyLogs } from '../../../src/storage/log/log-verify.ts';
@@ -46,29 +47,34 @@ async function diskWith(segments: number, perSegment = 4, name = 'host-1', into 
   return into;
 }
 
+type Logged = NonNullable<RecoveryOptions['logged']>;
+
 function recover(disk: SimDisk, options: Partial<RecoveryOptions> = {}) {
   const groups: LogGroup[] = [];
-  const visit = (group: LogGroup): number => groups.push(plain(group));
+  const visit = (at: number, { image }: Segment): number => groups.push(plain(frameAt(image, at)));
   const found = readLogs({ dir: '/log', crc: crc32, files: disk, seedOf, visit, ...options });
   return { ...found, groups, lsns: groups.map(({ lsn }) => lsn) };
 }
 
-const verify = (disk: SimDisk) => [
+const verify = (disk: SimDisk, logged?: Logged) => [
   ...verifyLogs(
     disk.list('/log').map(file => ({ file, bytes: disk.read(`/log/${file}`) })),
-    { crc: crc32, seedOf },
+    { crc: crc32, seedOf, logged },
   ),
 ];
-const states = (disk: SimDisk): string[] => verify(disk).map(({ state }) => state);
+const states = (disk: SimDisk, logged?: Logged): string[] => verify(disk, logged).map(({ state }) => state);
 
 function flip(disk: SimDisk, id: number, at: number, bit = 1): void {
   const bytes = disk.contents(path(id));
   bytes[at] = (bytes[at] as number) ^ bit;
 }
 
-function refusal(disk: SimDisk): { code: string; message: string; details: Record<string, unknown> } {
+function refusal(
+  disk: SimDisk,
+  options: Partial<RecoveryOptions> = {},
+): { code: string; message: string; details: Record<string, unknown> } {
   try {
-    recover(disk);
+    recover(disk, options);
   } catch (why) {
     return why as ReturnType<typeof refusal>;
   }
@@ -264,6 +270,150 @@ describe('recovery', () => {
     expect(details).toEqual({ file: file(3), format: 9, known: 1 });
     expect(disk.calls).toBe(calls);
     expect(verify(disk).map(isDamage)).toEqual([false, false, true]);
+  });
+});
+
+describe('the last batch of a log that was killed', () => {
+  /** Four groups, each synced, and what was written after the last sync. */
+  async function killed(after: (log: LogStore) => void): Promise<SimDisk> {
+    const disk = new SimDisk();
+    let id = 0;
+    const nextSegmentId = (): number => ++id;
+    const log = new LogStore({
+      dir: '/log',
+      name: 'host-1',
+      segmentBytes: 8_192,
+      nextSegmentId,
+      crc: crc32,
+      files: disk,
+    });
+    for (let lsn = 1; lsn <= 4; lsn++) {
+      log.append([group(lsn)]);
+      await log.sync();
+    }
+    after(log);
+    disk.kill();
+    return disk;
+  }
+  const last = start + 3 * bytesOfGroup;
+  const mark = start + 4 * bytesOfGroup;
+
+  it('is damage at any byte when a mark says that it was on the disk, and without one looks torn', async () => {
+    const disk = await killed(log => log.mark());
+    for (let at = last; at < mark; at++) {
+      flip(disk, 1, at, 1 << (at % 8));
+      expect([at, refusal(disk)]).toEqual([
+        at,
+        expect.objectContaining({ details: expect.objectContaining({ at: last }) }),
+      ]);
+      flip(disk, 1, at, 1 << (at % 8));
+    }
+    expect(recover(disk)).toMatchObject({ lsns: [1, 2, 3, 4], lsnMax: 4, cuts: [{ at: mark + 40 }] });
+    const unmarked = await killed(() => {});
+    flip(unmarked, 1, last + 60);
+    expect(recover(unmarked)).toMatchObject({ lsns: [1, 2, 3], cuts: [{ at: last }] });
+  });
+
+  it('is whole when the mark itself is torn or damaged', async () => {
+    for (let at = mark; at < mark + 40; at++) {
+      const disk = await killed(log => log.mark());
+      if (at % 2 === 0) flip(disk, 1, at);
+      else disk.contents(path(1)).fill(0, at);
+      const { lsns, cuts } = recover(disk);
+      // The last bytes of a mark are zeros.
+      expect([at, lsns, cuts[0]?.at === mark || at > mark + 35]).toEqual([at, [1, 2, 3, 4], true]);
+      expect(recover(disk).cuts).toEqual([]);
+    }
+  });
+
+  it('is followed by one mark, and by none before its sync', async () => {
+    const ends = async (after: (log: LogStore) => void): Promise<number> =>
+      recover(await killed(after)).cuts[0]?.at as number;
+    const twice = (log: LogStore): void => {
+      log.mark();
+      log.mark();
+    };
+    expect(await ends(twice)).toBe(mark + 40);
+    const unsynced = (log: LogStore): void => {
+      log.append([group(5)]);
+      log.mark();
+    };
+    expect(await ends(unsynced)).toBe(mark + bytesOfGroup);
+  });
+
+  it('is shown with its mark', async () => {
+    const disk = await killed(log => log.mark());
+    const shown = [...dumpSegment({ file: file(1), bytes: disk.read(path(1)) }, { crc: crc32, seedOf })];
+    expect(shown.map(({ kind, lsn }) => [kind, lsn])).toEqual([
+      ...[1, 2, 3, 4].map(lsn => ['group', lsn]),
+      ['mark', 4],
+    ]);
+    expect(verify(disk)).toMatchObject([{ state: 'torn', groups: 4, lsnMax: 4 }]);
+  });
+});
+
+describe('a segment that the manifest remembers', () => {
+  const logged = (...entries: (readonly [id: number, bytes: number])[]): Logged =>
+    new Map(entries.map(([id, bytes]) => [id, { file: file(id), bytes }]));
+
+  it.each([1, 2, 3])('and whose file is gone is missed by name, and nothing is touched (%i of 3)', async id => {
+    const disk = await diskWith(3);
+    disk.unlink(path(id));
+    disk.plant(path(9, 'spare'), new Uint8Array(10));
+    const calls = disk.calls;
+    const all = logged([1, start + 1], [2, start + 1], [3, start + 1]);
+    const { code, message, details } = refusal(disk, { logged: all });
+    expect([code, details]).toEqual(['CORRUPT', { file: file(id), files: [file(id)], dir: '/log' }]);
+    expect(message).toMatch(/^The log segment host-1-0+\d\.log of \/log is missing\. .* restore a backup/);
+    expect(disk.calls).toBe(calls);
+    expect(verify(disk, all).filter(isDamage)).toMatchObject([{ id, log: 'host-1', file: file(id), state: 'missing' }]);
+    // In a run: its file may be there or not.
+    expect(recover(disk, { logged: all, flushed: each => each === id }).lsns).toHaveLength(8);
+  });
+
+  it('is missed with all others that are, and when its file has become a spare', async () => {
+    const disk = await diskWith(3);
+    disk.rename(path(2), path(2, 'spare'));
+    disk.unlink(path(3));
+    const all = logged([1, start], [2, start], [3, start]);
+    expect(refusal(disk, { logged: all })).toMatchObject({ details: { file: file(2), files: [file(2), file(3)] } });
+    expect(recover(disk, { logged: all, log: 'host-2' }).lsns).toEqual([]);
+  });
+
+  it('may end where it ended then, and not before', async () => {
+    const disk = await diskWith(1);
+    const ends = start + 2 * bytesOfGroup;
+    disk.plant(path(1), disk.read(path(1)).slice(0, ends + 30));
+    expect(states(disk, logged([1, ends]))).toEqual(['torn']);
+    expect(states(disk, logged([1, ends + 8]))).toEqual(['hole']);
+    expect(refusal(disk, { logged: logged([1, ends + 8]) })).toMatchObject({
+      code: 'CORRUPT',
+      message: expect.stringMatching(/damaged at byte 4336: .* The manifest says/),
+      details: { file: file(1), at: ends },
+    });
+    expect(recover(disk, { logged: logged([1, ends]) }).lsns).toEqual([1, 2]);
+    // And again, when it was cut.
+    expect(recover(disk, { logged: logged([1, ends]) }).lsns).toEqual([1, 2]);
+  });
+
+  it.each([0, 100, start, start + 8])(
+    'is not taken for an unfinished one when only %i bytes are left',
+    async length => {
+      const disk = await diskWith(1);
+      disk.plant(path(1), disk.read(path(1)).slice(0, length));
+      const all = logged([1, start + bytesOfGroup]);
+      expect(refusal(disk, { logged: all })).toMatchObject({ code: 'CORRUPT', details: { file: file(1), at: start } });
+      expect(recover(disk).lsns).toEqual([]);
+    },
+  );
+
+  it('says that the one before it was whole: what is torn there is damage', () => {
+    const { disk } = tornBehindAnother();
+    const all = logged([2, start + 8]);
+    expect(states(disk, all)).toEqual(['hole', 'torn']);
+    const at = start + 10 * bytesOfGroup;
+    expect(refusal(disk, { logged: all })).toMatchObject({ code: 'CORRUPT', details: { file: file(1), at } });
+    expect(recover(disk, { logged: logged([1, at]) }).dropped).toEqual([file(2)]);
   });
 });
 

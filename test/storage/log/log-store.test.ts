@@ -8,6 +8,7 @@ import { crc32 } from '../../../src/storage/crc32.ts';
 import type { LogFiles } from '../../../src/storage/log/log-files-store.ts';
 import type { LogGroup } from '../../../src/storage/log/log-frame.ts';
 import { readLogs } from '../../../src/storage/log/log-recovery-store.ts';
+import { frameAt } from '../../../src/storage/log/log-scan.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
 import { op, plain, seedOf } from './groups.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -28,7 +29,13 @@ const group = (lsn: number, valueBytes = 100): LogGroup => ({
 
 function recover(disk: LogFiles, dir = '/log') {
   const groups: LogGroup[] = [];
-  const found = readLogs({ dir, crc: crc32, files: disk, seedOf, visit: group => groups.push(plain(group)) });
+  const found = readLogs({
+    dir,
+    crc: crc32,
+    files: disk,
+    seedOf,
+    visit: (at, { image }) => groups.push(plain(frameAt(image, at))),
+  });
   return { groups, lsns: groups.map(({ lsn }) => lsn), ...found };
 }
 
@@ -101,6 +108,50 @@ describe('append', () => {
     expect(log.active).toBe(segment);
     await log.close();
     expect(recover(disk).lsns).toEqual([1]);
+  });
+});
+
+describe('mark', () => {
+  it('says once that all is on the disk, is in nobody’s way, and is covered by the next sync', async () => {
+    const disk = new SimDisk();
+    const log = logOn(disk);
+    log.mark();
+    log.append([group(1)]);
+    log.mark();
+    expect(log.active?.used).toBe(4_096 + 168);
+    await log.sync();
+    const { calls } = disk;
+    log.mark();
+    log.mark();
+    expect([disk.calls, log.active?.used]).toEqual([calls + 1, 4_096 + 168 + 40]);
+    await log.sync();
+    log.mark();
+    expect(log.active?.used).toBe(4_096 + 168 + 40);
+    const { segment, records } = log.append([group(2)]);
+    expect(segment.record(records[0] as number, group(2).ops[0]?.key.length as number)).toEqual(
+      group(2).ops[0]?.record,
+    );
+    expect(segment).toMatchObject({ groups: 2, lsnMin: 1, lsnMax: 2 });
+    await log.close();
+    log.mark();
+    expect(recover(disk).lsns).toEqual([1, 2]);
+  });
+
+  it('leaves the room for the seal, and is no reason to begin a segment', async () => {
+    const disk = new SimDisk();
+    const log = logOn(disk);
+    const next = fill(log, 1, 168 + 40);
+    const { active } = log;
+    await log.sync();
+    for (let n = 0; n < 20; n++) {
+      log.mark();
+      await log.sync();
+    }
+    expect(log.active).toBe(active);
+    expect(active?.used).toBeLessThanOrEqual(segmentBytes - 40);
+    log.append([group(next)]);
+    await log.close();
+    expect(recover(disk).lsns).toEqual(Array.from({ length: next }, (_, index) => index + 1));
   });
 });
 

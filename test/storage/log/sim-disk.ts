@@ -86,6 +86,17 @@ export class SimDisk implements LogFiles {
     return this.#inode(path).now;
   }
 
+  /** Somebody takes a file away, and puts it back when the returned function is called. */
+  takeAway(path: string): () => void {
+    const [now, safe] = [this.#inode(path), this.#safeNames.get(path)];
+    this.#names.delete(path);
+    this.#safeNames.delete(path);
+    return () => {
+      this.#names.set(path, now);
+      if (safe !== undefined) this.#safeNames.set(path, safe);
+    };
+  }
+
   /** A file that was there all along. */
   plant(path: string, bytes: Uint8Array): void {
     const inode = { now: bytes.slice(), safe: bytes.slice(), pending: [] };

@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Lmdb, openLmdb } from '../../../src/storage/lmdb-env-store.ts';
+import type { LoggedSegment } from '../../../src/storage/log/log-names.ts';
 import { encodeValue, headKey } from '../../../src/storage/runs/manifest-format.ts';
 import { type ManifestStore, openManifest } from '../../../src/storage/runs/manifest-store.ts';
 import type { RunInfo } from '../../../src/storage/runs/run-format.ts';
@@ -36,6 +37,7 @@ interface Step {
   readonly remove?: number;
   readonly flushed?: number;
   readonly forget?: number;
+  readonly logged?: number;
   readonly shard?: string;
   readonly drop?: string;
   readonly reopen?: true;
@@ -48,6 +50,7 @@ describe('a manifest', () => {
       fc.record({ remove: fc.nat(8) }),
       fc.record({ flushed: fc.nat(4) }),
       fc.record({ forget: fc.nat(4) }),
+      fc.record({ logged: fc.nat(4) }),
       fc.record({ shard: fc.constantFrom('a', 'b', 'c/1') }),
       fc.record({ drop: fc.constantFrom('a', 'b', 'c/1') }),
       fc.constant({ reopen: true }),
@@ -56,6 +59,7 @@ describe('a manifest', () => {
       fc.asyncProperty(fc.array(step, { maxLength: 14 }), async steps => {
         let manifest = await open();
         const [runs, flushed, shards] = [new Map<number, RunInfo>(), new Set<number>(), new Map<string, number>()];
+        const logged = new Map<number, LoggedSegment>();
         let next = 1;
         for (const what of steps as readonly Step[]) {
           if (what.add !== undefined) {
@@ -68,6 +72,11 @@ describe('a manifest', () => {
           } else if (what.flushed !== undefined) {
             await manifest.edit({ flushed: [what.flushed] });
             flushed.add(what.flushed);
+            logged.delete(what.flushed);
+          } else if (what.logged !== undefined) {
+            const segment = { file: `t1.1-${what.logged}.log`, bytes: 5_000 + what.logged };
+            await manifest.edit({ logged: new Map([[what.logged, segment]]) });
+            if (!flushed.has(what.logged)) logged.set(what.logged, segment);
           } else if (what.forget !== undefined) {
             await manifest.edit({ forget: [what.forget] });
             flushed.delete(what.forget);
@@ -84,6 +93,7 @@ describe('a manifest', () => {
           const state = manifest.state();
           expect(state.runs).toEqual([...runs.values()].sort((a, b) => a.id - b.id));
           expect(state.flushed).toEqual(flushed);
+          expect(state.logged).toEqual(logged);
           expect(new Map([...state.shards].map(([name, { number }]) => [name, number]))).toEqual(shards);
           expect(new Map([...state.names].map(([number, name]) => [name, number]))).toEqual(shards);
           expect(manifest.state()).toBe(state);

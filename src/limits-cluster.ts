@@ -1,0 +1,100 @@
+// Bounds of what happens between processes; the rest, and all under one name, in limits.ts.
+
+// Membership.
+
+/** Members one node keeps: past it a newcomer is refused. Ten times the largest cluster the protocol is measured at. */
+export const membersMax = 10_000;
+/** Digests in one gossip message, 25 bytes each: up to so many members each exchange covers all, beyond it they take turns. */
+export const gossipDigestsMax = 64;
+/** Whole records in one gossip message: 200 bytes each, and the ring's digest. A joiner of a large cluster needs several. */
+export const gossipStatesMax = 64;
+/** Characters of what the application gossips with a member; larger things are fetched by their hash. */
+export const gossipBlobCharsMax = 4_096;
+/** Bytes of one gossip message: gossipStatesMax records whose every field is as long as it may be, at 3 bytes a character. */
+export const gossipBytesMax: number = 1 << 20;
+/** Peers told at once of a change; they tell as many. */
+export const gossipFanOut = 3;
+/** Times in one round that news is passed on at once; later news of that round waits for the next. */
+export const gossipBurstsPerRoundMax = 4;
+/** Peers that a node which stops or leaves tells itself. */
+export const goodbyesMax = 16;
+/** Pings in one round: echoes of newcomers and probes of suspects. */
+export const probesPerRoundMax = 8;
+/** Members that one node of a large cluster asks each round because they have not answered: 3 messages each of those 8. */
+export const watchedMax = 2;
+/** Reports kept against one member; two are enough for a verdict. */
+export const suspicionsPerMemberMax = 4;
+/** Intervals of one phi window, as Cassandra keeps. 8 KB a member. */
+export const phiSamplesMax = 1_000;
+/** Addresses a node may be given to join through. */
+export const seedsMax = 64;
+/** Name conflicts one node tells of; each is told once, and a name that is fought over for long makes many. */
+export const conflictsMax = 1_024;
+
+// Links between processes.
+
+/** Bytes on one link that are not acknowledged, and that a receiver holds for a reader that has paused: a few ms of loopback. */
+export const peerLinkBytesDefault: number = 4 << 20;
+/** Largest frame that is encoded in place; larger ones go in pieces of this size. */
+export const peerWindowBytesMax: number = 64 << 10;
+/** A packet this full is sent at once instead of at the end of the turn: the other side begins while we go on. */
+export const packetBytes: number = 64 << 10;
+/** The longest body of a packet, checked before anything is allocated: one that was almost full, and one more window. */
+export const packetBodyBytesMax: number = packetBytes + peerWindowBytesMax + 64;
+/** Packets are cut from pieces of memory of this size, at most a quarter of which is wasted at the end. */
+export const peerSlabBytes: number = 256 << 10;
+/** Body of a packet of the greeting: two names, an address and a proof are 500 bytes at most, and a stranger gets no more room. */
+export const greetingBytesMax = 1_024;
+/** From the opening of a connection to its last proof. Four messages and their two hashes take a millisecond and the way. */
+export const greetingMs = 5_000;
+/** Name of a cluster in UTF-8 bytes, and what is dialled ('host:port'); a DNS name takes 253. Each length is a byte. */
+export const clusterNameBytesMax = 64;
+export const addressBytesMax = 255;
+/** A shared secret in UTF-8 bytes. Whoever pretends to be a peer gets a proof to try words against, so it must be no word. */
+export const secretBytesMin = 16;
+/** A link with nothing to say says so this often. */
+export const beatMs = 1_000;
+/** Bytes that do not come for so long, or a packet that does not end: the connection is given up. Five beats. */
+export const silenceMs = 5_000;
+/** How long a dial may take until it is connected, TLS included. */
+export const dialMs = 5_000;
+/** The wait before a dial is chance times this, doubled from the first to the second while they fail. */
+export const dialWaitMsMin = 100;
+export const dialWaitMsMax = 10_000;
+/** Connections that have proved nothing yet, in all and from one address. They end after greetingMs, so 12 a second get through. */
+export const unprovenMax = 64;
+export const unprovenPerAddressMax = 16;
+/** Wrong proofs of one address: so many at once, then one a second. A secret of 16 random bytes does not notice. */
+export const failedProofsMax = 20;
+export const failedProofsPerSecond = 1;
+/** Addresses whose failures are remembered; the oldest is forgotten. */
+export const failedProofAddressesMax = 1_024;
+/** How long a session outlives its connection. Far above any ask's deadline and any verdict of the failure detector. */
+export const sessionKeepMs = 60_000;
+/** What a socket takes before it says that it is full: two of the longest packets and more, so that it is not idle while we fill. */
+export const socketBufferBytes: number = 256 << 10;
+/** How long a node that stops waits for acknowledgements; and a closed connection for the other side's goodbye. */
+export const stopFlushMs = 1_000;
+export const stopLookMs = 10;
+/** An acknowledgement waits so long for something to go with, unless a quarter of the window is due: most answers take less. */
+export const ackDelayMs = 5;
+/** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */
+export const claimSpacingDefault = 4;
+/** Swaps one claim looks at before it takes what it has. About 0.5 us each: a second, and only where nothing helps. */
+export const claimSwapsMax = 2_000_000;
+/** Partitions under way at once in the whole cluster: a change of owners is an hour in the background, not a storm. */
+export const transfersMax = 8;
+/** Partitions one node sends, and receives, at once. Two keep a disk and a link busy; more only make each slower. */
+export const transfersOutMax = 2;
+export const transfersInMax = 2;
+/** Members unchanged for so long found a ring together. Two rounds of gossip: news of a third has come by then. */
+export const foundAfterMs = 2_000;
+/** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
+export const guestFreezeMs = 5_000;
+export const guestStepMs = 10_000;
+/** Messages held for one actor while it moves between nodes; the next is OVERLOADED. As between threads. */
+export const guestHeldMax = 8_192;
+/** The most an actor may take along to another node, packed: it travels as one frame. */
+export const guestBytesMax: number = 8 << 20;
+/** A node asks again so often for the verdict on an actor that is on the move, while its home is still at it. */
+export const verdictEveryMs = 500;

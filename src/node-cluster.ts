@@ -1,0 +1,65 @@
+// How a node becomes one among others: its name and life, its ring in the node file, links over the sockets of the system.
+
+import type { CheckedCluster } from './cluster-options.ts';
+import { TroupeError } from './errors.ts';
+import { Cluster } from './runtime/cluster/cluster.ts';
+import { ringOf } from './runtime/cluster/ring-text.ts';
+import type { Gateway } from './runtime/gateway/gateway.ts';
+import { socketPeers } from './runtime/links/socket-peers-host.ts';
+import type { World } from './runtime/world.ts';
+import type { NodeFile } from './storage/node-file.ts';
+
+export interface NodeClusterOptions {
+  readonly name: string;
+  readonly partitions: number;
+  readonly options: CheckedCluster;
+  /** Undefined: nothing of this node is kept. */
+  readonly file: NodeFile | undefined;
+  readonly world: World;
+  emit(name: string, payload: unknown): void;
+}
+
+/** Stores the life that begins before anybody hears of it. Throws BAD_OPTION as socketPeers does. */
+export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): Promise<Cluster> {
+  const { name, partitions, options, file, world, emit } = node;
+  const { cluster, zone, rack, weight, join } = options;
+  // Its data lies where it would look for it no more, once the ring of others says so.
+  if (file !== undefined && file.content.bootCount > 1 && file.content.incarnation === undefined && join.length > 0)
+    throw new TroupeError(
+      'BAD_OPTION',
+      `${file.path}: this node has been alone and has data of its own, which a ring of others would hide; let it found the cluster ('listen' without 'join'), or begin in an empty directory`,
+      { details: { option: 'join' } },
+    );
+  const seconds = Math.floor(world.clock.now() / 1_000);
+  const incarnation = Math.max(seconds, (file?.content.incarnation ?? 0) + 1);
+  await file?.update({ incarnation });
+  const stored = file?.content.ring;
+  return new Cluster(gateway, {
+    cluster,
+    name,
+    incarnation,
+    partitions,
+    zone,
+    rack,
+    weight,
+    join,
+    world,
+    emit,
+    ring: stored === undefined ? undefined : ringOf(stored, cluster, partitions),
+    saveRing: async ring => file?.update({ ring }),
+    peers: handlers =>
+      socketPeers({
+        ...handlers,
+        name,
+        incarnation,
+        cluster,
+        world,
+        listen: options.listen,
+        advertise: options.advertise,
+        peerVia: options.peerVia,
+        secret: options.secret,
+        insecure: options.insecure,
+        tls: options.tls,
+      }),
+  });
+}

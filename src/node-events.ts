@@ -1,0 +1,39 @@
+// What node.on() tells, and what goes out on the diagnostics channels 'troupe:<event>'.
+
+import type { Refusal } from './runtime/links/peers.ts';
+import type { Trouble } from './storage/upkeep.ts';
+
+/** What node.on() tells. Payloads are plain data. */
+export interface NodeEvents {
+  relocating: (event: { id: string; epoch: number; from: number; to: number }) => void;
+  relocated: (event: { id: string; epoch: number; from: number; to: number }) => void;
+  'relocation-aborted': (event: { id: string; epoch: number; reason: string }) => void;
+  'dead-letter': (event: { to: string; method: string; args: readonly unknown[]; why: string }) => void;
+  'actor-failed': (event: { id: string; epoch: number; error: unknown; action: string }) => void;
+  'thread-died': (event: { thread: number; error: string }) => void;
+  'thread-restarted': (event: { thread: number; afterMs: number }) => void;
+  'disk-low': (event: { freeBytes: number }) => void;
+  /** What this node makes of another: heard of, reached, not heard of any more, gone. */
+  'member-joined': (event: MemberEvent) => void;
+  'member-up': (event: MemberEvent) => void;
+  'member-suspect': (event: MemberEvent) => void;
+  'member-down': (event: MemberEvent) => void;
+  'member-restarted': (event: MemberEvent) => void;
+  'member-leaving': (event: MemberEvent) => void;
+  'member-left': (event: MemberEvent) => void;
+  'member-removed': (event: MemberEvent) => void;
+  'ring-changed': (event: { epoch: number; hash: string }) => void;
+  /** Two clusters of one name were founded apart and have met. */
+  'ring-conflict': (event: { member: string; why: string }) => void;
+  /** A node and this one do not let each other in: another cluster, secret, version, certificate. */
+  'peer-refused': (event: Refusal) => void;
+  /** This node is no member any more: another life of it runs, or it was removed. */
+  halted: (event: { why: string }) => void;
+  /** A flush or a merge has failed and is tried again, a file is damaged, or the disk does not answer. Told once, until it is something else. */
+  'upkeep-trouble': (event: Trouble) => void;
+}
+
+export interface MemberEvent {
+  readonly member: string;
+  readonly incarnation: number;
+}

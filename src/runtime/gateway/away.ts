@@ -1,0 +1,69 @@
+// Where the actors of this node's partitions live that have been moved to other nodes: one entry each, kept on disk. Pure but for
+// the engine it is given.
+//
+//     (no entry)  at home, as the ring says        { node: n2 }  on n2        { node: this }  came back
+//
+// Invariant: an entry changes only after the change is durable; so after any crash exactly one node is named.
+
+import type { Engine, Shard } from '../../storage/engine.ts';
+import type { Codec } from '../codec.ts';
+import { partitionOf } from '../partition.ts';
+import type { Unit } from '../relocation-messages.ts';
+
+export interface Entry {
+  readonly node: string;
+  /** Rises with each move. */
+  readonly epoch: number;
+}
+
+const shardPrefix = 'h/';
+const text = new TextEncoder();
+
+export class AwayTable {
+  readonly #engine: Engine;
+  readonly #codec: Codec;
+  readonly #partitions: number;
+  readonly #entries = new Map<Unit, Entry>();
+
+  constructor(engine: Engine, codec: Codec, partitions: number) {
+    this.#engine = engine;
+    this.#codec = codec;
+    this.#partitions = partitions;
+  }
+
+  /** What the last life has stored. Throws CORRUPT. */
+  load(): void {
+    for (const name of this.#engine.shards()) {
+      if (!name.startsWith(shardPrefix)) continue;
+      for (const { value } of this.#engine.shard(name).scan()) {
+        const [unit, node, epoch] = this.#codec.decode(value) as [Unit, string, number];
+        this.#entries.set(unit, { node, epoch });
+      }
+    }
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(unit: Unit): Entry | undefined {
+    return this.#entries.get(unit);
+  }
+
+  units(): Unit[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** Resolves when it is durable, and holds from then on. Rejects with DISK_FULL and the like: then nothing has changed. */
+  async set(unit: Unit, entry: Entry): Promise<void> {
+    const value = this.#codec.encode([unit, entry.node, entry.epoch]);
+    const put = { type: 'put', key: text.encode(unit), version: new Uint8Array(0), value } as const;
+    await this.#shardOf(unit).commit({ epoch: entry.epoch, fence: 'record', ops: [put] }, 'flushed');
+    this.#entries.set(unit, entry);
+  }
+
+  #shardOf(unit: Unit): Shard {
+    const key = unit.slice(unit.indexOf('/') + 1);
+    return this.#engine.shard(`${shardPrefix}${partitionOf(key, this.#partitions)}`);
+  }
+}

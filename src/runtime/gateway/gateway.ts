@@ -1,0 +1,371 @@
+// Thread 0's third job, in a process that listens: it speaks for its node. The other nodes are peers of its router, with numbers
+// above those of the threads, and what passes between them and the threads goes through relays.ts.
+//
+//     ring ─▶ thread 0 ─▶ FarWire ─▶ link to n2          a number is one session with one node: when it ends, so does the number
+//
+//     absent ──up──▶ linked ──down──▶ gone ──up──▶ linked under a new number
+//
+// Nothing of a session outlives it: its targets, the asks it carried and the pauses asked for over it. An ask that was written and not
+// answered when a session ends is UNKNOWN_OUTCOME; one that never left is not.
+//
+// Invariant: control messages of another node reach only what stands in `words` below, never the handlers of threads.
+
+import { quickError, TroupeError, type WireError } from '../../errors.ts';
+import { ended } from '../call.ts';
+import { type Codec, createCodec } from '../codec.ts';
+import type { FarMessage } from '../far-moves.ts';
+import { FarPeer } from '../far-peer.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { FarPlace } from '../far-wire.ts';
+import { Frame, frameAsk } from '../frame.ts';
+import { readHeader } from '../frame-header.ts';
+import { type BaseRef, isRef } from '../refs.ts';
+import { leftUntil } from '../shared-deadline.ts';
+import { Dialect } from './dialect.ts';
+import { GuestDesk } from './guest-desk.ts';
+import { Guests } from './guests.ts';
+import { Homes, sentBack } from './homes.ts';
+import type { NodeLink, NodeLinks } from './node-links.ts';
+import { NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
+import { NodeWatches } from './node-watches.ts';
+import { Relays } from './relays.ts';
+import { numberIn, textIn } from './words.ts';
+
+export interface GatewayEdges {
+  /** What that node sent over a link cannot be read: close it. */
+  onBroken(node: string, error: unknown): void;
+  /** Resolves when all epochs handed out from now on are above this one. */
+  raiseEpochs(above: number): Promise<void>;
+}
+
+export interface GatewayOptions extends GatewayEdges {
+  readonly router: FarRouter;
+  readonly links: NodeLinks;
+  /** Numbers below are threads. */
+  readonly threads: number;
+  readonly nodes: NodeTableData;
+}
+
+/** A word between nodes. Throws BAD_MESSAGE when the payload is not what it should be. */
+export type NodeWord = (from: number, payload: any) => unknown;
+
+export class Gateway {
+  readonly relays: Relays;
+  readonly guests: Guests;
+  readonly homes: Homes;
+  readonly watches: NodeWatches;
+  nodes: NodeTable;
+  /** What children, local and pinned actors are called means something on their own node only: refs to them stay there. */
+  readonly codec: Codec;
+  readonly #dialect: Dialect;
+  readonly #desk: GuestDesk;
+  readonly #options: GatewayOptions;
+  readonly #router: FarRouter;
+  readonly #numbers = new Map<string, number>();
+  readonly #names = new Map<number, string>();
+  readonly #words = new Map<string, NodeWord>();
+  #next: number;
+
+  constructor(options: GatewayOptions) {
+    const { router, threads, nodes } = options;
+    this.#options = options;
+    this.#router = router;
+    this.#next = threads;
+    this.nodes = new NodeTable(nodes);
+    this.relays = new Relays(router);
+    this.guests = new Guests(router.host, options.raiseEpochs);
+    this.homes = new Homes(router, this, this.guests);
+    const { host } = router;
+    this.#dialect = new Dialect(host);
+    this.codec = createCodec({
+      isRef,
+      encodeRef: ref => this.#dialect.outward(host.nameRef(ref as BaseRef)),
+      decodeRef: (type, key) => {
+        const ref = host.refByName(type, key);
+        this.#dialect.outward([type, key]);
+        return ref;
+      },
+    });
+    this.on('started', (from, id) => this.#ofPeer(from, id) && router.onStarted(id));
+    this.on('verdict', (from, id) => this.relays.abort(from, numberIn(id)));
+    this.on('pause', (from, unit) => router.peers[from]?.pause(textIn(unit)));
+    this.on('resume', (from, unit) => router.peers[from]?.resume(textIn(unit)));
+    this.watches = new NodeWatches(router, this);
+    this.on('query', (from, query) => this.#onQuery(from, query));
+    this.on('reply', (_from, reply) => router.queries.onReply(numberIn(reply?.id), reply.value, reply.error));
+    this.#desk = new GuestDesk(router, this);
+    this.on('types', (from, types) => this.#dialect.learn(from, types));
+  }
+
+  /** What other nodes may say or, with an answer, ask. */
+  on(name: string, word: NodeWord): void {
+    this.#words.set(name, word);
+  }
+
+  /** A word to another node. Lost when its session ends before it has arrived. */
+  say(number: number, word: string, payload: unknown): void {
+    this.#router.control(number, word, payload);
+  }
+
+  /** The same, and its answer. Rejects when the session ends first; the caller bounds the wait. */
+  asked(number: number, word: string, payload: unknown): Promise<unknown> {
+    return this.#router.query(number, word, payload);
+  }
+
+  // Who is where.
+
+  nameOf(number: number): string | undefined {
+    return this.#names.get(number);
+  }
+
+  /** The number to send to for a node of the table. There is one also while it cannot be reached: whoever sends there is refused. */
+  numberOf(node: number): number {
+    const name = node === unknownNode ? '' : (this.nodes.names[node] as string);
+    return this.#numbers.get(name) ?? this.#absent(name);
+  }
+
+  #absent(name: string): number {
+    const number = this.#add(name);
+    (this.#router.peers[number] as FarPeer).gone = true;
+    return number;
+  }
+
+  #add(name: string): number {
+    const number = this.#next++;
+    const { host, wire } = this.#router;
+    const isKnown = name !== '';
+    this.#router.peers[number] = new FarPeer(number, {
+      wire,
+      links: this.#options.links,
+      soon: fn => host.world.clock.soon(fn),
+      now: () => host.now(),
+      label: isKnown ? `node ${name}` : 'an unknown node',
+      goneWhy: isKnown
+        ? `there is no link to node ${name}`
+        : `node ${host.node} has heard of no ring and no node that owns it`,
+    });
+    this.#numbers.set(name, number);
+    this.#names.set(number, name);
+    return number;
+  }
+
+  /** The same news for every thread, before any message that rests on it. */
+  setNodes(data: NodeTableData): void {
+    this.nodes = new NodeTable(data);
+    this.#router.places.setNodes(this.nodes);
+    this.#router.broadcast('nodes', data);
+  }
+
+  /** For a thread that has just come up: what has changed since its task was written. */
+  tellThread(thread: number): void {
+    this.#router.control(thread, 'nodes', this.nodes.data());
+    this.homes.tellThread(thread);
+  }
+
+  // Sessions.
+
+  /** A session with that node begins. The number is what its frames are to be handed in with. */
+  up(name: string, link: NodeLink): number {
+    const before = this.#numbers.get(name);
+    if (before !== undefined) {
+      this.#names.delete(before);
+      delete this.#router.peers[before];
+    }
+    const number = this.#add(name);
+    this.#options.links.add(number, link);
+    this.#router.version++;
+    // The first frame of every session: no message is read before its method can be.
+    this.#router.control(number, 'types', this.#dialect.own());
+    this.#desk.askVerdicts(number, name);
+    return number;
+  }
+
+  /** It is over. `unsent`: frames that never left; what else was written may have arrived. */
+  down(number: number, unsent: readonly Uint8Array[]): void {
+    const router = this.#router;
+    const { host, pending } = router;
+    const name = this.#names.get(number) ?? '';
+    const peer = router.peers[number];
+    if (peer === undefined || peer.gone) return;
+    const neverLeft = this.#asksIn(number, unsent);
+    const lost = [...pending.all()].filter(call => call.peer === number && pending.wasSent(call));
+    const waiting = peer.die();
+    this.#options.links.remove(number);
+    router.wire.forget(number);
+    this.#dialect.forget(number);
+    router.version++;
+    for (const call of lost) {
+      pending.drop(call);
+      const to = call.to?.toString() ?? 'the actor';
+      const details = { node: name };
+      host.fail(
+        call,
+        neverLeft.has(call.id)
+          ? quickError('OVERLOADED', `the link to node ${name} broke; ${to} was not sent the message`, { details })
+          : new TroupeError(
+              'UNKNOWN_OUTCOME',
+              `${to} is on node ${name}, to which the link broke; the message may have run`,
+              { details },
+            ),
+      );
+    }
+    this.relays.forget(number);
+    router.queries.peerDied(number);
+    this.watches.lost(number);
+    host.outside(() => {
+      for (const message of waiting) message.again();
+    });
+  }
+
+  /** The asks among frames that never left; the tells are dead letters. */
+  #asksIn(number: number, unsent: readonly Uint8Array[]): Set<number> {
+    const asks = new Set<number>();
+    const frame = new Frame<FarPlace>();
+    let tells = 0;
+    for (const bytes of unsent) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      readHeader(frame, bytes, view, 0, bytes.length);
+      if (frame.kind === frameAsk) asks.add(frame.callId);
+      else tells++;
+    }
+    if (tells > 0) {
+      const why = `${tells} messages, answers or words had not left when the link broke`;
+      this.#router.host.deadLetter(`actors on node ${this.#names.get(number)}`, '?', [], why);
+    }
+    return asks;
+  }
+
+  // Frames from there.
+
+  receive(number: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    if (this.#router.peers[number]?.gone !== false) return;
+    try {
+      this.#router.wire.receive(number, bytes, view, start, end);
+    } catch (error) {
+      this.#options.onBroken(this.#names.get(number) as string, error);
+    }
+  }
+
+  /** What may be addressed from elsewhere. */
+  inward(place: FarPlace): FarPlace {
+    this.#dialect.outward([place.hosted.name, place.key]);
+    return place;
+  }
+
+  /** The turns of a chain that another node knows by the same address. */
+  abroad(chain: readonly string[] | null): readonly string[] | null {
+    return chain === null ? null : this.#dialect.abroad(chain);
+  }
+
+  onTell(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
+    const { hosted, key } = frame.target as FarPlace;
+    const own = this.#dialect.translate(frame.from, hosted, code);
+    if (own >= 0) this.relays.tell(frame.from, new hosted.stubs.Ref(key), own, a0, a1, frame.epoch);
+    else
+      this.#router.host.deadLetter(`${hosted.name}/${key}`, '?', [], this.#dialect.unknown(frame.from, hosted, code));
+  }
+
+  onAsk(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
+    const { hosted, key } = frame.target as FarPlace;
+    const asker = this.#router.arrivals.unarmed(frame.from, frame.callId, null);
+    const { sender, trace, chain } = frame;
+    const remainingMs = leftUntil(0, frame.remainingMs);
+    const extra = sender === null && trace === null ? null : { opId: sender ?? undefined, trace: trace ?? undefined };
+    if (trace !== null) this.#router.host.tracing = true;
+    if (this.#router.host.closing) {
+      const why = `node ${this.#router.host.node} is stopping; the message was not run`;
+      this.#router.refuse(asker, quickError('STOPPED', why, { retryable: true }));
+      return;
+    }
+    const own = this.#dialect.translate(frame.from, hosted, code);
+    const passing = { remainingMs, chain, extra };
+    if (own >= 0) this.relays.ask(asker, new hosted.stubs.Ref(key), own, a0, a1, passing, frame.epoch);
+    else this.#router.refuse(asker, quickError('NO_METHOD', this.#dialect.unknown(frame.from, hosted, code)));
+  }
+
+  /** An answer counts only if it comes from where the ask went. */
+  #ofPeer(from: number, id: unknown): boolean {
+    return this.#router.pending.at(numberIn(id))?.peer === from;
+  }
+
+  onReply(from: number, id: number, value: unknown): void {
+    if (this.#ofPeer(from, id)) this.#router.onAnswer(id, value);
+  }
+
+  onError(from: number, id: number, error: WireError): void {
+    if (this.#ofPeer(from, id)) this.#router.onRefused(id, error);
+  }
+
+  onControl(from: number, name: string, payload: unknown): void {
+    const word = this.#words.get(name);
+    if (word === undefined) throw new TroupeError('BAD_MESSAGE', `'${name}' is no word between nodes`);
+    word(from, payload);
+  }
+
+  #onQuery(from: number, { id, name, payload }: { id: number; name: string; payload: unknown }): void {
+    const word = name === 'query' || name === 'reply' ? undefined : this.#words.get(textIn(name));
+    this.#router.queries.answer(from, numberIn(id), name, word === undefined ? undefined : () => word(from, payload));
+  }
+
+  // Frames to there.
+
+  /** What came from a thread for an actor that lives on another node. */
+  pass(from: number, ref: BaseRef, message: FarMessage): void {
+    if (message.call === null) this.relays.tell(from, ref, message.code, message.a0, message.a1);
+    else this.#passAs(ref, message, -1);
+  }
+
+  #passAs(ref: BaseRef, { code, a0, a1, call }: FarMessage, mark: number): void {
+    if (call === null || call.state === ended) return;
+    const passing = { remainingMs: this.#router.remaining(call), chain: call.chain, extra: call.extra };
+    if (!call.arrived) {
+      try {
+        if (!this.take(ref, { code, a0, a1, call }))
+          this.#router.askAt(this.#router.threadFor(ref), ref, call, code, a0, a1);
+      } catch (error) {
+        this.#router.host.fail(call, error);
+      }
+      return;
+    }
+    const asker = this.#router.arrivals.unarmed(call.peer, call.id, null);
+    this.#router.arrivals.silence(call);
+    this.relays.ask(asker, ref, code, a0, a1, passing, mark);
+  }
+
+  // Actors that live elsewhere than the ring says.
+
+  /** Is every message to it looked at by this thread? */
+  isAway(unit: string): boolean {
+    return this.homes.any && this.homes.has(unit);
+  }
+
+  /** Where a message to such an actor goes: the number of a node; of one on the move, nowhere yet. */
+  whereIs(unit: string): number {
+    const node = this.homes.nodeOf(unit);
+    return node === undefined || node === this.#router.host.node ? 0 : this.numberOfName(node);
+  }
+
+  /** A message of this thread for one of ours. False: it goes its usual way. */
+  take(ref: BaseRef, message: FarMessage): boolean {
+    return this.homes.take(ref.toString(), message, -1);
+  }
+
+  numberOfName(name: string): number {
+    return this.#numbers.get(name) ?? this.#absent(name);
+  }
+
+  /** An ask of a thread that waited in the mailbox of an actor that leaves. */
+  passBack(ref: BaseRef, message: FarMessage): void {
+    this.#passAs(ref, message, sentBack);
+  }
+
+  describe(): object {
+    const nodes = [...this.#numbers].filter(([name]) => name !== '');
+    return {
+      nodes: nodes.map(([name, number]) => ({ name, number, linked: this.#router.peers[number]?.gone === false })),
+      ...this.relays.describe(),
+      homes: this.homes.describe(),
+      guests: this.guests.describe(),
+    };
+  }
+}

@@ -1,0 +1,234 @@
+// The actors themselves in a move between nodes: packed where they leave, installed where they arrive. homes.ts decides; this does.
+//
+//     leaves:   awake ──freeze──▶ frozen, its mailbox sent back ──pack──▶ packed ──drop──▶ gone      ──thaw──▶ awake, as before
+//     arrives:  put: records durable, installed ──run──▶ awake, a guest      ──cancel──▶ gone, records too
+//
+// A guest is an actor that runs here although its partition is another node's. Whoever sends to it sends to its home, also from this
+// node: so there is one way to it for every sender, and what passes its home is in order. Its home marks what it sends on with the
+// epoch of the entry, which is the right to run it here.
+//
+// Invariant: between freeze and verdict (run, cancel, drop, thaw) it causes nothing; the verdict is always the home's.
+
+import { TroupeError } from '../../errors.ts';
+import { guestBytesMax, guestFreezeMs } from '../../limits.ts';
+import type { Activation } from '../activation.ts';
+import type { FarMessage } from '../far-moves.ts';
+import { moving } from '../flags.ts';
+import type { Host } from '../host.ts';
+import type { HostedType } from '../hosted-type.ts';
+import { Mailbox } from '../mailbox.ts';
+import { freeze, install, leave, type PackedActor, packNow, retire, run, thaw, unmovable } from '../moves.ts';
+import type { RecordCopy } from '../moving-records.ts';
+import type { Unit } from '../relocation-messages.ts';
+import type { Stored } from '../reminders.ts';
+
+interface Shipment {
+  readonly actor: PackedActor;
+  readonly records: readonly RecordCopy[];
+  readonly reminders: readonly Stored[];
+}
+
+interface Leaving {
+  readonly act: Activation;
+  readonly records: readonly RecordCopy[];
+  readonly home: string;
+}
+
+interface Arrived {
+  readonly act: Activation;
+  readonly reminders: readonly Stored[];
+  readonly home: string;
+}
+
+/** A packed actor has no messages, and so no asks. */
+const noCalls = {
+  out: (): never => {
+    throw new TroupeError('OVERLOADED', 'an ask came in while its actor was packed');
+  },
+  in: (): null => null,
+};
+
+export class Guests {
+  readonly #host: Host;
+  readonly #raiseEpochs: (above: number) => Promise<void>;
+  readonly #leaving = new Map<Unit, Leaving>();
+  readonly #arrived = new Map<Unit, Arrived>();
+
+  constructor(host: Host, raiseEpochs: (above: number) => Promise<void>) {
+    this.#host = host;
+    this.#raiseEpochs = raiseEpochs;
+  }
+
+  #split(unit: Unit): [HostedType, string] {
+    const slash = unit.indexOf('/');
+    const hosted = this.#host.byName.get(unit.slice(0, slash));
+    if (hosted === undefined)
+      throw new TroupeError('NO_ACTOR_TYPE', `node ${this.#host.node} cannot host '${unit.slice(0, slash)}'`);
+    return [hosted, unit.slice(slash + 1)];
+  }
+
+  /** The actor as its home says it is here: awake, or woken. Null while it is on its way in or out. */
+  find(unit: Unit): Activation | null {
+    if (this.#leaving.has(unit) || this.#arrived.has(unit)) return null;
+    const [hosted, key] = this.#split(unit);
+    const act = hosted.live.get(key) ?? this.#host.activate(hosted, key);
+    act.flags |= moving;
+    return act;
+  }
+
+  epochOf(unit: Unit): number {
+    const [hosted, key] = this.#split(unit);
+    return hosted.live.get(key)?.epochNumber ?? 0;
+  }
+
+  // Leaving.
+
+  /**
+   * Brings it to rest, hands what waited in its mailbox to `bounce`, in order, and answers with the packed actor. It stays frozen
+   * until drop() or thaw(). Rejects, with the actor going on, when it cannot move or does not come to rest in time.
+   */
+  async pack(unit: Unit, home: string, bounce: (message: FarMessage) => void): Promise<Uint8Array> {
+    const [hosted, key] = this.#split(unit);
+    const act = hosted.live.get(key) ?? this.#host.activate(hosted, key);
+    const reason = unmovable(act) ?? this.#busy(act);
+    if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
+    act.flags |= moving;
+    try {
+      await this.#rest(act);
+      this.#leaving.set(unit, { act, records: [], home });
+      for (const message of drain(act)) bounce(message);
+      await leave(this.#host, act);
+      const late = this.#busy(act);
+      if (late !== undefined) throw new TroupeError('OVERLOADED', `${unit} cannot move now: ${late}`);
+      const actor = packNow(this.#host, act, noCalls);
+      const records = this.#host.persistence.moving.copy(act, true);
+      this.#leaving.set(unit, { act, records, home });
+      const reminders = this.#host.reminders.pack(hosted.name, key);
+      const shipment: Shipment = { actor, records, reminders };
+      return this.#host.codec.encode(shipment, guestBytesMax);
+    } catch (error) {
+      this.thaw(unit, false);
+      throw error;
+    }
+  }
+
+  /** What a packed actor cannot take along to another node. */
+  #busy({ extras }: Activation): string | undefined {
+    if ((extras?.stash.length ?? 0) > 0) return 'it has stashed messages';
+    if ((extras?.answered?.running().length ?? 0) > 0) return 'operations with an opId are under way';
+    return undefined;
+  }
+
+  #rest(act: Activation): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#host.world.clock.timer(guestFreezeMs, () => {
+        const why = `${act.id} did not come to rest within ${guestFreezeMs} ms`;
+        reject(new TroupeError('DEADLINE', why, { details: { reason: 'turn-too-long' } }));
+      });
+      freeze(this.#host, act, () => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** It lives elsewhere: what is here is history. */
+  drop(unit: Unit): void {
+    const left = this.#leaving.get(unit);
+    if (left === undefined) return;
+    this.#leaving.delete(unit);
+    const { act, records } = left;
+    this.#host.persistence.moving.drop(act, records);
+    this.#host.reminders.leave(unit, act.epochNumber, true);
+    retire(this.#host, act);
+  }
+
+  /** The move is off. `isGuest`: it goes on as one. */
+  thaw(unit: Unit, isGuest: boolean): void {
+    const left = this.#leaving.get(unit);
+    this.#leaving.delete(unit);
+    const [hosted, key] = this.#split(unit);
+    const act = left?.act ?? hosted.live.get(key);
+    if (act === undefined) return;
+    this.#host.reminders.unpack(unit);
+    if (!isGuest) act.flags &= ~moving;
+    thaw(this.#host, act, this.#host.epochs.next());
+  }
+
+  // Arriving.
+
+  /** Resolves with its epoch here when everything that must not be lost is durable. Rejects with what it cannot be installed for. */
+  async put(unit: Unit, home: string, bytes: Uint8Array): Promise<number> {
+    const { actor, records, reminders } = this.#host.codec.decode(bytes) as Shipment;
+    await this.#raiseEpochs(actor.epoch);
+    this.#host.epochs.renew();
+    const epoch = this.#host.epochs.next();
+    await this.#host.persistence.moving.keep(actor.type, actor.key, epoch, records);
+    await this.#host.reminders.keep(reminders, epoch);
+    const act = install(this.#host, actor, epoch, noCalls);
+    act.flags |= moving;
+    this.#arrived.set(unit, { act, reminders, home });
+    return epoch;
+  }
+
+  run(unit: Unit, isGuest: boolean): void {
+    const arrived = this.#arrived.get(unit);
+    if (arrived === undefined) return;
+    this.#arrived.delete(unit);
+    const { act, reminders } = arrived;
+    if (!isGuest) act.flags &= ~moving;
+    run(this.#host, act);
+    this.#host.reminders.adopt(reminders, act.epochNumber);
+  }
+
+  cancel(unit: Unit): void {
+    const arrived = this.#arrived.get(unit);
+    if (arrived === undefined) return;
+    this.#arrived.delete(unit);
+    const { act, reminders } = arrived;
+    const { moving: records } = this.#host.persistence;
+    records.drop(act, records.copy(act, true));
+    this.#host.reminders.drop(reminders, act.epochNumber);
+    retire(this.#host, act);
+  }
+
+  /** Units that wait for the verdict of that node. */
+  waitingFor(home: string): Unit[] {
+    const waits = [...this.#leaving, ...this.#arrived].filter(([, each]) => each.home === home);
+    return waits.map(([unit]) => unit);
+  }
+
+  /** The home has said where it lives. */
+  settle(unit: Unit, isHere: boolean): void {
+    if (this.#leaving.has(unit)) {
+      if (isHere) this.thaw(unit, true);
+      else this.drop(unit);
+    } else if (isHere) this.run(unit, true);
+    else this.cancel(unit);
+  }
+
+  describe(): object {
+    return { leaving: [...this.#leaving.keys()], arriving: [...this.#arrived.keys()] };
+  }
+}
+
+/** Everything that waits in front of a frozen actor, in order, taken out. */
+function drain(act: Activation): FarMessage[] {
+  const messages: FarMessage[] = [];
+  const take = (head: number, a0: unknown, a1: unknown, call: FarMessage['call']): void => {
+    if (call !== null) call.act = null;
+    messages.push({ code: head & 1_023, a0, a1, call });
+  };
+  const more = act.more();
+  for (const { head, a0, a1, meta } of more.front.splice(0)) take(head, a0, a1, meta);
+  if (act.box !== null) {
+    act.box.drainTo((head, a0, a1, meta) => take(head, a0, a1, meta as FarMessage['call']));
+    Mailbox.give(act.box);
+    act.leaveBox();
+  }
+  for (const { message, admit } of more.waiters.splice(0)) {
+    take(message.head, message.a0, message.a1, message.meta);
+    admit();
+  }
+  return messages;
+}

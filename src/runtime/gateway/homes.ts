@@ -1,0 +1,263 @@
+// Moves between nodes, decided at home: the gateway of the node whose partition the actor belongs to.
+//
+//   home H            old node S                   new node T
+//   moving ──pack────▶ frozen, mailbox sent back
+//     │  ◀─packed─────
+//     │ ──put──────────────────────────────────────▶ durable, installed
+//     │  ◀─ok───────────────────────────────────────
+//   entry: T, durable        ◀── the single commit point
+//     │ ──run──────────────────────────────────────▶ runs     then what was held: first what S sent back, then what came since
+//     │ ──drop──▶ gone
+//
+// The intuition: every message to the actor passes H, wherever it lives. So H can hold them while it moves, and each sender's
+// order is the order of one way: sender ─▶ H ─▶ the actor. A move changes what is behind H, never the way to it.
+//
+// What fails before the entry is durable leaves it where it was: thaw, cancel. After that it is at T. S and T do nothing by themselves;
+// one that lost its link asks H when it is back ('guest-where'), and H says what the entry says.
+//
+// Invariants: one node is named at any time, on disk; what came while it moved is held, bounded, or refused; H sends an actor's
+// messages nowhere but to the node in its entry.
+
+import { TroupeError } from '../../errors.ts';
+import { guestHeldMax, guestStepMs } from '../../limits.ts';
+import type { FarMessage } from '../far-moves.ts';
+import type { FarRouter } from '../far-router.ts';
+import { OutgoingTell } from '../far-send.ts';
+import type { HostedType } from '../hosted-type.ts';
+import { argumentsOf } from '../messages.ts';
+import { type BaseRef, FAR } from '../refs.ts';
+import type { Relocation } from '../relocate-here.ts';
+import type { Unit } from '../relocation-messages.ts';
+import { AwayTable } from './away.ts';
+import type { Gateway } from './gateway.ts';
+import type { Guests } from './guests.ts';
+
+interface Moving {
+  /** Sent back by the old node: before everything that is held. */
+  readonly back: FarMessage[];
+  readonly held: FarMessage[];
+}
+
+/** How a message was marked: for this node as the home, sent back by a node that gives the actor away; above 0, from its home. */
+export const sentBack = 0;
+
+export class Homes {
+  readonly #router: FarRouter;
+  readonly #gateway: Gateway;
+  readonly #guests: Guests;
+  readonly #away: AwayTable;
+  readonly #moving = new Map<Unit, Moving>();
+  #counts = { started: 0, committed: 0, aborted: 0, held: 0 };
+
+  constructor(router: FarRouter, gateway: Gateway, guests: Guests) {
+    this.#router = router;
+    this.#gateway = gateway;
+    this.#guests = guests;
+    const { host } = router;
+    this.#away = new AwayTable(host.engine, host.codec, host.partitions);
+  }
+
+  /** What the last life has stored; told to the threads before anything is sent. */
+  load(): void {
+    this.#away.load();
+    for (const unit of this.#away.units()) this.#tellThreads(unit);
+  }
+
+  get any(): boolean {
+    return this.#away.size + this.#moving.size !== 0;
+  }
+
+  /** Does every message to it go through take()? */
+  has(unit: Unit): boolean {
+    return this.#away.get(unit) !== undefined || this.#moving.has(unit);
+  }
+
+  /** The node of an entry; undefined: it lives by the rule. */
+  nodeOf(unit: Unit): string | undefined {
+    return this.#away.get(unit)?.node;
+  }
+
+  /** What `guest-where` is answered. Undefined: ask again when the move is over. */
+  where(unit: Unit): string | undefined {
+    return this.#moving.has(unit) ? undefined : (this.#away.get(unit)?.node ?? this.#self);
+  }
+
+  get #self(): string {
+    return this.#router.host.node;
+  }
+
+  // Messages.
+
+  /** False: it lives here, and is not on the move. Throws OVERLOADED for a tell that cannot be taken. */
+  take(unit: Unit, message: FarMessage, mark: number): boolean {
+    const moving = this.#moving.get(unit);
+    if (moving !== undefined) {
+      this.#hold(unit, moving, message, mark);
+      return true;
+    }
+    const entry = this.#away.get(unit);
+    if (entry === undefined || entry.node === this.#self) return false;
+    this.#send(unit, entry.node, message, entry.epoch);
+    return true;
+  }
+
+  #hold(unit: Unit, { back, held }: Moving, message: FarMessage, mark: number): void {
+    if (mark === sentBack) back.push(message);
+    else if (held.length < guestHeldMax) held.push(message);
+    else {
+      const why = `${unit} is on the move, and ${guestHeldMax} messages wait for it; this one was not sent`;
+      throw new TroupeError('OVERLOADED', why);
+    }
+    this.#counts.held++;
+  }
+
+  #send(unit: Unit, node: string, message: FarMessage, mark: number): void {
+    const router = this.#router;
+    const number = this.#gateway.numberOfName(node);
+    const ref = this.#refOf(unit);
+    ref[FAR] = { thread: number, version: router.version, slot: -1, epoch: mark };
+    const { code, a0, a1, call } = message;
+    if (call !== null) {
+      router.askAt(number, ref, call, code, a0, a1);
+      return;
+    }
+    const peer = router.peers[number];
+    if (peer === undefined) return;
+    if (peer.ready && !peer.isPaused(ref) && router.writeTell(number, ref, code, a0, a1)) return;
+    if (!peer.waitForRoom(ref, new OutgoingTell(router, number, ref, code, a0, a1))) throw peer.overloaded(ref);
+  }
+
+  #refOf(unit: Unit): BaseRef {
+    const slash = unit.indexOf('/');
+    return this.#router.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
+  }
+
+  /** Sends one on after all; what cannot be is told. */
+  #release(unit: Unit, message: FarMessage): void {
+    const { host } = this.#router;
+    try {
+      if (this.take(unit, message, -1)) return;
+      const { code, a0, a1, call } = message;
+      if (call === null) host.tell(this.#refOf(unit), code, a0, a1);
+      else host.redispatch(this.#refOf(unit), call, code, a0, a1);
+    } catch (error) {
+      this.refuse(unit, message, error);
+    }
+  }
+
+  refuse(unit: Unit, { code, a0, a1, call }: FarMessage, error: unknown): void {
+    const { host } = this.#router;
+    const hosted: HostedType | undefined = host.byName.get(unit.slice(0, unit.indexOf('/')));
+    if (call !== null) host.fail(call, error);
+    else
+      host.deadLetter(
+        unit,
+        hosted?.nameOf((code >>> 2) & 255) ?? '?',
+        argumentsOf(code, a0, a1),
+        (error as Error).message,
+      );
+  }
+
+  // Moves.
+
+  /**
+   * `ready`: brings an actor that lives here to this thread. Rejects, the actor going on where it was, with BAD_OPTION (it cannot move),
+   * OVERLOADED (a move is under way, a node cannot be reached), DEADLINE (its turn takes too long), DISK_FULL.
+   */
+  async relocate(unit: Unit, to: string, ready: () => Promise<void>): Promise<Relocation> {
+    if (this.#moving.has(unit)) throw new TroupeError('OVERLOADED', `${unit} is on the move already; try again later`);
+    const { host } = this.#router;
+    const entry = this.#away.get(unit);
+    const from = entry?.node ?? this.#self;
+    if (from === to) {
+      const epoch = from === this.#self ? this.#guests.epochOf(unit) : await this.#ask(from, 'guest-epoch', { unit });
+      return { epoch: epoch as number, pausedMs: 0, shipped: 0, forwarded: 0 };
+    }
+    if (entry === undefined) await ready();
+    if (this.#moving.has(unit)) throw new TroupeError('OVERLOADED', `${unit} is on the move already; try again later`);
+    const moving: Moving = { back: [], held: [] };
+    this.#moving.set(unit, moving);
+    this.#tellThreads(unit);
+    this.#counts.started++;
+    host.events.emit('relocating', { id: unit, from, to });
+    const since = host.now();
+    const number = (entry?.epoch ?? 0) + 1;
+    try {
+      const bytes = await this.#pack(unit, from, moving);
+      const epoch = await this.#put(unit, to, bytes);
+      await this.#away.set(unit, { node: to, epoch: number });
+      this.#verdict(unit, to, 'run');
+      this.#verdict(unit, from, 'drop');
+      this.#counts.committed++;
+      this.#end(unit, moving);
+      const shipped = moving.back.length;
+      const moved = { epoch, pausedMs: host.now() - since, shipped, forwarded: moving.held.length };
+      host.events.emit('relocated', { id: unit, epoch, from, to });
+      return moved;
+    } catch (error) {
+      this.#verdict(unit, from, 'thaw');
+      this.#verdict(unit, to, 'cancel');
+      this.#counts.aborted++;
+      this.#end(unit, moving);
+      host.events.emit('relocation-aborted', { id: unit, from, to, reason: (error as Error).message });
+      throw error;
+    }
+  }
+
+  #end(unit: Unit, { back, held }: Moving): void {
+    this.#moving.delete(unit);
+    this.#router.version++;
+    this.#tellThreads(unit);
+    this.#router.host.outside(() => {
+      for (const message of [...back, ...held]) this.#release(unit, message);
+    });
+  }
+
+  async #pack(unit: Unit, from: string, moving: Moving): Promise<Uint8Array> {
+    if (from !== this.#self) return (await this.#ask(from, 'guest-pack', { unit })) as Uint8Array;
+    return this.#guests.pack(unit, this.#self, message => {
+      // An ask of a thread of ours is made anew here, as those that come later are.
+      if (message.call?.arrived === true) this.#gateway.passBack(this.#refOf(unit), message);
+      else moving.back.push(message);
+    });
+  }
+
+  async #put(unit: Unit, to: string, bytes: Uint8Array): Promise<number> {
+    if (to === this.#self) return this.#guests.put(unit, this.#self, bytes);
+    return (await this.#ask(to, 'guest-put', { unit, bytes })) as number;
+  }
+
+  #verdict(unit: Unit, node: string, verdict: 'run' | 'drop' | 'thaw' | 'cancel'): void {
+    if (node !== this.#self) this.#gateway.say(this.#gateway.numberOfName(node), 'guest-verdict', { unit, verdict });
+    else if (verdict === 'run') this.#guests.run(unit, false);
+    else if (verdict === 'drop') this.#guests.drop(unit);
+    else if (verdict === 'thaw') this.#guests.thaw(unit, false);
+    else this.#guests.cancel(unit);
+  }
+
+  /** The answer of a node, or the reason why there is none in time. */
+  #ask(node: string, word: string, payload: object): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const late = (): void =>
+        reject(new TroupeError('DEADLINE', `node ${node} did not answer '${word}' within ${guestStepMs} ms`));
+      const cancel = this.#router.host.world.clock.timer(guestStepMs, late);
+      this.#gateway.asked(this.#gateway.numberOfName(node), word, payload).then(resolve, reject).finally(cancel);
+    });
+  }
+
+  /** Whether the other threads have to send it here although the table says otherwise. */
+  #tellThreads(unit: Unit): void {
+    this.#router.places.setAway(unit, this.has(unit));
+    this.#router.broadcast('away', { unit, isAway: this.has(unit) });
+  }
+
+  /** For a thread that has just come up. */
+  tellThread(thread: number): void {
+    for (const unit of new Set([...this.#away.units(), ...this.#moving.keys()]))
+      this.#router.control(thread, 'away', { unit, isAway: true });
+  }
+
+  describe(): object {
+    return { away: this.#away.size, moving: [...this.#moving.keys()], ...this.#counts };
+  }
+}

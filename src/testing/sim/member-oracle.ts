@@ -1,0 +1,132 @@
+// What may never be said of a member. From outside it is known who runs and who reaches whom, so it is known which verdict is
+// wrong: nobody is down who ran all the time and was never apart from the one who says so.
+//
+//     X runs       ──────────────────────────────────▶
+//     A reaches X  ────────╳  ╳─────── wellMs ────────▶  from here on A may not say that X is down
+//
+// Apart: not connected through anybody, while both run. Samples are half a second apart, a verdict takes twenty seconds. Whoever did
+// not run itself may have an old verdict of others in its buffers, or begin among those who are apart from X; of such a one it is
+// asked that nobody was apart from X.
+
+import type { GossipEvent } from '../../runtime/membership/gossip-types.ts';
+import type { Millis } from '../../runtime/world.ts';
+
+export class Wellbeing {
+  readonly #runsSince = new Map<string, Millis>();
+  readonly #togetherSince = new Map<string, Millis>();
+  readonly #wholeSince = new Map<string, Millis>();
+
+  /** `groups`: those that run, by who reaches whom. Everybody else does not run. */
+  sample(names: readonly string[], groups: readonly ReadonlySet<string>[], now: Millis): void {
+    for (const name of names) if (!groups.some(group => group.has(name))) this.disturbed(name, now);
+    if (groups.length < 2) return;
+    for (const group of groups) {
+      for (const a of group) this.#wholeSince.set(a, now);
+      for (const other of groups)
+        if (group !== other) for (const a of group) for (const b of other) this.#togetherSince.set(`${a} ${b}`, now);
+    }
+  }
+
+  /** Whatever is said of it now has a reason. */
+  disturbed(name: string, now: Millis): void {
+    this.#runsSince.set(name, now);
+  }
+
+  runsSince(name: string): Millis {
+    return this.#runsSince.get(name) ?? 0;
+  }
+
+  togetherSince(a: string, b: string): Millis {
+    return this.#togetherSince.get(`${a} ${b}`) ?? 0;
+  }
+
+  /** Since when nobody who ran was apart from it. */
+  wholeSince(name: string): Millis {
+    return this.#wholeSince.get(name) ?? 0;
+  }
+}
+
+export interface ViewOptions {
+  /** Name of who sees. */
+  readonly by: string;
+  readonly wellbeing: Wellbeing;
+  /** How long everything must have been well before a verdict is wrong. */
+  readonly wellMs: Millis;
+  readonly quarantineMs: Millis;
+  /** True when an operator has asked to remove it. */
+  readonly isRemoved: (name: string) => boolean;
+}
+
+/** What one life of one process has been told by its machine. */
+export class View {
+  readonly #options: ViewOptions;
+  readonly #incarnations = new Map<string, number>();
+  readonly #removed = new Map<string, { readonly incarnation: number; readonly at: Millis }>();
+
+  constructor(options: ViewOptions) {
+    this.#options = options;
+  }
+
+  /** `mono`: by the clock of the process itself, which may have stood. */
+  saw(event: GossipEvent, now: Millis, mono: Millis): string | undefined {
+    const { by, isRemoved } = this.#options;
+    switch (event.name) {
+      case 'member-down':
+        return this.#down(event.member, now) ?? this.#known(event.member, event.incarnation);
+      case 'member-removed':
+        this.#removed.set(event.member, { incarnation: event.incarnation, at: mono });
+        if (!isRemoved(event.member)) return `${by} says ${event.member} is removed, and nobody asked for that`;
+        return this.#known(event.member, event.incarnation);
+      case 'member-joined':
+      case 'member-restarted':
+      case 'member-up':
+        return this.#back(event.member, event.incarnation, mono) ?? this.#known(event.member, event.incarnation);
+      case 'halted':
+        if (event.why === 'superseded') return `${by} was superseded, and there is one process of that name`;
+        return event.why === 'removed' && !isRemoved(by) ? `${by} ends: removed, and nobody asked for that` : undefined;
+      case 'refused':
+        return event.why === 'bad-message' ? `${by} refused a message of ${event.member} as senseless` : undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  #known(member: string, incarnation: number): string | undefined {
+    const last = this.#incarnations.get(member) ?? 0;
+    this.#incarnations.set(member, incarnation);
+    return incarnation < last
+      ? `${this.#options.by} goes back from life ${last} of ${member} to ${incarnation}`
+      : undefined;
+  }
+
+  #down(member: string, now: Millis): string | undefined {
+    const { by, wellbeing, wellMs, isRemoved } = this.#options;
+    if (isRemoved(member)) return undefined;
+    // Who was removed comes back to members that refuse to listen for a while.
+    const slept = isRemoved(by) || now - wellbeing.runsSince(by) < wellMs;
+    const together = slept ? wellbeing.wholeSince(member) : wellbeing.togetherSince(by, member);
+    const since = Math.max(wellbeing.runsSince(member), together);
+    if (now - since < wellMs) return undefined;
+    return `${by} says ${member} is down, which ran and was within reach for ${Math.floor(now - since)} ms`;
+  }
+
+  #back(member: string, incarnation: number, mono: Millis): string | undefined {
+    const removed = this.#removed.get(member);
+    if (removed === undefined) return undefined;
+    const { by, quarantineMs } = this.#options;
+    if (incarnation <= removed.incarnation) return `${by} takes back ${member} in a life that was removed`;
+    if (mono - removed.at >= quarantineMs) return undefined;
+    return `${by} takes back ${member} ${Math.floor(mono - removed.at)} ms after it was removed`;
+  }
+}
+
+/** Those that reach each other, through whomever. */
+export function groupsOf(names: readonly string[], reaches: (a: string, b: string) => boolean): ReadonlySet<string>[] {
+  const groups: Set<string>[] = [];
+  for (const name of names) {
+    const joined = groups.filter(group => [...group].some(other => reaches(name, other)));
+    for (const group of joined) groups.splice(groups.indexOf(group), 1);
+    groups.push(new Set([name, ...joined.flatMap(group => [...group])]));
+  }
+  return groups;
+}

@@ -1,0 +1,142 @@
+// Real nodes with real threads on real sockets, in one process: startNode, ready, refs, stores, stop, start again.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { call, type Node, type NodeOptions, startNode, tell } from '../../src/index.ts';
+import { LogT } from '../runtime/gateway/actors.ts';
+import { until } from '../threads/until.ts';
+
+const nodes = new Map<string, Node>();
+const dirs: string[] = [];
+afterEach(async () => {
+  await Promise.all([...nodes.values()].map(node => node.stop()));
+  nodes.clear();
+  for (const dir of dirs.splice(0)) await rm(dir, { recursive: true, force: true });
+});
+
+async function start(name: string, join: string[], options: NodeOptions = {}): Promise<Node> {
+  const node = await startNode({ name, listen: '127.0.0.1:0', join, threads: 1, actors: [LogT], ...options });
+  nodes.set(name, node);
+  return node;
+}
+async function two(options: NodeOptions = {}): Promise<[Node, Node]> {
+  const n1 = await start('n1', [], options);
+  const n2 = await start('n2', [n1.cluster.address], options);
+  await n2.ready();
+  return [n1, n2];
+}
+
+describe('two nodes', () => {
+  it('the second takes the ring of the first, and reaches what runs on its threads', async () => {
+    const [n1, n2] = await two();
+    expect(n2.cluster.ring()).toEqual(n1.cluster.ring());
+    const ref = n2.ref(LogT, 'a');
+    expect(await ref.hear('from n2')).toBe(1);
+    expect(await n1.ref(LogT, 'a').all()).toEqual(['from n2']);
+    expect(await n2.locate(ref)).toEqual({ node: 'n1', thread: 1, epoch: expect.any(Number) });
+    expect(await n2.locate(ref)).toEqual(await n1.locate(n1.ref(LogT, 'a')));
+  });
+
+  it('keep the order of a thousand tells and asks, from a thread of one to a thread of the other', async () => {
+    const [, n2] = await two();
+    const ref = n2.ref(LogT, 'b');
+    const asks: Promise<unknown>[] = [];
+    for (let i = 0; i < 1_000; i++) {
+      if (i % 10 === 0) asks.push(call(ref, { deadlineMs: 20_000 }).hear(i));
+      else tell(ref).hear(i);
+      if (i % 50 === 0) await asks.at(-1);
+    }
+    await Promise.all(asks);
+    expect(await ref.all()).toEqual(Array.from({ length: 1_000 }, (_, i) => i));
+  });
+
+  it('a turn on a thread that floods another node is held back, not cut short', async () => {
+    const [n1, n2] = await two();
+    const source = n1.ref(LogT, 'source');
+    await source.push(n1.ref(LogT, 'sink'), 500);
+    await until('500 messages', async () => ((await n2.ref(LogT, 'sink').all()) as unknown[]).length === 500);
+    expect(await n2.ref(LogT, 'sink').all()).toEqual(Array.from({ length: 500 }, (_, i) => i));
+  });
+
+  it('a store is one store on both', async () => {
+    const [n1, n2] = await two();
+    const carts = await n2.store('carts');
+    await carts.put('k', { items: ['book'] });
+    const same = await n1.store('carts');
+    expect((await same.get('k')).value).toEqual({ items: ['book'] });
+    await same.put('other', 1);
+    const keys: unknown[] = [];
+    for await (const { key } of carts.scan()) keys.push(key);
+    expect(keys.sort()).toEqual(['k', 'other']);
+  });
+
+  it('describe() shows the cluster', async () => {
+    const [n1] = await two();
+    const { cluster } = (await n1.describe()) as { cluster: { members: { name: string; status: string }[] } };
+    expect(cluster.members.map(({ name }) => name).sort()).toEqual(['n1', 'n2']);
+  });
+});
+
+describe('nodes with data', () => {
+  it('come back to their ring, and to what they have stored', async () => {
+    const [d1, d2] = await Promise.all([mkdtemp(join(tmpdir(), 'troupe-c1-')), mkdtemp(join(tmpdir(), 'troupe-c2-'))]);
+    dirs.push(d1, d2);
+    const n1 = await start('n1', [], { dataDir: d1 });
+    const n2 = await start('n2', [n1.cluster.address], { dataDir: d2 });
+    await n2.ready();
+    const store = await n2.store('carts');
+    await store.put('k', 'kept');
+    const ring = n2.cluster.ring();
+    const listen = n1.cluster.address;
+    await n1.stop();
+    const again = await start('n1', [], { dataDir: d1, listen });
+    await until('the store answers', async () => (await store.get('k').catch(() => undefined))?.value === 'kept');
+    expect(again.cluster.ring()).toEqual(ring);
+  });
+
+  it('of a node that was alone do not vanish behind the ring of others', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'troupe-c3-'));
+    dirs.push(dir);
+    await (await startNode({ dataDir: dir, name: 'n2', threads: 0 })).stop();
+    const joining = start('n2', ['127.0.0.1:1'], { dataDir: dir });
+    expect(await joining.catch(error => [error.code, error.message])).toEqual([
+      'BAD_OPTION',
+      expect.stringMatching(/has data of its own.*'listen' without 'join'/),
+    ]);
+  });
+});
+
+describe('a node without threads', () => {
+  it('is a node like any other', async () => {
+    const [n1, n2] = await two({ threads: 0 });
+    expect(await n2.ref(LogT, 'a').hear(1)).toBe(1);
+    expect(await n1.ref(LogT, 'a').all()).toEqual([1]);
+  });
+});
+
+describe('nodes that may not meet', () => {
+  it.each([
+    ['cluster', { cluster: 'other', secret: 'a secret of the first one' }],
+    ['secret', { secret: 'a secret of somebody else' }],
+  ])('with another %s are refused, and both sides say so', async (reason, options) => {
+    const n1 = await start('n1', [], { secret: 'a secret of the first one' });
+    const here = new Promise(resolve => n1.on('peer-refused', resolve));
+    const n2 = await start('n2', [n1.cluster.address], options);
+    const there = new Promise(resolve => n2.on('peer-refused', resolve));
+    expect(await here).toMatchObject({ reason, by: 'us' });
+    expect(await there).toMatchObject({ by: 'them' });
+  });
+
+  it('where strangers could come in, do not even listen', async () => {
+    const open = start('n1', [], { listen: '0.0.0.0:0' }).catch(error => [error.code, error.message]);
+    expect(await open).toEqual(['BAD_OPTION', expect.stringMatching(/reached from other machines.*insecure: true/)]);
+  });
+
+  it('an address in use is named', async () => {
+    const n1 = await start('n1', []);
+    const second = start('n2', [], { listen: n1.cluster.address }).catch(error => [error.code, error.message]);
+    expect(await second).toEqual(['BAD_OPTION', expect.stringMatching(/127\.0\.0\.1:\d+/)]);
+  });
+});

@@ -1,0 +1,154 @@
+// Nodes that find each other, agree on a ring, and send by it: on the simulated network.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { call, tell } from '../../../src/runtime/refs.ts';
+import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
+import { AtT, LogT } from '../gateway/actors.ts';
+import { NotebookT } from './notebook.ts';
+
+let kit: ClusterKit;
+afterEach(() => kit.close());
+
+async function start(count: number, started = count, seed = 1): Promise<void> {
+  kit = new ClusterKit(count, { actors: [LogT, AtT, NotebookT], seed });
+  await kit.start(kit.nodes.slice(0, started).map(({ name }) => name));
+}
+const node = (name: string): KitNode => kit.node(name);
+const statuses = (at: string): string[] =>
+  node(at)
+    .members()
+    .map(({ name, status }) => `${name} ${status}`)
+    .sort();
+const codeOf = (asked: Promise<unknown>): Promise<unknown> => kit.run(asked.catch(error => error.code));
+/** A key whose partition that node owns. */
+function keyOf(owner: string): string {
+  for (let i = 0; ; i++) if (node(owner).cluster.preference(`k${i}`, 1)[0] === owner) return `k${i}`;
+}
+async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<number> {
+  for (let ms = 0; ms < withinMs; ms += 100) {
+    if (holds()) return ms;
+    await kit.clock.advance(100);
+  }
+  throw new Error(`not within ${withinMs} ms: ${what}`);
+}
+
+describe('three nodes that join each other', () => {
+  it.each([1, 2, 3, 4, 5])('all see all, and go by one ring in which each owns its share (seed %i)', async seed => {
+    await start(3, 3, seed);
+    const rings = kit.nodes.map(each => each.cluster.ring());
+    expect(new Set(rings.map(ring => JSON.stringify(ring))).size).toBe(1);
+    const counts = kit.nodes.map(({ name }) => rings[0]?.owners.filter(owner => owner === name).length as number);
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+    for (const { name } of kit.nodes) expect(statuses(name)).toEqual(['n1 up', 'n2 up', 'n3 up']);
+  });
+
+  it("reach each other's actors, each of which runs once, where the ring says", async () => {
+    await start(3);
+    for (let i = 0; i < 12; i++) {
+      const key = `key-${i}`;
+      for (const each of kit.nodes) await kit.run(each.ref(LogT, key).hear(each.name));
+      const runners = kit.nodes.filter(each => each.runs(LogT, key)).map(({ name }) => name);
+      expect(runners).toEqual(node('n1').cluster.preference(key, 1));
+    }
+  });
+
+  it('are told of as events', async () => {
+    await start(3);
+    const names = node('n1').events.map(({ name }) => name);
+    expect(names.filter(name => name === 'member-up').length).toBe(2);
+    expect(names).toContain('ring-changed');
+  });
+});
+
+describe('a node that comes later', () => {
+  it('takes the ring that is there, owns nothing, and reaches everything', async () => {
+    await start(4, 3);
+    await kit.restart('n4');
+    await kit.run(node('n4').cluster.ready());
+    expect(node('n4').cluster.ring()).toEqual(node('n1').cluster.ring());
+    const key = keyOf('n2');
+    await kit.run(node('n4').ref(LogT, key).hear('from n4'));
+    expect(await kit.run(node('n1').ref(LogT, key).all())).toEqual(['from n4']);
+    await until('n1 sees n4', () => statuses('n1').includes('n4 up'));
+    await kit.run(node('n1').ref(AtT, 'n4').hear('to n4'));
+    expect(node('n4').runs(AtT, 'n4')).toBe(true);
+  });
+});
+
+describe('a node that dies', () => {
+  it('is down after a while, takes nobody along, and is back with its ring and its data', async () => {
+    await start(3);
+    const key = keyOf('n2');
+    expect(await kit.run(node('n1').ref(NotebookT, key).write('kept'))).toBe(1);
+    await kit.crash('n2', { silent: true });
+    await until('n2 is down', () => statuses('n1').includes('n2 down') && statuses('n3').includes('n2 down'));
+    expect(await kit.run(node('n1').ref(LogT, keyOf('n3')).hear('works'))).toBe(1);
+    await kit.restart('n2');
+    await kit.run(node('n2').cluster.ready());
+    await until('n2 is up', () => statuses('n1').includes('n2 up') && statuses('n3').includes('n2 up'));
+    expect(await kit.run(node('n3').ref(NotebookT, key).read())).toEqual(['kept']);
+  });
+
+  it('leaves no ask open: what was sent is unknown, what is sent later is refused or ends by its deadline', async () => {
+    await start(2);
+    const ref = node('n1').ref(LogT, keyOf('n2'));
+    const open = codeOf(call(ref, { deadlineMs: 60_000 }).never());
+    await kit.clock.advance(20);
+    await kit.crash('n2');
+    await kit.restart('n2');
+    expect(await open).toBe('UNKNOWN_OUTCOME');
+    expect(await kit.run(ref.hear('again'))).toBe(1);
+  });
+});
+
+describe('a cut network', () => {
+  it('and a link that breaks lose nothing and double nothing while the session lasts', async () => {
+    await start(2);
+    const ref = node('n1').ref(LogT, keyOf('n2'));
+    for (let i = 0; i < 200; i++) {
+      tell(ref).hear(i);
+      if (i % 40 === 20) kit.network.cut('n1', 'n2');
+      if (i % 10 === 0) await kit.clock.advance(5);
+    }
+    await kit.clock.advance(15_000);
+    expect(await kit.run(ref.all())).toEqual(Array.from({ length: 200 }, (_, i) => i));
+  });
+
+  it('heals: both sides see each other again', async () => {
+    await start(3);
+    kit.partition([['n1'], ['n2', 'n3']]);
+    await until('n1 is suspected', () => !statuses('n2').includes('n1 up'));
+    expect(await kit.run(node('n2').ref(LogT, keyOf('n3')).hear('majority'))).toBe(1);
+    kit.heal();
+    await until(
+      'all are up',
+      () => kit.nodes.every(({ name }) => statuses(name).join() === 'n1 up,n2 up,n3 up'),
+      120_000,
+    );
+    expect(await kit.run(node('n1').ref(LogT, keyOf('n3')).all())).toEqual(['majority']);
+  });
+});
+
+describe('a stop in good order', () => {
+  it('is seen at once, not after a silence', async () => {
+    await start(3);
+    await kit.run(node('n3').stop());
+    expect(await until('n3 is down', () => statuses('n1').includes('n3 down'))).toBeLessThan(3_000);
+  });
+});
+
+describe('clusters founded apart', () => {
+  it('do not mix: each says so, and routes by its own ring', async () => {
+    kit = new ClusterKit(4, { actors: [LogT] });
+    kit.partition([
+      ['n1', 'n2'],
+      ['n3', 'n4'],
+    ]);
+    await kit.start();
+    const ring = JSON.stringify(node('n1').cluster.ring());
+    expect(JSON.stringify(node('n3').cluster.ring())).not.toBe(ring);
+    kit.heal();
+    await until('the conflict is told', () => node('n1').events.some(({ name }) => name === 'ring-conflict'), 120_000);
+    expect(JSON.stringify(node('n1').cluster.ring())).toBe(ring);
+  });
+});
