@@ -76,7 +76,8 @@ export const socketBufferBytes: number = 256 << 10;
 /** How long a node that stops waits for acknowledgements; and a closed connection for the other side's goodbye. */
 export const stopFlushMs = 1_000;
 export const stopLookMs = 10;
-export const closeLingerMs = 1_000;
+/** An acknowledgement waits so long for something to go with, unless a quarter of the window is due: most answers take less. */
+export const ackDelayMs = 5;
 /** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */
 export const claimSpacingDefault = 4;
 /** Swaps one claim looks at before it takes what it has. About 0.5 us each: a second, and only where nothing helps. */

@@ -4,7 +4,7 @@
 // Invariant: packets are handed out in the order of their numbers, each once; at most bytesMax bytes are held, and a sender
 // that goes beyond what it was granted is refused.
 
-import { frameBytesMax } from '../../limits.ts';
+import { frameBytesMax, ringWindowShare } from '../../limits.ts';
 import type { OnFrame } from '../link.ts';
 import {
   type Crc32,
@@ -37,6 +37,7 @@ export class Inbox {
   /** Packets and bytes that have been handed out. */
   private consumed = 0;
   private consumedBytes = 0;
+  private ackedBytes = 0;
   private held: { kind: number; bytes: Uint8Array }[] = [];
   private paused = false;
   /** What is held is being handed out: a handler that pauses and goes on must not begin that anew. */
@@ -73,8 +74,14 @@ export class Inbox {
     return { received: this.consumed, granted: this.consumedBytes + this.bytesMax };
   }
 
+  /** The other end will soon have to stop for want of it. */
+  get isAckUrgent(): boolean {
+    return (this.consumedBytes - this.ackedBytes) * ringWindowShare >= this.bytesMax;
+  }
+
   ackPacket(crc32: Crc32): Uint8Array {
     this.ackDue = false;
+    this.ackedBytes = this.consumedBytes;
     const body = new Uint8Array(16);
     const view = new DataView(body.buffer);
     const { received, granted } = this.progress();

@@ -11,7 +11,8 @@
 
 import { PacketReader, packetOf } from '../../runtime/links/packet.ts';
 import type { Progress } from '../../runtime/links/peer-inbox.ts';
-import { PeerLink, type Remains } from '../../runtime/links/peer-link.ts';
+import { PeerLink } from '../../runtime/links/peer-link.ts';
+import type { Remains } from '../../runtime/links/remains.ts';
 import type { Wire } from '../../runtime/links/wire.ts';
 import type { Millis } from '../../runtime/world.ts';
 import { crc32 } from '../../storage/crc32.ts';

@@ -2,9 +2,11 @@
 
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { ackDelayMs } from '../../../src/limits.ts';
 import type { OnFrame } from '../../../src/runtime/link.ts';
 import { kindBeat, PacketReader, packetOf } from '../../../src/runtime/links/packet.ts';
-import { PeerLink, type Remains } from '../../../src/runtime/links/peer-link.ts';
+import { PeerLink } from '../../../src/runtime/links/peer-link.ts';
+import type { Remains } from '../../../src/runtime/links/remains.ts';
 import type { Wire } from '../../../src/runtime/links/wire.ts';
 import { type Faults, VirtualNetwork } from '../../../src/testing/virtual-network.ts';
 import { seededRandom } from '../../../src/testing/virtual-world.ts';
@@ -36,12 +38,20 @@ class Rig {
   readonly b: PeerLink;
   connections = 0;
 
-  constructor(options: { faults?: Partial<Faults>; seed?: number; bytesMax?: number; onA?: OnFrame; onB: OnFrame }) {
+  constructor(options: {
+    faults?: Partial<Faults>;
+    seed?: number;
+    bytesMax?: number;
+    onA?: OnFrame;
+    onB: OnFrame;
+    delayed?: boolean;
+  }) {
     const { clock } = this;
-    const { faults = {}, seed = 1, bytesMax = 16_384 } = options;
+    const { faults = {}, seed = 1, bytesMax = 16_384, delayed = false } = options;
+    const later = delayed ? { later: (fn: () => void) => void clock.timer(ackDelayMs, fn) } : {};
     this.network = new VirtualNetwork({ clock, random: seededRandom(seed), faults });
     const make = (onFrame: OnFrame): PeerLink =>
-      new PeerLink({ from: 7, onFrame, crc32, bytesMax, soon: fn => clock.soon(fn) });
+      new PeerLink({ from: 7, onFrame, crc32, bytesMax, soon: fn => clock.soon(fn), ...later });
     this.a = make(options.onA ?? (() => {}));
     this.b = make(options.onB);
   }
@@ -210,6 +220,50 @@ describe('a peer link whose streams break', () => {
     expect(give(2, 1, new Uint8Array(8))).toBe(true);
     expect(give(2, 1, new Uint8Array(8))).toBe(true); // a duplicate
     expect(frames).toBe(1);
+  });
+});
+
+describe('an acknowledgement that may wait', () => {
+  const open = async () => {
+    const rig = new Rig({ onB: () => {}, delayed: true, faults: { delayMs: ackDelayMs / 50 } });
+    await rig.connect();
+    rig.clock.advance(100);
+    const back = (): number => rig.network.connections()[0]?.carried[1] as number;
+    const unacked = (): number => (rig.a.describe() as { unackedPackets: number }).unackedPackets;
+    return { rig, back, unacked, before: back() };
+  };
+
+  it('alone waits a little, and is then one for all', async () => {
+    const { rig, back, unacked, before } = await open();
+    for (let i = 0; i < 5; i++) {
+      rig.a.send(numbered(i));
+      rig.clock.advance(ackDelayMs / 10);
+    }
+    expect([back() - before, unacked()]).toEqual([0, 5]);
+    rig.clock.advance(ackDelayMs);
+    expect([back() - before, unacked()]).toEqual([32, 0]);
+    rig.clock.advance(1_000);
+    expect(back() - before).toBe(32);
+  });
+
+  it('goes with an answer at once, and then not again', async () => {
+    const { rig, back, unacked, before } = await open();
+    rig.a.send(numbered(1));
+    rig.clock.advance(ackDelayMs / 10);
+    rig.b.send(numbered(2));
+    rig.clock.advance(ackDelayMs / 10);
+    expect([back() - before, unacked()]).toEqual([48 + 32, 0]);
+    rig.clock.advance(1_000);
+    expect(back() - before).toBe(48 + 32);
+  });
+
+  it('does not wait when a quarter of the window has been used', async () => {
+    const { rig, unacked } = await open();
+    for (let i = 0; i < 4; i++) {
+      rig.a.send(numbered(i, 1_100));
+      rig.clock.advance(ackDelayMs / 10);
+      expect(unacked()).toBe(i < 3 ? i + 1 : 0);
+    }
   });
 });
 

@@ -22,6 +22,7 @@ const overlay = 'storage/pending-writes.ts';
 const memory = 'storage/memory-store.ts';
 const link = 'runtime/links/peer-link.ts';
 const inbox = 'runtime/links/peer-inbox.ts';
+const remains = 'runtime/links/remains.ts';
 const packet = 'runtime/links/packet.ts';
 const gossip = 'runtime/membership/gossip.ts';
 const watch = 'runtime/membership/member-watch.ts';
@@ -223,8 +224,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a new stream does not hear how far the other end has got',
     scenario: 'links',
     file: link,
-    find: 'if (this.ended || !this.acknowledge(peer)) return false;',
-    replace: 'if (this.ended || !this.acknowledge({ ...peer, received: this.acked })) return false;',
+    find: 'if (this.isEnded || !this.acknowledge(peer)) return false;',
+    replace: 'if (this.isEnded || !this.acknowledge({ ...peer, received: this.acked })) return false;',
   },
   {
     name: 'a packet behind one that filled the stream is skipped',
@@ -244,8 +245,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a frame overtakes the pieces of a large one',
     scenario: 'links',
     file: link,
-    find: 'if (!this.ended && this.rest === null && this.hasRoom(stepOf(bytes))) return true;',
-    replace: 'if (!this.ended && this.hasRoom(stepOf(bytes))) return true;',
+    find: 'if (!this.isEnded && this.rest === null && this.hasRoom(stepOf(bytes))) return true;',
+    replace: 'if (!this.isEnded && this.hasRoom(stepOf(bytes))) return true;',
   },
   {
     name: 'a large frame does not wait for what was sent before it',
@@ -257,16 +258,16 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what was never written is told unknown',
     scenario: 'links',
-    file: link,
-    find: 'const to = packet.written ? remains.unknown : remains.unsent;',
+    file: remains,
+    find: 'const to = written ? remains.unknown : remains.unsent;',
     replace: 'const to = remains.unknown;',
   },
   {
     name: 'what was written is told unsent',
     scenario: 'links',
-    file: link,
-    find: 'const to = packet.written ? remains.unknown : remains.unsent;',
-    replace: 'const to = this.given > 0 ? remains.unknown : remains.unsent;',
+    file: remains,
+    find: 'const to = written ? remains.unknown : remains.unsent;',
+    replace: 'const to = remains.unsent;',
   },
   {
     name: 'the open packet is forgotten at the end of a session',
