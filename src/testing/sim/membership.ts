@@ -59,6 +59,7 @@ function plan(draw: Draw): SimPlan {
 class MembershipRun implements ScenarioRun<MemberLife> {
   readonly #sim: Simulation<MemberLife>;
   readonly #names: readonly string[];
+  readonly #corrupts: boolean;
   readonly #wellbeing = new Wellbeing();
   readonly #removed = new Set<string>();
   /** What each claim came to, by what it was made of. */
@@ -68,6 +69,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
     this.#sim = sim;
     this.#names = processes;
     const ways = waysOf(sim.draw);
+    this.#corrupts = ways.corrupt > 0;
     for (const from of processes) for (const to of processes) if (from !== to) sim.network.set(from, to, ways);
     this.#sample();
   }
@@ -107,6 +109,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
         names: this.#names,
         bytesMax: 131_072,
         giveUpMs: 10_000,
+        corrupts: this.#corrupts,
         onFrame: ({ peer }, frame) => tell({ type: 'heard', message: JSON.parse(textOf(frame) as string), via: peer }),
         onAttached: ({ peer }) => tell({ type: 'link-up', name: peer }),
         onDetached: ({ peer }) => tell({ type: 'link-down', name: peer }),

@@ -7,7 +7,7 @@
 //
 // A greeting says: who, which life, with which life of yours and in which session I was, and how far I have got in it. The higher
 // session of the two goes on; whoever was in a lower one, or with another life, ends it and begins afresh. A hello takes the place
-// of every connection before it: what comes late over an old one must not count.
+// of every earlier one; an old connection is heard until the greeting is complete, so that some packets come twice.
 
 import { PacketReader, packetOf } from '../../runtime/links/packet.ts';
 import type { Progress } from '../../runtime/links/peer-inbox.ts';
@@ -37,7 +37,11 @@ export interface SimPeersOptions {
   onFrame(from: SessionName, frame: Uint8Array): void;
   onAttached?(session: SessionName): void;
   onDetached?(session: SessionName): void;
+  /** The session is about to end: what is sent now is told by onEnded. */
+  onEnding?(session: SessionName, link: PeerLink): void;
   onEnded?(session: SessionName, remains: Remains): void;
+  /** The network may change bytes: then a damaged packet is no trouble. */
+  readonly corrupts: boolean;
   /** What cannot be between honest processes. */
   onTrouble(what: string): void;
 }
@@ -127,7 +131,6 @@ class Peer {
 
   claim(connection: Connection): void {
     this.#candidate?.drop();
-    this.connection?.drop();
     this.#candidate = connection;
   }
 
@@ -146,6 +149,7 @@ class Peer {
     const session = Math.max(1, said, this.#session);
     const goesOn = said === session;
     this.#session = session;
+    this.connection?.drop();
     this.link ??= this.#open();
     this.connection = connection;
     const peer: Progress = goesOn ? theirs : { received: 0, granted: bytesMax };
@@ -184,8 +188,9 @@ class Peer {
   #end(): void {
     const { link } = this;
     if (link === undefined) return;
+    const { world, onEnding, onEnded } = this.#options;
+    onEnding?.(this.sessionName, link);
     this.link = undefined;
-    const { world, onEnded } = this.#options;
     world.mark('session ends');
     onEnded?.(this.sessionName, link.finish());
   }
@@ -254,7 +259,10 @@ class Connection {
       onBytes: bytes => {
         if (this.#over) return;
         this.#heardAt = clock.mono();
-        if (!this.#reader.push(bytes)) this.drop();
+        if (this.#reader.push(bytes)) return;
+        const { trouble } = this.#reader;
+        if (trouble !== undefined && !options.corrupts) options.onTrouble(`a sound stream was refused: ${trouble}`);
+        this.drop();
       },
       onDrain: () => {
         if (this.#joined && !this.#over) this.#peer?.link?.writable();

@@ -101,13 +101,6 @@ export const mutants: readonly Mutant[] = [
       "if (group.ack === 'flushed' && this.#seams.flush) void this.#seams.flush().then(group.resolve, group.resolve), group.resolve();",
   },
   {
-    name: 'what stands behind a refused group goes on',
-    scenario: 'counters',
-    file: memory,
-    find: 'const why = refused.get(group.owner) ?? this.#refusal(group);',
-    replace: 'const why = this.#refusal(group);',
-  },
-  {
     name: 'a store that has failed says that nothing under way was done',
     scenario: 'counters',
     file: groups,
@@ -297,20 +290,6 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (ahead <= 0) {\n      this.duplicates++;\n      this.received--;\n    }',
   },
   {
-    name: 'a receiver does not look for gaps',
-    scenario: 'links',
-    file: inbox,
-    find: 'if (ahead !== 1 || ',
-    replace: 'if (',
-  },
-  {
-    name: 'what comes while held frames are handed out overtakes them',
-    scenario: 'links',
-    file: inbox,
-    find: 'if (this.paused || this.held.length > 0) this.held.push(',
-    replace: 'if (this.paused) this.held.push(',
-  },
-  {
     name: 'held frames keep the bytes of the stream',
     scenario: 'links',
     file: inbox,
@@ -337,6 +316,34 @@ export const mutants: readonly Mutant[] = [
     file: packet,
     find: 'taken += this.take(bytes, at + taken, whole);',
     replace: 'taken += this.take(bytes, at, whole);',
+  },
+  {
+    name: 'a paused reader grants what it only holds',
+    scenario: 'links',
+    file: inbox,
+    find: 'granted: this.consumedBytes + this.bytesMax };',
+    replace: 'granted: this.receivedBytes + this.bytesMax };',
+  },
+  {
+    name: 'a stream that has broken is written to',
+    scenario: 'links',
+    file: link,
+    find: 'detach(): void {\n    this.stream = undefined;',
+    replace: 'detach(): void {',
+  },
+  {
+    name: 'what is left of a large frame is forgotten at the end of a session',
+    scenario: 'links',
+    file: link,
+    find: 'if (this.rest !== null) remains.unsent.push(this.rest);',
+    replace: '',
+  },
+  {
+    name: 'a large frame that was cut up is told piece by piece, so not at all',
+    scenario: 'links',
+    file: link,
+    find: 'bytes, last ? rest : undefined);',
+    replace: 'bytes, undefined);',
   },
   // Members.
   {
