@@ -40,10 +40,10 @@ function plan(draw: Draw): SimPlan {
       id,
       atMs: Math.floor(of('at') * safetyMs),
       on,
-      name: of('name') < 0.8 ? 'burst' : 'hold',
+      name: of('name') < 0.75 ? 'burst' : of('name') < 0.9 ? 'hold' : 'redial',
       key: others[whole(of('to'), others.length)] as string,
       // Frames of a burst; or the ms for which the reader pauses.
-      value: of('name') < 0.8 ? 1 + whole(of('count') ** 2, 60) : 1 + whole(of('ms'), 1_500),
+      value: of('name') < 0.75 ? 1 + whole(of('count') ** 2, 60) : 1 + whole(of('ms'), 1_500),
     };
   });
   const kinds: FaultKind[] = ['crash', 'power', 'stop', 'suspend', ...networkFaults];
@@ -131,6 +131,7 @@ class LinksRun implements ScenarioRun<LinkLife> {
     const session = life.peers.session(key);
     const link = life.peers.link(key);
     if (session === undefined || link === undefined) throw new TroupeError('OVERLOADED', `${key} was not met yet`);
+    if (name === 'redial') return life.peers.redial(key);
     if (name === 'hold') return this.#hold(key, life, link, session, value);
     await this.#burst(life, link, flowFrom(life.world, session), value);
   }

@@ -60,7 +60,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
   readonly #sim: Simulation<MemberLife>;
   readonly #names: readonly string[];
   readonly #corrupts: boolean;
-  readonly #wellbeing = new Wellbeing();
+  readonly #wellbeing = new Wellbeing(wellMs);
   readonly #removed = new Set<string>();
   /** What each claim came to, by what it was made of. */
   readonly #claims = new Map<string, { readonly by: string; readonly owners: string }>();
@@ -96,7 +96,6 @@ class MembershipRun implements ScenarioRun<MemberLife> {
       const view = new View({
         by: name,
         wellbeing: this.#wellbeing,
-        wellMs,
         quarantineMs: gossipDefaults.quarantineMs,
         isRemoved: member => this.#removed.has(member),
       });
@@ -137,7 +136,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
     }
     const { event } = effect;
     world.mark(event.name);
-    if (event.name === 'member-down') this.#look();
+    if (event.name === 'member-down' || event.name === 'member-suspect') this.#look();
     const wrong = view.saw(event, this.#sim.now, world.clock.mono());
     if (wrong !== undefined) this.#sim.violation(wrong);
     if (event.name === 'halted') this.#restart(life);

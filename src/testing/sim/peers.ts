@@ -90,6 +90,11 @@ export class SimPeers {
     return this.#peers.get(name)?.sessionName;
   }
 
+  /** Another connection takes the place of the one there is, which works until then. Only who dials can do it. */
+  redial(name: string): void {
+    this.#peers.get(name)?.redial();
+  }
+
   isAttached(name: string): boolean {
     return this.#peers.get(name)?.connection !== undefined;
   }
@@ -132,6 +137,8 @@ class Peer {
   claim(connection: Connection): void {
     this.#candidate?.drop();
     this.#candidate = connection;
+    // Acknowledgements must not overtake the greeting: the old connection is only read from now on.
+    if (!this.#dials) this.link?.detach();
   }
 
   /** The other has said where it is. False: this connection cannot go on. */
@@ -150,7 +157,7 @@ class Peer {
     const goesOn = said === session;
     this.#session = session;
     this.connection?.drop();
-    this.link ??= this.#open();
+    this.link ??= this.#newLink();
     this.connection = connection;
     const peer: Progress = goesOn ? theirs : { received: 0, granted: bytesMax };
     // The dialer's greeting must be on the wire before the first packet of its link is.
@@ -163,7 +170,10 @@ class Peer {
   }
 
   lost(connection: Connection): void {
-    if (this.#candidate === connection) this.#candidate = undefined;
+    if (this.#candidate === connection) {
+      this.#candidate = undefined;
+      if (!this.#dials) this.connection?.drop();
+    }
     if (this.#dials) this.#redial();
     if (this.connection !== connection) return;
     this.connection = undefined;
@@ -173,7 +183,7 @@ class Peer {
     this.#options.world.mark('detached');
   }
 
-  #open(): PeerLink {
+  #newLink(): PeerLink {
     const { world, bytesMax, onFrame } = this.#options;
     const name = this.sessionName;
     return new PeerLink({
@@ -219,9 +229,16 @@ class Peer {
     clock.timer(redialMs * (1 + random.float()), () => this.#dial());
   }
 
+  redial(): void {
+    if (this.#dials && this.connection !== undefined && this.#candidate === undefined) this.#open();
+  }
+
   #dial(): void {
+    if (this.#dials && this.connection === undefined && this.#candidate === undefined) this.#open();
+  }
+
+  #open(): void {
     const { world } = this.#options;
-    if (!this.#dials || this.connection !== undefined || this.#candidate !== undefined) return;
     world.wires.dial(`${this.name}:1`, { timeoutMs: dialTimeoutMs }).then(
       wire => {
         const connection = new Connection(wire, this.#options, () => this);

@@ -411,11 +411,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'return ours.heartbeat > theirs.heartbeat ? ours : theirs;',
   },
   {
-    name: 'messages of an earlier life are taken',
+    name: 'a removal falls with the next heartbeat',
     scenario: 'membership',
-    file: gossip,
-    find: "if (incarnation < known.record.incarnation) return 'stale-incarnation';",
-    replace: '',
+    file: member,
+    find: 'removed: ours.removed || theirs.removed,',
+    replace: 'removed: ours.removed && theirs.removed,',
   },
   {
     name: 'there is no quarantine',
