@@ -197,6 +197,13 @@ export const mutants: readonly Mutant[] = [
     replace:
       "else if (!this.armed.has(idOf(stored.type, stored.key, stored.name)) && stored.key !== 'c') this.arm(stored);",
   },
+  {
+    name: 'a reminder that could not be delivered waits for a time of chance of its own',
+    scenario: 'counters',
+    file: reminders,
+    find: 'this.host.arm(wake, this.host.now() + retryMs);',
+    replace: 'this.host.arm(wake, this.host.now() + retryMs * Math.random());',
+  },
   // Links.
   {
     name: 'what a broken stream was given is not sent again',
@@ -347,6 +354,13 @@ export const mutants: readonly Mutant[] = [
   },
   // Members.
   {
+    name: 'the next round of gossip is counted from the clock of the machine',
+    scenario: 'membership',
+    file: gossip,
+    find: 'this.#nextAt = now + this.options.roundMs;',
+    replace: 'this.#nextAt = now + this.options.roundMs + (performance.now() % 1);',
+  },
+  {
     name: 'a heartbeat that was heard before counts again',
     scenario: 'membership',
     file: watch,
@@ -411,7 +425,7 @@ export const mutants: readonly Mutant[] = [
     replace: 'return ours.heartbeat > theirs.heartbeat ? ours : theirs;',
   },
   {
-    name: 'a removal falls with the next heartbeat',
+    name: 'a removal is not passed on',
     scenario: 'membership',
     file: member,
     find: 'removed: ours.removed || theirs.removed,',
