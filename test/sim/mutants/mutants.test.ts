@@ -7,7 +7,7 @@ import { type Mutant, mutants } from './table.ts';
 
 const few: readonly [name: string, says: string][] = [
   ['an answer leaves before its write is durable', 'was acknowledged and is lost'],
-  ['what a broken stream was given is not sent again', 'n2'],
+  ['what a broken stream was given is not sent again', 'no rest'],
   ['a later heartbeat does not refute a verdict', 'member-down'],
 ];
 
