@@ -4,6 +4,7 @@
 import { explore, report } from '../testing/sim/explore.ts';
 import type { SeedResult } from '../testing/sim/runner.ts';
 import { type AnyScenario, scenarios } from '../testing/sim/scenarios.ts';
+import { shrink } from '../testing/sim/shrink.ts';
 import type { SimCommand } from './cli-arguments.ts';
 import type { Output } from './cli-commands.ts';
 import { jsonOf } from './cli-json.ts';
@@ -38,11 +39,12 @@ export async function runSim(command: SimCommand, output: Output, among = scenar
     const budgetMs = command.minutes === undefined ? Infinity : (command.minutes * 60_000) / wanted.length;
     const { result, failed } = await runScenario(scenario, command, budgetMs, output);
     good &&= failed === undefined && result.unrepeatable.length === 0;
-    await output.out(command.json ? `${jsonOf(result)}\n` : textOf(result));
-    if (failed !== undefined && !command.json) {
-      output.note('making it small ...');
-      await output.out(`${await report(scenario, failed)}\n`);
-    }
+    if (!command.json) await output.out(textOf(result));
+    if (failed !== undefined) output.note('making it small ...');
+    if (command.json) {
+      const smallest = failed && (await shrink(scenario, failed)).plan;
+      await output.out(`${jsonOf({ ...result, ...(smallest === undefined ? {} : { smallest }) })}\n`);
+    } else if (failed !== undefined) await output.out(`${await report(scenario, failed)}\n`);
   }
   return good;
 }

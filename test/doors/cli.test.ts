@@ -142,6 +142,8 @@ describe('troupe sim', () => {
     expect(out).toContain('bad: 3 seeds from 3');
     expect(out).toContain('to see it again: troupe sim --scenario bad --seed 5 --seeds 1');
     expect(out).toContain('smallest plan found:');
+    const json = await sim('sim --scenario bad --seed 5 --seeds 1 --json', new Map([['bad', bad]]));
+    expect(JSON.parse(json.out).smallest).toMatchObject({ operations: [], faults: expect.any(Array) });
     await expect(sim('sim --scenario other')).rejects.toThrow(
       /no scenario 'other'; there are counters, links, membership/,
     );
