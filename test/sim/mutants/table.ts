@@ -50,15 +50,22 @@ export const mutants: readonly Mutant[] = [
     name: 'an answer waits for the write before the last only',
     scenario: 'counters',
     file: gate,
-    find: 'this.queue.push({ after: this.tickets, output });',
-    replace: 'this.queue.push({ after: this.tickets - 1, output });',
+    find: 'after: this.undecided.at(-1) ?? 0, output',
+    replace: 'after: (this.undecided.at(-1) ?? 0) - 1, output',
   },
   {
     name: 'what waits behind a refused write is sent',
     scenario: 'counters',
     file: gate,
-    find: 'for (const { output } of this.queue.splice(0)) output.refuse(error);',
-    replace: 'for (const { output } of this.queue.splice(0)) output.send();',
+    find: 'for (const { output } of lost) output.refuse(error);',
+    replace: 'for (const { output } of lost) output.send();',
+  },
+  {
+    name: 'a refused write takes along the answers of earlier ones',
+    scenario: 'counters',
+    file: gate,
+    find: 'const first = this.queue.findIndex(({ after }) => after >= ticket);',
+    replace: 'const first = Math.min(0, this.queue.length - 1);',
   },
   {
     name: 'only the first state of an activation is stored',
@@ -123,8 +130,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the fence takes an equal epoch for a lower one',
     scenario: 'counters',
     file: memory,
-    find: 'if (seen <= group.epoch) return undefined;',
-    replace: 'if (seen < group.epoch) return undefined;',
+    find: 'return seen <= group.epoch ? undefined',
+    replace: 'return seen < group.epoch ? undefined',
   },
   {
     name: 'a full disk is noticed after the write',
@@ -346,8 +353,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what is left of a large frame is forgotten at the end of a session',
     scenario: 'links',
-    file: link,
-    find: 'if (this.rest !== null) remains.unsent.push(this.rest);',
+    file: 'runtime/links/remains.ts',
+    find: 'if (rest !== null) remains.unsent.push(rest);',
     replace: '',
   },
   {
