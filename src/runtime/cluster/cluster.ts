@@ -20,7 +20,7 @@ import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/g
 import { Gossiper } from '../membership/gossiper.ts';
 import { preference } from '../ownership/preference.ts';
 import { emptyRing, type Ring, type RingMember, ringHash } from '../ownership/ring.ts';
-import { commit, isRefusal, plan } from '../ownership/ring-plan.ts';
+import { type Changes, commit, isRefusal, type PlanOptions, plan, type RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
 import type { Cancel, World } from '../world.ts';
 import { Founding } from './founding.ts';
@@ -166,6 +166,20 @@ export class Cluster {
     return preference(ring, partitionOf(key, ring.owners.length), n);
   }
 
+  /**
+   * What would change hands, to whom and why; changes nothing, and is the same on every node. Throws BAD_OPTION, with the reason in
+   * `details`: 'unknown-member', 'already-member', 'nobody-left', 'nothing-to-change' ...
+   */
+  plan(changes: Changes, options: PlanOptions = {}): RingPlan {
+    const planned = plan(this.#joined(), changes, options);
+    if (!isRefusal(planned)) return planned;
+    const { error, ...details } = planned;
+    const about = Object.values(details).join(', ');
+    throw new TroupeError('BAD_OPTION', `no such plan: ${error}${about === '' ? '' : ` (${about})`}`, {
+      details: { reason: error, ...details },
+    });
+  }
+
   #joined(): Ring {
     if (this.#ring !== undefined) return this.#ring;
     throw new TroupeError('OVERLOADED', `node ${this.#options.name} has not joined a ring yet: await node.ready()`);
@@ -187,7 +201,8 @@ export class Cluster {
 
   #onGossip(from: number, bytes: unknown): void {
     if (!(bytes instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'gossip is bytes');
-    this.#gossiper?.receive(this.#gateway.nameOf(from), bytes);
+    const sender = this.#gateway.nameOf(from);
+    if (sender !== undefined) this.#gossiper?.receive(sender, bytes, sender);
   }
 
   #send({ via, name, address }: To, bytes: Uint8Array): void {

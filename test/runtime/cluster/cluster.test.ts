@@ -75,6 +75,35 @@ describe('a node that comes later', () => {
   });
 });
 
+describe('a plan', () => {
+  it('shows what a newcomer would take, from whom, the same everywhere, and changes nothing', async () => {
+    await start(4, 3);
+    await kit.restart('n4');
+    await kit.run(node('n4').cluster.ready());
+    const before = JSON.stringify(node('n1').cluster.ring());
+    const plans = kit.nodes.map(each => each.cluster.plan({ join: [{ name: 'n4' }] }));
+    expect(new Set(plans.map(({ hash }) => hash)).size).toBe(1);
+    expect(plans[0]?.transfers.length).toBe(16);
+    expect(plans[0]?.transfers.every(({ to }) => to === 'n4')).toBe(true);
+    expect(JSON.stringify(node('n1').cluster.ring())).toBe(before);
+  });
+
+  it('that cannot be says why', async () => {
+    await start(2);
+    const refused = (changes: object): unknown => {
+      try {
+        return node('n1').cluster.plan(changes);
+      } catch (error) {
+        return (error as { details: { reason: string } }).details.reason;
+      }
+    };
+    expect(refused({})).toBe('nothing-to-change');
+    expect(refused({ leave: ['n9'] })).toBe('unknown-member');
+    expect(refused({ join: [{ name: 'n1' }] })).toBe('already-member');
+    expect(refused({ leave: ['n1', 'n2'] })).toBe('nobody-left');
+  });
+});
+
 describe('a node that dies', () => {
   it('is down after a while, takes nobody along, and is back with its ring and its data', async () => {
     await start(3);
