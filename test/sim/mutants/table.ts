@@ -346,8 +346,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what is left of a large frame is forgotten at the end of a session',
     scenario: 'links',
-    file: link,
-    find: 'if (this.rest !== null) remains.unsent.push(this.rest);',
+    file: remains,
+    find: 'if (rest !== null) remains.unsent.push(rest);',
     replace: '',
   },
   {
