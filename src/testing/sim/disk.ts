@@ -83,8 +83,10 @@ export class SimDisk {
 
   /** What follows is for a process that is down. */
 
+  /** Copies from before it are gone too: with epochs that begin anew, their records would refuse every write. */
   wipe(): void {
     this.#image = undefined;
+    this.#older.length = 0;
     this.files.clear();
   }
 
