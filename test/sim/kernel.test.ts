@@ -123,6 +123,34 @@ describe('a process', () => {
   });
 });
 
+describe('a store that fails', () => {
+  const commitOne = ({ storage }: SimWorld): Promise<void> => {
+    const op = { type: 'put', key: Uint8Array.of(1), version: new Uint8Array(0), value: Uint8Array.of(7) } as const;
+    return storage
+      .open({ kind: 'memory' })
+      .shard('s')
+      .commit({ epoch: 1, fence: 'record', ops: [op] }, 'committed');
+  };
+
+  it.each([
+    [false, 0],
+    [true, 1],
+  ])('ends its process, which is started again and finds what was written (late: %s)', async (late, count) => {
+    const sim = new Simulation(small);
+    const told: string[] = [];
+    let found = -1;
+    const process = sim.addProcess('n1', world => {
+      if (world.life > 1) found = [...world.storage.open({ kind: 'memory' }).shard('s').scan()].length;
+      else void commitOne(world).catch(error => told.push(error.code));
+      return {};
+    });
+    process.start();
+    sim.plan(undefined, 0.01, 'break', () => process.disk.break(new Error('EIO'), late));
+    await sim.runTo(1_000);
+    expect([told, found, process.lives, sim.violations]).toEqual([['UNKNOWN_OUTCOME'], count, 2, []]);
+  });
+});
+
 describe('the counters scenario', () => {
   it('finds nothing in 60 seeds, each the same twice', { timeout: 60_000 }, async () => {
     const found = await explore(counters, { from: 1, seeds: 60, twiceEvery: 6 });

@@ -31,7 +31,9 @@ export class Wellbeing {
       if (group === undefined) this.disturbed(name, now);
       if (group?.size !== 1) this.#alone.delete(name);
       else if (!this.#alone.has(name)) {
-        const well = names.filter(other => other !== name && this.isWell(name, other, now));
+        // Who slept may find old verdicts of others in its buffers.
+        const slept = now - this.runsSince(name) < this.#wellMs;
+        const well = names.filter(other => !slept && other !== name && this.isWell(name, other, now));
         this.#alone.set(name, new Set(well));
       }
     }

@@ -207,6 +207,9 @@ class MembershipRun implements ScenarioRun<MemberLife> {
     const by = life.world.name;
     const askedAt = this.#sim.now;
     const removed = rowOf(life, key);
+    // Not one that has just woken up and has its connections yet to make.
+    const wellAt = askedAt - 2 * sampleMs;
+    this.#look();
     this.#removed.add(key);
     this.#wellbeing.disturbed(key, askedAt);
     life.tell({ type: 'remove', name: key });
@@ -214,7 +217,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
       for (const name of this.#names) {
         const other = this.#process(name).life;
         const since = Math.max(...[name, by].map(each => this.#wellbeing.runsSince(each)));
-        const isWell = Math.max(since, this.#wellbeing.togetherSince(by, name)) <= askedAt;
+        const isWell = Math.max(since, this.#wellbeing.togetherSince(by, name)) <= wellAt;
         if (removed === undefined || other === undefined || name === key || !isWell) continue;
         const row = rowOf(other, key);
         if (row?.incarnation === removed.incarnation && row.status !== 'removed' && other.gossip.halted === undefined)
