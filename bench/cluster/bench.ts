@@ -7,28 +7,24 @@ import {
   type Done,
   defineBench,
   type Goal,
-  lazily,
   type Ratio,
   type Workload,
 } from '../harness.ts';
 import type { Sampler } from '../stats.ts';
 import type { ThreadSide } from '../threads/side.ts';
+import { KeptSide } from './kept-side.ts';
 import { moving } from './moving.ts';
 import { loadSide, wayNames } from './ways.ts';
 
+const sides = wayNames.map(name => ({ name, side: new KeptSide(() => loadSide(name)) }));
+
 const contenders = (run: (side: ThreadSide, n: number, latency: Sampler) => Promise<Done>): Contender[] =>
-  wayNames.map(name =>
-    lazily(
-      name,
-      () => loadSide(name),
-      side => ({
-        name,
-        setup: () => side.setup(),
-        run: (n, latency) => run(side, n, latency),
-        teardown: () => side.teardown(),
-      }),
-    ),
-  );
+  sides.map(({ name, side }) => ({
+    name,
+    setup: () => side.setup(),
+    run: (n, latency) => side.run(open => run(open, n, latency)),
+    teardown: () => side.teardown(),
+  }));
 
 const goal = (ours: string, peer: string, by: Ratio['by'], times: number): Goal => ({ ours, peer, by, times });
 

@@ -20,7 +20,6 @@ const loaders: Readonly<Record<string, Loader>> = {
   'troupe TCP': ours('troupe TCP', { threads: 0, tls: false }),
   'troupe TCP, a thread': ours('troupe TCP, a thread', { threads: 1, tls: false }),
   'troupe TLS': ours('troupe TLS', { threads: 0, tls: true }),
-  'troupe TLS, a thread': ours('troupe TLS, a thread', { threads: 1, tls: true }),
   Moleculer: {
     side: async () => (await import('./moleculer.ts')).moleculerSide('Moleculer'),
     listen: async () => (await import('./moleculer.ts')).listen,
