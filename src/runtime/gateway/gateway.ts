@@ -258,16 +258,18 @@ export class Gateway {
   }
 
   onTell(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
-    const { hosted, key } = frame.target as FarPlace;
+    const place = frame.target as FarPlace;
+    const { hosted, key } = place;
     const own = this.#dialect.translate(frame.from, hosted, code);
-    if (own >= 0) this.relays.tell(frame.from, new hosted.stubs.Ref(key), own, a0, a1, frame.epoch);
+    if (own >= 0) this.relays.tell(frame.from, refOf(place), own, a0, a1, frame.epoch);
     else
       this.#router.host.deadLetter(`${hosted.name}/${key}`, '?', [], this.#dialect.unknown(frame.from, hosted, code));
   }
 
   onAsk(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
-    const { hosted, key } = frame.target as FarPlace;
-    const asker = this.#router.arrivals.unarmed(frame.from, frame.callId, null);
+    const place = frame.target as FarPlace;
+    const { hosted } = place;
+    const asker = { peer: frame.from, id: frame.callId };
     const { sender, trace, chain } = frame;
     const remainingMs = leftUntil(0, frame.remainingMs);
     const extra = sender === null && trace === null ? null : { opId: sender ?? undefined, trace: trace ?? undefined };
@@ -279,7 +281,7 @@ export class Gateway {
     }
     const own = this.#dialect.translate(frame.from, hosted, code);
     const passing = { remainingMs, chain, extra };
-    if (own >= 0) this.relays.ask(asker, new hosted.stubs.Ref(key), own, a0, a1, passing, frame.epoch);
+    if (own >= 0) this.relays.ask(asker, refOf(place), own, a0, a1, passing, frame.epoch);
     else this.#router.refuse(asker, quickError('NO_METHOD', this.#dialect.unknown(frame.from, hosted, code)));
   }
 
@@ -327,7 +329,7 @@ export class Gateway {
       }
       return;
     }
-    const asker = this.#router.arrivals.unarmed(call.peer, call.id, null);
+    const asker = { peer: call.peer, id: call.id };
     this.#router.arrivals.silence(call);
     this.relays.ask(asker, ref, code, a0, a1, passing, mark);
   }
@@ -368,4 +370,9 @@ export class Gateway {
       guests: this.guests.describe(),
     };
   }
+}
+
+function refOf(place: FarPlace): BaseRef {
+  place.ref ??= new place.hosted.stubs.Ref(place.key);
+  return place.ref;
 }

@@ -12,7 +12,7 @@
 import { quickError, TroupeError } from '../../errors.ts';
 import { asksPerThreadMax, verdictGraceMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
-import { Call, type CallExtra, ended, waiting } from '../call.ts';
+import { type Asker, Call, type CallExtra, ended, waiting } from '../call.ts';
 import { offer } from '../delivery.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
@@ -44,8 +44,7 @@ export class Relays {
     this.#router = router;
   }
 
-  /** `asker` holds where the answer goes: its peer and its number there. */
-  ask(asker: Call, ref: BaseRef, code: number, a0: unknown, a1: unknown, passing: Passing, mark = unmarked): void {
+  ask(asker: Asker, ref: BaseRef, code: number, a0: unknown, a1: unknown, passing: Passing, mark = unmarked): void {
     const { host } = this.#router;
     const { peer: from, id } = asker;
     const over = (): void => {

@@ -7,6 +7,7 @@
 import { frameBytesMax, ringWindowShare } from '../../limits.ts';
 import type { OnFrame } from '../link.ts';
 import {
+  ackBytes,
   type Crc32,
   frameHeaderBytes,
   kindAck,
@@ -15,7 +16,7 @@ import {
   kindLast,
   kindMiddle,
   packetHeaderBytes,
-  packetOf,
+  sealPacket,
   stepOf,
 } from './packet.ts';
 
@@ -79,15 +80,16 @@ export class Inbox {
     return (this.consumedBytes - this.ackedBytes) * ringWindowShare >= this.bytesMax;
   }
 
-  ackPacket(crc32: Crc32): Uint8Array {
+  writeAck(bytes: Uint8Array, view: DataView, at: number, crc32: Crc32): Uint8Array {
     this.ackDue = false;
     this.ackedBytes = this.consumedBytes;
-    const body = new Uint8Array(16);
-    const view = new DataView(body.buffer);
+    const ack = bytes.subarray(at, at + ackBytes);
     const { received, granted } = this.progress();
-    view.setUint32(0, received >>> 0, true);
-    view.setFloat64(8, granted, true);
-    return packetOf(kindAck, body, crc32);
+    view.setUint32(at + packetHeaderBytes, received >>> 0, true);
+    view.setUint32(at + packetHeaderBytes + 4, 0, true);
+    view.setFloat64(at + packetHeaderBytes + 8, granted, true);
+    sealPacket(ack, kindAck, 0, crc32);
+    return ack;
   }
 
   pause(): void {

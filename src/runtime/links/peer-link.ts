@@ -24,11 +24,13 @@ import {
   ringWindowShare,
   writableWaitersMax,
 } from '../../limits.ts';
-import type { LinkWriter, OnFrame } from '../link.ts';
+import type { LinkWriter } from '../link.ts';
 import { tooLarge } from '../shared-ring.ts';
 import {
+  ackBytes,
   type Crc32,
   frameHeaderBytes,
+  joined,
   kindAck,
   kindBeat,
   kindFirst,
@@ -41,25 +43,8 @@ import {
   stepOf,
 } from './packet.ts';
 import { Inbox, type Progress } from './peer-inbox.ts';
+import type { LinkStream, PeerLinkOptions } from './peer-link-options.ts';
 import { type Packet, type Remains, remainsOf } from './remains.ts';
-
-export interface PeerLinkOptions {
-  /** What the reader is told about where its frames come from. */
-  readonly from: number;
-  readonly onFrame: OnFrame;
-  readonly crc32: Crc32;
-  /** Runs fn when the turn of the event loop ends. */
-  soon(fn: () => void): void;
-  /** Runs fn after ackDelayMs. Left out: no acknowledgement waits for data to go with. */
-  later?(fn: () => void): void;
-  /** Bytes that may be unacknowledged, and that are held for a paused reader. */
-  readonly bytesMax?: number;
-}
-
-/** The stream of the moment: false from write means that it wants no more until writable() is called. */
-export interface LinkStream {
-  write(bytes: Uint8Array): boolean;
-}
 
 export class PeerLink implements LinkWriter {
   bytes: Uint8Array;
@@ -101,7 +86,7 @@ export class PeerLink implements LinkWriter {
   private ackPlanned = false;
   private readonly ackTurn = (): void => {
     this.ackPlanned = false;
-    this.sendAck();
+    this.pump(this.ack());
   };
 
   constructor(options: PeerLinkOptions) {
@@ -281,7 +266,10 @@ export class PeerLink implements LinkWriter {
   private makePlace(step: number): void {
     if (this.fillAt + step <= this.slabBytes) return;
     this.seal();
-    if (this.fillAt + step <= this.slabBytes) return;
+    if (this.fillAt + step > this.slabBytes) this.beginSlab();
+  }
+
+  private beginSlab(): void {
     this.bytes = new Uint8Array(this.slabBytes);
     this.view = new DataView(this.bytes.buffer);
     this.start = 0;
@@ -343,9 +331,7 @@ export class PeerLink implements LinkWriter {
     if (this.isEnded) return;
     this.pushRest();
     if (this.rest === null) this.seal();
-    const { given } = this;
-    this.pump();
-    if (this.inbox.ackDue) this.answer(this.given > given);
+    this.pump(this.ackOfTurn());
     if (this.waiters.length === 0 || this.rest !== null || !this.hasRoom(stepOf(this.windowMax))) return;
     const waiters = this.waiters;
     this.waiters = [];
@@ -353,23 +339,38 @@ export class PeerLink implements LinkWriter {
   }
 
   /** One that goes with data costs nothing; alone it wakes the other end for nothing. */
-  private answer(withData: boolean): void {
-    if (withData || this.later === undefined || this.inbox.isAckUrgent) return this.sendAck();
-    if (this.ackPlanned) return;
+  private ackOfTurn(): Uint8Array | undefined {
+    if (!this.inbox.ackDue) return undefined;
+    const withData = !this.choked && this.given < this.packets.length;
+    if (withData || this.later === undefined || this.inbox.isAckUrgent) return this.ack();
+    if (this.ackPlanned) return undefined;
     this.ackPlanned = true;
     this.later(this.ackTurn);
+    return undefined;
   }
 
-  private sendAck(): void {
-    if (this.inbox.ackDue) this.stream?.write(this.inbox.ackPacket(this.crc32));
+  /** If one is due. In the slab between two packets, itself none: nobody numbers it, keeps it or sends it again. */
+  private ack(): Uint8Array | undefined {
+    if (this.stream === undefined || !this.inbox.ackDue) return undefined;
+    this.seal();
+    if (this.start + ackBytes > this.slabBytes) this.beginSlab();
+    const ack = this.inbox.writeAck(this.bytes, this.view, this.start, this.crc32);
+    this.start += ackBytes;
+    this.fillAt += ackBytes;
+    return ack;
   }
 
-  private pump(): void {
+  /** `tail` leaves in one piece with the packet before it. */
+  private pump(tail?: Uint8Array): void {
+    let ack = tail;
     while (this.stream !== undefined && !this.choked && this.given < this.packets.length) {
       const packet = this.packets[this.given++] as Packet;
       packet.written = true;
-      if (!this.stream.write(packet.bytes)) this.choked = true;
+      const both = ack && joined(packet.bytes, ack);
+      if (both !== undefined) ack = undefined;
+      if (!this.stream.write(both ?? packet.bytes)) this.choked = true;
     }
+    if (ack !== undefined) this.stream?.write(ack);
   }
 
   private onAck(view: DataView, start: number, end: number): boolean {

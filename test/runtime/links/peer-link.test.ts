@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { ackDelayMs } from '../../../src/limits.ts';
 import type { OnFrame } from '../../../src/runtime/link.ts';
-import { kindBeat, PacketReader, packetOf } from '../../../src/runtime/links/packet.ts';
+import { kindAck, kindBeat, kindFrames, PacketReader, packetOf } from '../../../src/runtime/links/packet.ts';
 import { PeerLink } from '../../../src/runtime/links/peer-link.ts';
 import type { Remains } from '../../../src/runtime/links/remains.ts';
 import type { Wire } from '../../../src/runtime/links/wire.ts';
@@ -264,6 +264,81 @@ describe('an acknowledgement that may wait', () => {
       rig.clock.advance(ackDelayMs / 10);
       expect(unacked()).toBe(i < 3 ? i + 1 : 0);
     }
+  });
+});
+
+describe('what a link has to say in a turn', () => {
+  /** Two links and what each writes; nothing of it has arrived until it is handed over. */
+  function writing() {
+    const clock = new HandClock();
+    const make = () => {
+      const writes: Uint8Array[] = [];
+      const stream = { takes: true, write: (bytes: Uint8Array) => writes.push(bytes.slice()) > 0 && stream.takes };
+      const link = new PeerLink({ from: 7, onFrame: () => {}, crc32, bytesMax: 16_384, soon: fn => clock.soon(fn) });
+      return { link, writes, stream };
+    };
+    const [a, b] = [make(), make()];
+    a.link.attach(a.stream, b.link.progress());
+    b.link.attach(b.stream, a.link.progress());
+    const kinds = (writes: readonly Uint8Array[]): number[][] =>
+      writes.map(bytes => {
+        const seen: number[] = [];
+        expect(new PacketReader(crc32, kind => seen.push(kind)).push(bytes)).toBe(true);
+        return seen;
+      });
+    const handOver = (from: typeof a, to: typeof b): void => {
+      const reader = new PacketReader(crc32, (...packet) => expect(to.link.onPacket(...packet)).toBe(true));
+      for (const bytes of from.writes.splice(0)) reader.push(bytes);
+    };
+    return { clock, a, b, kinds, handOver };
+  }
+
+  it('leaves in one piece: frames, and behind them how far it has read', async () => {
+    const { clock, a, b, kinds, handOver } = writing();
+    a.link.send(numbered(1));
+    await clock.run(1);
+    handOver(a, b);
+    b.link.send(numbered(2));
+    await clock.run(1);
+    expect(kinds(b.writes)).toEqual([[kindFrames, kindAck]]);
+    handOver(b, a);
+    await clock.run(1);
+    expect(kinds(a.writes)).toEqual([[kindAck]]);
+    expect(a.link.isQuiet).toBe(true);
+  });
+
+  it('is said also when the stream takes no more packets, and is not sent again with them', async () => {
+    const { clock, a, b, kinds, handOver } = writing();
+    a.link.send(numbered(1));
+    await clock.run(1);
+    handOver(a, b);
+    b.stream.takes = false;
+    for (let i = 0; i < 2; i++) b.link.send(new Uint8Array(900));
+    b.link.send(new Uint8Array(2_000));
+    await clock.run(1);
+    const said = kinds(b.writes).flat();
+    expect(said.filter(kind => kind === kindAck)).toHaveLength(1);
+    b.link.detach();
+    b.writes.length = 0;
+    b.stream.takes = true;
+    b.link.attach(b.stream, a.link.progress());
+    await clock.run(1);
+    expect(kinds(b.writes).flat()).not.toContain(kindAck);
+  });
+
+  it('stays in order over many turns, however the pieces fall in memory', async () => {
+    const { clock, a, b, kinds, handOver } = writing();
+    for (let turn = 0; turn < 2_000; turn++) {
+      if (turn % 3 !== 2) expect(a.link.send(numbered(turn, 8 + (turn % 700)))).toBe(true);
+      if (turn % 5 === 0) expect(b.link.send(numbered(turn))).toBe(true);
+      await clock.run(1);
+      for (const seen of [...kinds(a.writes), ...kinds(b.writes)]) expect(seen.length).toBeGreaterThan(0);
+      handOver(a, b);
+      handOver(b, a);
+    }
+    await clock.run(1);
+    handOver(b, a);
+    expect([a.link.isQuiet, b.link.describe()]).toMatchObject([true, { duplicates: 0, heldBytes: 0 }]);
   });
 });
 

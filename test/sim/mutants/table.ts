@@ -242,8 +242,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a packet behind one that filled the stream is skipped',
     scenario: 'links',
     file: link,
-    find: 'if (!this.stream.write(packet.bytes)) this.choked = true;',
-    replace: 'if (!this.stream.write(packet.bytes)) this.given++;',
+    find: 'if (!this.stream.write(both ?? packet.bytes)) this.choked = true;',
+    replace: 'if (!this.stream.write(both ?? packet.bytes)) this.given++;',
   },
   {
     name: 'a sender does not look at its credit',
