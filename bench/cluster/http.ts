@@ -7,7 +7,7 @@ import { Counter, type Tally, type ThreadSide, text1k } from '../threads/side.ts
 import { tellByCalls } from '../threads/tell-by-calls.ts';
 import { FarProcess } from './far-process.ts';
 
-/** One request at a time on each; what is beyond waits in the pool. More connections are slower here. */
+/** One request at a time on each; what is beyond waits in the pool. */
 const connections = 64;
 
 type What = 'hit' | 'next' | 'echo' | 'tally';
