@@ -4,9 +4,10 @@
 
 import { TroupeError } from '../../errors.ts';
 import { verdictEveryMs } from '../../limits.ts';
+import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { OutgoingTell } from '../far-send.ts';
+import { OutgoingAsk, OutgoingTell } from '../far-send.ts';
 import { FAR } from '../refs.ts';
 import type { Gateway } from './gateway.ts';
 import { sentBack } from './homes.ts';
@@ -38,18 +39,24 @@ export class GuestDesk {
   /** What waited for a guest goes back to its home, before the answer that it is packed. */
   #sendBack(number: number, unit: string, message: FarMessage): void {
     const { code, a0, a1, call } = message;
+    if (call?.state === ended) return;
     const router = this.#router;
     const slash = unit.indexOf('/');
     const ref = router.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
     ref[FAR] = { thread: number, version: router.version, slot: -1, epoch: sentBack };
-    if (call !== null) {
-      router.askAt(number, ref, call, code, a0, a1);
+    const why = new TroupeError('OVERLOADED', `the link to the home of ${unit} has no room`);
+    const peer = router.peers[number];
+    if (peer === undefined || (call !== null && !router.pending.add(call))) {
+      this.#gateway.homes.refuse(unit, message, why);
       return;
     }
-    const peer = router.peers[number];
-    if (peer?.ready === true && router.writeTell(number, ref, code, a0, a1)) return;
-    if (peer?.queue(new OutgoingTell(router, number, ref, code, a0, a1)) === true) return;
-    const why = new TroupeError('OVERLOADED', `the link to the home of ${unit} has no room`);
+    // Nothing waits for room in a mailbox: there it is held, and what came after it must not pass it.
+    if (call !== null) call.peer = number;
+    const outgoing =
+      call === null
+        ? new OutgoingTell(router, number, ref, code, a0, a1)
+        : new OutgoingAsk(router, number, ref, call, code, a0, a1);
+    if ((peer.ready && outgoing.write()) || peer.queue(outgoing)) return;
     this.#gateway.homes.refuse(unit, message, why);
   }
 

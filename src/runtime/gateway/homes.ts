@@ -20,6 +20,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import { guestHeldMax, guestStepMs } from '../../limits.ts';
+import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { OutgoingTell } from '../far-send.ts';
@@ -90,6 +91,7 @@ export class Homes {
 
   /** False: it lives here, and is not on the move. Throws OVERLOADED for a tell that cannot be taken. */
   take(unit: Unit, message: FarMessage, mark: number): boolean {
+    if (message.call?.state === ended) return true;
     const moving = this.#moving.get(unit);
     if (moving !== undefined) {
       this.#hold(unit, moving, message, mark);
@@ -177,6 +179,7 @@ export class Homes {
     if (this.#moving.has(unit)) throw new TroupeError('OVERLOADED', `${unit} is on the move already; try again later`);
     const moving: Moving = { back: [], held: [] };
     this.#moving.set(unit, moving);
+    if (from !== this.#self) this.#keepBack(unit, from);
     this.#tellThreads(unit);
     this.#counts.started++;
     host.events.emit('relocating', { id: unit, from, to });
@@ -202,6 +205,14 @@ export class Homes {
       host.events.emit('relocation-aborted', { id: unit, from, to, reason: (error as Error).message });
       throw error;
     }
+  }
+
+  /** What waits here for room in its mailbox has not left: it is held with the rest, before all that comes from now on. */
+  #keepBack(unit: Unit, from: string): void {
+    const peer = this.#router.peers[this.#gateway.numberOfName(from)];
+    this.#router.host.outside(() => {
+      for (const message of peer?.takeWaiting(unit) ?? []) message.again();
+    });
   }
 
   #end(unit: Unit, { back, held }: Moving): void {
