@@ -190,6 +190,7 @@ export class Homes {
       const epoch = await this.#put(unit, to, bytes);
       await this.#away.set(unit, { node: to, epoch: number });
       this.#verdict(unit, to, 'run');
+      this.#gateway.watches.moved(unit, to);
       this.#verdict(unit, from, 'drop');
       this.#counts.committed++;
       this.#end(unit, moving);
@@ -234,7 +235,7 @@ export class Homes {
   }
 
   async #put(unit: Unit, to: string, bytes: Uint8Array): Promise<number> {
-    if (to === this.#self) return this.#guests.put(unit, this.#self, bytes);
+    if (to === this.#self) return this.#guests.put(unit, bytes);
     return (await this.#ask(to, 'guest-put', { unit, bytes })) as number;
   }
 
