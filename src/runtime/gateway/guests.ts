@@ -13,7 +13,7 @@ import { TroupeError } from '../../errors.ts';
 import { guestBytesMax, guestFreezeMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import type { FarMessage } from '../far-moves.ts';
-import { moving } from '../flags.ts';
+import { dead, moving } from '../flags.ts';
 import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { Mailbox } from '../mailbox.ts';
@@ -117,9 +117,10 @@ export class Guests {
     }
   }
 
-  /** After a wait: the verdict may have come meanwhile. */
+  /** After a wait: the verdict may have come meanwhile, or the end of the actor. */
   #goesOn(unit: Unit, step: Leaving | Arriving): void {
-    if (this.waiting(unit) !== step) throw new TroupeError('STOPPED', `the move of ${unit} was called off`);
+    const isOver = step.act !== null && (step.act.flags & dead) !== 0;
+    if (isOver || this.waiting(unit) !== step) throw new TroupeError('STOPPED', `the move of ${unit} was called off`);
   }
 
   /** What a packed actor cannot take along to another node. */
