@@ -148,7 +148,9 @@ class Chaos {
 
   async #trouble(up: readonly KitNode[]): Promise<void> {
     const now = this.#kit.clock.mono();
-    if (up.length > 1 && this.#maybe(0.025)) await this.#crash(this.#one(up));
+    // Most moves are over within 50 ms: a crash now and then finds none of them under way.
+    const likely = this.#underWay.size > 0 ? 0.08 : 0.02;
+    if (up.length > 1 && this.#maybe(likely)) await this.#crash(this.#one(up));
     for (const [name, since] of [...this.#downSince])
       if (this.#maybe(0.1) || now - since > 20_000) await this.#restart(name);
     const names = this.#kit.nodes.map(({ name }) => name);

@@ -22,7 +22,10 @@ class Ledger extends Actor<Line[]> {
     return this.state.length;
   }
   async hearSlowly(sender: string, number: number, ms: number): Promise<number> {
+    const { signal } = this.self;
     await witness.pause(ms);
+    // Of a node that has crashed meanwhile nothing goes on; here its promises do.
+    signal.throwIfAborted();
     return this.hear(sender, number);
   }
   all(): Line[] {
@@ -54,4 +57,9 @@ export const JournalT: ActorType<Journal> = defineActor(import.meta.url, Journal
   persist: 'journal',
   mailbox: { capacity: 4, overflow: 'wait' },
 });
-export const MemoryT: ActorType<Ledger> = defineActor(import.meta.url, Ledger, { type: 'memory', persist: 'none' });
+/** Its mailbox is full quickly, and whoever tells it something is refused then. */
+export const MemoryT: ActorType<Ledger> = defineActor(import.meta.url, Ledger, {
+  type: 'memory',
+  persist: 'none',
+  mailbox: { capacity: 4, overflow: 'reject' },
+});
