@@ -5,13 +5,14 @@ import type { FarRouter } from '../../../src/runtime/far-router.ts';
 import { type BaseRef, FAR, tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { LogT } from '../gateway/actors.ts';
+import { MemoryT, witness } from './ledger.ts';
 
 let kit: ClusterKit;
 /** Of n1. */
 let key: string;
 let unit: string;
 beforeEach(async () => {
-  kit = new ClusterKit(3, { actors: [LogT], seed: 7 });
+  kit = new ClusterKit(3, { actors: [LogT, MemoryT], seed: 7 });
   await kit.start();
   key = keyOf('n1', 'k');
   unit = `log/${key}`;
@@ -137,5 +138,43 @@ describe('who is not the home of an actor', () => {
     await kit.clock.advance(50);
     expect(runners()).toEqual(['n1']);
     expect(await all('n1')).toEqual([1, 2]);
+  });
+});
+
+describe('tells that were taken on', () => {
+  const numbers = async (of: string): Promise<number[]> => {
+    const lines = (await kit.run(node('n1').ref(MemoryT, of).all())) as [string, number][];
+    return lines.map(([, number]) => number);
+  };
+
+  it('while the actor comes home are in its mailbox in the end, however small that is', async () => {
+    await kit.run(node('n1').relocate(MemoryT, key, 'n2'));
+    const moving = node('n1').relocate(MemoryT, key, 'n1');
+    const ref = tell(node('n1').ref(MemoryT, key));
+    for (let i = 0; i < 20; i++) ref.hear('n1', i);
+    await kit.run(moving);
+    expect(await numbers(key)).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  });
+
+  it('for a slow guest hold their sender back: none is thrown away on the way', async () => {
+    witness.pause = ms => new Promise(done => kit.clock.timer(ms, done));
+    await kit.run(node('n1').relocate(MemoryT, key, 'n2'));
+    let taken = 0;
+    let most = 0;
+    const ref = tell(node('n3').ref(MemoryT, key));
+    for (let i = 0; i < 2_000; i++) {
+      try {
+        ref.hearSlowly('n3', taken, 20);
+        taken++;
+      } catch {
+        // Told to try again later.
+      }
+      if (i % 4 === 3) await kit.clock.advance(1);
+      for (const peer of (node('n1').host.router as FarRouter).peers)
+        most = Math.max(most, (peer?.describe() as any)?.waiting ?? 0);
+    }
+    expect(most).toBeLessThan(100);
+    await kit.clock.advance(30 * taken);
+    expect(await numbers(key)).toEqual(Array.from({ length: taken }, (_, i) => i));
   });
 });
