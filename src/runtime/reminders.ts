@@ -2,7 +2,8 @@
 // onReminder(name) at least once (a crash between the handler and the bookkeeping delivers it again).
 //
 //     start, death of a thread ─▶ the owner of the partition reads them, hands those of actors elsewhere over
-//     a move ─▶ they travel with their actor; one that is due just then is delivered from here, and settled over there
+//     a move ─▶ they travel with their actor; one that is due just then is delivered from here, and settled over there (on a node:
+//     called back, and delivered from there)
 //
 // Where: shard r/<partition>, key = <length u16> <type> 00 <key> <name>, value = codec { at: wall ms, everyMs }.
 
@@ -84,8 +85,11 @@ export class Reminders {
 
   // Moves.
 
-  /** What travels with an actor. None of it fires here any more, unless it is on its way already. */
-  pack(type: string, key: string): Stored[] {
+  /**
+   * What travels with an actor at rest. None of it fires here any more, unless it is on its way to another thread already.
+   * `toNode`: what is on its way is called back, for nobody there would know that it has come.
+   */
+  pack(type: string, key: string, toNode: boolean = false): Stored[] {
     if (this.armed.size === 0) return [];
     const [from, to] = [keyOf({ type, key, name: '' }), keyOf({ type, key, name: '' }, 0xff)];
     const packed: Stored[] = [];
@@ -94,9 +98,10 @@ export class Reminders {
       const stored = this.host.codec.decode(record.value) as Stored;
       const id = idOf(type, key, stored.name);
       const wake = this.armed.get(id);
-      if (wake === undefined || this.underWay.has(id)) continue;
+      if (wake === undefined || (this.underWay.has(id) && !toNode)) continue;
       this.host.disarm(wake);
       this.armed.delete(id);
+      this.underWay.get(id)?.abort();
       packed.push(stored);
     }
     if (packed.length > 0) this.held.set(`${type}/${key}`, packed);

@@ -108,7 +108,7 @@ export class Guests {
       // Who watches it is its home's to know: the numbers of peers mean nothing elsewhere.
       const actor = { ...packNow(this.#host, act, noCalls), reportTo: [] };
       left.records = this.#host.persistence.moving.copy(act, true);
-      const reminders = this.#host.reminders.pack(hosted.name, key);
+      const reminders = this.#host.reminders.pack(hosted.name, key, true);
       const shipment: Shipment = { actor, records: left.records, reminders };
       return this.#host.codec.encode(shipment, guestBytesMax);
     } catch (error) {
