@@ -42,6 +42,12 @@ export class Reminders {
   /** Those of actors that are just being moved away: they wait for the verdict. */
   private readonly held = new Map<string, Stored[]>();
 
+  /**
+   * On a node among others: does the actor of a reminder that is due still live here? Undefined: yes. Rejects when that is not known
+   * yet. A node that crashed while an actor left it has its reminders still.
+   */
+  whereabouts: ((stored: Stored) => Promise<boolean> | undefined) | null = null;
+
   /** Found damaged in storage, since the start. */
   damaged = 0;
 
@@ -198,8 +204,30 @@ export class Reminders {
   }
 
   private look(stored: Stored, wake: Wake): void {
-    if (stored.at > this.host.world.clock.now()) this.armWake(stored, wake);
-    else this.fire(stored, wake);
+    if (stored.at > this.host.world.clock.now()) {
+      this.armWake(stored, wake);
+      return;
+    }
+    const lives = this.whereabouts?.(stored);
+    if (lives === undefined) this.fire(stored, wake);
+    else
+      lives.then(
+        isHere => (isHere ? this.fire(stored, wake) : this.giveUp(stored, wake)),
+        () => {
+          if (this.isArmed(stored, wake)) this.host.arm(wake, this.host.now() + retryMs);
+        },
+      );
+  }
+
+  private isArmed({ type, key, name }: Stored, wake: Wake): boolean {
+    return this.armed.get(idOf(type, key, name)) === wake && !this.host.closing;
+  }
+
+  /** It is its actor's, elsewhere. */
+  private giveUp(stored: Stored, wake: Wake): void {
+    if (!this.isArmed(stored, wake)) return;
+    this.armed.delete(idOf(stored.type, stored.key, stored.name));
+    this.drop([stored], this.host.epochs.next());
   }
 
   private fire(stored: Stored, wake: Wake): void {

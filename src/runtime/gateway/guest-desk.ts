@@ -11,8 +11,10 @@ import type { FarRouter } from '../far-router.ts';
 import { OutgoingAsk, OutgoingTell } from '../far-send.ts';
 import { FAR } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
+import type { Stored } from '../reminders.ts';
 import type { Gateway } from './gateway.ts';
 import { sentBack } from './homes.ts';
+import { here } from './node-table.ts';
 import { textIn } from './words.ts';
 
 export class GuestDesk {
@@ -27,6 +29,7 @@ export class GuestDesk {
     gateway.on('guest-put', (from, put) => this.#put(from, this.#unitOf(from, put), put.bytes));
     gateway.on('guest-verdict', (from, told) => this.#onVerdict(this.#unitOf(from, told), told.verdict));
     gateway.on('guest-where', (_from, asked) => homes.where(textIn(asked?.unit)) ?? null);
+    router.host.reminders.whereabouts = stored => this.#livesHere(stored);
     gateway.on('guest-epoch', (_from, asked) => guests.epochOf(textIn(asked?.unit)));
   }
 
@@ -39,6 +42,24 @@ export class GuestDesk {
       throw new TroupeError('NO_ACTOR_TYPE', `node ${this.#router.host.node} cannot host '${unit.slice(0, slash)}'`);
     if (hosted.spec.placement === 'ring' && this.#gateway.isHome(from, hosted, unit.slice(slash + 1))) return unit;
     throw new TroupeError('BAD_MESSAGE', `node ${this.#gateway.nameOf(from)} is not the home of ${unit}`);
+  }
+
+  #livesHere({ type, key }: Stored): Promise<boolean> | undefined {
+    const { homes, guests, nodes } = this.#gateway;
+    const { host } = this.#router;
+    const hosted = host.byName.get(type);
+    const unit = `${type}/${key}`;
+    if (hosted === undefined || (hosted.live.has(key) && guests.waiting(unit) === undefined)) return undefined;
+    const home = nodes.nodeOf(hosted.spec, key);
+    if (home === here && !homes.has(unit)) return undefined;
+    const where =
+      home === here
+        ? Promise.resolve(homes.where(unit) ?? null)
+        : this.#gateway.asked(this.#gateway.numberOf(home), 'guest-where', { unit });
+    return where.then(node => {
+      if (node === null) throw new TroupeError('OVERLOADED', `${unit} is on the move`);
+      return node === host.node;
+    });
   }
 
   #pack(from: number, unit: Unit): Promise<Uint8Array> {
