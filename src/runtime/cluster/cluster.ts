@@ -132,6 +132,8 @@ export class Cluster {
       options: { ...gossip, zone, rack, weight },
     });
     this.#gossiper.start();
+    // All of them, and not only those that gossip happens to pick: who founds must have heard of whoever can be reached.
+    for (const address of join) if (address !== this.#peers.address) this.#peers.join(address);
     this.#look();
   }
 
@@ -261,6 +263,9 @@ export class Cluster {
     const known = views
       .filter(({ status }) => status !== 'left' && status !== 'removed')
       .map(each => ({ name: each.name, isUp: each.status === 'up', hasRing: holders.includes(each) }));
+    // Linked, and not heard of yet: in a moment it is a member.
+    const strangers = [...this.#numbers.keys()].filter(linked => !views.some(member => member.name === linked));
+    known.push(...strangers.map(each => ({ name: each, isUp: false, hasRing: false })));
     if (this.#founding.mayFound(known, world.clock.mono())) {
       const up = views.filter(({ status }) => status === 'up');
       void this.#take(this.#founded(up.map(member => ({ ...member, rack: '' }))));

@@ -60,6 +60,15 @@ describe('three nodes that join each other', () => {
   });
 });
 
+describe('four nodes that start together', () => {
+  it.each([28, 59, 60, 61])('found one cluster, whoever hears of whom first (seed %i)', async seed => {
+    const faults = { delayMs: 4, jitterMs: 10, chunkMax: seed % 3 === 0 ? 700 : 0 };
+    kit = new ClusterKit(4, { actors: [], seed, partitions: 16, faults });
+    await kit.start();
+    expect(new Set(kit.nodes.map(each => JSON.stringify(each.cluster.ring()))).size).toBe(1);
+  });
+});
+
 describe('a node that comes later', () => {
   it('takes the ring that is there, owns nothing, and reaches everything', async () => {
     await start(4, 3);

@@ -111,6 +111,42 @@ describe('an actor that moves to another node', () => {
     expect((await kit.run(ref.all())).filter(each => each === 'reminder late')).toHaveLength(1);
   });
 
+  it.each(['n1', 'n3'])('takes along a reminder that waits for its turn just then (on %s)', async from => {
+    const ref = node('n3').ref(TravellerT, key);
+    const heard = async (): Promise<number> =>
+      (await kit.run(ref.all())).filter(each => each === 'reminder often').length;
+    if (from !== 'n1') await kit.run(node('n1').relocate(TravellerT, key, from));
+    await kit.run(ref.remindEvery('often', 2_000));
+    const slow = call(ref, { deadlineMs: 60_000 }).slow();
+    await kit.clock.advance(2_100);
+    const moving = node('n1').relocate(TravellerT, key, 'n2');
+    await kit.clock.advance(50);
+    gate.open();
+    await kit.run(Promise.all([slow, moving]));
+    await kit.clock.advance(100);
+    expect(kit.nodes.map(each => each.host.reminders.count)).toEqual([0, 1, 0]);
+    expect(await heard()).toBe(1);
+    await kit.clock.advance(10_000);
+    expect(await heard()).toBe(6);
+    await kit.run(ref.forget('often'));
+    await kit.clock.advance(10_000);
+    expect(await heard()).toBe(6);
+  });
+
+  it('leaves no reminder behind on a node that crashed before it knew that the actor had left', async () => {
+    const ref = node('n3').ref(TravellerT, key);
+    await kit.run(node('n1').relocate(TravellerT, key, 'n2'));
+    await kit.run(ref.remindEvery('often', 2_000));
+    await kit.run(node('n1').relocate(TravellerT, key, 'n3'));
+    await kit.crash('n2');
+    await kit.run(ref.forget('often'));
+    await kit.restart('n2');
+    expect(node('n2').host.reminders.count).toBe(1);
+    await kit.clock.advance(20_000);
+    expect(await kit.run(ref.all())).toEqual([]);
+    expect(kit.nodes.map(each => each.host.reminders.count)).toEqual([0, 0, 0]);
+  });
+
   it('sleeps and wakes where it is, under epochs that only rise', async () => {
     const ref = node('n3').ref(TravellerT, key);
     const epochs = [await kit.run(ref.epoch())];
