@@ -1,7 +1,8 @@
 // Senders under way while nodes are killed, stopped and cut off: one line after the other, each to its end, whatever that is.
 
+import { Died, Refused } from '../../src/doors/tour/member.ts';
 import type { BookOracle } from './book-oracle.ts';
-import { Died, type ProcessNode, Refused } from './process-node.ts';
+import type { ProcessNode } from './process-node.ts';
 
 /** What an ask may end with when the node it goes to is in trouble. Anything else fails the test. */
 const expected = ['OVERLOADED', 'DEADLINE', 'UNKNOWN_OUTCOME', 'STOPPED', 'DIED'];
