@@ -4,6 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { VnodeT } from '../../src/actors/vnode-actor.ts';
+import { freePorts } from '../../src/doors/tour/free-ports.ts';
 import { call, type Node, type NodeOptions, startNode, tell } from '../../src/index.ts';
 import { LogT } from '../runtime/gateway/actors.ts';
 import { until } from '../threads/until.ts';
@@ -85,6 +87,23 @@ describe('two nodes', () => {
     const keys: unknown[] = [];
     for await (const { key } of carts.scan()) keys.push(key);
     expect(keys.sort()).toEqual(['k', 'other']);
+  });
+
+  it('a record lies on the node that preference() names', async () => {
+    const names = ['n1', 'n2', 'n3'];
+    const ports = await freePorts(names.length);
+    const all = ports.map(port => `127.0.0.1:${port}`);
+    const started = await Promise.all(names.map((name, at) => start(name, all, { listen: all[at], threads: 0 })));
+    await Promise.all(started.map(node => node.ready()));
+    const [n1] = started as [Node, ...Node[]];
+    const found = [];
+    const wanted = [];
+    for (let partition = 0; partition < 64; partition++) {
+      found.push((await n1.locate(n1.ref(VnodeT, String(partition)))).node);
+      wanted.push(n1.cluster.ring().owners[partition]);
+    }
+    expect(found).toEqual(wanted);
+    expect(new Set(found)).toEqual(new Set(names));
   });
 
   it('describe() shows the cluster', async () => {

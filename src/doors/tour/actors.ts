@@ -45,6 +45,13 @@ export const LedgerT: ActorType<Ledger> = defineActor(import.meta.url, Ledger, {
   mailbox: { overflow: 'wait' },
 });
 
+/** The same, stored after each turn: it goes from process to process, and none of them may forget it. */
+export const LogbookT: ActorType<Ledger> = defineActor(import.meta.url, Ledger, {
+  type: 'tour-logbook',
+  persist: 'snapshot',
+  mailbox: { overflow: 'wait' },
+});
+
 /** What a source says after each burst. */
 export interface Burst {
   /** Numbers sent so far: 0 to sent - 1. */

@@ -1,6 +1,6 @@
 // The tour itself: its parts in order, what each of them must have shown, and one report in the end.
 //
-//   load ─▶ restart ─▶ read by key, read by scan ─▶ flush a few ─▶ kill a loader, 4 times ─▶ move a busy actor ─▶ report
+//   load ─▶ restart ─▶ read by key, read by scan ─▶ flush a few ─▶ kill a loader, 4 times ─▶ move a busy actor ─▶ three processes ─▶ report
 //
 // Invariant: `ok` is true only if every part ran to its end and found nothing wrong.
 
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type Node, startNode } from '../../index.ts';
 import { LedgerT, SourceT } from './actors.ts';
 import { type City, findCities, readCities, sampleOf } from './cities.ts';
+import { type ClusterReport, runCluster } from './cluster.ts';
 import { type CrashReport, crashAgainAndAgain } from './crash.ts';
 import type { Home } from './home.ts';
 import type { Rate } from './in-flight.ts';
@@ -36,6 +37,7 @@ export interface TourReport {
   scan?: { readonly count: number; readonly perSecond: number };
   crash?: Omit<CrashReport, 'problems'>;
   move?: Omit<MoveReport, 'problems'>;
+  cluster?: ClusterReport;
   tookMs: number;
 }
 
@@ -45,10 +47,23 @@ interface Size {
   readonly kills: number;
   readonly killAfter: readonly [min: number, max: number];
   readonly moves: number;
+  readonly cluster: { readonly count: number; readonly offered: number; readonly rounds: number };
 }
 
-const full: Size = { flushed: 2_000, kills: 4, killAfter: [2_000, 8_000], moves: 100 };
-const quick: Size = { flushed: 100, kills: 1, killAfter: [200, 600], moves: 10 };
+const full: Size = {
+  flushed: 2_000,
+  kills: 4,
+  killAfter: [2_000, 8_000],
+  moves: 100,
+  cluster: { count: 60_000, offered: 4_000, rounds: 5 },
+};
+const quick: Size = {
+  flushed: 100,
+  kills: 1,
+  killAfter: [200, 600],
+  moves: 10,
+  cluster: { count: 1_000, offered: 600, rounds: 1 },
+};
 const storeName = 'cities';
 
 interface Tour {
@@ -89,6 +104,7 @@ export async function runTour(options: TourOptions, home: Home, view: View, sign
     await storeAndRead(tour);
     await killLoaders(tour);
     await moveAround(tour);
+    await manyProcesses(tour);
     report.ok = report.problems.length === 0;
   } catch (error) {
     report.interrupted = signal.aborted;
@@ -178,6 +194,21 @@ async function moveAround(tour: Tour): Promise<void> {
       problems,
       `actor moved ${move.moves} times under ${grouped(move.messages)} messages of ${move.senders} senders: ${numbers}`,
     );
+  });
+}
+
+async function manyProcesses(tour: Tour): Promise<void> {
+  const { size, citiesFile, cities, options, view, signal, report, home } = tour;
+  report.cluster = await runCluster({
+    ...size.cluster,
+    count: Math.min(size.cluster.count, cities.length),
+    dir: join(home.dir, 'cluster'),
+    citiesFile,
+    sample: options.quick,
+    random: randomFrom(report.seed + 2),
+    view,
+    signal,
+    found: (problems, claim) => found(tour, problems, claim),
   });
 }
 

@@ -1,7 +1,7 @@
 // Which node a key belongs to, as one node sees it: the ring's owners by partition, and the nodes by name. Pure; the same on
 // all threads of a node.
 //
-//     ring:  partition = top bits of MD5(key) ─▶ owners ─▶ node        node:  'n2', or 'anything@n2' ─▶ node
+//     ring:  partition = top bits of MD5(key), or the key ─▶ owners ─▶ node        node:  'n2', or 'anything@n2' ─▶ node
 //     local, pool, pinned:  always here
 //
 // A node is a number: 0 is this one, and `unknownNode` one of which nothing is known yet (no ring has been heard of).
@@ -29,8 +29,10 @@ export class NodeTable {
     this.#numbers = new Map(names.map((name, number) => [name, number]));
   }
 
-  nodeOf({ placement }: ActorSpec, key: string): number {
-    if (placement === 'ring') return this.owners[partitionOf(key, this.owners.length)] as number;
+  /** A keeper of records (`ownsShards`) is keyed by its partition, so that they lie where the ring says. */
+  nodeOf({ placement, ownsShards }: ActorSpec, key: string): number {
+    if (placement === 'ring')
+      return this.owners[ownsShards ? Number(key) : partitionOf(key, this.owners.length)] ?? unknownNode;
     if (placement === 'node') return this.#numbers.get(nodeInKey(key)) ?? unknownNode;
     return here;
   }
