@@ -92,6 +92,8 @@ export const foundAfterMs = 2_000;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;
+/** Whoever asks the home for a move has no answer by then: two steps, and what comes before them. A lost session is told later. */
+export const guestMoveMs: number = 3 * guestStepMs;
 /** Messages held for one actor while it moves between nodes; the next is OVERLOADED. As between threads. */
 export const guestHeldMax = 8_192;
 /** The most an actor may take along to another node, packed: it travels as one frame. */

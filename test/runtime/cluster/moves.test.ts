@@ -170,6 +170,21 @@ describe('an actor that moves to another node', () => {
     expect(runners()).toEqual(['n1']);
   });
 
+  it('whose home cannot be reached is not moved, and it is said which node that is', async () => {
+    await kit.crash('n1');
+    const asked = (): Promise<unknown> =>
+      kit.run(
+        node('n3')
+          .relocate(LogT, key, 'n2')
+          .catch(error => error),
+        60_000,
+      );
+    const message = expect.stringMatching(/node n1/);
+    expect(await asked()).toMatchObject({ code: 'UNKNOWN_OUTCOME', message });
+    await kit.clock.advance(60_000);
+    expect(await asked()).toMatchObject({ code: 'OVERLOADED', message });
+  });
+
   it('whose turn does not end stays, and is served', async () => {
     void node('n1')
       .ref(LogT, key)
