@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -11,6 +12,8 @@ import type { TourReport } from '../../src/doors/tour/tour.ts';
 const main = join(import.meta.dirname, '../../src/doors/tour/main.ts');
 const folder = mkdtempSync(join(tmpdir(), 'troupe-tour-test-'));
 const minuteMs = 60_000;
+/** Eight processes start one after the other, and other tests run beside them. */
+const tourMs = 2 * minuteMs;
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -49,9 +52,14 @@ describe('the tour', () => {
       expect(report.crash?.acknowledged).toBeGreaterThanOrEqual(200);
       expect(report.move).toMatchObject({ moves: 10, senders: 3, lost: 0, doubled: 0, reordered: 0 });
       expect(report.move?.messages).toBeGreaterThan(1_000);
-      expect(readdirSync(dataDir).sort()).toEqual(['crash', 'load']);
+      expect(readdirSync(dataDir).sort()).toEqual(['cluster', 'crash', 'load']);
+      expect(report.cluster).toMatchObject({ gone: 0, moves: 12, lost: 0, doubled: 0, reordered: 0 });
+      expect(Object.keys(report.cluster?.ring ?? {})).toEqual(['n1', 'n2', 'n3']);
+      expect(report.cluster?.served).toBeGreaterThan(300);
+      expect(report.cluster?.acknowledged).toBeGreaterThan(1_300);
+      expect(report.cluster?.messages).toBeGreaterThan(100);
     },
-    minuteMs,
+    tourMs,
   );
 
   it(
@@ -75,6 +83,32 @@ describe('the tour', () => {
       expect(out).toContain('Interrupted');
     },
     minuteMs,
+  );
+
+  it(
+    'ends on SIGINT in the middle of its cluster, and leaves no process behind',
+    async () => {
+      const child = start('--quick');
+      let out = '';
+      const closed = once(child, 'close');
+      await new Promise<void>((resolve, reject) => {
+        child.stdout?.setEncoding('utf8').on('data', text => {
+          out += text;
+          if (out.includes('Loading cities across the ring')) resolve();
+        });
+        child.on('close', () => reject(new Error(`it ended by itself: ${out}`)));
+      });
+      const ports = [...out.matchAll(/n\d {2}up +127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port));
+      expect(ports).toHaveLength(3);
+      child.kill('SIGINT');
+      expect(await closed).toEqual([130, null]);
+      for (const port of ports) {
+        const [error] = (await once(connect(port, '127.0.0.1'), 'error')) as [NodeJS.ErrnoException];
+        expect(error.code).toBe('ECONNREFUSED');
+      }
+      expect(existsSync(/^Data in (\S+),/m.exec(out)?.[1] ?? 'none')).toBe(false);
+    },
+    tourMs,
   );
 
   it('says where the cities come from when there are none, and fails', async () => {

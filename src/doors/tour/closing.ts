@@ -15,7 +15,7 @@ export function closing(report: TourReport): string {
   return lines.join('\n');
 }
 
-function rows({ put, flushed, get, scan, move }: TourReport): string[][] {
+function rows({ put, flushed, get, scan, move, cluster }: TourReport): string[][] {
   const ms = (value: number): string => value.toFixed(value < 10 ? 2 : 1);
   const timed = (name: string, rate: { count: number; perSecond: number; p50Ms: number; p99Ms: number } | undefined) =>
     rate === undefined ? [] : [[name, grouped(rate.count), grouped(rate.perSecond), ms(rate.p50Ms), ms(rate.p99Ms)]];
@@ -31,6 +31,19 @@ function rows({ put, flushed, get, scan, move }: TourReport): string[][] {
           ['tell to the moving actor', grouped(move.messages), grouped(move.perSecond), '', ''],
           ...timed('ask behind 100 tells to it', move.asks),
           ['pause of a move', grouped(move.moves), '', ms(move.pause.p50Ms), ms(move.pause.p99Ms)],
+        ]),
+    ...timed('put through one of 3 processes', cluster?.put),
+    ...timed('get through one of 3 processes', cluster?.get),
+    ...(cluster?.moves === undefined || cluster.pause === undefined
+      ? []
+      : [
+          [
+            'pause of a move between processes',
+            grouped(cluster.moves),
+            '',
+            ms(cluster.pause.p50Ms),
+            ms(cluster.pause.p99Ms),
+          ],
         ]),
   ];
 }

@@ -36,8 +36,8 @@ export interface Loaded {
 const burstOf = 20;
 /** An ask may wait for a whole move on a busy machine. */
 const patienceMs = 30_000;
-/** A put that finds nobody gives up soon: the tour shows what it is told then. */
-const putMs = 1_000;
+/** A read that finds nobody gives up soon, and is tried again. */
+const reachMs = 1_000;
 
 const task = JSON.parse(process.argv[2] ?? '') as MemberTask;
 const all = readCities(task.cities);
@@ -65,7 +65,11 @@ function open(): Promise<Store> {
   return opened;
 }
 
-async function load(from: number, count: number): Promise<Loaded & { rate: ReturnType<typeof rateOf> }> {
+async function load(
+  from: number,
+  count: number,
+  deadlineMs: number,
+): Promise<Loaded & { rate: ReturnType<typeof rateOf> }> {
   const store = await open();
   const loaded: Loaded = { acknowledged: [], refused: {}, unknown: [], byOwner: {} };
   const timing = await inFlight({
@@ -76,7 +80,7 @@ async function load(from: number, count: number): Promise<Loaded & { rate: Retur
       const n = from + i;
       const key = keyOf(cities, n);
       try {
-        await store.put(key, cityOf(cities, n), { deadlineMs: putMs });
+        await store.put(key, cityOf(cities, n), { deadlineMs });
         const owner = ownerOf(key);
         loaded.acknowledged.push(n);
         loaded.byOwner[owner] = (loaded.byOwner[owner] ?? 0) + 1;
@@ -137,13 +141,13 @@ const commands = {
   members: () => node.cluster.members().map(({ name: member, status, address }) => ({ name: member, status, address })),
   owners: () => node.cluster.ring().owners,
   ownerOf,
-  /** Puts the cities of `count` numbers, one after the other. */
+  /** Puts the cities of so many numbers; each ends by its deadline. */
   load,
   /** How many of those each node owns. */
   ownersOf: (from: number, count: number) => countsOf(allNumbers(count).map(i => ownerOf(keyOf(cities, from + i)))),
   /** The first city that belongs to that node. */
   oneOf: (owner: string) => allNumbers(cities.length).find(n => ownerOf(keyOf(cities, n)) === owner) ?? 0,
-  reach: async (n: number) => void (await (await open()).get(keyOf(cities, n), { deadlineMs: putMs })),
+  reach: async (n: number) => void (await (await open()).get(keyOf(cities, n), { deadlineMs: reachMs })),
   /** Reads these numbers back, each compared with what was written. */
   check: async (what: string, numbers: readonly number[]) =>
     checkByKey({ store: await open(), cities, view, signal: never }, what, numbers),

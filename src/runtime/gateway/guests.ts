@@ -92,7 +92,7 @@ export class Guests {
     this.settle(unit, true);
     const [hosted, key] = this.#split(unit);
     const act = hosted.live.get(key) ?? this.#host.activate(hosted, key);
-    const reason = unmovable(act) ?? this.#busy(act);
+    const reason = unmovable(act) ?? this.#stashed(act);
     if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
     act.flags |= moving;
     const left: Leaving = { act, records: [] };
@@ -103,7 +103,7 @@ export class Guests {
       for (const message of drain(act)) bounce(message);
       await leave(this.#host, act);
       this.#goesOn(unit, left);
-      const late = this.#busy(act);
+      const late = this.#stashed(act) ?? this.#running(act);
       if (late !== undefined) throw new TroupeError('OVERLOADED', `${unit} cannot move now: ${late}`);
       // Who watches it is its home's to know: the numbers of peers mean nothing elsewhere.
       const actor = { ...packNow(this.#host, act, noCalls), reportTo: [] };
@@ -124,10 +124,12 @@ export class Guests {
   }
 
   /** What a packed actor cannot take along to another node. */
-  #busy({ extras }: Activation): string | undefined {
-    if ((extras?.stash.length ?? 0) > 0) return 'it has stashed messages';
-    if ((extras?.answered?.running().length ?? 0) > 0) return 'operations with an opId are under way';
-    return undefined;
+  #stashed({ extras }: Activation): string | undefined {
+    return (extras?.stash.length ?? 0) > 0 ? 'it has stashed messages' : undefined;
+  }
+
+  #running({ extras }: Activation): string | undefined {
+    return (extras?.answered?.running().length ?? 0) > 0 ? 'operations with an opId are under way' : undefined;
   }
 
   #rest(act: Activation): Promise<void> {
@@ -234,8 +236,14 @@ export class Guests {
 function drain(act: Activation): FarMessage[] {
   const messages: FarMessage[] = [];
   const take = (head: number, a0: unknown, a1: unknown, call: FarMessage['call']): void => {
-    if (call !== null) call.act = null;
-    messages.push({ code: head & 1_023, a0, a1, call });
+    const code = head & 1_023;
+    const opId = call?.extra?.opId;
+    // It begins where it arrives, and its retries join it there: one name is one operation, so they are the same message.
+    const retries = opId === undefined ? [] : (act.extras?.answered?.drop(opId) ?? []);
+    for (const each of [call, ...retries]) {
+      if (each !== null) each.act = null;
+      messages.push({ code, a0, a1, call: each });
+    }
   };
   const more = act.more();
   for (const { head, a0, a1, meta } of more.front.splice(0)) take(head, a0, a1, meta);

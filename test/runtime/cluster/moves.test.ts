@@ -96,6 +96,26 @@ describe('an actor that moves to another node', () => {
     expect(runners(TravellerT as never)).toEqual(['n2']);
   });
 
+  it('with operations of a name in its mailbox takes them along, and retries that wait for them: each is done once', async () => {
+    const ref = node('n3').ref(TravellerT, key);
+    const slow = call(ref, { deadlineMs: 60_000, opId: 'slow' }).slow();
+    await kit.clock.advance(10);
+    const hear = (n: number) => call(ref, { deadlineMs: 60_000, opId: `op-${n}` }).hear(n);
+    const asks = [1, 2, 3].map(hear);
+    const retries = [2, 3].map(hear);
+    await kit.clock.advance(10);
+    const moving = node('n1').relocate(TravellerT, key, 'n2');
+    await kit.clock.advance(10);
+    gate.open();
+    await kit.run(moving);
+    await kit.run(slow);
+    const answers = await kit.run(Promise.all(asks));
+    expect(await kit.run(Promise.all(retries))).toEqual(answers.slice(1));
+    expect((await kit.run(ref.all())).filter(each => typeof each === 'number')).toEqual([1, 2, 3]);
+    expect(await kit.run(hear(1))).toBe(answers[0]);
+    expect(runners(TravellerT as never)).toEqual(['n2']);
+  });
+
   it('takes along its timers, its reminders and what it did once', async () => {
     const ref = node('n3').ref(TravellerT, key);
     await kit.run(ref.tick(500));

@@ -198,8 +198,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a reminder whose handler failed is not tried again',
     scenario: 'counters',
     file: reminders,
-    find: 'this.host.arm(wake, this.host.now() + retryMs);',
-    replace: 'this.armed.delete(id);',
+    find: "'a reminder could not be delivered yet');\n        this.host.arm(wake, this.host.now() + retryMs);",
+    replace: "'a reminder could not be delivered yet');\n        this.armed.delete(id);",
   },
   {
     name: 'the reminders of the last partition are not loaded',
@@ -213,8 +213,9 @@ export const mutants: readonly Mutant[] = [
     name: 'a reminder that could not be delivered waits for a time of chance of its own',
     scenario: 'counters',
     file: reminders,
-    find: 'this.host.arm(wake, this.host.now() + retryMs);',
-    replace: 'this.host.arm(wake, this.host.now() + retryMs * Math.random());',
+    find: "'a reminder could not be delivered yet');\n        this.host.arm(wake, this.host.now() + retryMs);",
+    replace:
+      "'a reminder could not be delivered yet');\n        this.host.arm(wake, this.host.now() + retryMs * Math.random());",
   },
   // Links.
   {
