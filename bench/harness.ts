@@ -37,6 +37,8 @@ export interface RunOptions {
   /** Only workloads whose name contains this. */
   readonly only?: string;
   readonly rounds?: number;
+  /** Sizes other than those of the mode, by the name of the parameter. */
+  readonly sizes?: Readonly<Record<string, number>>;
   readonly progress?: (line: string) => void;
 }
 
@@ -63,7 +65,7 @@ export async function runBench(definition: BenchDefinition, options: RunOptions)
     mode: options.mode,
     random: () => seededRandom(seed),
     param(name, small, full) {
-      const value = options.mode === 'full' ? full : small;
+      const value = options.sizes?.[name] ?? (options.mode === 'full' ? full : small);
       params[name] = value;
       return value;
     },

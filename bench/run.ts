@@ -1,4 +1,4 @@
-// The command: npm run bench -- [names] [--full] [--only text] [--rounds n] [--json] [--list] [--help]
+// The command: npm run bench -- [names] [--full] [--only text] [--rounds n] [--moves n] [--json] [--list] [--help]
 // Every folder here with a bench.ts is a bench. Exit code: 0 done, 2 bad usage, 3 a row was refused.
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -21,6 +21,7 @@ const help = `Usage: npm run bench -- [names] [options]
   --full         the sizes that may be quoted (default: small ones, which only show that a bench works)
   --only <text>  only workloads whose name contains the text
   --rounds <n>   interleaved rounds (default: 5 when full, 2 when small)
+  --moves <n>    moves of the relocation and cluster benches
   --json         print the reports as JSON instead of tables
   --list         the benches and what they measure
   --help         this
@@ -35,6 +36,7 @@ async function main(): Promise<number> {
       full: { type: 'boolean', default: false },
       only: { type: 'string' },
       rounds: { type: 'string' },
+      moves: { type: 'string' },
       json: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -45,8 +47,10 @@ async function main(): Promise<number> {
   const unknown = positionals.filter(name => !known.includes(name));
   if (unknown.length > 0) return say(`no bench named ${unknown.join(', ')}; there are: ${known.join(', ')}\n`, 2);
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
-    return say('--rounds takes a whole number\n', 2);
+  const moves = values.moves === undefined ? undefined : Number(values.moves);
+  for (const [option, value] of Object.entries({ rounds, moves }))
+    if (value !== undefined && !(Number.isInteger(value) && value > 0))
+      return say(`--${option} takes a whole number\n`, 2);
 
   const reports = [];
   for (const name of positionals.length > 0 ? positionals : known) {
@@ -60,6 +64,7 @@ async function main(): Promise<number> {
       progress: line => process.stderr.write(`${line}\n`),
       ...(values.only === undefined ? {} : { only: values.only }),
       ...(rounds === undefined ? {} : { rounds }),
+      ...(moves === undefined ? {} : { sizes: { moves } }),
     });
     reports.push(report);
     // A part of a bench does not overwrite the whole of it.

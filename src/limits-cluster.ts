@@ -76,7 +76,8 @@ export const socketBufferBytes: number = 256 << 10;
 /** How long a node that stops waits for acknowledgements; and a closed connection for the other side's goodbye. */
 export const stopFlushMs = 1_000;
 export const stopLookMs = 10;
-export const closeLingerMs = 1_000;
+/** An acknowledgement waits so long for something to go with, unless a quarter of the window is due: most answers take less. */
+export const ackDelayMs = 5;
 /** Partitions in a row that shall lie on different members: a copy more than the usual three, so that a fallback is a stranger. */
 export const claimSpacingDefault = 4;
 /** Swaps one claim looks at before it takes what it has. About 0.5 us each: a second, and only where nothing helps. */
@@ -91,6 +92,8 @@ export const foundAfterMs = 2_000;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;
+/** Whoever asks the home for a move has no answer by then: two steps, and what comes before them. A lost session is told later. */
+export const guestMoveMs: number = 3 * guestStepMs;
 /** Messages held for one actor while it moves between nodes; the next is OVERLOADED. As between threads. */
 export const guestHeldMax = 8_192;
 /** The most an actor may take along to another node, packed: it travels as one frame. */

@@ -119,6 +119,21 @@ describe('the harness', () => {
     expect(rows[0]).not.toHaveProperty('figure');
   });
 
+  it('takes the sizes of the mode, but for those it is told', async () => {
+    const sized = defineBench({
+      name: 'sized',
+      about: 'sized',
+      workloads({ param }) {
+        const opsMax = param('moves', 10, 1_000) + param('asks', 5, 500);
+        return [{ name: 'work', about: 'work', opsMin: 1, opsMax, gauge: 'things', contenders: [gauge] }];
+      },
+    });
+    const gauge: Contender = { name: 'gauge', run: async n => ({ done: n, value: n }) };
+    const report = await runBench(sized, { mode: 'small', sizes: { moves: 70 } });
+    expect(report.params).toEqual({ moves: 70, asks: 5 });
+    expect(report.results[0]?.rows[0]?.figure).toBe(75);
+  });
+
   it('refuses who did other work than the first', async () => {
     const hashing = (name: string, hash: number): Contender => ({ name, run: async n => ({ done: n, hash }) });
     const rows = await rowsOf([hashing('a', 7), hashing('b', 7), hashing('c', 8), honest('d')]);

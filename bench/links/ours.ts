@@ -66,7 +66,7 @@ export function ourWay(kind: 'tcp' | 'tls' | 'unix', given?: unknown): Way {
   };
 }
 
-function newIdentities(): Identities {
+export function newIdentities(): Identities {
   try {
     const certificates = new Certificates();
     const identities = { near: certificates.issue('near'), far: certificates.issue('far') };

@@ -28,7 +28,22 @@ export type Command =
     } & OfStore)
   | ({ readonly name: 'del'; readonly key: string; readonly flushed: boolean } & OfStore)
   | ({ readonly name: 'scan'; readonly prefix: string | undefined; readonly limit: number | undefined } & OfStore)
+  | SimCommand
   | FileCommand;
+
+/** Runs the simulator. */
+export interface SimCommand {
+  readonly name: 'sim';
+  readonly json: boolean;
+  /** Undefined: all, one after the other, each with its part of the time. */
+  readonly scenario: string | undefined;
+  /** The first. */
+  readonly seed: number;
+  /** At most so many of each scenario. */
+  readonly seeds: number | undefined;
+  /** Undefined: as long as it takes. */
+  readonly minutes: number | undefined;
+}
 
 /** A command that works on files, without a node. */
 export type FileCommand = { readonly json: boolean } & (
@@ -45,10 +60,11 @@ export type FileCommand = { readonly json: boolean } & (
 );
 
 /** A command that opens a directory as a node. */
-export type DataCommand = Exclude<Command, FileCommand | { readonly name: 'help' | 'version' }>;
+export type DataCommand = Exclude<Command, FileCommand | SimCommand | { readonly name: 'help' | 'version' }>;
 
 export const help = `Usage: troupe <command> --data-dir DIR [options]
        troupe <command> DIR ... [options]
+       troupe sim [options]
 
 Looks into a data directory of Troupe, changes single keys, makes and restores backups. No node may be running on it.
 
@@ -66,6 +82,9 @@ Looks into a data directory of Troupe, changes single keys, makes and restores b
                        of all its stores becomes what it was
   adopt DIR            lets a node start on a copied directory, when the one it was copied from never will again
 
+  sim                  runs Troupe in the simulator, seed after seed, and looks for what must never happen; exit code 1 when it is
+                       found, with the command that shows it again. No directory is touched
+
   --data-dir DIR       the directory (dataDir of startNode)
   --store NAME         the store, for kv
   --json               JSON on stdout; for scan, one object a line
@@ -78,9 +97,13 @@ Looks into a data directory of Troupe, changes single keys, makes and restores b
   --count              describe: count the keys of each store
   --segment N          log dump: only the segment of this number
   --partition P        restore: only this partition
+  --scenario NAME      sim: counters, links or membership; without it all, one after the other
+  --seed S             sim: the first seed (1)
+  --seeds N            sim: at most so many of each scenario
+  --minutes M          sim: how long, in all (1 without --seeds)
   --help, --version
 
-Exit codes: 0 ok, 2 usage, 3 failed, damaged or not there, 4 outcome unknown, 5 overloaded, 6 disk full, 7 unauthenticated.`;
+Exit codes: 0 ok, 1 a seed of the simulator failed, 2 usage, 3 failed, damaged or not there, 4 outcome unknown, 5 overloaded, 6 disk full, 7 unauthenticated.`;
 
 const flags = {
   help: { type: 'boolean', short: 'h' },
@@ -97,6 +120,10 @@ const flags = {
   limit: { type: 'string' },
   segment: { type: 'string' },
   partition: { type: 'string' },
+  scenario: { type: 'string' },
+  seed: { type: 'string' },
+  seeds: { type: 'string' },
+  minutes: { type: 'string' },
 } as const;
 
 /** Which options a command knows beside --data-dir and --json: any other would be a wish that does not come true. */
@@ -107,6 +134,10 @@ const optionsOf: Readonly<Record<string, readonly string[]>> = {
   'kv del': ['store', 'flushed'],
   'kv scan': ['store', 'prefix', 'limit'],
 };
+
+/** A seed is a number of 32 bits; a month of minutes is more than anybody waits. */
+const seedMax = 2 ** 32 - 1;
+const minutesMax = 43_200;
 
 /** Of those that take directories, and neither --data-dir nor a store. */
 const filesOf: Readonly<Record<FileCommand['name'], { readonly takes: number; readonly options: readonly string[] }>> =
@@ -126,6 +157,7 @@ export function readCommand(args: readonly string[]): Command {
   const [first, ...more] = positionals;
   const spoken = first === 'kv' || first === 'log' ? `${first} ${more.shift() ?? ''}`.trim() : (first ?? '');
   if (Object.hasOwn(filesOf, spoken)) return readFileCommand(spoken as FileCommand['name'], more, values);
+  if (spoken === 'sim') return readSimCommand(more, values);
   const known = optionsOf[spoken];
   if (known === undefined)
     throw new UsageError(spoken === '' ? 'a command is missing' : `there is no command '${spoken}'`);
@@ -162,6 +194,23 @@ export function readCommand(args: readonly string[]): Command {
         ...of,
       };
   }
+}
+
+function readSimCommand(words: readonly string[], values: ReturnType<typeof parse>['values']): SimCommand {
+  for (const option of Object.keys(values))
+    if (!['json', 'scenario', 'seed', 'seeds', 'minutes'].includes(option))
+      throw new UsageError(`'sim' has no option --${option}`);
+  if (words.length > 0) throw new UsageError(`'sim' takes no arguments, not ${words.length}`);
+  const seeds = wholeOption('seeds', values.seeds, 1, seedMax);
+  const minutes = wholeOption('minutes', values.minutes, 1, minutesMax);
+  return {
+    name: 'sim',
+    json: values.json === true,
+    scenario: values.scenario,
+    seed: wholeOption('seed', values.seed, 0, seedMax) ?? 1,
+    seeds,
+    minutes: minutes ?? (seeds === undefined ? 1 : undefined),
+  };
 }
 
 function readFileCommand(

@@ -2,7 +2,7 @@
 // The command `troupe`: a data directory from the outside, one question at a time. It opens the directory as a node of its own,
 // so a running service must be stopped first; the lock of the directory says so.
 //
-// Exit codes are for scripts (API.md section 7): 0 ok, 2 usage, 3 failed, 4 unknown outcome, 5 overloaded, 6 disk full,
+// Exit codes are for scripts (API.md section 7): 0 ok, 1 a seed of the simulator failed, 2 usage, 3 failed, 4 unknown outcome, 5 overloaded, 6 disk full,
 // 7 unauthenticated.
 
 import { readFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { runCommand } from './cli-commands.ts';
 import { runFileCommand } from './cli-files.ts';
 import { UsageError } from './usage.ts';
 
+const seedFailed = 1;
 const usage = 2;
 const failed = 3;
 const byCode: Readonly<Record<string, number>> = { OVERLOADED: 5, DISK_FULL: 6, UNAUTHENTICATED: 7 };
@@ -34,6 +35,11 @@ async function main(args: readonly string[]): Promise<number> {
       case 'restore':
       case 'adopt':
         return (await runFileCommand(command, { out: write, note })) ? 0 : failed;
+      case 'sim': {
+        // Loaded when it is wanted: nothing else needs the simulator.
+        const { runSim } = await import('./cli-sim.ts');
+        return (await runSim(command, { out: write, note })) ? 0 : seedFailed;
+      }
       default:
         return (await runCommand(command, { out: write, note })) ? 0 : failed;
     }

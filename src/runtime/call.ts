@@ -60,6 +60,12 @@ export class Call implements WheelEntry {
   }
 }
 
+/** Where the outcome of an ask goes: the peer it came from, and its number there. */
+export interface Asker {
+  readonly peer: number;
+  readonly id: number;
+}
+
 export interface CallExtra {
   detach?: (() => void) | undefined;
   opId?: string | undefined;

@@ -12,7 +12,7 @@
 import { quickError, TroupeError, toWireError } from '../errors.ts';
 import { relocateParkedMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
-import { Call, ended, started, waiting } from './call.ts';
+import { type Asker, Call, ended, started, waiting } from './call.ts';
 import { offer, overflow, refusesMore } from './delivery.ts';
 import type { FarMessage } from './far-moves.ts';
 import type { FarRouter } from './far-router.ts';
@@ -253,7 +253,7 @@ export class FarArrivals {
     else if (call.state === started) this.router.started(call);
   }
 
-  answer(call: Call, value: unknown): void {
+  answer(call: Asker, value: unknown): void {
     const { wire } = this.router;
     this.router.toPeer(call.peer, () => {
       try {

@@ -135,7 +135,7 @@ export class FarMoves {
     const { hosted, key } = this.units.split(unit);
     const payload = this.calls.importMessage(message);
     if (hosted === undefined) this.units.refuse(unit, payload, 'no-type');
-    else this.router.arrivals.arriveSlow(from, { hosted, key, act: null }, epoch, payload);
+    else this.router.arrivals.arriveSlow(from, { hosted, key, act: null, ref: null }, epoch, payload);
   }
 
   heard(from: HostId, message: FromDirectory | BetweenHosts<FarMessage> | ToDirectory): void {

@@ -81,8 +81,8 @@ export class FarPeer {
   private readonly delay = new LinkDelay();
   private lookedIn = -1;
   private lookedAt = 0;
-  private readonly label: string;
-  private readonly goneWhy: string;
+  readonly label: string;
+  readonly goneWhy: string;
   gone = false;
   refused = 0;
 

@@ -30,8 +30,9 @@ export class FarQueries {
         failed(new TroupeError('STOPPED', `node ${this.router.host.node} has stopped`));
         return;
       }
-      if (this.router.peers[thread]?.gone === true) {
-        failed(new TroupeError('OVERLOADED', `thread ${thread} has died and is being replaced`));
+      const peer = this.router.peers[thread];
+      if (peer?.gone === true) {
+        failed(new TroupeError('OVERLOADED', `${peer.goneWhy}; '${name}' was not asked`));
         return;
       }
       const id = ++this.count;
@@ -74,7 +75,8 @@ export class FarQueries {
     for (const [id, asked] of this.asked) {
       if (asked.peer !== thread) continue;
       this.asked.delete(id);
-      asked.failed(new TroupeError('UNKNOWN_OUTCOME', `thread ${thread} died before it answered`));
+      const who = this.router.peers[thread]?.label ?? `thread ${thread}`;
+      asked.failed(new TroupeError('UNKNOWN_OUTCOME', `${who} was lost before it answered`));
     }
   }
 }

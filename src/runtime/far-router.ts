@@ -13,7 +13,7 @@
 // a frame for an actor this host does not own is sent on, never dropped.
 
 import { fromWireError, quickError, TroupeError, toWireError, type WireError } from '../errors.ts';
-import { type Call, ended } from './call.ts';
+import { type Asker, type Call, ended } from './call.ts';
 import { chainOf } from './deadlock.ts';
 import { abortedAsk } from './delivery.ts';
 import { FarArrivals } from './far-arrivals.ts';
@@ -264,11 +264,11 @@ export class FarRouter implements Router {
       for (const message of peer?.takeWaiting(unit) ?? []) this.host.outside(() => message.again());
   }
 
-  answer(call: Call, value: unknown): void {
+  answer(call: Asker, value: unknown): void {
     this.arrivals.answer(call, value);
   }
 
-  refuse(call: Call, error: unknown): void {
+  refuse(call: Asker, error: unknown): void {
     const wire = toWireError(error);
     this.toPeer(call.peer, () => this.wire.refuse(call.peer, call.id, wire));
   }

@@ -21,6 +21,8 @@ export interface FarPlace {
   readonly hosted: HostedType;
   readonly key: string;
   act: Activation | null;
+  /** Of a gateway, which sends on what comes for it: made with the first message. */
+  ref: BaseRef | null;
 }
 
 /** The links this host writes to, by thread. */
@@ -88,7 +90,7 @@ export class FarWire implements FrameHandler<FarPlace> {
     const hosted = this.router.host.byName.get(type);
     if (hosted === undefined)
       throw new TroupeError('NO_ACTOR_TYPE', `no actor type '${type}' on thread ${this.router.host.thread}`);
-    return { hosted, key, act: null };
+    return { hosted, key, act: null, ref: null };
   }
 
   /** A thread has died without reading all it was sent. */
@@ -296,8 +298,7 @@ export class FarWire implements FrameHandler<FarPlace> {
 
   onRefused(frame: Frame<FarPlace>, error: unknown): void {
     if (frame.kind === frameAsk) {
-      const call = this.router.arrivals.unarmed(frame.from, frame.callId, null);
-      this.router.refuse(call, error);
+      this.router.refuse({ peer: frame.from, id: frame.callId }, error);
       return;
     }
     const to = frame.target === undefined ? 'an unknown actor' : `${frame.target.hosted.name}/${frame.target.key}`;

@@ -3,11 +3,13 @@
 //     anybody ──relocate──▶ home of the actor ──▶ homes.ts         a thread of its own node, never away: relocate-here.ts
 
 import { TroupeError } from '../errors.ts';
+import { guestMoveMs } from '../limits.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { here } from './gateway/node-table.ts';
 import { parseNodeAddress } from './ids.ts';
 import { type BaseRef, KEY, TYPE } from './refs.ts';
 import { type Here, type Relocation, relocateHere } from './relocate-here.ts';
+import type { Member } from './thread-host.ts';
 
 /** `to` as in relocateHere, or the name of another node. */
 export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, to: string): Promise<Relocation> {
@@ -33,14 +35,26 @@ export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, t
     );
   if (spec.ownsShards)
     throw new TroupeError('BAD_OPTION', `${unit} keeps records of its own, which do not move between nodes yet`);
-  if (!isHome)
-    return (await gateway.asked(gateway.numberOf(home), 'relocate', {
-      type: ref[TYPE].name,
-      key: ref[KEY],
-      to: node,
-    })) as Relocation;
+  if (!isHome) {
+    const asked = gateway.asked(gateway.numberOf(home), 'relocate', { type: ref[TYPE].name, key: ref[KEY], to: node });
+    return (await bounded(
+      at,
+      asked,
+      `the home of ${unit}, node ${gateway.nodes.names[home] ?? 'unknown'},`,
+    )) as Relocation;
+  }
   const ready = async (): Promise<void> => {
     if (at.threads > 0) await relocateHere(at, ref, `${at.node}/0`);
   };
   return gateway.homes.relocate(unit, node, ready);
+}
+
+function bounded(at: Here, asked: Promise<unknown>, who: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const why = `${who} has not answered within ${guestMoveMs} ms; the move may go on`;
+    const late = (): void => reject(new TroupeError('UNKNOWN_OUTCOME', why));
+    // Whoever has a gateway has a member.
+    const { clock } = (at.member as Member).host.world;
+    asked.then(resolve, reject).finally(clock.timer(guestMoveMs, late));
+  });
 }

@@ -2,7 +2,8 @@
 // onReminder(name) at least once (a crash between the handler and the bookkeeping delivers it again).
 //
 //     start, death of a thread ─▶ the owner of the partition reads them, hands those of actors elsewhere over
-//     a move ─▶ they travel with their actor; one that is due just then is delivered from here, and settled over there
+//     a move ─▶ they travel with their actor; one that is due just then is delivered from here, and settled over there (on a node:
+//     called back, and delivered from there)
 //
 // Where: shard r/<partition>, key = <length u16> <type> 00 <key> <name>, value = codec { at: wall ms, everyMs }.
 
@@ -40,6 +41,12 @@ export class Reminders {
   private readonly underWay = new Map<string, AbortController>();
   /** Those of actors that are just being moved away: they wait for the verdict. */
   private readonly held = new Map<string, Stored[]>();
+
+  /**
+   * On a node among others: does the actor of a reminder that is due still live here? Undefined: yes. Rejects when that is not known
+   * yet. A node that crashed while an actor left it has its reminders still.
+   */
+  whereabouts: ((stored: Stored) => Promise<boolean> | undefined) | null = null;
 
   /** Found damaged in storage, since the start. */
   damaged = 0;
@@ -84,8 +91,11 @@ export class Reminders {
 
   // Moves.
 
-  /** What travels with an actor. None of it fires here any more, unless it is on its way already. */
-  pack(type: string, key: string): Stored[] {
+  /**
+   * What travels with an actor at rest. None of it fires here any more, unless it is on its way to another thread already.
+   * `toNode`: what is on its way is called back, for nobody there would know that it has come.
+   */
+  pack(type: string, key: string, toNode: boolean = false): Stored[] {
     if (this.armed.size === 0) return [];
     const [from, to] = [keyOf({ type, key, name: '' }), keyOf({ type, key, name: '' }, 0xff)];
     const packed: Stored[] = [];
@@ -94,9 +104,10 @@ export class Reminders {
       const stored = this.host.codec.decode(record.value) as Stored;
       const id = idOf(type, key, stored.name);
       const wake = this.armed.get(id);
-      if (wake === undefined || this.underWay.has(id)) continue;
+      if (wake === undefined || (this.underWay.has(id) && !toNode)) continue;
       this.host.disarm(wake);
       this.armed.delete(id);
+      this.underWay.get(id)?.abort();
       packed.push(stored);
     }
     if (packed.length > 0) this.held.set(`${type}/${key}`, packed);
@@ -193,8 +204,30 @@ export class Reminders {
   }
 
   private look(stored: Stored, wake: Wake): void {
-    if (stored.at > this.host.world.clock.now()) this.armWake(stored, wake);
-    else this.fire(stored, wake);
+    if (stored.at > this.host.world.clock.now()) {
+      this.armWake(stored, wake);
+      return;
+    }
+    const lives = this.whereabouts?.(stored);
+    if (lives === undefined) this.fire(stored, wake);
+    else
+      lives.then(
+        isHere => (isHere ? this.fire(stored, wake) : this.giveUp(stored, wake)),
+        () => {
+          if (this.isArmed(stored, wake)) this.host.arm(wake, this.host.now() + retryMs);
+        },
+      );
+  }
+
+  private isArmed({ type, key, name }: Stored, wake: Wake): boolean {
+    return this.armed.get(idOf(type, key, name)) === wake && !this.host.closing;
+  }
+
+  /** It is its actor's, elsewhere. */
+  private giveUp(stored: Stored, wake: Wake): void {
+    if (!this.isArmed(stored, wake)) return;
+    this.armed.delete(idOf(stored.type, stored.key, stored.name));
+    this.drop([stored], this.host.epochs.next());
   }
 
   private fire(stored: Stored, wake: Wake): void {

@@ -2,7 +2,7 @@
 // host asks owns(); what it does not own it hands over here.
 
 import type { Activation } from './activation.ts';
-import type { Call } from './call.ts';
+import type { Asker, Call } from './call.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import type { BaseRef } from './refs.ts';
@@ -19,8 +19,8 @@ export interface Router {
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined;
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void;
   /** Outcomes of calls that arrived from another thread. */
-  answer(call: Call, value: unknown): void;
-  refuse(call: Call, error: unknown): void;
+  answer(call: Asker, value: unknown): void;
+  refuse(call: Asker, error: unknown): void;
   /** An arrived call has outlived its deadline inside its turn: its asker need not wait any longer. */
   started(call: Call): void;
   /** A call is given up: was it sent at all? If so, the receiver says whether its turn ever began. */

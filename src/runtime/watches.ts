@@ -108,6 +108,11 @@ export class Watches {
     set.add(thread);
   }
 
+  /** Does anybody here watch it? */
+  isWatched(id: string): boolean {
+    return this.watching.has(id);
+  }
+
   reportsOf(id: string): number[] {
     return [...(this.reportTo.get(id) ?? [])];
   }

@@ -260,9 +260,13 @@ export class MemoryStore implements Engine, Medium<Place> {
 
   #refusal(group: Group): TroupeError | undefined {
     if (this.diskFull && group.puts) return diskFull(0, 0);
-    const seen = fenceOf(group);
-    if (seen <= group.epoch) return undefined;
-    return fenced(group.owner.name, group.epoch, seen);
+    try {
+      const seen = fenceOf(group);
+      return seen <= group.epoch ? undefined : fenced(group.owner.name, group.epoch, seen);
+    } catch (why) {
+      // What fences is damaged: it refuses who would write over it, by what it is.
+      return why as TroupeError;
+    }
   }
 
   #write({ owner, epoch, fence, writes }: Group): void {
@@ -329,12 +333,14 @@ export class MemoryStore implements Engine, Medium<Place> {
 }
 
 /** The highest epoch that the fence of this group has seen. */
-function fenceOf({ owner, fence, writes }: Group): number {
+function fenceOf({ owner, epoch, fence, writes }: Group): number {
   if (fence === 'shard') return owner.at.fence;
   let highest = 0;
-  for (const { name } of writes) {
+  for (const { name, key } of writes) {
     const record = owner.at.records.get(name);
-    if (record) highest = Math.max(highest, epochOf(record));
+    if (record === undefined) continue;
+    if (epochOf(record) > epoch) owner.open(key, record);
+    highest = Math.max(highest, epochOf(record));
   }
   return highest;
 }

@@ -330,18 +330,27 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     if (group.puts && this.#lowWater > 0 && free < this.#lowWater) return diskFull(free, this.#lowWater);
     const tooLarge = this.#log.tooLarge(group.writes);
     if (tooLarge !== undefined) return tooLarge;
-    const seen = this.#fenceOf(group);
-    return seen <= group.epoch ? undefined : fenced(group.owner.name, group.epoch, seen);
+    try {
+      const seen = this.#fenceOf(group);
+      return seen <= group.epoch ? undefined : fenced(group.owner.name, group.epoch, seen);
+    } catch (why) {
+      // A damaged record refuses who would write over it, and nobody else.
+      if (why instanceof TroupeError && why.code === 'CORRUPT') return why;
+      throw why;
+    }
   }
 
   /** The highest epoch that the fence of this group has seen. */
-  #fenceOf({ owner, fence, writes }: Group): number {
+  #fenceOf({ owner, epoch, fence, writes }: Group): number {
     const at = this.#reads.look(owner);
     if (fence === 'shard') return this.#disk.words.raiseFence(at.number, at.fence);
     let highest = 0;
     for (const { key } of writes) {
       const record = this.find(owner, key);
-      if (record !== undefined) highest = Math.max(highest, epochOf(record));
+      if (record === undefined) continue;
+      // Before it is believed, an epoch that fences is checked with the rest of its record: it may be the damage.
+      if (epochOf(record) > epoch) owner.open(key, record);
+      highest = Math.max(highest, epochOf(record));
     }
     return highest;
   }

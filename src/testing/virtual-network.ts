@@ -54,6 +54,8 @@ export class VirtualNetwork {
   /** Hosts that do not answer, not even with a reset. */
   private readonly silent = new Set<string>();
   private readonly refusing = new Set<string>();
+  /** Crashes by host: who dials before one does not come through after it. */
+  private readonly crashes = new Map<string, number>();
   private ports = 40_000;
 
   constructor(options: VirtualNetworkOptions) {
@@ -124,6 +126,7 @@ export class VirtualNetwork {
    */
   crash(host: string, { silent = false }: { silent?: boolean } = {}): void {
     for (const [address, listener] of this.listeners) if (listener.host === host) this.listeners.delete(address);
+    this.crashes.set(host, this.crashesOf(host) + 1);
     if (silent) this.silent.add(host);
     for (const stream of this.streams) if (stream.touches(host)) stream.abandon(host, silent);
   }
@@ -168,9 +171,10 @@ export class VirtualNetwork {
     const name = `${from}>${to}#${number}`;
     const deadline = this.clock.mono() + timeoutMs;
     const { promise, resolve, reject } = Promise.withResolvers<Wire>();
+    const life = this.crashesOf(from);
     let done = false;
     const give = (why: string, act: () => void): void => {
-      if (done) return;
+      if (done || life !== this.crashesOf(from)) return;
       done = true;
       cancel();
       this.onEvent(why, name);
@@ -181,7 +185,7 @@ export class VirtualNetwork {
     );
     // A SYN is sent again and again: a way that is freed in time is as good as one that was never blocked.
     const knock = (): void => {
-      if (done) return;
+      if (done || life !== this.crashesOf(from)) return;
       if (this.isBlocked(from, to) || this.isBlocked(to, from) || this.silent.has(to)) {
         const rest = deadline - this.clock.mono();
         if (rest > synAgainMs) this.clock.timer(synAgainMs, knock);
@@ -220,6 +224,10 @@ export class VirtualNetwork {
     this.streams.add(stream);
     listener.onWire(stream.wires[1]);
     return stream.wires[0];
+  }
+
+  private crashesOf(host: string): number {
+    return this.crashes.get(host) ?? 0;
   }
 
   private isBlocked(from: string, to: string): boolean {

@@ -62,6 +62,21 @@ describe('two nodes', () => {
     expect(await n2.ref(LogT, 'sink').all()).toEqual(Array.from({ length: 500 }, (_, i) => i));
   });
 
+  it('move actors to each other and back, while threads of both go on talking to them', async () => {
+    const [n1, n2] = await two({ threads: 2 });
+    for (const name of ['sink-1', 'sink-2', 'sink-3']) {
+      const source = n1.ref(LogT, `${name}-source`);
+      const rounds = async (): Promise<void> => {
+        for (let round = 0; round < 40; round++) await source.push(n1.ref(LogT, name), 25);
+      };
+      const pushed = rounds();
+      for (const to of ['n2', 'n1', 'n2', 'n1']) await n2.relocate(n2.ref(LogT, name), to);
+      await pushed;
+      await until('all of it', async () => (await n2.ref(LogT, name).all()).length === 1_000);
+      expect(await n2.ref(LogT, name).all()).toEqual(Array.from({ length: 1_000 }, (_, i) => i % 25));
+    }
+  });
+
   it('a store is one store on both', async () => {
     const [n1, n2] = await two();
     const carts = await n2.store('carts');

@@ -52,7 +52,8 @@ async function say(...words: string[]): Promise<Said> {
   const notes: string[] = [];
   let out = '';
   const command = readCommand(words);
-  if (!('json' in command) || 'store' in command || command.name === 'describe') throw new Error('not on files');
+  if (!('json' in command) || 'store' in command || command.name === 'describe' || command.name === 'sim')
+    throw new Error('not on files');
   const sound = await runFileCommand(command, {
     out: async chunk => {
       out += String(chunk);

@@ -5,11 +5,13 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { help, readCommand } from '../../src/doors/cli-arguments.ts';
+import { help, readCommand, type SimCommand } from '../../src/doors/cli-arguments.ts';
 import { runCommand } from '../../src/doors/cli-commands.ts';
 import { jsonOf, keyText } from '../../src/doors/cli-json.ts';
+import { runSim } from '../../src/doors/cli-sim.ts';
 import { UsageError } from '../../src/doors/usage.ts';
 import { startNode } from '../../src/index.ts';
+import { type AnyScenario, scenarios } from '../../src/testing/sim/scenarios.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'troupe-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -36,6 +38,12 @@ describe('a command line', () => {
     ['restore b d', { name: 'restore', backup: 'b', dataDir: 'd', partition: undefined }],
     ['restore b d --partition 0 --json', { name: 'restore', backup: 'b', dataDir: 'd', partition: 0, json: true }],
     ['adopt d', { name: 'adopt', dataDir: 'd' }],
+    ['sim', { name: 'sim', scenario: undefined, seed: 1, seeds: undefined, minutes: 1, json: false }],
+    [
+      'sim --scenario links --seed 7 --seeds 1 --json',
+      { name: 'sim', scenario: 'links', seed: 7, seeds: 1, json: true },
+    ],
+    ['sim --seeds 3', { name: 'sim', seeds: 3, minutes: undefined }],
   ])('%s is understood', (line, command) => {
     expect(readCommand(split(line))).toMatchObject(command);
   });
@@ -62,6 +70,9 @@ describe('a command line', () => {
     ['backup d', /'backup' takes 2 directories, not 1/],
     ['backup d t --data-dir x', /'backup' has no option --data-dir/],
     ['restore b d --partition x', /--partition needs a whole number/],
+    ['sim links', /'sim' takes no arguments, not 1/],
+    ['sim --minutes 0', /--minutes needs a whole number from 1/],
+    ['sim --data-dir d', /'sim' has no option --data-dir/],
   ])('%s is refused', (line, says) => {
     expect(() => readCommand(split(line))).toThrow(says);
     expect(() => readCommand(split(line))).toThrow(UsageError);
@@ -81,10 +92,70 @@ describe('a command line', () => {
       'count',
       'segment',
       'partition',
+      'scenario',
+      'seed',
+      'seeds',
+      'minutes',
     ])
       expect(help).toContain(`--${option}`);
   });
 });
+
+describe('troupe sim', () => {
+  const sim = async (line: string, among = scenarios) => {
+    let out = '';
+    const command = readCommand(split(line)) as SimCommand;
+    const write = async (chunk: string | Uint8Array): Promise<void> => {
+      out += String(chunk);
+    };
+    const good = await runSim(command, { out: write, note: () => undefined }, among);
+    return { good, out };
+  };
+
+  it('runs seeds of every scenario and says how fast', async () => {
+    const { good, out } = await sim('sim --seeds 2 --json');
+    expect(good).toBe(true);
+    const results = out
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line));
+    expect(results.map(({ scenario, seeds, failed }) => [scenario, seeds, failed])).toEqual([
+      ['counters', 2, []],
+      ['links', 2, []],
+      ['membership', 2, []],
+    ]);
+    expect(results[0].eventsPerCpuSecond).toBeGreaterThan(0);
+  });
+
+  it('tells of a seed that fails, with the command that shows it again', async () => {
+    const bad: AnyScenario = {
+      ...(scenarios.get('counters') as AnyScenario),
+      name: 'bad',
+      begin: (simulation, plan) => ({
+        ...idle,
+        rest: async () => undefined,
+        verdict: async () => (simulation.seed === 5 ? [`${plan.faults.length} is wrong`] : []),
+      }),
+    };
+    const { good, out } = await sim('sim --scenario bad --seed 3 --seeds 9', new Map([['bad', bad]]));
+    expect(good).toBe(false);
+    expect(out).toContain('bad: 3 seeds from 3');
+    expect(out).toContain('to see it again: troupe sim --scenario bad --seed 5 --seeds 1');
+    expect(out).toContain('smallest plan found:');
+    const json = await sim('sim --scenario bad --seed 5 --seeds 1 --json', new Map([['bad', bad]]));
+    expect(JSON.parse(json.out).smallest).toMatchObject({ operations: [], faults: expect.any(Array) });
+    await expect(sim('sim --scenario other')).rejects.toThrow(
+      /no scenario 'other'; there are counters, links, membership/,
+    );
+  });
+});
+
+const idle = {
+  program: () => () => ({}),
+  perform: async () => undefined,
+  begun: () => undefined,
+  told: () => undefined,
+};
 
 describe('what is printed', () => {
   it('tells apart what JSON lacks', () => {

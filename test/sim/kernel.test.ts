@@ -1,6 +1,9 @@
 // The simulator itself: it repeats, it keeps what a crash keeps, its clocks do what they say, and it can fail.
 
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { realWorld } from '../../src/runtime/real-world.ts';
+import type { World } from '../../src/runtime/world.ts';
 import { counters } from '../../src/testing/sim/counters.ts';
 import { drawsOf, hashOf } from '../../src/testing/sim/draws.ts';
 import { EventHeap } from '../../src/testing/sim/event-heap.ts';
@@ -120,6 +123,34 @@ describe('a process', () => {
   });
 });
 
+describe('a store that fails', () => {
+  const commitOne = ({ storage }: SimWorld): Promise<void> => {
+    const op = { type: 'put', key: Uint8Array.of(1), version: new Uint8Array(0), value: Uint8Array.of(7) } as const;
+    return storage
+      .open({ kind: 'memory' })
+      .shard('s')
+      .commit({ epoch: 1, fence: 'record', ops: [op] }, 'committed');
+  };
+
+  it.each([
+    [false, 0],
+    [true, 1],
+  ])('ends its process, which is started again and finds what was written (late: %s)', async (late, count) => {
+    const sim = new Simulation(small);
+    const told: string[] = [];
+    let found = -1;
+    const process = sim.addProcess('n1', world => {
+      if (world.life > 1) found = [...world.storage.open({ kind: 'memory' }).shard('s').scan()].length;
+      else void commitOne(world).catch(error => told.push(error.code));
+      return {};
+    });
+    process.start();
+    sim.plan(undefined, 0.01, 'break', () => process.disk.break(new Error('EIO'), late));
+    await sim.runTo(1_000);
+    expect([told, found, process.lives, sim.violations]).toEqual([['UNKNOWN_OUTCOME'], count, 2, []]);
+  });
+});
+
 describe('the counters scenario', () => {
   it('finds nothing in 60 seeds, each the same twice', { timeout: 60_000 }, async () => {
     const found = await explore(counters, { from: 1, seeds: 60, twiceEvery: 6 });
@@ -201,6 +232,43 @@ it('a run that never rests is given up, and says so', async () => {
   };
   const { violations } = await runSeed(restless, 1, { eventsMax: 5_000 });
   expect(violations[0]).toContain('never rests');
+});
+
+describe('the guard before the real world', () => {
+  const asking = (ask: () => unknown): Scenario => ({
+    ...forgetful,
+    begin: (sim, plan) => ({
+      ...forgetful.begin(sim, plan),
+      verdict: async () => [],
+      program: () => () => {
+        ask();
+        return {};
+      },
+    }),
+  });
+
+  it.each<[string, (world: World) => unknown]>([
+    ['Date.now', ({ clock }) => clock.now()],
+    ['performance.now', ({ clock }) => clock.mono()],
+    ['setImmediate', ({ clock }) => clock.soon(() => undefined)],
+    ['setTimeout', ({ clock }) => clock.timer(5, () => undefined)],
+  ])('sees %s asked by our code, and where', async (door, ask) => {
+    const world = realWorld({ threads: 0 });
+    const { violations } = await runSeed(
+      asking(() => ask(world)),
+      1,
+    );
+    expect(violations[0]).toMatch(new RegExp(`${door} was asked behind the simulator's back by runtime/real-world.*:`));
+    expect(ask(world)).not.toBeInstanceOf(Error);
+  });
+
+  it('lets others have their clocks', async () => {
+    const { violations } = await runSeed(
+      asking(() => [Date.now(), setTimeout(() => undefined, 0), randomUUID()]),
+      1,
+    );
+    expect(violations).toEqual([]);
+  });
 });
 
 describe('an oracle', () => {

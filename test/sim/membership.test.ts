@@ -15,7 +15,7 @@ describe('the oracle of members', () => {
   const names = ['a', 'b', 'c'];
   const down = (member: string) => ({ name: 'member-down', member, incarnation: 1 }) as const;
   const begin = () => {
-    const wellbeing = new Wellbeing();
+    const wellbeing = new Wellbeing(100);
     const removed = new Set<string>();
     const options = {
       by: 'a',
@@ -33,7 +33,7 @@ describe('the oracle of members', () => {
     const groups = groupsOf(names, (a, b) => links.has(`${a} ${b}`));
     expect(groups).toHaveLength(1);
     for (let at = 0; at <= 200; at += 10) wellbeing.sample(names, groups, at);
-    expect(view.saw(down('c'), 200, 200)).toContain('a says c is down, which ran and was within reach for 200 ms');
+    expect(view.saw(down('c'), 200, 200)).toContain('a says member-down of c, which ran and was within reach');
   });
 
   it('takes a verdict about who did not run, or was apart, a while ago', () => {
@@ -42,7 +42,17 @@ describe('the oracle of members', () => {
     expect(view.saw(down('c'), 150, 150)).toBeUndefined();
     wellbeing.sample(names, [new Set(['a', 'c']), new Set(['b'])], 90);
     expect(view.saw(down('b'), 150, 150)).toBeUndefined();
-    expect(view.saw(down('b'), 195, 195)).toContain('a says b is down');
+    expect(view.saw(down('b'), 195, 195)).toContain('a says member-down of b');
+  });
+
+  it('refuses the verdict of one that is alone, about those whom it lost all at once', () => {
+    const { wellbeing, view } = begin();
+    for (let at = 0; at <= 200; at += 10) wellbeing.sample(names, [new Set(names)], at);
+    for (let at = 210; at <= 250; at += 10) wellbeing.sample(names, [new Set(['a']), new Set(['b', 'c'])], at);
+    expect(view.saw({ ...down('c'), name: 'member-suspect' }, 250, 250)).toBeUndefined();
+    expect(view.saw(down('c'), 250, 250)).toContain('alone and with nobody else who doubts it');
+    wellbeing.sample(names, [new Set(['a', 'b']), new Set(['c'])], 260);
+    expect(view.saw(down('c'), 260, 260)).toBeUndefined();
   });
 
   it('sees a removed life come back, a quarantine that is too short, and a life that goes backwards', () => {

@@ -20,7 +20,7 @@ import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/g
 import { Gossiper } from '../membership/gossiper.ts';
 import { preference } from '../ownership/preference.ts';
 import { emptyRing, type Ring, type RingMember, ringHash } from '../ownership/ring.ts';
-import { commit, isRefusal, plan } from '../ownership/ring-plan.ts';
+import { type Changes, commit, isRefusal, type PlanOptions, plan, type RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
 import type { Cancel, World } from '../world.ts';
 import { Founding } from './founding.ts';
@@ -132,6 +132,8 @@ export class Cluster {
       options: { ...gossip, zone, rack, weight },
     });
     this.#gossiper.start();
+    // All of them, and not only those that gossip happens to pick: who founds must have heard of whoever can be reached.
+    for (const address of join) if (address !== this.#peers.address) this.#peers.join(address);
     this.#look();
   }
 
@@ -166,6 +168,20 @@ export class Cluster {
     return preference(ring, partitionOf(key, ring.owners.length), n);
   }
 
+  /**
+   * What would change hands, to whom and why; changes nothing, and is the same on every node. Throws BAD_OPTION, with the reason in
+   * `details`: 'unknown-member', 'already-member', 'nobody-left', 'nothing-to-change' ...
+   */
+  plan(changes: Changes, options: PlanOptions = {}): RingPlan {
+    const planned = plan(this.#joined(), changes, options);
+    if (!isRefusal(planned)) return planned;
+    const { error, ...details } = planned;
+    const about = Object.values(details).join(', ');
+    throw new TroupeError('BAD_OPTION', `no such plan: ${error}${about === '' ? '' : ` (${about})`}`, {
+      details: { reason: error, ...details },
+    });
+  }
+
   #joined(): Ring {
     if (this.#ring !== undefined) return this.#ring;
     throw new TroupeError('OVERLOADED', `node ${this.#options.name} has not joined a ring yet: await node.ready()`);
@@ -187,7 +203,8 @@ export class Cluster {
 
   #onGossip(from: number, bytes: unknown): void {
     if (!(bytes instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'gossip is bytes');
-    this.#gossiper?.receive(this.#gateway.nameOf(from), bytes);
+    const sender = this.#gateway.nameOf(from);
+    if (sender !== undefined) this.#gossiper?.receive(sender, bytes, sender);
   }
 
   #send({ via, name, address }: To, bytes: Uint8Array): void {
@@ -246,6 +263,9 @@ export class Cluster {
     const known = views
       .filter(({ status }) => status !== 'left' && status !== 'removed')
       .map(each => ({ name: each.name, isUp: each.status === 'up', hasRing: holders.includes(each) }));
+    // Linked, and not heard of yet: in a moment it is a member.
+    const strangers = [...this.#numbers.keys()].filter(linked => !views.some(member => member.name === linked));
+    known.push(...strangers.map(each => ({ name: each, isUp: false, hasRing: false })));
     if (this.#founding.mayFound(known, world.clock.mono())) {
       const up = views.filter(({ status }) => status === 'up');
       void this.#take(this.#founded(up.map(member => ({ ...member, rack: '' }))));

@@ -19,6 +19,7 @@ import type { FarRouter } from '../far-router.ts';
 import type { FarPlace } from '../far-wire.ts';
 import { Frame, frameAsk } from '../frame.ts';
 import { readHeader } from '../frame-header.ts';
+import type { HostedType } from '../hosted-type.ts';
 import { type BaseRef, isRef } from '../refs.ts';
 import { leftUntil } from '../shared-deadline.ts';
 import { Dialect } from './dialect.ts';
@@ -26,7 +27,7 @@ import { GuestDesk } from './guest-desk.ts';
 import { Guests } from './guests.ts';
 import { Homes, sentBack } from './homes.ts';
 import type { NodeLink, NodeLinks } from './node-links.ts';
-import { NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
+import { here, NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
 import { NodeWatches } from './node-watches.ts';
 import { Relays } from './relays.ts';
 import { numberIn, textIn } from './words.ts';
@@ -58,7 +59,6 @@ export class Gateway {
   /** What children, local and pinned actors are called means something on their own node only: refs to them stay there. */
   readonly codec: Codec;
   readonly #dialect: Dialect;
-  readonly #desk: GuestDesk;
   readonly #options: GatewayOptions;
   readonly #router: FarRouter;
   readonly #numbers = new Map<string, number>();
@@ -93,7 +93,7 @@ export class Gateway {
     this.watches = new NodeWatches(router, this);
     this.on('query', (from, query) => this.#onQuery(from, query));
     this.on('reply', (_from, reply) => router.queries.onReply(numberIn(reply?.id), reply.value, reply.error));
-    this.#desk = new GuestDesk(router, this);
+    new GuestDesk(router, this);
     this.on('types', (from, types) => this.#dialect.learn(from, types));
   }
 
@@ -176,7 +176,6 @@ export class Gateway {
     this.#router.version++;
     // The first frame of every session: no message is read before its method can be.
     this.#router.control(number, 'types', this.#dialect.own());
-    this.#desk.askVerdicts(number, name);
     return number;
   }
 
@@ -257,17 +256,36 @@ export class Gateway {
     return chain === null ? null : this.#dialect.abroad(chain);
   }
 
+  /** Is that peer the node of the actor's partition? Nobody else may say that it lives here. */
+  isHome(peer: number, { spec }: HostedType, key: string): boolean {
+    const node = this.nodes.nodeOf(spec, key);
+    return node !== here && node !== unknownNode && this.nodes.names[node] === this.#names.get(peer);
+  }
+
+  /** What a message is marked with counts only from whom it may come: the home of the actor, or the node that gives it back. */
+  #markOf({ from, epoch, target }: Frame<FarPlace>): number {
+    const { hosted, key } = target as FarPlace;
+    if (epoch < 0) return epoch;
+    const mayBe =
+      epoch === sentBack
+        ? this.homes.nodeOf(`${hosted.name}/${key}`) === this.#names.get(from)
+        : this.isHome(from, hosted, key);
+    return mayBe ? epoch : -1;
+  }
+
   onTell(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
-    const { hosted, key } = frame.target as FarPlace;
+    const place = frame.target as FarPlace;
+    const { hosted, key } = place;
     const own = this.#dialect.translate(frame.from, hosted, code);
-    if (own >= 0) this.relays.tell(frame.from, new hosted.stubs.Ref(key), own, a0, a1, frame.epoch);
+    if (own >= 0) this.relays.tell(frame.from, refOf(place), own, a0, a1, this.#markOf(frame));
     else
       this.#router.host.deadLetter(`${hosted.name}/${key}`, '?', [], this.#dialect.unknown(frame.from, hosted, code));
   }
 
   onAsk(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
-    const { hosted, key } = frame.target as FarPlace;
-    const asker = this.#router.arrivals.unarmed(frame.from, frame.callId, null);
+    const place = frame.target as FarPlace;
+    const { hosted } = place;
+    const asker = { peer: frame.from, id: frame.callId };
     const { sender, trace, chain } = frame;
     const remainingMs = leftUntil(0, frame.remainingMs);
     const extra = sender === null && trace === null ? null : { opId: sender ?? undefined, trace: trace ?? undefined };
@@ -279,7 +297,7 @@ export class Gateway {
     }
     const own = this.#dialect.translate(frame.from, hosted, code);
     const passing = { remainingMs, chain, extra };
-    if (own >= 0) this.relays.ask(asker, new hosted.stubs.Ref(key), own, a0, a1, passing, frame.epoch);
+    if (own >= 0) this.relays.ask(asker, refOf(place), own, a0, a1, passing, this.#markOf(frame));
     else this.#router.refuse(asker, quickError('NO_METHOD', this.#dialect.unknown(frame.from, hosted, code)));
   }
 
@@ -327,7 +345,7 @@ export class Gateway {
       }
       return;
     }
-    const asker = this.#router.arrivals.unarmed(call.peer, call.id, null);
+    const asker = { peer: call.peer, id: call.id };
     this.#router.arrivals.silence(call);
     this.relays.ask(asker, ref, code, a0, a1, passing, mark);
   }
@@ -368,4 +386,9 @@ export class Gateway {
       guests: this.guests.describe(),
     };
   }
+}
+
+function refOf(place: FarPlace): BaseRef {
+  place.ref ??= new place.hosted.stubs.Ref(place.key);
+  return place.ref;
 }

@@ -1,15 +1,20 @@
 // What nodes say to each other about guests: the words of homes.ts on the side of the node that gives an actor away or takes it in.
 //
-// A verdict may be lost with its link. Whoever waits for one asks when the link is there again, and is told what the entry says.
+// A verdict may be lost with its link. Whoever waits for one asks now and then, and is told what the entry says.
+// Only the home of an actor is listened to.
 
 import { TroupeError } from '../../errors.ts';
 import { verdictEveryMs } from '../../limits.ts';
+import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { OutgoingTell } from '../far-send.ts';
+import { OutgoingAsk, OutgoingTell } from '../far-send.ts';
 import { FAR } from '../refs.ts';
+import type { Unit } from '../relocation-messages.ts';
+import type { Stored } from '../reminders.ts';
 import type { Gateway } from './gateway.ts';
 import { sentBack } from './homes.ts';
+import { here } from './node-table.ts';
 import { textIn } from './words.ts';
 
 export class GuestDesk {
@@ -20,40 +25,83 @@ export class GuestDesk {
     this.#router = router;
     this.#gateway = gateway;
     const { guests, homes } = gateway;
-    gateway.on('guest-pack', (from, asked) => this.#pack(from, textIn(asked?.unit)));
-    gateway.on('guest-put', (from, put) => {
-      if (!(put?.bytes instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a packed actor is bytes');
-      return guests.put(textIn(put.unit), gateway.nameOf(from) ?? '', put.bytes);
-    });
-    gateway.on('guest-verdict', (_from, told) => this.#onVerdict(textIn(told?.unit), told.verdict));
+    gateway.on('guest-pack', (from, asked) => this.#pack(from, this.#unitOf(from, asked)));
+    gateway.on('guest-put', (from, put) => this.#put(from, this.#unitOf(from, put), put.bytes));
+    gateway.on('guest-verdict', (from, told) => this.#onVerdict(this.#unitOf(from, told), told.verdict));
     gateway.on('guest-where', (_from, asked) => homes.where(textIn(asked?.unit)) ?? null);
+    router.host.reminders.whereabouts = stored => this.#livesHere(stored);
     gateway.on('guest-epoch', (_from, asked) => guests.epochOf(textIn(asked?.unit)));
   }
 
-  #pack(from: number, unit: string): Promise<Uint8Array> {
+  /** Whose home has spoken. Throws BAD_MESSAGE when it was somebody else. */
+  #unitOf(from: number, told: { unit?: unknown } | null | undefined): Unit {
+    const unit = textIn(told?.unit);
+    const slash = unit.indexOf('/');
+    const hosted = this.#router.host.byName.get(unit.slice(0, slash));
+    if (hosted === undefined)
+      throw new TroupeError('NO_ACTOR_TYPE', `node ${this.#router.host.node} cannot host '${unit.slice(0, slash)}'`);
+    if (hosted.spec.placement === 'ring' && this.#gateway.isHome(from, hosted, unit.slice(slash + 1))) return unit;
+    throw new TroupeError('BAD_MESSAGE', `node ${this.#gateway.nameOf(from)} is not the home of ${unit}`);
+  }
+
+  #livesHere({ type, key }: Stored): Promise<boolean> | undefined {
+    const { homes, guests, nodes } = this.#gateway;
+    const { host } = this.#router;
+    const hosted = host.byName.get(type);
+    const unit = `${type}/${key}`;
+    if (hosted === undefined || (hosted.live.has(key) && guests.waiting(unit) === undefined)) return undefined;
+    const home = nodes.nodeOf(hosted.spec, key);
+    if (home === here && !homes.has(unit)) return undefined;
+    const where =
+      home === here
+        ? Promise.resolve(homes.where(unit) ?? null)
+        : this.#gateway.asked(this.#gateway.numberOf(home), 'guest-where', { unit });
+    return where.then(node => {
+      if (node === null) throw new TroupeError('OVERLOADED', `${unit} is on the move`);
+      return node === host.node;
+    });
+  }
+
+  #pack(from: number, unit: Unit): Promise<Uint8Array> {
     const home = this.#gateway.nameOf(from) ?? '';
-    return this.#gateway.guests.pack(unit, home, message => this.#sendBack(from, unit, message));
+    const packed = this.#gateway.guests.pack(unit, home, message => this.#sendBack(from, unit, message));
+    this.#awaitVerdict(unit, home);
+    return packed;
+  }
+
+  #put(from: number, unit: Unit, bytes: unknown): Promise<number> {
+    if (!(bytes instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a packed actor is bytes');
+    const home = this.#gateway.nameOf(from) ?? '';
+    const put = this.#gateway.guests.put(unit, bytes);
+    this.#awaitVerdict(unit, home);
+    return put;
   }
 
   /** What waited for a guest goes back to its home, before the answer that it is packed. */
-  #sendBack(number: number, unit: string, message: FarMessage): void {
+  #sendBack(number: number, unit: Unit, message: FarMessage): void {
     const { code, a0, a1, call } = message;
+    if (call?.state === ended) return;
     const router = this.#router;
     const slash = unit.indexOf('/');
     const ref = router.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
     ref[FAR] = { thread: number, version: router.version, slot: -1, epoch: sentBack };
-    if (call !== null) {
-      router.askAt(number, ref, call, code, a0, a1);
+    const why = new TroupeError('OVERLOADED', `the link to the home of ${unit} has no room`);
+    const peer = router.peers[number];
+    if (peer === undefined || (call !== null && !router.pending.add(call))) {
+      this.#gateway.homes.refuse(unit, message, why);
       return;
     }
-    const peer = router.peers[number];
-    if (peer?.ready === true && router.writeTell(number, ref, code, a0, a1)) return;
-    if (peer?.queue(new OutgoingTell(router, number, ref, code, a0, a1)) === true) return;
-    const why = new TroupeError('OVERLOADED', `the link to the home of ${unit} has no room`);
+    // Nothing waits for room in a mailbox: there it is held, and what came after it must not pass it.
+    if (call !== null) call.peer = number;
+    const outgoing =
+      call === null
+        ? new OutgoingTell(router, number, ref, code, a0, a1)
+        : new OutgoingAsk(router, number, ref, call, code, a0, a1);
+    if ((peer.ready && outgoing.write()) || peer.queue(outgoing)) return;
     this.#gateway.homes.refuse(unit, message, why);
   }
 
-  #onVerdict(unit: string, verdict: unknown): void {
+  #onVerdict(unit: Unit, verdict: unknown): void {
     const { guests } = this.#gateway;
     if (verdict === 'run') guests.run(unit, true);
     else if (verdict === 'drop') guests.drop(unit);
@@ -61,23 +109,21 @@ export class GuestDesk {
     else guests.cancel(unit);
   }
 
-  /** A link to that home is there again. */
-  askVerdicts(number: number, home: string): void {
-    for (const unit of this.#gateway.guests.waitingFor(home)) this.#askVerdict(number, home, unit);
-  }
-
-  #askVerdict(number: number, home: string, unit: string): void {
+  /** The verdict may be lost with its link, or come while the step it ends is still under way: it is asked for until it is known. */
+  #awaitVerdict(unit: Unit, home: string): void {
     const { guests } = this.#gateway;
-    const { host } = this.#router;
-    if (!guests.waitingFor(home).includes(unit)) return;
-    this.#gateway.asked(number, 'guest-where', { unit }).then(
-      node => {
-        if (node !== null) guests.settle(unit, node === host.node);
-        // The move goes on over there; its verdict may come by itself.
-        else host.world.clock.timer(verdictEveryMs, () => this.#askVerdict(number, home, unit));
-      },
-      // The link has ended again: with the next one it is asked again.
-      () => undefined,
-    );
+    const waits = guests.waiting(unit);
+    if (waits === undefined) return;
+    const again = (): void => {
+      if (guests.waiting(unit) === waits) this.#awaitVerdict(unit, home);
+    };
+    this.#router.host.world.clock.timer(verdictEveryMs, () => {
+      if (guests.waiting(unit) !== waits) return;
+      this.#gateway.asked(this.#gateway.numberOfName(home), 'guest-where', { unit }).then(node => {
+        // Null: the move goes on over there.
+        if (node === null || guests.waiting(unit) !== waits) again();
+        else guests.settle(unit, node === this.#router.host.node);
+      }, again);
+    });
   }
 }

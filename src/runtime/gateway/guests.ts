@@ -13,7 +13,7 @@ import { TroupeError } from '../../errors.ts';
 import { guestBytesMax, guestFreezeMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import type { FarMessage } from '../far-moves.ts';
-import { moving } from '../flags.ts';
+import { dead, moving } from '../flags.ts';
 import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { Mailbox } from '../mailbox.ts';
@@ -30,14 +30,14 @@ interface Shipment {
 
 interface Leaving {
   readonly act: Activation;
-  readonly records: readonly RecordCopy[];
-  readonly home: string;
+  /** What is stored of it, once it is packed. */
+  records: readonly RecordCopy[];
 }
 
-interface Arrived {
-  readonly act: Activation;
+interface Arriving {
+  /** Null until everything is durable. */
+  act: Activation | null;
   readonly reminders: readonly Stored[];
-  readonly home: string;
 }
 
 /** A packed actor has no messages, and so no asks. */
@@ -52,7 +52,7 @@ export class Guests {
   readonly #host: Host;
   readonly #raiseEpochs: (above: number) => Promise<void>;
   readonly #leaving = new Map<Unit, Leaving>();
-  readonly #arrived = new Map<Unit, Arrived>();
+  readonly #arriving = new Map<Unit, Arriving>();
 
   constructor(host: Host, raiseEpochs: (above: number) => Promise<void>) {
     this.#host = host;
@@ -69,7 +69,7 @@ export class Guests {
 
   /** The actor as its home says it is here: awake, or woken. Null while it is on its way in or out. */
   find(unit: Unit): Activation | null {
-    if (this.#leaving.has(unit) || this.#arrived.has(unit)) return null;
+    if (this.#leaving.has(unit) || this.#arriving.has(unit)) return null;
     const [hosted, key] = this.#split(unit);
     const act = hosted.live.get(key) ?? this.#host.activate(hosted, key);
     act.flags |= moving;
@@ -88,28 +88,39 @@ export class Guests {
    * until drop() or thaw(). Rejects, with the actor going on, when it cannot move or does not come to rest in time.
    */
   async pack(unit: Unit, home: string, bounce: (message: FarMessage) => void): Promise<Uint8Array> {
+    // Its home sends for it: so it is here, whatever became of the verdict on an earlier move.
+    this.settle(unit, true);
     const [hosted, key] = this.#split(unit);
     const act = hosted.live.get(key) ?? this.#host.activate(hosted, key);
     const reason = unmovable(act) ?? this.#stashed(act);
     if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
     act.flags |= moving;
+    const left: Leaving = { act, records: [] };
+    this.#leaving.set(unit, left);
     try {
       await this.#rest(act);
-      this.#leaving.set(unit, { act, records: [], home });
+      this.#goesOn(unit, left);
       for (const message of drain(act)) bounce(message);
       await leave(this.#host, act);
+      this.#goesOn(unit, left);
       const late = this.#stashed(act) ?? this.#running(act);
       if (late !== undefined) throw new TroupeError('OVERLOADED', `${unit} cannot move now: ${late}`);
-      const actor = packNow(this.#host, act, noCalls);
-      const records = this.#host.persistence.moving.copy(act, true);
-      this.#leaving.set(unit, { act, records, home });
-      const reminders = this.#host.reminders.pack(hosted.name, key);
-      const shipment: Shipment = { actor, records, reminders };
+      // Who watches it is its home's to know: the numbers of peers mean nothing elsewhere.
+      const actor = { ...packNow(this.#host, act, noCalls), reportTo: [] };
+      left.records = this.#host.persistence.moving.copy(act, true);
+      const reminders = this.#host.reminders.pack(hosted.name, key, true);
+      const shipment: Shipment = { actor, records: left.records, reminders };
       return this.#host.codec.encode(shipment, guestBytesMax);
     } catch (error) {
-      this.thaw(unit, false);
+      if (this.#leaving.get(unit) === left) this.thaw(unit, home !== this.#host.node);
       throw error;
     }
+  }
+
+  /** After a wait: the verdict may have come meanwhile, or the end of the actor. */
+  #goesOn(unit: Unit, step: Leaving | Arriving): void {
+    const isOver = step.act !== null && (step.act.flags & dead) !== 0;
+    if (isOver || this.waiting(unit) !== step) throw new TroupeError('STOPPED', `the move of ${unit} was called off`);
   }
 
   /** What a packed actor cannot take along to another node. */
@@ -148,56 +159,63 @@ export class Guests {
   /** The move is off. `isGuest`: it goes on as one. */
   thaw(unit: Unit, isGuest: boolean): void {
     const left = this.#leaving.get(unit);
+    if (left === undefined) return;
     this.#leaving.delete(unit);
-    const [hosted, key] = this.#split(unit);
-    const act = left?.act ?? hosted.live.get(key);
-    if (act === undefined) return;
     this.#host.reminders.unpack(unit);
-    if (!isGuest) act.flags &= ~moving;
-    thaw(this.#host, act, this.#host.epochs.next());
+    if (!isGuest) left.act.flags &= ~moving;
+    thaw(this.#host, left.act, this.#host.epochs.next());
   }
 
   // Arriving.
 
   /** Resolves with its epoch here when everything that must not be lost is durable. Rejects with what it cannot be installed for. */
-  async put(unit: Unit, home: string, bytes: Uint8Array): Promise<number> {
+  async put(unit: Unit, bytes: Uint8Array): Promise<number> {
     const { actor, records, reminders } = this.#host.codec.decode(bytes) as Shipment;
-    await this.#raiseEpochs(actor.epoch);
-    this.#host.epochs.renew();
-    const epoch = this.#host.epochs.next();
-    await this.#host.persistence.moving.keep(actor.type, actor.key, epoch, records);
-    await this.#host.reminders.keep(reminders, epoch);
-    const act = install(this.#host, actor, epoch, noCalls);
-    act.flags |= moving;
-    this.#arrived.set(unit, { act, reminders, home });
-    return epoch;
+    if (`${actor?.type}/${actor?.key}` !== unit) throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}`);
+    // It comes from elsewhere: so it is not here, whatever became of the verdict on an earlier move.
+    this.settle(unit, false);
+    const arriving: Arriving = { act: null, reminders };
+    this.#arriving.set(unit, arriving);
+    let epoch = 0;
+    try {
+      await this.#raiseEpochs(actor.epoch);
+      this.#host.epochs.renew();
+      epoch = this.#host.epochs.next();
+      await this.#host.persistence.moving.keep(actor.type, actor.key, epoch, records);
+      await this.#host.reminders.keep(reminders, epoch);
+      this.#goesOn(unit, arriving);
+      arriving.act = install(this.#host, actor, epoch, noCalls);
+      arriving.act.flags |= moving;
+      return epoch;
+    } catch (error) {
+      if (this.#arriving.get(unit) === arriving) this.#arriving.delete(unit);
+      this.#host.reminders.drop(reminders, epoch);
+      throw error;
+    }
   }
 
   run(unit: Unit, isGuest: boolean): void {
-    const arrived = this.#arrived.get(unit);
-    if (arrived === undefined) return;
-    this.#arrived.delete(unit);
-    const { act, reminders } = arrived;
+    const { act, reminders } = this.#arriving.get(unit) ?? { act: null };
+    if (act === null) return;
+    this.#arriving.delete(unit);
     if (!isGuest) act.flags &= ~moving;
     run(this.#host, act);
     this.#host.reminders.adopt(reminders, act.epochNumber);
   }
 
   cancel(unit: Unit): void {
-    const arrived = this.#arrived.get(unit);
-    if (arrived === undefined) return;
-    this.#arrived.delete(unit);
-    const { act, reminders } = arrived;
+    const { act, reminders } = this.#arriving.get(unit) ?? { act: null };
+    this.#arriving.delete(unit);
+    if (act === null) return;
     const { moving: records } = this.#host.persistence;
     records.drop(act, records.copy(act, true));
     this.#host.reminders.drop(reminders, act.epochNumber);
     retire(this.#host, act);
   }
 
-  /** Units that wait for the verdict of that node. */
-  waitingFor(home: string): Unit[] {
-    const waits = [...this.#leaving, ...this.#arrived].filter(([, each]) => each.home === home);
-    return waits.map(([unit]) => unit);
+  /** The move that waits for its verdict; undefined when none does. */
+  waiting(unit: Unit): object | undefined {
+    return this.#leaving.get(unit) ?? this.#arriving.get(unit);
   }
 
   /** The home has said where it lives. */
@@ -210,7 +228,7 @@ export class Guests {
   }
 
   describe(): object {
-    return { leaving: [...this.#leaving.keys()], arriving: [...this.#arrived.keys()] };
+    return { leaving: [...this.#leaving.keys()], arriving: [...this.#arriving.keys()] };
   }
 }
 

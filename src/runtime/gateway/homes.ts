@@ -20,6 +20,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import { guestHeldMax, guestStepMs } from '../../limits.ts';
+import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { OutgoingTell } from '../far-send.ts';
@@ -36,7 +37,13 @@ interface Moving {
   /** Sent back by the old node: before everything that is held. */
   readonly back: FarMessage[];
   readonly held: FarMessage[];
+  /** Resolves when the move is over. */
+  readonly over: Promise<void>;
+  readonly end: () => void;
 }
+
+/** Told when a tell waits here: until then its sender had better send no more. */
+export type OnWait = (until: Promise<void>) => void;
 
 /** How a message was marked: for this node as the home, sent back by a node that gives the actor away; above 0, from its home. */
 export const sentBack = 0;
@@ -89,19 +96,20 @@ export class Homes {
   // Messages.
 
   /** False: it lives here, and is not on the move. Throws OVERLOADED for a tell that cannot be taken. */
-  take(unit: Unit, message: FarMessage, mark: number): boolean {
+  take(unit: Unit, message: FarMessage, mark: number, onWait?: OnWait): boolean {
+    if (message.call?.state === ended) return true;
     const moving = this.#moving.get(unit);
     if (moving !== undefined) {
-      this.#hold(unit, moving, message, mark);
+      this.#hold(unit, moving, message, mark, onWait);
       return true;
     }
     const entry = this.#away.get(unit);
     if (entry === undefined || entry.node === this.#self) return false;
-    this.#send(unit, entry.node, message, entry.epoch);
+    this.#send(unit, entry.node, message, entry.epoch, onWait);
     return true;
   }
 
-  #hold(unit: Unit, { back, held }: Moving, message: FarMessage, mark: number): void {
+  #hold(unit: Unit, { back, held, over }: Moving, message: FarMessage, mark: number, onWait?: OnWait): void {
     if (mark === sentBack) back.push(message);
     else if (held.length < guestHeldMax) held.push(message);
     else {
@@ -109,9 +117,11 @@ export class Homes {
       throw new TroupeError('OVERLOADED', why);
     }
     this.#counts.held++;
+    // The other half is for what is on its way until the senders have heard of it.
+    if (held.length > guestHeldMax / 2) onWait?.(over);
   }
 
-  #send(unit: Unit, node: string, message: FarMessage, mark: number): void {
+  #send(unit: Unit, node: string, message: FarMessage, mark: number, onWait?: OnWait): void {
     const router = this.#router;
     const number = this.#gateway.numberOfName(node);
     const ref = this.#refOf(unit);
@@ -124,7 +134,9 @@ export class Homes {
     const peer = router.peers[number];
     if (peer === undefined) return;
     if (peer.ready && !peer.isPaused(ref) && router.writeTell(number, ref, code, a0, a1)) return;
-    if (!peer.waitForRoom(ref, new OutgoingTell(router, number, ref, code, a0, a1))) throw peer.overloaded(ref);
+    const outgoing = new OutgoingTell(router, number, ref, code, a0, a1);
+    if (!peer.waitForRoom(ref, outgoing)) throw peer.overloaded(ref);
+    onWait?.(outgoing.sent);
   }
 
   #refOf(unit: Unit): BaseRef {
@@ -138,8 +150,12 @@ export class Homes {
     try {
       if (this.take(unit, message, -1)) return;
       const { code, a0, a1, call } = message;
-      if (call === null) host.tell(this.#refOf(unit), code, a0, a1);
-      else host.redispatch(this.#refOf(unit), call, code, a0, a1);
+      const ref = this.#refOf(unit);
+      const act = call === null ? host.find(ref) : null;
+      // Its sender was told that it is on its way: it is taken even beyond the bound.
+      if (act !== null) this.#router.arrivals.deliver(act, host.thread, code, a0, a1, null, true);
+      else if (call === null) host.tell(ref, code, a0, a1);
+      else host.redispatch(ref, call, code, a0, a1);
     } catch (error) {
       this.refuse(unit, message, error);
     }
@@ -175,8 +191,10 @@ export class Homes {
     }
     if (entry === undefined) await ready();
     if (this.#moving.has(unit)) throw new TroupeError('OVERLOADED', `${unit} is on the move already; try again later`);
-    const moving: Moving = { back: [], held: [] };
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const moving: Moving = { back: [], held: [], over, end };
     this.#moving.set(unit, moving);
+    if (from !== this.#self) this.#keepBack(unit, from);
     this.#tellThreads(unit);
     this.#counts.started++;
     host.events.emit('relocating', { id: unit, from, to });
@@ -187,6 +205,7 @@ export class Homes {
       const epoch = await this.#put(unit, to, bytes);
       await this.#away.set(unit, { node: to, epoch: number });
       this.#verdict(unit, to, 'run');
+      this.#gateway.watches.moved(unit, to);
       this.#verdict(unit, from, 'drop');
       this.#counts.committed++;
       this.#end(unit, moving);
@@ -204,8 +223,17 @@ export class Homes {
     }
   }
 
-  #end(unit: Unit, { back, held }: Moving): void {
+  /** What waits here for room in its mailbox has not left: it is held with the rest, before all that comes from now on. */
+  #keepBack(unit: Unit, from: string): void {
+    const peer = this.#router.peers[this.#gateway.numberOfName(from)];
+    this.#router.host.outside(() => {
+      for (const message of peer?.takeWaiting(unit) ?? []) message.again();
+    });
+  }
+
+  #end(unit: Unit, { back, held, end }: Moving): void {
     this.#moving.delete(unit);
+    end();
     this.#router.version++;
     this.#tellThreads(unit);
     this.#router.host.outside(() => {
@@ -223,7 +251,7 @@ export class Homes {
   }
 
   async #put(unit: Unit, to: string, bytes: Uint8Array): Promise<number> {
-    if (to === this.#self) return this.#guests.put(unit, this.#self, bytes);
+    if (to === this.#self) return this.#guests.put(unit, bytes);
     return (await this.#ask(to, 'guest-put', { unit, bytes })) as number;
   }
 

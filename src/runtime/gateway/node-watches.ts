@@ -6,11 +6,13 @@ import { textIn } from './words.ts';
 
 export class NodeWatches {
   readonly #router: FarRouter;
+  readonly #gateway: Gateway;
   /** By actor: peers that want to hear of its end, which is told to this thread first. */
   readonly #watchers = new Map<string, Set<number>>();
 
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
+    this.#gateway = gateway;
     gateway.on('watch', (from, asked) => this.watch(textIn(asked?.id), from));
     gateway.on('departed', (_from, gone) => this.departed(textIn(gone?.id), gone.reason));
   }
@@ -19,16 +21,34 @@ export class NodeWatches {
     const { host } = this.#router;
     const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
     if (hosted === undefined) return;
-    const owner = this.#router.ownerOf(hosted, id.slice(id.indexOf('/') + 1));
-    if (owner === host.thread) {
+    const key = id.slice(id.indexOf('/') + 1);
+    const owner = this.#router.ownerOf(hosted, key);
+    // Its home asks: it is a guest of ours.
+    if (owner === host.thread || this.#gateway.isHome(by, hosted, key)) {
       host.watches.report(id, by);
       return;
     }
     const watchers = this.#watchers.get(id) ?? new Set();
     this.#watchers.set(id, watchers);
     watchers.add(by);
+    this.#askFor(id, owner);
+  }
+
+  #askFor(id: string, owner: number): void {
     if (this.#router.peers[owner]?.gone === true) this.departed(id, 'thread-lost');
-    else this.#router.control(owner, 'watch', { id, thread: host.thread });
+    else this.#router.control(owner, 'watch', { id, thread: this.#router.host.thread });
+  }
+
+  /** An actor of this node's lives on another one from now on, or here again: that is where its end is seen. */
+  moved(unit: string, to: string): void {
+    const { node, watches } = this.#router.host;
+    const watchers = new Set([...(this.#watchers.get(unit) ?? []), ...watches.takeReports(unit)]);
+    this.#watchers.delete(unit);
+    if (to === node) for (const peer of watchers) watches.report(unit, peer);
+    else {
+      if (watchers.size > 0) this.#watchers.set(unit, watchers);
+      if (watchers.size > 0 || watches.isWatched(unit)) this.#askFor(unit, this.#gateway.numberOfName(to));
+    }
   }
 
   departed(id: string, reason: unknown): void {
@@ -46,8 +66,11 @@ export class NodeWatches {
       const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
       return hosted !== undefined && this.#router.where(hosted, id.slice(id.indexOf('/') + 1)) === lost;
     };
-    for (const watchers of this.#watchers.values()) watchers.delete(lost);
-    for (const id of [...this.#watchers.keys()]) if (wasThere(id)) this.departed(id, 'thread-lost');
+    for (const [id, watchers] of [...this.#watchers]) {
+      watchers.delete(lost);
+      if (watchers.size === 0) this.#watchers.delete(id);
+      else if (wasThere(id)) this.departed(id, 'thread-lost');
+    }
     host.watches.threadLost(wasThere, lost);
   }
 }

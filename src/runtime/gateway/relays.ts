@@ -12,7 +12,7 @@
 import { quickError, TroupeError } from '../../errors.ts';
 import { asksPerThreadMax, verdictGraceMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
-import { Call, type CallExtra, ended, waiting } from '../call.ts';
+import { type Asker, Call, type CallExtra, ended, waiting } from '../call.ts';
 import { offer } from '../delivery.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
@@ -21,6 +21,7 @@ import { argumentsOf } from '../messages.ts';
 import { type BaseRef, TYPE } from '../refs.ts';
 import { unitsOf } from '../weight.ts';
 import type { Gateway } from './gateway.ts';
+import type { OnWait } from './homes.ts';
 
 /** A message of somebody for whom this node, or the one after it, is the home. */
 const unmarked = -1;
@@ -44,8 +45,7 @@ export class Relays {
     this.#router = router;
   }
 
-  /** `asker` holds where the answer goes: its peer and its number there. */
-  ask(asker: Call, ref: BaseRef, code: number, a0: unknown, a1: unknown, passing: Passing, mark = unmarked): void {
+  ask(asker: Asker, ref: BaseRef, code: number, a0: unknown, a1: unknown, passing: Passing, mark = unmarked): void {
     const { host } = this.#router;
     const { peer: from, id } = asker;
     const over = (): void => {
@@ -119,9 +119,9 @@ export class Relays {
   }
 
   /** True: it is of ours, and moves or lives elsewhere; it has been taken. */
-  #atHome(ref: BaseRef, message: FarMessage, mark: number): boolean {
+  #atHome(ref: BaseRef, message: FarMessage, mark: number, onWait?: OnWait): boolean {
     const homes = (this.#router.gateway as Gateway).homes;
-    return homes.any && homes.take(ref.toString(), message, mark);
+    return homes.any && homes.take(ref.toString(), message, mark, onWait);
   }
 
   #pass(from: number, ref: BaseRef, code: number, a0: unknown, a1: unknown, mark: number): void {
@@ -131,7 +131,8 @@ export class Relays {
       router.arrivals.deliver(this.#guest(ref), from, code, a0, a1, null, false);
       return;
     }
-    if (this.#atHome(ref, { code, a0, a1, call: null }, mark)) return;
+    const onWait = (until: Promise<void>): void => this.#holdBack(from, unit, until);
+    if (this.#atHome(ref, { code, a0, a1, call: null }, mark, onWait)) return;
     const act = router.host.find(ref);
     if (act !== null) {
       router.arrivals.deliver(act, from, code, a0, a1, null, false);
@@ -146,12 +147,12 @@ export class Relays {
     if (peer.ready && !peer.isPaused(ref) && router.writeTell(thread, ref, code, a0, a1)) return;
     const message = new OutgoingTell(router, thread, ref, code, a0, a1);
     if (!peer.waitForRoom(ref, message)) throw peer.overloaded(ref);
-    this.#holdBack(from, unit);
-    const gone = (): void => this.#letGo(from, unit);
-    message.sent.then(gone, gone);
+    onWait(message.sent);
   }
 
-  #holdBack(from: number, unit: string): void {
+  #holdBack(from: number, unit: string, until: Promise<void>): void {
+    const gone = (): void => this.#letGo(from, unit);
+    until.then(gone, gone);
     const by = this.#held.get(unit) ?? new Map<number, number>();
     this.#held.set(unit, by);
     const count = (by.get(from) ?? 0) + 1;
@@ -203,7 +204,7 @@ export class Relays {
     const open = this.#asks.get(from);
     this.#asks.delete(from);
     for (const call of [...(open?.values() ?? [])]) this.#giveUp(call);
-    for (const by of this.#held.values()) by.delete(from);
+    for (const [unit, by] of this.#held) if (by.delete(from) && by.size === 0) this.#held.delete(unit);
   }
 
   describe(): object {

@@ -8,7 +8,9 @@
 // skipped, and still covered by the proofs, which are over the bytes. Nothing here is trusted: a body that is not exactly one
 // of these is undefined.
 
+import { TroupeError } from '../../errors.ts';
 import { addressBytesMax, clusterNameBytesMax } from '../../limits.ts';
+import { show } from '../show.ts';
 import type { Progress } from './peer-inbox.ts';
 
 /** The versions of links this release speaks. */
@@ -77,6 +79,23 @@ const typeRefusal = 5;
 const helloFixedBytes = 5 + nonceBytes + 24;
 const proofFixedBytes = 18;
 const nodeName = /^[a-z0-9-]{1,32}$/;
+
+/** Throws BAD_OPTION: what no hello could carry. */
+export function checkMember(cluster: unknown, incarnation: number): void {
+  const bytes = typeof cluster === 'string' && isPlain(cluster) ? new TextEncoder().encode(cluster).length : 0;
+  if (bytes < 1 || bytes > clusterNameBytesMax)
+    throw new TroupeError(
+      'BAD_OPTION',
+      `cluster must be text of 1 to ${clusterNameBytesMax} bytes, not ${show(cluster)}`,
+      {
+        details: { option: 'cluster' },
+      },
+    );
+  if (!isCount(incarnation))
+    throw new TroupeError('BAD_OPTION', `incarnation must be a whole number, not ${show(incarnation)}`, {
+      details: { option: 'incarnation' },
+    });
+}
 
 export function encodeHello(hello: Omit<Hello, 'type'>): Uint8Array {
   const texts = [hello.cluster, hello.name, hello.address].map(text => new TextEncoder().encode(text));
@@ -170,11 +189,14 @@ export function progressBytes({ received, granted }: Progress): Uint8Array {
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 
-/** Control characters would get into logs; text that is no UTF-8 is nobody's name. */
+/** Without control characters, which would get into logs, and whole. */
+const isPlain = (text: string): boolean => text.isWellFormed() && !/\p{Cc}/u.test(text);
+
+/** Text that is no UTF-8 is nobody's name. */
 function textOf(bytes: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    return /\p{Cc}/u.test(text) ? undefined : text;
+    return isPlain(text) ? text : undefined;
   } catch {
     return undefined;
   }

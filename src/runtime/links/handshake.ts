@@ -9,8 +9,7 @@
 //     'done'
 //              either may end it with a refusal at any time
 //
-// A proof is an HMAC-SHA256 under the secret over the role, both hellos as bytes, whatever was proved before it, and the progress
-// it brings. Both nonces are in it, so it is good for one greeting: a recorded one proves nothing later (replay). The role is
+// A proof is an HMAC-SHA256 under the secret over the role, both hellos as bytes, and the progress it brings. Both nonces are in it, so it is good for one greeting: a recorded one proves nothing later (replay). The role is
 // in it, so that what we said does not prove anything to us (reflection). The dialer goes first: who knows no secret gets no proof
 // out of an acceptor. Without a secret the proofs are empty, for loopback and for TLS.
 //
@@ -107,8 +106,6 @@ export class Handshake {
   private proven = false;
   private ownHello: Uint8Array = new Uint8Array(0);
   private peerHello: Uint8Array = new Uint8Array(0);
-  /** What the dialer has proved with, covered by the acceptor's proof. */
-  private dialerProof: Uint8Array = new Uint8Array(0);
   private peer: Hello | undefined;
   private agreed: Agreed | undefined;
   /** The session that our hello named, and with which life. */
@@ -134,7 +131,7 @@ export class Handshake {
     const greeting = this.state === 'asks' ? undefined : decodeGreeting(body);
     if (greeting?.type === 'refusal') return this.becomeOver(greeting.reason, 'them', undefined);
     if (greeting?.type !== this.state || greeting.role === this.options.role) return this.refuse('malformed');
-    return greeting.type === 'hello' ? this.onHello(greeting, body) : this.onProof(greeting, body);
+    return greeting.type === 'hello' ? this.onHello(greeting, body) : this.onProof(greeting);
   }
 
   /** Acceptor, after 'asks'. */
@@ -158,15 +155,13 @@ export class Handshake {
     if (this.options.role === 'acceptor')
       return { type: 'send', body: this.hello(this.options.sessionWith(hello.name)) };
     if (this.hasMoved()) return this.refuse('superseded');
-    this.dialerProof = this.proof(this.common()?.progress() ?? this.options.fresh);
-    return { type: 'send', body: this.dialerProof };
+    return { type: 'send', body: this.proof(this.common()?.progress() ?? this.options.fresh) };
   }
 
-  private onProof(proof: Proof, body: Uint8Array): Step {
+  private onProof(proof: Proof): Step {
     if (!this.isRight(proof)) return this.refuse('secret');
     this.proven = true;
     if (this.hasMoved()) return this.refuse('superseded');
-    if (proof.role === 'dialer') this.dialerProof = body.slice();
     const common = this.common();
     const agreed: Agreed = {
       peer: this.peer as Hello,
@@ -252,9 +247,8 @@ export class Handshake {
     if (secret === undefined) return new Uint8Array(0);
     const isDialer = this.options.role === 'dialer';
     const [first, second] = isDialer ? [this.ownHello, this.peerHello] : [this.peerHello, this.ownHello];
-    const before = role === 'acceptor' ? this.dialerProof : new Uint8Array(0);
     const label = new TextEncoder().encode(`troupe links, proof of the ${role}`);
-    return this.options.hmac(secret, joined([label, first, second, before, progressBytes(progress)]));
+    return this.options.hmac(secret, joined([label, first, second, progressBytes(progress)]));
   }
 
   /** To who has proved nothing we say only what it knows anyway. */

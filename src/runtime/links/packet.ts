@@ -65,9 +65,19 @@ function guardOf(length: number, kind: number): number {
   return (Math.imul(mixed, 0x85ebca6b) >>> 16) & 0xffff;
 }
 
+/** An acknowledgement, header and all. */
+export const ackBytes: number = packetHeaderBytes + 16;
+
 /** In a packet each frame has its length before it and is padded to 8. */
 export const frameHeaderBytes = 8;
 export const stepOf = (bytes: number): number => (frameHeaderBytes + bytes + 7) & ~7;
+
+/** Both as one piece; undefined when the second does not follow the first in the same memory. */
+export function joined(first: Uint8Array, second: Uint8Array): Uint8Array | undefined {
+  const { buffer, byteOffset, length } = first;
+  if (buffer !== second.buffer || byteOffset + length !== second.byteOffset) return undefined;
+  return new Uint8Array(buffer, byteOffset, length + second.length);
+}
 
 /** The frames of a packet of ours, copied. */
 export function framesIn(packet: Uint8Array): Uint8Array[] {

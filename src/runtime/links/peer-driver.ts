@@ -13,7 +13,8 @@ import { beatMs, greetingBytesMax, greetingMs, packetBodyBytesMax, silenceMs } f
 import type { Cancel, Clock } from '../world.ts';
 import { type Crc32, kindFrames, kindGoodbye, kindGreeting, PacketReader, packetOf } from './packet.ts';
 import type { Progress } from './peer-inbox.ts';
-import type { LinkStream, PeerLink } from './peer-link.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { LinkStream } from './peer-link-options.ts';
 import type { Wire } from './wire.ts';
 
 /**

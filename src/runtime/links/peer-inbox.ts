@@ -4,9 +4,10 @@
 // Invariant: packets are handed out in the order of their numbers, each once; at most bytesMax bytes are held, and a sender
 // that goes beyond what it was granted is refused.
 
-import { frameBytesMax } from '../../limits.ts';
+import { frameBytesMax, ringWindowShare } from '../../limits.ts';
 import type { OnFrame } from '../link.ts';
 import {
+  ackBytes,
   type Crc32,
   frameHeaderBytes,
   kindAck,
@@ -15,7 +16,7 @@ import {
   kindLast,
   kindMiddle,
   packetHeaderBytes,
-  packetOf,
+  sealPacket,
   stepOf,
 } from './packet.ts';
 
@@ -37,6 +38,7 @@ export class Inbox {
   /** Packets and bytes that have been handed out. */
   private consumed = 0;
   private consumedBytes = 0;
+  private ackedBytes = 0;
   private held: { kind: number; bytes: Uint8Array }[] = [];
   private paused = false;
   /** What is held is being handed out: a handler that pauses and goes on must not begin that anew. */
@@ -73,14 +75,21 @@ export class Inbox {
     return { received: this.consumed, granted: this.consumedBytes + this.bytesMax };
   }
 
-  ackPacket(crc32: Crc32): Uint8Array {
+  /** The other end will soon have to stop for want of it. */
+  get isAckUrgent(): boolean {
+    return (this.consumedBytes - this.ackedBytes) * ringWindowShare >= this.bytesMax;
+  }
+
+  writeAck(bytes: Uint8Array, view: DataView, at: number, crc32: Crc32): Uint8Array {
     this.ackDue = false;
-    const body = new Uint8Array(16);
-    const view = new DataView(body.buffer);
+    this.ackedBytes = this.consumedBytes;
+    const ack = bytes.subarray(at, at + ackBytes);
     const { received, granted } = this.progress();
-    view.setUint32(0, received >>> 0, true);
-    view.setFloat64(8, granted, true);
-    return packetOf(kindAck, body, crc32);
+    view.setUint32(at + packetHeaderBytes, received >>> 0, true);
+    view.setUint32(at + packetHeaderBytes + 4, 0, true);
+    view.setFloat64(at + packetHeaderBytes + 8, granted, true);
+    sealPacket(ack, kindAck, 0, crc32);
+    return ack;
   }
 
   pause(): void {

@@ -24,12 +24,13 @@ import {
   ringWindowShare,
   writableWaitersMax,
 } from '../../limits.ts';
-import type { LinkWriter, OnFrame } from '../link.ts';
+import type { LinkWriter } from '../link.ts';
 import { tooLarge } from '../shared-ring.ts';
 import {
+  ackBytes,
   type Crc32,
   frameHeaderBytes,
-  framesIn,
+  joined,
   kindAck,
   kindBeat,
   kindFirst,
@@ -42,39 +43,8 @@ import {
   stepOf,
 } from './packet.ts';
 import { Inbox, type Progress } from './peer-inbox.ts';
-
-export interface PeerLinkOptions {
-  /** What the reader is told about where its frames come from. */
-  readonly from: number;
-  readonly onFrame: OnFrame;
-  readonly crc32: Crc32;
-  /** Runs fn when the turn of the event loop ends. */
-  soon(fn: () => void): void;
-  /** Bytes that may be unacknowledged, and that are held for a paused reader. */
-  readonly bytesMax?: number;
-}
-
-/** The stream of the moment: false from write means that it wants no more until writable() is called. */
-export interface LinkStream {
-  write(bytes: Uint8Array): boolean;
-}
-
-export interface Remains {
-  /** Written to a stream and not acknowledged: they may have arrived. */
-  readonly unknown: Uint8Array[];
-  /** Never complete on any stream: nobody has seen them. */
-  readonly unsent: Uint8Array[];
-}
-
-interface Packet {
-  readonly kind: number;
-  readonly bytes: Uint8Array;
-  /** Bytes of the session up to its end. */
-  readonly upTo: number;
-  /** Of the last piece of a large frame: the frame. */
-  readonly whole: Uint8Array | undefined;
-  written: boolean;
-}
+import type { LinkStream, PeerLinkOptions } from './peer-link-options.ts';
+import { type Packet, type Remains, remainsOf } from './remains.ts';
 
 export class PeerLink implements LinkWriter {
   bytes: Uint8Array;
@@ -88,7 +58,8 @@ export class PeerLink implements LinkWriter {
   private readonly inbox: Inbox;
   private stream: LinkStream | undefined;
   private choked = false;
-  private ended = false;
+  /** After finish(). */
+  isEnded = false;
   /** Unacknowledged packets, oldest first; its first one has the number acked + 1. */
   private packets: Packet[] = [];
   private acked = 0;
@@ -110,7 +81,13 @@ export class PeerLink implements LinkWriter {
   private refused = 0;
   private pieces = 0;
   private resent = 0;
-  private readonly turn: () => void;
+  private readonly turn = (): void => this.flush();
+  private readonly later: ((fn: () => void) => void) | undefined;
+  private ackPlanned = false;
+  private readonly ackTurn = (): void => {
+    this.ackPlanned = false;
+    this.pump(this.ack());
+  };
 
   constructor(options: PeerLinkOptions) {
     this.crc32 = options.crc32;
@@ -121,7 +98,7 @@ export class PeerLink implements LinkWriter {
     this.bytes = new Uint8Array(this.slabBytes);
     this.view = new DataView(this.bytes.buffer);
     this.inbox = new Inbox(options.from, options.onFrame, this.bytesMax);
-    this.turn = () => this.flush();
+    this.later = options.later?.bind(options);
   }
 
   begin(bytesMax: number): number {
@@ -185,7 +162,7 @@ export class PeerLink implements LinkWriter {
 
   /** Goes on over a new stream. `peer`: how far the other end has got. False: that cannot be, the sessions differ. */
   attach(stream: LinkStream, peer: Progress): boolean {
-    if (this.ended || !this.acknowledge(peer)) return false;
+    if (this.isEnded || !this.acknowledge(peer)) return false;
     this.stream = stream;
     this.choked = false;
     for (const { written } of this.packets) if (written) this.resent++;
@@ -197,11 +174,6 @@ export class PeerLink implements LinkWriter {
   /** Less than has been acknowledged already: the word of a connection that was overtaken by another. */
   isBehind(peer: Progress): boolean {
     return peer.received < this.acked;
-  }
-
-  /** After finish(). */
-  get isEnded(): boolean {
-    return this.ended;
   }
 
   /** All that was sent has been acknowledged. */
@@ -223,7 +195,7 @@ export class PeerLink implements LinkWriter {
 
   /** A packet of this session has come. False: no sane peer sends that; close the connection. */
   onPacket(kind: number, number: number, bytes: Uint8Array, view: DataView, start: number, end: number): boolean {
-    if (this.ended) return false;
+    if (this.isEnded) return false;
     if (kind === kindBeat) return end === start;
     if (kind === kindAck) return this.onAck(view, start, end);
     try {
@@ -254,15 +226,9 @@ export class PeerLink implements LinkWriter {
   /** The session is over: the other process has another life, or this one gives up. Everything is refused from now on. */
   finish(): Remains {
     this.seal();
-    this.ended = true;
+    this.isEnded = true;
     this.stream = undefined;
-    const remains: Remains = { unknown: [], unsent: [] };
-    for (const packet of this.packets) {
-      const to = packet.written ? remains.unknown : remains.unsent;
-      if (packet.kind === kindFrames) to.push(...framesIn(packet.bytes));
-      else if (packet.whole !== undefined) to.push(packet.whole);
-    }
-    if (this.rest !== null) remains.unsent.push(this.rest);
+    const remains = remainsOf(this.packets, this.rest);
     this.rest = null;
     this.packets = [];
     this.given = 0;
@@ -273,7 +239,7 @@ export class PeerLink implements LinkWriter {
   describe(): object {
     return {
       attached: this.stream !== undefined,
-      ended: this.ended,
+      ended: this.isEnded,
       unackedPackets: this.packets.length,
       unackedBytes: this.sealedBytes - this.ackedBytes,
       credit: this.granted - this.sealedBytes,
@@ -285,7 +251,7 @@ export class PeerLink implements LinkWriter {
   }
 
   private admits(bytes: number): boolean {
-    if (!this.ended && this.rest === null && this.hasRoom(stepOf(bytes))) return true;
+    if (!this.isEnded && this.rest === null && this.hasRoom(stepOf(bytes))) return true;
     this.refused++;
     return false;
   }
@@ -300,7 +266,10 @@ export class PeerLink implements LinkWriter {
   private makePlace(step: number): void {
     if (this.fillAt + step <= this.slabBytes) return;
     this.seal();
-    if (this.fillAt + step <= this.slabBytes) return;
+    if (this.fillAt + step > this.slabBytes) this.beginSlab();
+  }
+
+  private beginSlab(): void {
     this.bytes = new Uint8Array(this.slabBytes);
     this.view = new DataView(this.bytes.buffer);
     this.start = 0;
@@ -351,7 +320,7 @@ export class PeerLink implements LinkWriter {
   }
 
   private schedule(): void {
-    if (this.scheduled || this.ended) return;
+    if (this.scheduled || this.isEnded) return;
     this.scheduled = true;
     this.soon(this.turn);
   }
@@ -359,23 +328,49 @@ export class PeerLink implements LinkWriter {
   /** The end of a turn: what was sent in it leaves together, and with it how far we have read. */
   private flush(): void {
     this.scheduled = false;
-    if (this.ended) return;
+    if (this.isEnded) return;
     this.pushRest();
     if (this.rest === null) this.seal();
-    this.pump();
-    if (this.stream !== undefined && this.inbox.ackDue) this.stream.write(this.inbox.ackPacket(this.crc32));
+    this.pump(this.ackOfTurn());
     if (this.waiters.length === 0 || this.rest !== null || !this.hasRoom(stepOf(this.windowMax))) return;
     const waiters = this.waiters;
     this.waiters = [];
     for (const fn of waiters) fn();
   }
 
-  private pump(): void {
+  /** One that goes with data costs nothing; alone it wakes the other end for nothing. */
+  private ackOfTurn(): Uint8Array | undefined {
+    if (!this.inbox.ackDue) return undefined;
+    const withData = !this.choked && this.given < this.packets.length;
+    if (withData || this.later === undefined || this.inbox.isAckUrgent) return this.ack();
+    if (this.ackPlanned) return undefined;
+    this.ackPlanned = true;
+    this.later(this.ackTurn);
+    return undefined;
+  }
+
+  /** If one is due. In the slab between two packets, itself none: nobody numbers it, keeps it or sends it again. */
+  private ack(): Uint8Array | undefined {
+    if (this.stream === undefined || !this.inbox.ackDue) return undefined;
+    this.seal();
+    if (this.start + ackBytes > this.slabBytes) this.beginSlab();
+    const ack = this.inbox.writeAck(this.bytes, this.view, this.start, this.crc32);
+    this.start += ackBytes;
+    this.fillAt += ackBytes;
+    return ack;
+  }
+
+  /** `tail` leaves in one piece with the packet before it. */
+  private pump(tail?: Uint8Array): void {
+    let ack = tail;
     while (this.stream !== undefined && !this.choked && this.given < this.packets.length) {
       const packet = this.packets[this.given++] as Packet;
       packet.written = true;
-      if (!this.stream.write(packet.bytes)) this.choked = true;
+      const both = ack && joined(packet.bytes, ack);
+      if (both !== undefined) ack = undefined;
+      if (!this.stream.write(both ?? packet.bytes)) this.choked = true;
     }
+    if (ack !== undefined) this.stream?.write(ack);
   }
 
   private onAck(view: DataView, start: number, end: number): boolean {

@@ -15,11 +15,12 @@ import { sessionKeepMs, silenceMs } from '../../limits.ts';
 import type { Cancel, Clock, Millis } from '../world.ts';
 import { Dialler, type DiallerOptions } from './dialler.ts';
 import type { Failure, Greeter } from './greeter.ts';
-import type { Reason, Role } from './greeting.ts';
+import type { Role } from './greeting.ts';
 import type { Agreed, KnownSession } from './handshake.ts';
 import type { DriverEnd } from './peer-driver.ts';
-import type { PeerLink, Remains } from './peer-link.ts';
+import type { PeerLink } from './peer-link.ts';
 import { isHopeless } from './refusals.ts';
+import type { Remains } from './remains.ts';
 import type { Wire } from './wire.ts';
 
 export interface PeerInfo {
@@ -132,19 +133,20 @@ export class Peer {
     this.dialler.start();
   }
 
-  /** Of a connection that came in and has proved itself: why it is not taken. `rival`: we meet the same node at an address. */
-  refusal({ peer }: Agreed, openedTick: number, rival: boolean): Reason | undefined {
-    if (peer.incarnation < this.incarnation) return 'superseded';
-    if (this.joined !== undefined && openedTick < this.joinedTick) return 'duplicate';
-    return (rival || this.greeting !== undefined) && this.around.ownName < this.name ? 'duplicate' : undefined;
+  /** Whether there is, or is about to be, a better connection than one that came in, was opened at this tick and has proved itself. */
+  hasBetter(openedTick: number): boolean {
+    if (this.joined !== undefined && openedTick < this.joinedTick) return true;
+    return this.greeting !== undefined && this.around.ownName < this.name;
   }
 
-  /** A connection whose other end has proved itself, whoever dialled. */
-  take(greeter: Greeter, agreed: Agreed): void {
+  /** A connection whose other end has proved itself, whoever dialled. `address`: dial it there from now on. False: refused. */
+  take(greeter: Greeter, agreed: Agreed, address: string | undefined = this.address): boolean {
     const { peer, resumed, progress } = agreed;
     const old = this.session;
-    if (peer.incarnation < this.incarnation || (resumed && old?.link.isBehind(progress) === true))
-      return greeter.refuse('superseded');
+    if (peer.incarnation < this.incarnation || (resumed && old?.link.isBehind(progress) === true)) {
+      greeter.refuse('superseded');
+      return false;
+    }
     if (this.greeting !== greeter) {
       this.greeting?.drop();
       this.dialler.rest();
@@ -154,16 +156,17 @@ export class Peer {
     this.joined = undefined;
     const session = resumed && old !== undefined ? old : this.sessionOf(greeter, agreed);
     if (!greeter.join(session.link, agreed)) return this.onMisfit(greeter);
+    this.address = address;
     this.becomeJoined(greeter, session);
-    if (session === old) return;
+    if (session === old) return true;
     const down = old === undefined ? [] : [this.downOf(old, peer.incarnation > this.incarnation ? 'reborn' : 'reset')];
     this.incarnation = peer.incarnation;
     this.around.emit([...down, { type: 'up', peer: session.info }]);
+    return true;
   }
 
   /** The connection that carried the session has ended. */
-  onLost(greeter: Greeter, why: DriverEnd): void {
-    if (greeter !== this.joined) return;
+  onLost(why: DriverEnd): void {
     this.joined = undefined;
     const lasted = this.around.clock.mono() - this.joinedAt >= silenceMs;
     if (this.address !== undefined) this.dialler.again(lasted ? 'good' : 'bad');
@@ -173,10 +176,7 @@ export class Peer {
 
   /** Nothing goes on: no dialling, no connection, no session. */
   end(reason: 'forgotten' | 'stopped'): void {
-    this.address = undefined;
-    this.dialler.rest();
-    this.greeting?.drop();
-    this.greeting = undefined;
+    this.endDialling();
     this.joined?.goodbye();
     this.joined = undefined;
     this.endSession(reason);
@@ -184,6 +184,7 @@ export class Peer {
 
   /** No new connection; the one there is goes on. */
   endDialling(): void {
+    this.address = undefined;
     this.dialler.rest();
     this.greeting?.drop();
     this.greeting = undefined;
@@ -210,7 +211,7 @@ export class Peer {
 
   private onWire(wire: Wire): void {
     this.greeting = this.around.greet(wire, 'dialer', this.name, {
-      onAgreed: (greeter, agreed) => this.take(greeter, agreed),
+      onAgreed: (greeter, agreed) => void this.take(greeter, agreed),
       onFailed: (greeter, failure) => this.onFailed(greeter, failure),
     });
   }
@@ -223,10 +224,11 @@ export class Peer {
   }
 
   /** The other end claims what cannot be: it was set back, or we were. The session is of no use to either. */
-  private onMisfit(greeter: Greeter): void {
+  private onMisfit(greeter: Greeter): false {
     greeter.refuse('session');
     if (this.address !== undefined && this.dialler.state === 'resting') this.dialler.again('bad');
     this.endSession('reset');
+    return false;
   }
 
   private becomeJoined(greeter: Greeter, session: Session): void {

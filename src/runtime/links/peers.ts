@@ -10,14 +10,14 @@
 // Handlers are called one after the other in the order of what happened, also what they cause themselves. What they throw is logged.
 
 import { TroupeError } from '../../errors.ts';
-import { membersMax, peerLinkBytesDefault, seedsMax, stopFlushMs, stopLookMs } from '../../limits.ts';
+import { ackDelayMs, membersMax, peerLinkBytesDefault, seedsMax, stopFlushMs, stopLookMs } from '../../limits.ts';
 import { checkNodeName } from '../ids.ts';
 import type { Millis, World } from '../world.ts';
 import { dialable, formatAddress, isWildcard, parseAddress } from './address.ts';
 import { CallQueue } from './call-queue.ts';
 import { checkExposure } from './exposure.ts';
 import { type Failure, Greeter } from './greeter.ts';
-import type { Reason, Role } from './greeting.ts';
+import { checkMember, type Role } from './greeting.ts';
 import type { Agreed, Hmac, Refused, Self } from './handshake.ts';
 import type { Crc32 } from './packet.ts';
 import {
@@ -30,21 +30,14 @@ import {
   type PeerInfo,
 } from './peer.ts';
 import type { DriverEnd } from './peer-driver.ts';
-import { PeerLink, type Remains } from './peer-link.ts';
-import { explainRefusal, isHopeless } from './refusals.ts';
+import { PeerLink } from './peer-link.ts';
+import { explainRefusal, isHopeless, type Refusal } from './refusals.ts';
+import type { Remains } from './remains.ts';
 import { Seed } from './seed.ts';
 import { Visitors } from './visitors.ts';
 import type { Wire, WireListener, WireTransport } from './wire.ts';
 
-export interface Refusal {
-  /** What the other side says it is called, if it came so far. Proved only where the reason came after the proof. */
-  readonly name: string | undefined;
-  readonly remote: string;
-  readonly reason: Reason;
-  readonly by: 'us' | 'them';
-  /** What does not fit, and what to do about it. */
-  readonly message: string;
-}
+export type { Refusal } from './refusals.ts';
 
 export interface PeersOptions {
   readonly name: string;
@@ -107,6 +100,7 @@ export class Peers {
   constructor(options: PeersOptions) {
     const { listen, advertise, secret, insecure, transport, cluster, incarnation, world } = options;
     checkExposure({ listen, secure: transport.secure, secret, insecure });
+    checkMember(cluster, incarnation);
     for (const address of [listen, advertise, ...Object.values(options.peerVia)])
       if (address !== undefined) parseAddress(address);
     this.options = options;
@@ -139,6 +133,7 @@ export class Peers {
     const { listen, advertise, transport, world } = this.options;
     if (listen !== undefined) {
       this.listener = await transport.listen(listen, wire => this.onWire(wire));
+      if (this.stopped !== undefined) return this.listener.close();
       this.self = { ...this.self, address: advertise ?? this.listener.address };
       if (isWildcard(parseAddress(this.self.address)))
         world.log.warn(
@@ -189,7 +184,7 @@ export class Peers {
     return this.peers.get(name)?.link;
   }
 
-  /** Its frames are held, up to linkBytes, and then it has to wait. */
+  /** Frames of its session are held, up to linkBytes, and then it has to wait. The next session is not paused. */
   pause(name: string): void {
     this.peers.get(name)?.link?.pause();
   }
@@ -244,16 +239,13 @@ export class Peers {
 
   private onVisitor(greeter: Greeter, agreed: Agreed, openedTick: number): void {
     const { name } = agreed.peer;
-    const peer = this.peers.get(name) ?? this.add(name);
-    const rival = [...this.seeds.values()].some(({ meets }) => meets === name);
-    const reason = peer === undefined ? 'full' : peer.refusal(agreed, openedTick, rival);
-    if (peer === undefined || reason !== undefined) {
-      greeter.refuse(reason ?? 'full');
-    } else {
-      this.visitors.remove(greeter);
-      peer.take(greeter, agreed);
-    }
-    if (peer?.isEmpty) this.peers.delete(name);
+    const known = this.peers.get(name);
+    const isRival = this.self.name < name && [...this.seeds.values()].some(({ meets }) => meets === name);
+    if (isRival || known?.hasBetter(openedTick)) return greeter.refuse('duplicate');
+    const peer = known ?? this.add(name);
+    if (peer === undefined) return greeter.refuse('full');
+    this.visitors.remove(greeter);
+    peer.take(greeter, agreed);
   }
 
   private onVisitorFailed(greeter: Greeter, failure: Failure): void {
@@ -292,7 +284,7 @@ export class Peers {
   private onLost(greeter: Greeter, why: DriverEnd, error: Error | undefined): void {
     const peer = [...this.peers.values()].find(({ connection }) => connection === greeter);
     this.log('debug', { peer: peer?.name, address: greeter.remote, why, err: error }, 'a connection has ended');
-    peer?.onLost(greeter, why);
+    peer?.onLost(why);
   }
 
   private onDialFailed(holder: { told: string }, name: string | undefined, failure: DialFailure, remote: string): void {
@@ -321,10 +313,9 @@ export class Peers {
   private onSeed(seed: Seed, greeter: Greeter, agreed: Agreed): void {
     const peer = this.peers.get(agreed.peer.name) ?? this.add(agreed.peer.name);
     if (peer === undefined) return greeter.refuse('full');
+    if (!peer.take(greeter, agreed, seed.address)) return;
     this.endSeed(seed);
     this.calls.add(() => this.options.onSeed?.(seed.address, peer.name));
-    peer.want(seed.address);
-    peer.take(greeter, agreed);
   }
 
   private onSeedKnown(seed: Seed, name: string): void {
@@ -356,6 +347,7 @@ export class Peers {
       },
       crc32,
       soon: fn => world.clock.soon(fn),
+      later: fn => void world.clock.timer(ackDelayMs, fn),
       bytesMax: this.linkBytes,
     });
     return link;

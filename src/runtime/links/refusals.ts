@@ -3,6 +3,16 @@
 import { type Reason, versionMax, versionMin } from './greeting.ts';
 import type { Refused, Self } from './handshake.ts';
 
+export interface Refusal {
+  /** What the other side says it is called, if it came so far. Proved only where the reason came after the proof. */
+  readonly name: string | undefined;
+  readonly remote: string;
+  readonly reason: Reason;
+  readonly by: 'us' | 'them';
+  /** What does not fit, and what to do about it. */
+  readonly message: string;
+}
+
 /** `remote`: the address that was dialled, or where the connection came from. */
 export function explainRefusal(refused: Refused, self: Self, remote: string): string {
   const { reason, by, peer, expected, provenNames } = refused;

@@ -25,7 +25,6 @@ export class Seed {
   private readonly options: SeedOptions;
   private readonly dialler: Dialler;
   private greeting: Greeter | undefined;
-  private ended = false;
 
   constructor(address: string, options: SeedOptions) {
     this.address = address;
@@ -49,9 +48,8 @@ export class Seed {
     this.dialler.start();
   }
 
-  /** A greeting that has been agreed on is its peer's from then on. */
+  /** A connection that a peer has taken is that peer's. */
   end(): void {
-    this.ended = true;
     this.dialler.rest();
     this.greeting?.drop();
     this.greeting = undefined;
@@ -70,12 +68,12 @@ export class Seed {
 
   private onFailed(failure: Failure): void {
     this.greeting = undefined;
-    if (failure.type === 'refused' && !this.ended) {
+    if (failure.type === 'refused') {
       const { reason, by, peer } = failure;
       if (reason === 'duplicate' && by === 'us' && peer !== undefined) return this.options.onKnown(peer.name);
       if (reason === 'self') return this.options.onSelf();
     }
     this.options.report(failure);
-    if (!this.ended) this.dialler.again(failure.type === 'refused' && isHopeless(failure.reason) ? 'hopeless' : 'bad');
+    this.dialler.again(failure.type === 'refused' && isHopeless(failure.reason) ? 'hopeless' : 'bad');
   }
 }

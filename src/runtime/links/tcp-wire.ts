@@ -6,7 +6,7 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { TroupeError } from '../../errors.ts';
-import { closeLingerMs, socketBufferBytes } from '../../limits.ts';
+import { socketBufferBytes, stopFlushMs } from '../../limits.ts';
 import type { Cancel, Clock } from '../world.ts';
 import { type Address, formatAddress, parseAddress } from './address.ts';
 import type { Wire, WireEnd, WireEvents, WireListener, WireTransport } from './wire.ts';
@@ -131,7 +131,7 @@ export class SocketWire implements Wire {
       this.uncork();
       this.socket.end();
       this.socket.resume();
-      this.lingering = this.clock.timer(closeLingerMs, () => this.socket.destroy());
+      this.lingering = this.clock.timer(stopFlushMs, () => this.socket.destroy());
     }
   }
 

@@ -45,6 +45,7 @@ export class Gossiper {
   #isBusy = false;
   #cancel: Cancel | undefined;
   #failed = 0;
+  #foreign = 0;
 
   /** BAD_OPTION if other members would refuse what this one says of itself. */
   constructor(options: GossiperOptions) {
@@ -76,9 +77,14 @@ export class Gossiper {
     this.#step({ type: 'left' });
   }
 
-  /** By `via` an answer finds back to a sender whose name has no link yet; it is handed to `send` as it is. */
-  receive(via: unknown, bytes: Uint8Array): void {
-    this.#step({ type: 'heard', message: decodeMessage(bytes), via });
+  /**
+   * By `via` an answer finds back to a sender whose name has no link yet; it is handed to `send` as it is. `sender`: whom the link
+   * has proven to speak; a message in somebody else's name is counted and not read.
+   */
+  receive(via: unknown, bytes: Uint8Array, sender?: string): void {
+    const message = decodeMessage(bytes);
+    if (sender !== undefined && (message as { from?: unknown } | undefined)?.from !== sender) this.#foreign++;
+    else this.#step({ type: 'heard', message, via });
   }
 
   linked(name: string, isUp: boolean): void {
@@ -112,9 +118,9 @@ export class Gossiper {
     return this.#core.appOf(name);
   }
 
-  /** `refused`: messages by reason; `failed`: calls of `send` and `onEvent` that threw. */
-  describe(): ReturnType<Gossip['describe']> & { readonly failed: number } {
-    return { ...this.#core.describe(), failed: this.#failed };
+  /** `refused`: messages by reason; `foreign`: those in the name of others; `failed`: calls of `send` and `onEvent` that threw. */
+  describe(): ReturnType<Gossip['describe']> & { readonly failed: number; readonly foreign: number } {
+    return { ...this.#core.describe(), failed: this.#failed, foreign: this.#foreign };
   }
 
   #round(): void {

@@ -167,7 +167,7 @@ export class MemberWatch {
     }
     const lives = isNext || record.heartbeat > before.heartbeat;
     if (lives) {
-      if (!isNext) entry.phi.heard(now, 2 * this.expectedMs());
+      entry.phi.heard(now, 2 * this.expectedMs());
       entry.suspect = false;
       // Later than we knew, and said by somebody who waits for it in vain: no reason to wait from the beginning.
       if (record.suspicions.length === 0) entry.asked = undefined;

@@ -83,7 +83,7 @@ export class SimDisk {
 
   /** What follows is for a process that is down. */
 
-  /** The copies go, too: what a copy of before a wipe needs besides (its node's epochs) is the matter of a restore. */
+  /** Copies from before it are gone too: with epochs that begin anew, their records would refuse every write. */
   wipe(): void {
     this.#image = undefined;
     this.#older.length = 0;

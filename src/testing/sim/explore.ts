@@ -52,7 +52,7 @@ export async function report<L extends Life>(scenario: Scenario<L>, failed: Seed
   const { processes, operations, faults } = small.plan;
   return [
     ...small.violations.map(violation => `VIOLATION ${violation}`),
-    `replay: runSeed(${scenario.name}, ${failed.seed})`,
+    `replay: troupe sim --scenario ${scenario.name} --seed ${failed.seed} --seeds 1`,
     `smallest plan found: ${processes.length} processes, ${operations.length} operations, ${faults.length} faults`,
     ...operations.map(operation => `  operation ${JSON.stringify(operation)}`),
     ...faults.map(fault => `  fault ${JSON.stringify(fault)}`),

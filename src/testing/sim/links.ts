@@ -40,10 +40,10 @@ function plan(draw: Draw): SimPlan {
       id,
       atMs: Math.floor(of('at') * safetyMs),
       on,
-      name: of('name') < 0.8 ? 'burst' : 'hold',
+      name: of('name') < 0.75 ? 'burst' : of('name') < 0.9 ? 'hold' : 'redial',
       key: others[whole(of('to'), others.length)] as string,
       // Frames of a burst; or the ms for which the reader pauses.
-      value: of('name') < 0.8 ? 1 + whole(of('count') ** 2, 60) : 1 + whole(of('ms'), 1_500),
+      value: of('name') < 0.75 ? 1 + whole(of('count') ** 2, 60) : 1 + whole(of('ms'), 1_500),
     };
   });
   const kinds: FaultKind[] = ['crash', 'power', 'stop', 'suspend', ...networkFaults];
@@ -52,7 +52,7 @@ function plan(draw: Draw): SimPlan {
 }
 
 /** What the ways of this run are like before any fault. */
-export function waysOf(draw: Draw): Partial<WayFaults> {
+export function waysOf(draw: Draw): Partial<WayFaults> & Pick<WayFaults, 'corrupt'> {
   const isNarrow = draw('ways', 'narrow') < 0.5;
   return {
     delayMs: 0.2 + 5 * draw('ways', 'delay') ** 2,
@@ -66,6 +66,7 @@ export function waysOf(draw: Draw): Partial<WayFaults> {
 class LinksRun implements ScenarioRun<LinkLife> {
   readonly #sim: Simulation<LinkLife>;
   readonly #names: readonly string[];
+  readonly #corrupts: boolean;
   readonly #oracle = new LinkOracle();
   /** Sessions whose reader has paused: it may die with frames that it has acknowledged and not handed out. */
   readonly #held = new Set<Flow>();
@@ -75,6 +76,7 @@ class LinksRun implements ScenarioRun<LinkLife> {
     this.#sim = sim;
     this.#names = processes;
     const ways = waysOf(sim.draw);
+    this.#corrupts = ways.corrupt > 0;
     for (const from of processes) for (const to of processes) if (from !== to) sim.network.set(from, to, ways);
   }
 
@@ -90,6 +92,7 @@ class LinksRun implements ScenarioRun<LinkLife> {
         names: this.#names,
         bytesMax,
         giveUpMs,
+        corrupts: this.#corrupts,
         onFrame: (from, frame) => {
           check(this.#received(flowTo(world, from), frame));
           world.mark('handed out');
@@ -98,6 +101,10 @@ class LinksRun implements ScenarioRun<LinkLife> {
           peers.link(from.peer)?.resume();
         },
         onAttached: session => this.#oracle.attached(flowFrom(world, session)),
+        onEnding: (session, link) => {
+          // Some have last words, which never leave.
+          if (session.session % 2 === 1) this.#send(world, link, flowFrom(world, session));
+        },
         onDetached: session => this.#oracle.detached(flowFrom(world, session)),
         onEnded: (session, { unknown, unsent }) => {
           const flow = flowFrom(world, session);
@@ -124,6 +131,7 @@ class LinksRun implements ScenarioRun<LinkLife> {
     const session = life.peers.session(key);
     const link = life.peers.link(key);
     if (session === undefined || link === undefined) throw new TroupeError('OVERLOADED', `${key} was not met yet`);
+    if (name === 'redial') return life.peers.redial(key);
     if (name === 'hold') return this.#hold(key, life, link, session, value);
     await this.#burst(life, link, flowFrom(life.world, session), value);
   }

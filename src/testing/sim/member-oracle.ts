@@ -15,10 +15,28 @@ export class Wellbeing {
   readonly #runsSince = new Map<string, Millis>();
   readonly #togetherSince = new Map<string, Millis>();
   readonly #wholeSince = new Map<string, Millis>();
+  /** Who is alone, with those that were well when it lost all of them at once. */
+  readonly #alone = new Map<string, ReadonlySet<string>>();
+  readonly #wellMs: Millis;
+
+  /** `wellMs`: how long everything must have been well before a verdict is wrong. */
+  constructor(wellMs: Millis) {
+    this.#wellMs = wellMs;
+  }
 
   /** `groups`: those that run, by who reaches whom. Everybody else does not run. */
   sample(names: readonly string[], groups: readonly ReadonlySet<string>[], now: Millis): void {
-    for (const name of names) if (!groups.some(group => group.has(name))) this.disturbed(name, now);
+    for (const name of names) {
+      const group = groups.find(each => each.has(name));
+      if (group === undefined) this.disturbed(name, now);
+      if (group?.size !== 1) this.#alone.delete(name);
+      else if (!this.#alone.has(name)) {
+        // Who slept may find old verdicts of others in its buffers.
+        const slept = now - this.runsSince(name) < this.#wellMs;
+        const well = names.filter(other => !slept && other !== name && this.isWell(name, other, now));
+        this.#alone.set(name, new Set(well));
+      }
+    }
     if (groups.length < 2) return;
     for (const group of groups) {
       for (const a of group) this.#wholeSince.set(a, now);
@@ -30,6 +48,19 @@ export class Wellbeing {
   /** Whatever is said of it now has a reason. */
   disturbed(name: string, now: Millis): void {
     this.#runsSince.set(name, now);
+  }
+
+  /** All of the time of a verdict `other` ran and was within reach of `by`. */
+  isWell(by: string, other: string, now: Millis): boolean {
+    const slept = now - this.runsSince(by) < this.#wellMs;
+    const together = slept ? this.wholeSince(other) : this.togetherSince(by, other);
+    return now - Math.max(this.runsSince(other), together) >= this.#wellMs;
+  }
+
+  /** It hears nobody, and has not heard of any doubt in this one. */
+  isAloneAndSure(by: string, other: string): boolean {
+    const well = this.#alone.get(by);
+    return well !== undefined && well.size > 1 && well.has(other);
   }
 
   runsSince(name: string): Millis {
@@ -50,8 +81,6 @@ export interface ViewOptions {
   /** Name of who sees. */
   readonly by: string;
   readonly wellbeing: Wellbeing;
-  /** How long everything must have been well before a verdict is wrong. */
-  readonly wellMs: Millis;
   readonly quarantineMs: Millis;
   /** True when an operator has asked to remove it. */
   readonly isRemoved: (name: string) => boolean;
@@ -71,8 +100,9 @@ export class View {
   saw(event: GossipEvent, now: Millis, mono: Millis): string | undefined {
     const { by, isRemoved } = this.#options;
     switch (event.name) {
+      case 'member-suspect':
       case 'member-down':
-        return this.#down(event.member, now) ?? this.#known(event.member, event.incarnation);
+        return this.#judged(event, now) ?? this.#known(event.member, event.incarnation);
       case 'member-removed':
         this.#removed.set(event.member, { incarnation: event.incarnation, at: mono });
         if (!isRemoved(event.member)) return `${by} says ${event.member} is removed, and nobody asked for that`;
@@ -99,15 +129,13 @@ export class View {
       : undefined;
   }
 
-  #down(member: string, now: Millis): string | undefined {
-    const { by, wellbeing, wellMs, isRemoved } = this.#options;
-    if (isRemoved(member)) return undefined;
+  #judged({ name, member }: { name: string; member: string }, now: Millis): string | undefined {
+    const { by, wellbeing, isRemoved } = this.#options;
     // Who was removed comes back to members that refuse to listen for a while.
-    const slept = isRemoved(by) || now - wellbeing.runsSince(by) < wellMs;
-    const together = slept ? wellbeing.wholeSince(member) : wellbeing.togetherSince(by, member);
-    const since = Math.max(wellbeing.runsSince(member), together);
-    if (now - since < wellMs) return undefined;
-    return `${by} says ${member} is down, which ran and was within reach for ${Math.floor(now - since)} ms`;
+    if (isRemoved(member) || isRemoved(by)) return undefined;
+    if (wellbeing.isWell(by, member, now)) return `${by} says ${name} of ${member}, which ran and was within reach`;
+    if (name !== 'member-down' || !wellbeing.isAloneAndSure(by, member)) return undefined;
+    return `${by} says ${name} of ${member}, alone and with nobody else who doubts it`;
   }
 
   #back(member: string, incarnation: number, mono: Millis): string | undefined {

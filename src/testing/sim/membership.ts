@@ -2,7 +2,7 @@
 // network, while processes die, stand still, are cut off, stopped, removed and marked down by hand.
 
 import { Gossip } from '../../runtime/membership/gossip.ts';
-import { type Effect, gossipDefaults, type Input } from '../../runtime/membership/gossip-types.ts';
+import { type Effect, gossipDefaults, type Input, type MemberView } from '../../runtime/membership/gossip-types.ts';
 import { ringHash } from '../../runtime/ownership/ring.ts';
 import type { Millis } from '../../runtime/world.ts';
 import { type Draw, hashOf, whole } from './draws.ts';
@@ -31,6 +31,8 @@ const sampleMs = 500;
 const wellMs = 40_000;
 /** A process that is gone is down for everybody in good company after this. */
 const noticedMs = 60_000;
+/** What an operator asks for is known to all within reach after this. */
+const toldMs = 20_000;
 /** How long a machine that has ended waits for its next life. */
 const restartMs = 3_000;
 const ringTurnMs = 2_000;
@@ -59,7 +61,8 @@ function plan(draw: Draw): SimPlan {
 class MembershipRun implements ScenarioRun<MemberLife> {
   readonly #sim: Simulation<MemberLife>;
   readonly #names: readonly string[];
-  readonly #wellbeing = new Wellbeing();
+  readonly #corrupts: boolean;
+  readonly #wellbeing = new Wellbeing(wellMs);
   readonly #removed = new Set<string>();
   /** What each claim came to, by what it was made of. */
   readonly #claims = new Map<string, { readonly by: string; readonly owners: string }>();
@@ -68,6 +71,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
     this.#sim = sim;
     this.#names = processes;
     const ways = waysOf(sim.draw);
+    this.#corrupts = ways.corrupt > 0;
     for (const from of processes) for (const to of processes) if (from !== to) sim.network.set(from, to, ways);
     this.#sample();
   }
@@ -94,7 +98,6 @@ class MembershipRun implements ScenarioRun<MemberLife> {
       const view = new View({
         by: name,
         wellbeing: this.#wellbeing,
-        wellMs,
         quarantineMs: gossipDefaults.quarantineMs,
         isRemoved: member => this.#removed.has(member),
       });
@@ -107,6 +110,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
         names: this.#names,
         bytesMax: 131_072,
         giveUpMs: 10_000,
+        corrupts: this.#corrupts,
         onFrame: ({ peer }, frame) => tell({ type: 'heard', message: JSON.parse(textOf(frame) as string), via: peer }),
         onAttached: ({ peer }) => tell({ type: 'link-up', name: peer }),
         onDetached: ({ peer }) => tell({ type: 'link-down', name: peer }),
@@ -134,7 +138,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
     }
     const { event } = effect;
     world.mark(event.name);
-    if (event.name === 'member-down') this.#look();
+    if (event.name === 'member-down' || event.name === 'member-suspect') this.#look();
     const wrong = view.saw(event, this.#sim.now, world.clock.mono());
     if (wrong !== undefined) this.#sim.violation(wrong);
     if (event.name === 'halted') this.#restart(life);
@@ -191,13 +195,35 @@ class MembershipRun implements ScenarioRun<MemberLife> {
       case 'stop':
         return life.tell({ type: 'stop' });
       case 'remove':
-        this.#removed.add(key);
-        this.#wellbeing.disturbed(key, this.#sim.now);
-        return life.tell({ type: 'remove', name: key });
+        return this.#remove(life, key);
       default:
         this.#wellbeing.disturbed(key, this.#sim.now);
         return life.tell({ type: 'mark-down', name: key });
     }
+  }
+
+  /** Everybody who was in reach of the one who was asked must know soon. */
+  #remove(life: MemberLife, key: string): void {
+    const by = life.world.name;
+    const askedAt = this.#sim.now;
+    const removed = rowOf(life, key);
+    // Not one that has just woken up and has its connections yet to make.
+    const wellAt = askedAt - 2 * sampleMs;
+    this.#look();
+    this.#removed.add(key);
+    this.#wellbeing.disturbed(key, askedAt);
+    life.tell({ type: 'remove', name: key });
+    this.#sim.plan(undefined, toldMs, 'told?', () => {
+      for (const name of this.#names) {
+        const other = this.#process(name).life;
+        const since = Math.max(...[name, by].map(each => this.#wellbeing.runsSince(each)));
+        const isWell = Math.max(since, this.#wellbeing.togetherSince(by, name)) <= wellAt;
+        if (removed === undefined || other === undefined || name === key || !isWell) continue;
+        const row = rowOf(other, key);
+        if (row?.incarnation === removed.incarnation && row.status !== 'removed' && other.gossip.halted === undefined)
+          this.#sim.violation(`${name} says ${key} is ${row.status}, which was removed ${toldMs} ms ago by ${by}`);
+      }
+    });
   }
 
   /** It stays down until the heal, and whoever was in good company all the time must know. */
@@ -213,7 +239,7 @@ class MembershipRun implements ScenarioRun<MemberLife> {
         const company = well.filter(other => other !== name && this.#wellbeing.togetherSince(name, other) <= killedAt);
         const life = this.#process(name).life;
         if (company.length < 2 || life === undefined || life.gossip.halted !== undefined) continue;
-        const row = life.gossip.members(life.world.clock.mono()).find(each => each.name === target.name);
+        const row = rowOf(life, target.name);
         if (row?.status === 'up' || row?.status === 'suspect')
           this.#sim.violation(`${name} says ${target.name} is ${row.status}, which died ${noticedMs} ms ago`);
       }
@@ -275,6 +301,9 @@ class MembershipRun implements ScenarioRun<MemberLife> {
     this.#wellbeing.sample(this.#names, groups, now);
   }
 }
+
+const rowOf = ({ gossip, world }: MemberLife, name: string): MemberView | undefined =>
+  gossip.members(world.clock.mono()).find(row => row.name === name);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

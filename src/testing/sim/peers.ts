@@ -7,11 +7,12 @@
 //
 // A greeting says: who, which life, with which life of yours and in which session I was, and how far I have got in it. The higher
 // session of the two goes on; whoever was in a lower one, or with another life, ends it and begins afresh. A hello takes the place
-// of every connection before it: what comes late over an old one must not count.
+// of every earlier one; an old connection is heard until the greeting is complete, so that some packets come twice.
 
 import { PacketReader, packetOf } from '../../runtime/links/packet.ts';
 import type { Progress } from '../../runtime/links/peer-inbox.ts';
-import { PeerLink, type Remains } from '../../runtime/links/peer-link.ts';
+import { PeerLink } from '../../runtime/links/peer-link.ts';
+import type { Remains } from '../../runtime/links/remains.ts';
 import type { Wire } from '../../runtime/links/wire.ts';
 import type { Millis } from '../../runtime/world.ts';
 import { crc32 } from '../../storage/crc32.ts';
@@ -37,7 +38,11 @@ export interface SimPeersOptions {
   onFrame(from: SessionName, frame: Uint8Array): void;
   onAttached?(session: SessionName): void;
   onDetached?(session: SessionName): void;
+  /** The session is about to end: what is sent now is told by onEnded. */
+  onEnding?(session: SessionName, link: PeerLink): void;
   onEnded?(session: SessionName, remains: Remains): void;
+  /** The network may change bytes: then a damaged packet is no trouble. */
+  readonly corrupts: boolean;
   /** What cannot be between honest processes. */
   onTrouble(what: string): void;
 }
@@ -86,6 +91,11 @@ export class SimPeers {
     return this.#peers.get(name)?.sessionName;
   }
 
+  /** Another connection takes the place of the one there is, which works until then. Only who dials can do it. */
+  redial(name: string): void {
+    this.#peers.get(name)?.redial();
+  }
+
   isAttached(name: string): boolean {
     return this.#peers.get(name)?.connection !== undefined;
   }
@@ -127,8 +137,9 @@ class Peer {
 
   claim(connection: Connection): void {
     this.#candidate?.drop();
-    this.connection?.drop();
     this.#candidate = connection;
+    // Acknowledgements must not overtake the greeting: the old connection is only read from now on.
+    if (!this.#dials) this.link?.detach();
   }
 
   /** The other has said where it is. False: this connection cannot go on. */
@@ -146,7 +157,8 @@ class Peer {
     const session = Math.max(1, said, this.#session);
     const goesOn = said === session;
     this.#session = session;
-    this.link ??= this.#open();
+    this.connection?.drop();
+    this.link ??= this.#newLink();
     this.connection = connection;
     const peer: Progress = goesOn ? theirs : { received: 0, granted: bytesMax };
     // The dialer's greeting must be on the wire before the first packet of its link is.
@@ -159,7 +171,10 @@ class Peer {
   }
 
   lost(connection: Connection): void {
-    if (this.#candidate === connection) this.#candidate = undefined;
+    if (this.#candidate === connection) {
+      this.#candidate = undefined;
+      if (!this.#dials) this.connection?.drop();
+    }
     if (this.#dials) this.#redial();
     if (this.connection !== connection) return;
     this.connection = undefined;
@@ -169,7 +184,7 @@ class Peer {
     this.#options.world.mark('detached');
   }
 
-  #open(): PeerLink {
+  #newLink(): PeerLink {
     const { world, bytesMax, onFrame } = this.#options;
     const name = this.sessionName;
     return new PeerLink({
@@ -184,8 +199,9 @@ class Peer {
   #end(): void {
     const { link } = this;
     if (link === undefined) return;
+    const { world, onEnding, onEnded } = this.#options;
+    onEnding?.(this.sessionName, link);
     this.link = undefined;
-    const { world, onEnded } = this.#options;
     world.mark('session ends');
     onEnded?.(this.sessionName, link.finish());
   }
@@ -214,9 +230,16 @@ class Peer {
     clock.timer(redialMs * (1 + random.float()), () => this.#dial());
   }
 
+  redial(): void {
+    if (this.#dials && this.connection !== undefined && this.#candidate === undefined) this.#open();
+  }
+
   #dial(): void {
+    if (this.#dials && this.connection === undefined && this.#candidate === undefined) this.#open();
+  }
+
+  #open(): void {
     const { world } = this.#options;
-    if (!this.#dials || this.connection !== undefined || this.#candidate !== undefined) return;
     world.wires.dial(`${this.name}:1`, { timeoutMs: dialTimeoutMs }).then(
       wire => {
         const connection = new Connection(wire, this.#options, () => this);
@@ -254,7 +277,10 @@ class Connection {
       onBytes: bytes => {
         if (this.#over) return;
         this.#heardAt = clock.mono();
-        if (!this.#reader.push(bytes)) this.drop();
+        if (this.#reader.push(bytes)) return;
+        const { trouble } = this.#reader;
+        if (trouble !== undefined && !options.corrupts) options.onTrouble(`a sound stream was refused: ${trouble}`);
+        this.drop();
       },
       onDrain: () => {
         if (this.#joined && !this.#over) this.#peer?.link?.writable();

@@ -7,6 +7,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import type { Millis } from '../../runtime/world.ts';
+import { guardRealWorld } from '../virtual-world-trap.ts';
 import { type Draw, drawsOf } from './draws.ts';
 import { type Fault, type FaultKind, Faults } from './faults.ts';
 import type { Told } from './oracles.ts';
@@ -94,6 +95,16 @@ export async function runSeed<L extends Life>(
     eventsMax: options.eventsMax ?? eventsMaxDefault,
   });
   const plan = options.plan ?? scenario.plan(drawsOf(seed));
+  const unguard = guardRealWorld(what => sim.violation(what));
+  try {
+    return await runPlan(scenario, sim, plan);
+  } finally {
+    unguard();
+  }
+}
+
+async function runPlan<L extends Life>(scenario: Scenario<L>, sim: Simulation<L>, plan: SimPlan): Promise<SeedResult> {
+  const { seed } = sim;
   const run = scenario.begin(sim, plan);
   const operations = new Operations(sim, run);
   let healedAt: number | undefined;

@@ -60,6 +60,15 @@ describe('three nodes that join each other', () => {
   });
 });
 
+describe('four nodes that start together', () => {
+  it.each([28, 59, 60, 61])('found one cluster, whoever hears of whom first (seed %i)', async seed => {
+    const faults = { delayMs: 4, jitterMs: 10, chunkMax: seed % 3 === 0 ? 700 : 0 };
+    kit = new ClusterKit(4, { actors: [], seed, partitions: 16, faults });
+    await kit.start();
+    expect(new Set(kit.nodes.map(each => JSON.stringify(each.cluster.ring()))).size).toBe(1);
+  });
+});
+
 describe('a node that comes later', () => {
   it('takes the ring that is there, owns nothing, and reaches everything', async () => {
     await start(4, 3);
@@ -72,6 +81,37 @@ describe('a node that comes later', () => {
     await until('n1 sees n4', () => statuses('n1').includes('n4 up'));
     await kit.run(node('n1').ref(AtT, 'n4').hear('to n4'));
     expect(node('n4').runs(AtT, 'n4')).toBe(true);
+  });
+});
+
+describe('a plan', () => {
+  it('shows what a newcomer would take, from whom, the same everywhere, and changes nothing', async () => {
+    await start(4, 3);
+    await kit.restart('n4');
+    await kit.run(node('n4').cluster.ready());
+    const before = JSON.stringify(node('n1').cluster.ring());
+    const plans = kit.nodes.map(each => each.cluster.plan({ join: [{ name: 'n4' }] }));
+    expect(new Set(plans.map(({ hash }) => hash)).size).toBe(1);
+    // A quarter for the newcomer; the rest moves so that any four partitions in a row lie on four nodes.
+    const transfers = plans[0]?.transfers ?? [];
+    expect(transfers.filter(({ to }) => to === 'n4').length).toBe(16);
+    expect(transfers.every(({ to, reason }) => to === 'n4' || reason === 'spacing')).toBe(true);
+    expect(JSON.stringify(node('n1').cluster.ring())).toBe(before);
+  });
+
+  it('that cannot be says why', async () => {
+    await start(2);
+    const refused = (changes: object): unknown => {
+      try {
+        return node('n1').cluster.plan(changes);
+      } catch (error) {
+        return (error as { details: { reason: string } }).details.reason;
+      }
+    };
+    expect(refused({})).toBe('nothing-to-change');
+    expect(refused({ leave: ['n9'] })).toBe('unknown-member');
+    expect(refused({ join: [{ name: 'n1' }] })).toBe('already-member');
+    expect(refused({ leave: ['n1', 'n2'] })).toBe('nobody-left');
   });
 });
 

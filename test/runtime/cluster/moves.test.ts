@@ -131,6 +131,42 @@ describe('an actor that moves to another node', () => {
     expect((await kit.run(ref.all())).filter(each => each === 'reminder late')).toHaveLength(1);
   });
 
+  it.each(['n1', 'n3'])('takes along a reminder that waits for its turn just then (on %s)', async from => {
+    const ref = node('n3').ref(TravellerT, key);
+    const heard = async (): Promise<number> =>
+      (await kit.run(ref.all())).filter(each => each === 'reminder often').length;
+    if (from !== 'n1') await kit.run(node('n1').relocate(TravellerT, key, from));
+    await kit.run(ref.remindEvery('often', 2_000));
+    const slow = call(ref, { deadlineMs: 60_000 }).slow();
+    await kit.clock.advance(2_100);
+    const moving = node('n1').relocate(TravellerT, key, 'n2');
+    await kit.clock.advance(50);
+    gate.open();
+    await kit.run(Promise.all([slow, moving]));
+    await kit.clock.advance(100);
+    expect(kit.nodes.map(each => each.host.reminders.count)).toEqual([0, 1, 0]);
+    expect(await heard()).toBe(1);
+    await kit.clock.advance(10_000);
+    expect(await heard()).toBe(6);
+    await kit.run(ref.forget('often'));
+    await kit.clock.advance(10_000);
+    expect(await heard()).toBe(6);
+  });
+
+  it('leaves no reminder behind on a node that crashed before it knew that the actor had left', async () => {
+    const ref = node('n3').ref(TravellerT, key);
+    await kit.run(node('n1').relocate(TravellerT, key, 'n2'));
+    await kit.run(ref.remindEvery('often', 2_000));
+    await kit.run(node('n1').relocate(TravellerT, key, 'n3'));
+    await kit.crash('n2');
+    await kit.run(ref.forget('often'));
+    await kit.restart('n2');
+    expect(node('n2').host.reminders.count).toBe(1);
+    await kit.clock.advance(20_000);
+    expect(await kit.run(ref.all())).toEqual([]);
+    expect(kit.nodes.map(each => each.host.reminders.count)).toEqual([0, 0, 0]);
+  });
+
   it('sleeps and wakes where it is, under epochs that only rise', async () => {
     const ref = node('n3').ref(TravellerT, key);
     const epochs = [await kit.run(ref.epoch())];
@@ -152,6 +188,21 @@ describe('an actor that moves to another node', () => {
     expect(await codeOf(node('n3').relocate(LogT, key, 'n9'))).toBe('BAD_OPTION');
     expect(await kit.run(node('n2').ref(LogT, key).hear(2))).toBe(2);
     expect(runners()).toEqual(['n1']);
+  });
+
+  it('whose home cannot be reached is not moved, and it is said which node that is', async () => {
+    await kit.crash('n1');
+    const asked = (): Promise<unknown> =>
+      kit.run(
+        node('n3')
+          .relocate(LogT, key, 'n2')
+          .catch(error => error),
+        60_000,
+      );
+    const message = expect.stringMatching(/node n1/);
+    expect(await asked()).toMatchObject({ code: 'UNKNOWN_OUTCOME', message });
+    await kit.clock.advance(60_000);
+    expect(await asked()).toMatchObject({ code: 'OVERLOADED', message });
   });
 
   it('whose turn does not end stays, and is served', async () => {

@@ -33,6 +33,12 @@ export class Traveller extends Actor<unknown[]> {
   remindMe(name: string, ms: number): Promise<void> {
     return this.self.remind(name, ms);
   }
+  remindEvery(name: string, everyMs: number): Promise<void> {
+    return this.self.remind(name, { everyMs });
+  }
+  async forget(name: string): Promise<void> {
+    await this.self.cancel(name);
+  }
   override onReminder(name: string): void {
     this.state.push(`reminder ${name}`);
   }

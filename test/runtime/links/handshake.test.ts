@@ -2,8 +2,16 @@
 // or sent back.
 
 import { createHmac } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeGreeting, encodeHello, encodeProof, encodeRefusal } from '../../../src/runtime/links/greeting.ts';
+import { addressBytesMax, clusterNameBytesMax, greetingBytesMax } from '../../../src/limits.ts';
+import {
+  decodeGreeting,
+  encodeHello,
+  encodeProof,
+  encodeRefusal,
+  reasons,
+} from '../../../src/runtime/links/greeting.ts';
 import {
   type Agreed,
   Handshake,
@@ -87,6 +95,57 @@ const reasonsOf = ({ dialer, acceptor }: Run): unknown => [
   [dialer.refused?.by, dialer.refused?.reason],
   [acceptor.refused?.by, acceptor.refused?.reason],
 ];
+
+describe('a message of the greeting', () => {
+  const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+  const text = (bytesMax: number) =>
+    fc
+      .string({ unit: 'grapheme', maxLength: 80 })
+      .filter(each => Buffer.byteLength(each) <= bytesMax && !/\p{Cc}/u.test(each));
+
+  it('is understood as it was said', () => {
+    const hello = fc.record({
+      role: fc.constantFrom('dialer' as const, 'acceptor' as const),
+      versionMin: fc.integer({ min: 0, max: 9 }),
+      versionMax: fc.integer({ min: 9, max: 65_535 }),
+      nonce: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      incarnation: count,
+      session: count,
+      sessionIncarnation: count,
+      cluster: text(64),
+      name: fc.stringMatching(/^[a-z0-9-]{1,32}$/),
+      address: text(255),
+    });
+    const proof = fc.record({
+      role: fc.constantFrom('dialer' as const, 'acceptor' as const),
+      mac: fc.constantFrom(0, 32).chain(length => fc.uint8Array({ minLength: length, maxLength: length })),
+      progress: fc.record({ received: count, granted: count }),
+    });
+    const check = fc.property(hello, proof, (hi, proved) => {
+      expect(decodeGreeting(encodeHello(hi))).toEqual({ type: 'hello', ...hi });
+      expect(decodeGreeting(encodeProof(proved))).toEqual({ type: 'proof', ...proved });
+    });
+    fc.assert(check, { seed: 20_260_101, numRuns: 500 });
+    for (const reason of reasons) expect(decodeGreeting(encodeRefusal(reason))).toEqual({ type: 'refusal', reason });
+  });
+
+  it('of the largest size fits into the packet of a stranger', () => {
+    const bytes = encodeHello({
+      role: 'dialer',
+      versionMin: 1,
+      versionMax: 1,
+      nonce: new Uint8Array(32),
+      incarnation: 1,
+      session: 1,
+      sessionIncarnation: 1,
+      cluster: 'c'.repeat(clusterNameBytesMax),
+      name: 'n'.repeat(32),
+      address: 'a'.repeat(addressBytesMax),
+    });
+    expect(decodeGreeting(bytes)?.type).toBe('hello');
+    expect(bytes.length).toBeLessThan(greetingBytesMax / 2);
+  });
+});
 
 describe('two nodes that know the secret', () => {
   it('learn of each other and agree on a session that neither has chosen', () => {

@@ -2,9 +2,11 @@
 
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { ackDelayMs } from '../../../src/limits.ts';
 import type { OnFrame } from '../../../src/runtime/link.ts';
-import { kindBeat, PacketReader, packetOf } from '../../../src/runtime/links/packet.ts';
-import { PeerLink, type Remains } from '../../../src/runtime/links/peer-link.ts';
+import { kindAck, kindBeat, kindFrames, PacketReader, packetOf } from '../../../src/runtime/links/packet.ts';
+import { PeerLink } from '../../../src/runtime/links/peer-link.ts';
+import type { Remains } from '../../../src/runtime/links/remains.ts';
 import type { Wire } from '../../../src/runtime/links/wire.ts';
 import { type Faults, VirtualNetwork } from '../../../src/testing/virtual-network.ts';
 import { seededRandom } from '../../../src/testing/virtual-world.ts';
@@ -36,12 +38,20 @@ class Rig {
   readonly b: PeerLink;
   connections = 0;
 
-  constructor(options: { faults?: Partial<Faults>; seed?: number; bytesMax?: number; onA?: OnFrame; onB: OnFrame }) {
+  constructor(options: {
+    faults?: Partial<Faults>;
+    seed?: number;
+    bytesMax?: number;
+    onA?: OnFrame;
+    onB: OnFrame;
+    delayed?: boolean;
+  }) {
     const { clock } = this;
-    const { faults = {}, seed = 1, bytesMax = 16_384 } = options;
+    const { faults = {}, seed = 1, bytesMax = 16_384, delayed = false } = options;
+    const later = delayed ? { later: (fn: () => void) => void clock.timer(ackDelayMs, fn) } : {};
     this.network = new VirtualNetwork({ clock, random: seededRandom(seed), faults });
     const make = (onFrame: OnFrame): PeerLink =>
-      new PeerLink({ from: 7, onFrame, crc32, bytesMax, soon: fn => clock.soon(fn) });
+      new PeerLink({ from: 7, onFrame, crc32, bytesMax, soon: fn => clock.soon(fn), ...later });
     this.a = make(options.onA ?? (() => {}));
     this.b = make(options.onB);
   }
@@ -210,6 +220,125 @@ describe('a peer link whose streams break', () => {
     expect(give(2, 1, new Uint8Array(8))).toBe(true);
     expect(give(2, 1, new Uint8Array(8))).toBe(true); // a duplicate
     expect(frames).toBe(1);
+  });
+});
+
+describe('an acknowledgement that may wait', () => {
+  const open = async () => {
+    const rig = new Rig({ onB: () => {}, delayed: true, faults: { delayMs: ackDelayMs / 50 } });
+    await rig.connect();
+    rig.clock.advance(100);
+    const back = (): number => rig.network.connections()[0]?.carried[1] as number;
+    const unacked = (): number => (rig.a.describe() as { unackedPackets: number }).unackedPackets;
+    return { rig, back, unacked, before: back() };
+  };
+
+  it('alone waits a little, and is then one for all', async () => {
+    const { rig, back, unacked, before } = await open();
+    for (let i = 0; i < 5; i++) {
+      rig.a.send(numbered(i));
+      rig.clock.advance(ackDelayMs / 10);
+    }
+    expect([back() - before, unacked()]).toEqual([0, 5]);
+    rig.clock.advance(ackDelayMs);
+    expect([back() - before, unacked()]).toEqual([32, 0]);
+    rig.clock.advance(1_000);
+    expect(back() - before).toBe(32);
+  });
+
+  it('goes with an answer at once, and then not again', async () => {
+    const { rig, back, unacked, before } = await open();
+    rig.a.send(numbered(1));
+    rig.clock.advance(ackDelayMs / 10);
+    rig.b.send(numbered(2));
+    rig.clock.advance(ackDelayMs / 10);
+    expect([back() - before, unacked()]).toEqual([48 + 32, 0]);
+    rig.clock.advance(1_000);
+    expect(back() - before).toBe(48 + 32);
+  });
+
+  it('does not wait when a quarter of the window has been used', async () => {
+    const { rig, unacked } = await open();
+    for (let i = 0; i < 4; i++) {
+      rig.a.send(numbered(i, 1_100));
+      rig.clock.advance(ackDelayMs / 10);
+      expect(unacked()).toBe(i < 3 ? i + 1 : 0);
+    }
+  });
+});
+
+describe('what a link has to say in a turn', () => {
+  /** Two links and what each writes; nothing of it has arrived until it is handed over. */
+  function writing() {
+    const clock = new HandClock();
+    const make = () => {
+      const writes: Uint8Array[] = [];
+      const stream = { takes: true, write: (bytes: Uint8Array) => writes.push(bytes.slice()) > 0 && stream.takes };
+      const link = new PeerLink({ from: 7, onFrame: () => {}, crc32, bytesMax: 16_384, soon: fn => clock.soon(fn) });
+      return { link, writes, stream };
+    };
+    const [a, b] = [make(), make()];
+    a.link.attach(a.stream, b.link.progress());
+    b.link.attach(b.stream, a.link.progress());
+    const kinds = (writes: readonly Uint8Array[]): number[][] =>
+      writes.map(bytes => {
+        const seen: number[] = [];
+        expect(new PacketReader(crc32, kind => seen.push(kind)).push(bytes)).toBe(true);
+        return seen;
+      });
+    const handOver = (from: typeof a, to: typeof b): void => {
+      const reader = new PacketReader(crc32, (...packet) => expect(to.link.onPacket(...packet)).toBe(true));
+      for (const bytes of from.writes.splice(0)) reader.push(bytes);
+    };
+    return { clock, a, b, kinds, handOver };
+  }
+
+  it('leaves in one piece: frames, and behind them how far it has read', async () => {
+    const { clock, a, b, kinds, handOver } = writing();
+    a.link.send(numbered(1));
+    await clock.run(1);
+    handOver(a, b);
+    b.link.send(numbered(2));
+    await clock.run(1);
+    expect(kinds(b.writes)).toEqual([[kindFrames, kindAck]]);
+    handOver(b, a);
+    await clock.run(1);
+    expect(kinds(a.writes)).toEqual([[kindAck]]);
+    expect(a.link.isQuiet).toBe(true);
+  });
+
+  it('is said also when the stream takes no more packets, and is not sent again with them', async () => {
+    const { clock, a, b, kinds, handOver } = writing();
+    a.link.send(numbered(1));
+    await clock.run(1);
+    handOver(a, b);
+    b.stream.takes = false;
+    for (let i = 0; i < 2; i++) b.link.send(new Uint8Array(900));
+    b.link.send(new Uint8Array(2_000));
+    await clock.run(1);
+    const said = kinds(b.writes).flat();
+    expect(said.filter(kind => kind === kindAck)).toHaveLength(1);
+    b.link.detach();
+    b.writes.length = 0;
+    b.stream.takes = true;
+    b.link.attach(b.stream, a.link.progress());
+    await clock.run(1);
+    expect(kinds(b.writes).flat()).not.toContain(kindAck);
+  });
+
+  it('stays in order over many turns, however the pieces fall in memory', async () => {
+    const { clock, a, b, kinds, handOver } = writing();
+    for (let turn = 0; turn < 2_000; turn++) {
+      if (turn % 3 !== 2) expect(a.link.send(numbered(turn, 8 + (turn % 700)))).toBe(true);
+      if (turn % 5 === 0) expect(b.link.send(numbered(turn))).toBe(true);
+      await clock.run(1);
+      for (const seen of [...kinds(a.writes), ...kinds(b.writes)]) expect(seen.length).toBeGreaterThan(0);
+      handOver(a, b);
+      handOver(b, a);
+    }
+    await clock.run(1);
+    handOver(b, a);
+    expect([a.link.isQuiet, b.link.describe()]).toMatchObject([true, { duplicates: 0, heldBytes: 0 }]);
   });
 });
 

@@ -1,10 +1,13 @@
 // The table of peers, over the simulated network: who gets a link, what happens when connections and nodes die, and that a session
 // neither loses nor doubles a frame whatever happens to its connections.
 
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import type { KnownSession } from '../../../src/runtime/links/handshake.ts';
+import { PeerLink } from '../../../src/runtime/links/peer-link.ts';
 import type { PeersOptions } from '../../../src/runtime/links/peers.ts';
 import { seededRandom } from '../../../src/testing/virtual-world.ts';
-import { type Inhabitant, row, send, Town } from './town.ts';
+import { greetAs, type Inhabitant, row, send, Town } from './town.ts';
 
 const link = (of: Inhabitant, name: string) => row(of, name)?.link as Record<string, number> | undefined;
 
@@ -186,6 +189,35 @@ describe('the end of a session', () => {
     expect(town.network.connections()).toEqual([]);
   });
 
+  it('by stop before it has begun to listen: it does not listen', async () => {
+    const town = new Town();
+    const a = town.make('n1');
+    const opened = a.peers.open();
+    await a.peers.stop();
+    await opened;
+    await expect(town.stranger('n2', 'n1:1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(a.peers.describe().state).toBe('stopping');
+  });
+
+  it('by stop: what breaks meanwhile is not dialled again', async () => {
+    const town = new Town();
+    const [a] = (await town.several(['n1', 'n2'])) as [Inhabitant, Inhabitant];
+    await town.run(6_000);
+    let dials = 0;
+    town.network.onEvent = (event, connection) => {
+      if (event === 'open' && connection.startsWith('n1')) dials++;
+    };
+    town.network.block('n2', 'n1');
+    send(a, 'n2', 'not acknowledged');
+    await town.run(10);
+    const stopped = a.peers.stop();
+    town.network.cut('n1', 'n2');
+    town.network.heal();
+    await town.run(3_000);
+    await stopped;
+    expect([dials, a.events.length]).toEqual([0, 2]);
+  });
+
   it('by stop, when the other side does not answer: it is waited for a second', async () => {
     const town = new Town();
     const [a] = (await town.several(['n1', 'n2'])) as [Inhabitant, Inhabitant];
@@ -232,6 +264,80 @@ describe('the end of a session', () => {
     expect(send(a, 'n2', 'new')).toBe(true);
     await town.run(100);
     expect(b.frames).toEqual(['n1: new']);
+  });
+});
+
+describe('a second connection of the same peer', () => {
+  /** n1 and n2 with a link over which ten frames have gone to n2, and one that greets as n2 by hand. */
+  const pair = async () => {
+    const town = new Town();
+    const [a, b] = [await town.open('n1'), await town.open('n2')];
+    const early = await town.stranger('n2', 'n1:1');
+    b.peers.connect('n1', 'n1:1');
+    await town.run(1_000);
+    for (let i = 0; i < 10; i++) {
+      send(a, 'n2', `${i}`);
+      await town.run(10);
+    }
+    const session = a.ups[0]?.session as number;
+    const known = (received: number): KnownSession => ({
+      session,
+      incarnation: 1,
+      progress: () => ({ received, granted: 65_536 }),
+    });
+    return { town, a, b, early, known };
+  };
+
+  it('is refused when it was opened before the one that there is', async () => {
+    const { town, a, b, early, known } = await pair();
+    const guest = greetAs(town, early, { name: 'n2', known: known(10) });
+    await town.run(50);
+    expect([guest.outcomes, a.events, row(b, 'n1')?.state]).toEqual([['duplicate'], ['up n2'], 'joined']);
+  });
+
+  it('is refused when it brings older news than we have had, and the session is unharmed', async () => {
+    const { town, a, b, known } = await pair();
+    const guest = greetAs(town, await town.stranger('n2', 'n1:1'), { name: 'n2', known: known(3) });
+    await town.run(50);
+    expect([guest.outcomes, a.events]).toEqual([['superseded'], ['up n2']]);
+    await town.run(1_000);
+    send(a, 'n2', 'on');
+    await town.run(100);
+    expect([b.frames.at(-1), b.events]).toEqual(['n1: on', ['up n1']]);
+  });
+
+  it('takes the place of the one that there is, which is closed', async () => {
+    const { town, a, b, known } = await pair();
+    const got: string[] = [];
+    const link = new PeerLink({
+      from: 0,
+      onFrame: (_from, bytes, _view, start, end) => void got.push(Buffer.from(bytes.subarray(start, end)).toString()),
+      crc32,
+      soon: fn => town.clock.soon(fn),
+      bytesMax: 65_536,
+    });
+    const guest = greetAs(town, await town.stranger('n2', 'n1:1'), { name: 'n2', known: known(10), link });
+    await town.run(4);
+    expect(guest.outcomes).toEqual(['agreed']);
+    await town.run(1);
+    expect(row(b, 'n1')?.state).not.toBe('joined');
+    expect(a.events).toEqual(['up n2']);
+    await town.run(1_000); // the real one comes back, and takes the place of ours
+    expect([guest.outcomes, row(b, 'n1')?.state]).toEqual([['agreed', 'ended'], 'joined']);
+    expect(send(a, 'n2', 'on')).toBe(true);
+    await town.run(7_000);
+    expect([b.frames.at(-1), row(b, 'n1')?.state, row(a, 'n2')?.state]).toEqual(['n1: on', 'joined', 'joined']);
+  });
+
+  it('that claims what cannot be ends the session, and leaves nothing behind', async () => {
+    const { town, a, known } = await pair();
+    const guest = greetAs(town, await town.stranger('n2', 'n1:1'), { name: 'n2', known: known(11) });
+    await town.run(50);
+    expect(guest.outcomes).toEqual(['session']);
+    expect(a.events.slice(0, 2)).toEqual(['up n2', 'down n2 reset (0 unknown, 0 unsent)']);
+    const liar = greetAs(town, await town.stranger('n7', 'n1:1'), { name: 'n7', fresh: { received: 5, granted: 9 } });
+    await town.run(50);
+    expect([liar.outcomes, row(a, 'n7')]).toEqual([['session'], undefined]);
   });
 });
 
@@ -342,6 +448,24 @@ describe('joining by an address alone', () => {
     expect(a.lines.filter(line => line.startsWith('warn'))).toEqual([]);
   });
 
+  it('goes on past who is not taken there', async () => {
+    const town = new Town();
+    const a = await town.open('n1');
+    const late = await town.open('n2', { incarnation: 2 });
+    a.peers.connect('n2', 'n2:1');
+    await town.run(100);
+    void late.peers.stop();
+    await town.open('n2', { incarnation: 1, host: 'n9' }); // an earlier life, somewhere else
+    a.peers.join('n9:1');
+    await town.run(5_000);
+    expect(a.refusals.at(-1)).toMatchObject({ reason: 'superseded', by: 'us' });
+    expect([row(a, 'n2')?.address, a.peers.describe().seeds]).toEqual(['n2:1', ['n9:1']]);
+    town.network.crash('n9');
+    await town.open('n2', { incarnation: 3, host: 'n9' });
+    await town.run(11_000);
+    expect([a.ups.at(-1)?.incarnation, row(a, 'n2')?.address, a.peers.describe().seeds]).toEqual([3, 'n9:1', []]);
+  });
+
   it('goes on until somebody is there, and from then on keeps that link', async () => {
     const town = new Town();
     const a = await town.open('n1');
@@ -359,6 +483,39 @@ describe('joining by an address alone', () => {
 });
 
 describe('handlers', () => {
+  it('hear of no frame of a session that they have ended, not even of the same packet', async () => {
+    const town = new Town();
+    const order: string[] = [];
+    const a: Inhabitant = town.make('n1', {
+      onFrame: (from, bytes, _view, start, end) => {
+        order.push(Buffer.from(bytes.subarray(start, end)).toString());
+        if (order.length === 2) a.peers.forget(from);
+      },
+      onDown: peer => void order.push(`down ${peer.name}`),
+    });
+    await a.peers.open();
+    const b = await town.open('n2');
+    b.peers.connect('n1', 'n1:1');
+    await town.run(100);
+    for (const text of ['1', '2', '3', '4']) send(b, 'n1', text);
+    await town.run(100);
+    expect(order).toEqual(['1', '2', 'down n2']);
+  });
+
+  it('may forget a peer that was found by its address as soon as they hear of it', async () => {
+    const town = new Town();
+    const a: Inhabitant = town.make('n1', { onUp: peer => a.peers.forget(peer.name) });
+    await a.peers.open();
+    await town.open('n2');
+    a.peers.join('n2:1');
+    await town.run(30_000);
+    expect([a.events, a.peers.describe()]).toMatchObject([
+      ['down n2 forgotten (0 unknown, 0 unsent)'],
+      { peers: [], seeds: [] },
+    ]);
+    expect(town.network.connections()).toEqual([]);
+  });
+
   it('hear of things in their order, also of those that they cause', async () => {
     const town = new Town();
     const order: string[] = [];
@@ -465,6 +622,10 @@ describe('what cannot be', () => {
       { peerVia: { n2: '5' } },
       { secret: 'short' },
       { insecure: false },
+      { cluster: '' },
+      { cluster: 'x'.repeat(65) },
+      { cluster: 'a\nb' },
+      { incarnation: 1.5 },
       { listen: 'n1' },
     ];
     for (const settings of bad)

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, describe, expect, it } from 'vitest';
+import { stopFlushMs, unprovenMax } from '../../../src/limits.ts';
 import { parseAddress } from '../../../src/runtime/links/address.ts';
 import { tcpTransport } from '../../../src/runtime/links/tcp-wire.ts';
 import { type TlsIdentity, tlsTransport } from '../../../src/runtime/links/tls-wire.ts';
@@ -199,6 +200,32 @@ describe.each(kinds)('a wire of $name', ({ address, transports }) => {
   });
 });
 
+describe('a wire whose other side does not close', () => {
+  it('is closed after a second all the same', async () => {
+    const held: Socket[] = [];
+    const stubborn = createServer({ allowHalfOpen: true }, socket => {
+      socket.on('error', quiet).resume();
+      held.push(socket);
+    });
+    await new Promise<void>(listening => stubborn.listen(0, '127.0.0.1', listening));
+    const { port } = stubborn.address() as { port: number };
+    const timer = new HandClock();
+    const a = new Ear(
+      await tcpTransport({ clock: timer, onTrouble: quiet }).dial(`127.0.0.1:${port}`, { timeoutMs: 9 }),
+    );
+    a.wire.write(new Uint8Array(5));
+    a.wire.close();
+    while (a.wire.buffered() > 0 || held.length === 0) await new Promise(setImmediate);
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    expect(a.ends).toEqual([]);
+    timer.advance(stopFlushMs);
+    await a.ended();
+    expect(a.ends).toEqual([{ why: 'closed' }]);
+    for (const socket of held) socket.destroy();
+    stubborn.close();
+  });
+});
+
 describe('listening', () => {
   it('on an address that another has is refused with what to do', async () => {
     const first = await tcp().listen('127.0.0.1:0', quiet);
@@ -317,6 +344,31 @@ describe('TLS between nodes', () => {
     const ear = new Ear(await tls('n1').dial(listener.address, { timeoutMs: 5_000 }));
     ear.wire.close(true);
     await ear.ended();
+    await listener.close();
+  });
+
+  it('holds few connections that have not shown a certificate, and counts them rightly', async () => {
+    const listener = await listening();
+    const { port } = parseAddress(listener.address) as { port: number };
+    for (let round = 0; round < 3; round++) {
+      let closed = 0;
+      const silent = Array.from({ length: unprovenMax + 10 }, () => {
+        const socket = connectRaw(port, '127.0.0.1');
+        socket.on('error', quiet).on('close', () => closed++);
+        return socket;
+      });
+      while (closed < 10) await new Promise(setImmediate);
+      for (const socket of silent) socket.destroy();
+      while (closed < silent.length) await new Promise(setImmediate);
+    }
+    // The listener may hear of the last ends a little later than we: then a dial is turned away, but not a hundred of them.
+    let wire: Wire | undefined;
+    for (let tries = 0; wire === undefined && tries < 100; tries++)
+      wire = await tls('n1')
+        .dial(listener.address, { timeoutMs: 5_000 })
+        .catch(() => undefined);
+    expect(wire?.provenNames).toEqual(['n2']);
+    wire?.close(true);
     await listener.close();
   });
 

@@ -3,47 +3,18 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { failedProofsMax, unprovenMax, unprovenPerAddressMax } from '../../../src/limits.ts';
-import { type Failure, Greeter } from '../../../src/runtime/links/greeter.ts';
+import { encodeRefusal } from '../../../src/runtime/links/greeting.ts';
 import { kindGreeting, packetOf } from '../../../src/runtime/links/packet.ts';
 import type { Wire } from '../../../src/runtime/links/wire.ts';
 import { seededRandom } from '../../../src/testing/virtual-world.ts';
-import { hmac, type Inhabitant, row, secret, send, Town } from './town.ts';
+import { greetAs, type Inhabitant, row, secret, send, Town } from './town.ts';
 
 /** One greeting with a secret of its own, to its end. */
 async function guess(town: Town, host: string, secretGuessed: string): Promise<string> {
-  const wire = await town.stranger(host, 'n1:1');
-  const failures: Failure[] = [];
-  let agreed = false;
-  const greeter: Greeter = new Greeter({
-    wire,
-    clock: town.clock,
-    crc32,
-    handshake: {
-      role: 'dialer',
-      self: { cluster: 'town', name: 'n9', incarnation: 1, address: '', secret: Buffer.from(secretGuessed) },
-      nonce: seededRandom(town.clock.mono()).bytes(32),
-      hmac,
-      expected: 'n1',
-      sessionWith: () => undefined,
-      fresh: { received: 0, granted: 1_000 },
-    },
-    onAgreed: () => {
-      agreed = true;
-      greeter.drop();
-    },
-    onFailed: failure => failures.push(failure),
-    onLost: () => {},
-    onThrown: () => {},
-  });
+  const guest = greetAs(town, await town.stranger(host, 'n1:1'), { name: 'n9', secret: secretGuessed });
   await town.run(20);
-  const [failure] = failures;
-  return agreed
-    ? 'agreed'
-    : failure === undefined
-      ? 'waits'
-      : failure.type === 'refused'
-        ? failure.reason
-        : failure.why;
+  guest.greeter.drop();
+  return guest.outcomes[0] ?? 'waits';
 }
 
 /** Collects what comes out of a wire. */
@@ -106,6 +77,19 @@ describe('a stranger', () => {
       0,
       true,
     ]);
+  });
+
+  it('who has not proved itself when the node stops is told so, and nobody comes after it', async () => {
+    const town = new Town();
+    const a = await town.open('n1');
+    const wire = await town.stranger('evil', 'n1:1');
+    const seen = listenTo(wire);
+    await town.run(10);
+    void a.peers.stop();
+    await town.run(10);
+    const stopping = packetOf(kindGreeting, encodeRefusal('stopping'), crc32);
+    expect([seen.bytes, seen.ended, a.peers.describe().unproven]).toEqual([[...stopping], true, 0]);
+    await expect(town.stranger('evil', 'n1:1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
   it('cannot fill the places with one address', async () => {
@@ -284,7 +268,9 @@ describe('nodes that do not fit', () => {
     const a = await town.open('n1', ours);
     const b = await town.open('n2', theirs);
     b.peers.connect('n1', 'n1:1');
-    await town.run(120_000);
+    await town.run(2_000);
+    expect(b.refusals.length).toBeLessThan(3); // nothing gets better by asking again soon
+    await town.run(118_000);
     expect([a.events, b.events]).toEqual([[], []]);
     expect(a.refusals[0]).toMatchObject({ reason, by: 'us', name: 'n2', message: expect.stringContaining(message) });
     expect(b.refusals.length).toBeLessThan(120 / 3);

@@ -2,7 +2,11 @@
 
 import { createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { Greeter } from '../../../src/runtime/links/greeter.ts';
+import type { KnownSession } from '../../../src/runtime/links/handshake.ts';
 import type { PeerInfo } from '../../../src/runtime/links/peer.ts';
+import type { Progress } from '../../../src/runtime/links/peer-inbox.ts';
+import type { PeerLink } from '../../../src/runtime/links/peer-link.ts';
 import { Peers, type PeersOptions, type Refusal } from '../../../src/runtime/links/peers.ts';
 import type { Wire } from '../../../src/runtime/links/wire.ts';
 import type { Log } from '../../../src/runtime/world.ts';
@@ -118,4 +122,50 @@ export function send(from: Inhabitant, to: string, text: string): boolean {
 /** The row of a peer in describe(). */
 export function row(of: Inhabitant, name: string): Record<string, unknown> | undefined {
   return of.peers.describe().peers.find(peer => peer.name === name);
+}
+
+export interface Guest {
+  readonly wire: Wire;
+  readonly greeter: Greeter;
+  /** 'agreed', the reason of a refusal, or how the connection ended; empty while it goes on. */
+  readonly outcomes: string[];
+}
+
+export interface GuestOptions {
+  readonly name: string;
+  readonly incarnation?: number;
+  readonly secret?: string;
+  readonly known?: KnownSession;
+  /** What is sent as the own progress in a session that begins. */
+  readonly fresh?: Progress;
+  /** A link to join, as a peer would. */
+  readonly link?: PeerLink;
+}
+
+/** Greets over a wire by hand, as somebody who says what a peer would not. */
+export function greetAs(town: Town, wire: Wire, options: GuestOptions): Guest {
+  const { name, incarnation = 1, known, fresh = { received: 0, granted: 65_536 }, link } = options;
+  const outcomes: string[] = [];
+  const greeter: Greeter = new Greeter({
+    wire,
+    clock: town.clock,
+    crc32,
+    handshake: {
+      role: 'dialer',
+      self: { cluster: 'town', name, incarnation, address: '', secret: Buffer.from(options.secret ?? secret) },
+      nonce: seededRandom(town.clock.mono() * 1_000).bytes(32),
+      hmac,
+      expected: 'n1',
+      sessionWith: () => known,
+      fresh,
+    },
+    onAgreed: agreed => {
+      outcomes.push('agreed');
+      if (link !== undefined) greeter.join(link, agreed);
+    },
+    onFailed: failure => outcomes.push(failure.type === 'refused' ? failure.reason : failure.why),
+    onLost: why => outcomes.push(why),
+    onThrown: () => {},
+  });
+  return { wire, greeter, outcomes };
 }

@@ -34,7 +34,7 @@ async function pair(faults: Partial<Faults> = {}, seed = 1) {
   await network.transport('n2').listen('n2:7001', wire => void accepted.push(heard(wire)));
   const dialled = network.transport('n1').dial('n2:7001', { timeoutMs: 5_000 });
   await clock.run(10);
-  return { clock, network, a: heard(await dialled), b: accepted[0] as Heard };
+  return { clock, network, accepted, a: heard(await dialled), b: accepted[0] as Heard };
 }
 
 const numbers = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, i) => i & 255);
@@ -119,6 +119,17 @@ describe('a virtual network', () => {
     network.wake('n2');
     clock.advance(100);
     expect(a.ends[0]?.error).toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  it('lets no dial of a host come through that has crashed since', async () => {
+    const { clock, network, accepted } = await pair();
+    network.partition([['n1'], ['n2']]);
+    void network.transport('n1').dial('n2:7001', { timeoutMs: 5_000 });
+    await clock.run(300);
+    network.crash('n1');
+    network.heal();
+    await clock.run(1_000);
+    expect(accepted).toHaveLength(1);
   });
 
   it('refuses, times out and resets as TCP does', async () => {

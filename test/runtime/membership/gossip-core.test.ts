@@ -150,6 +150,12 @@ describe('an echo', () => {
     expect(hand.answer('n1', hand.seq + shift).status('n1')).toBe(status);
   });
 
+  it('is of the member itself, not of another by whose name it was sent', () => {
+    const hand = new Hand().learn(record('n1')).learn(record('n2'));
+    hand.hear('n1', { type: 'pong', seq: 1, digest: ['n2', 1_000, 1, 1, 0] });
+    expect([hand.status('n1'), hand.status('n2')]).toEqual(['joining', 'joining']);
+  });
+
   it('of another life counts for nothing', () => {
     const hand = new Hand().learn(record('n1'));
     hand.hear('n1', { type: 'pong', seq: 1, digest: ['n1', 1_001, 1, 1, 0] }, { incarnation: 1_001 });
@@ -178,7 +184,7 @@ describe('the dead', () => {
     ['left', { status: 'left' }],
     ['removed', { removed: true }],
   ] as const)('%s are kept for their time, and forgotten after it', (status, change) => {
-    const hand = new Hand({ deadKeptMs: kept }).meet('n1');
+    const hand = new Hand({ deadKeptMs: kept }).meet('n1', 'n2');
     hand.now += second;
     hand.learn(record('n1', { version: 2, ...change }));
     expect(hand.status('n1')).toBe(status);
@@ -186,7 +192,9 @@ describe('the dead', () => {
     expect(hand.step({ type: 'tick' }).status('n1')).toBe(status);
     hand.now += second;
     expect(hand.step({ type: 'tick' }).status('n1')).toBeUndefined();
-    expect(hand.core.describe().members).toBe(1);
+    expect(hand.core.describe().members).toBe(2);
+    const [syn] = hand.rounds(1, 'n2').sent('syn');
+    expect([syn?.to, syn?.body.digests.map(([name]) => name)]).toEqual(['n2', ['n0', 'n2']]);
   });
 
   it('that are down only are kept for ever', () => {
@@ -357,17 +365,21 @@ describe('of the last two', () => {
     expect(seen.indexOf('down')).toBe(21);
   });
 
-  it('of three nobody is', () => {
-    const hand = new Hand().meet('n1', 'n2').rounds(30, 'n1', 'n2').rounds(40, 'n2');
+  it('of three nobody is, also when the third has been down', () => {
+    const hand = new Hand().meet('n1', 'n2').rounds(30, 'n1', 'n2');
+    hand.step({ type: 'mark-down', name: 'n2' }).rounds(2, 'n1', 'n2');
+    hand.rounds(40, 'n2');
     expect(hand.status('n1')).toBe('suspect');
   });
 });
 
 describe('a cluster in which digests take turns', () => {
-  const names = Array.from({ length: 70 }, (_, at) => `m${at}`);
-  const large = (): Hand => {
+  const many = (count: number): string[] => Array.from({ length: count }, (_, at) => `m${at}`);
+  const names = many(70);
+  const large = (names = many(70)): Hand => {
     const hand = new Hand();
-    for (let from = 0; from < 70; from += 50) hand.learn(...names.slice(from, from + 50).map(name => record(name)));
+    for (let from = 0; from < names.length; from += 50)
+      hand.learn(...names.slice(from, from + 50).map(name => record(name)));
     for (const name of names) hand.answer(name);
     return hand.rounds(5, ...names);
   };
@@ -377,20 +389,21 @@ describe('a cluster in which digests take turns', () => {
     hand.sent('probe').filter(({ body }) => body.target === name).length;
 
   it('mentions each member after so many messages, itself always, and nobody twice in one', () => {
-    const hand = large().rounds(13, ...names);
-    const [first, second] = [0, 1].map(
+    const names = many(150);
+    const hand = large(names).rounds(13, ...names);
+    const mentioned = [0, 1, 2].map(
       () =>
         hand
           .rounds(1, ...names)
           .sent('syn')[0]
           ?.body.digests.map(([name]) => name) as string[],
     );
-    for (const digests of [first, second]) {
+    for (const digests of mentioned) {
       expect(digests).toHaveLength(64);
       expect(new Set(digests).size).toBe(64);
-      expect(digests?.[0]).toBe('n0');
+      expect(digests[0]).toBe('n0');
     }
-    expect(new Set([...(first as string[]), ...(second as string[])]).size).toBe(71);
+    expect(new Set(mentioned.flat()).size).toBe(151);
   });
 
   it('answers a syn with as much of its own as has room', () => {
@@ -409,6 +422,12 @@ describe('a cluster in which digests take turns', () => {
     expect(askedOf(hand.rounds(1), peer)).toBe(3);
     hand.answer(peer, hand.seq - 2);
     expect(askedOf(hand.rounds(1), peer)).toBe(0);
+  });
+
+  it('sends no helpers to newcomers, who have yet to answer for the first time', () => {
+    const hand = new Hand();
+    for (const from of [0, 35]) hand.learn(...names.slice(from, from + 35).map(name => record(name)));
+    for (let round = 0; round < 10; round++) expect(hand.rounds(1).sent('probe')).toEqual([]);
   });
 
   it('asks no more than two at once that do not answer', () => {
@@ -430,6 +449,24 @@ describe('a cluster in which digests take turns', () => {
     expect(alive.every(name => hand.status(name) === 'up')).toBe(true);
   });
 
+  it('suspects nobody else by the pace that it had while it was small', () => {
+    const names = many(200);
+    const hand = large(names).rounds(30);
+    expect(names.filter(name => hand.status(name) === 'suspect')).toHaveLength(2);
+  });
+
+  it('keeps to its budget of pings, however many are waited for', () => {
+    const hand = large().rounds(30);
+    const accused = (name: string): MemberRecord =>
+      record(name, { heartbeat: 50, suspicions: [{ by: name === 'm0' ? 'm1' : 'm0', seq: 5 }] });
+    for (const from of [0, 35]) hand.learn(...names.slice(from, from + 35).map(accused));
+    hand.rounds(1);
+    expect(names.filter(name => hand.status(name) === 'up').length).toBeGreaterThan(60);
+    const sent = hand.sent('ping').length + hand.sent('probe').length;
+    expect(sent).toBeGreaterThanOrEqual(6);
+    expect(sent).toBeLessThanOrEqual(probesPerRoundMax + 2);
+  });
+
   it('does not count a pause of its own as waiting', () => {
     const hand = large();
     const peer = peerOf(hand);
@@ -440,14 +477,15 @@ describe('a cluster in which digests take turns', () => {
   });
 
   it('goes on waiting when a later heartbeat comes from somebody who waits too, not when it comes from elsewhere', () => {
-    for (const [suspicions, status] of [
-      [[{ by: 'm69', seq: 5 }], 'down'],
-      [[], 'up'],
+    for (const [isAccused, status] of [
+      [true, 'down'],
+      [false, 'up'],
     ] as const) {
       const hand = large();
       const peer = peerOf(hand);
       hand.rounds(10);
       const from = peer === 'm3' ? 'm4' : 'm3';
+      const suspicions = isAccused ? [{ by: from, seq: 5 }] : [];
       hand.hear(from, { type: 'states', states: [record(peer, { heartbeat: 50, suspicions })] });
       expect(hand.rounds(9).status(peer)).toBe(status);
     }
@@ -483,6 +521,22 @@ describe('reports', () => {
     expect([hand.status('n1'), hand.row('n1')?.suspects]).toEqual(['up', ['n3']]);
   });
 
+  it('at a later heartbeat are new ones, and hold their time from then on', () => {
+    const hand = new Hand().meet('n1', 'n2', 'n3').learn(accused('n2'));
+    hand.now += 30 * second;
+    hand.learn(record('n1', { heartbeat: 2 })).learn({ ...accused('n2'), heartbeat: 2 });
+    hand.now += 39 * second;
+    expect(hand.learn({ ...accused('n3'), heartbeat: 2 }).status('n1')).toBe('down');
+  });
+
+  it('are made at once when it falls silent again', () => {
+    const hand = new Hand().meet('n1', 'n2', 'n3').rounds(100, 'n1', 'n2', 'n3').rounds(19, 'n2', 'n3');
+    expect(hand.row('n1')?.suspects).toEqual(['n0']);
+    hand.rounds(1, 'n1', 'n2', 'n3').rounds(18, 'n2', 'n3');
+    expect(hand.row('n1')?.suspects).toEqual([]);
+    expect(hand.rounds(1, 'n2', 'n3').row('n1')?.suspects).toEqual(['n0']);
+  });
+
   it('are made at a silence of 18.42 mean intervals, and again after 20 s', () => {
     const hand = new Hand().meet('n1', 'n2', 'n3').rounds(100, 'n1', 'n2', 'n3');
     const made: number[] = [];
@@ -493,7 +547,9 @@ describe('reports', () => {
         .flatMap(({ body }) =>
           body.states.flatMap(({ suspicions }) => suspicions.filter(({ by }) => by === 'n0')),
         )[0]?.seq;
-      if (seq !== undefined) made.push(round);
+      if (seq === undefined) continue;
+      expect(seq).toBe(hand.seq);
+      made.push(round);
     }
     expect(made).toEqual([19, 40]);
   });
@@ -599,6 +655,26 @@ describe('an exchange', () => {
     ).toEqual(['n1']);
     hand.step({ type: 'link-down', name: 'n1' }).step({ type: 'link-down', name: 'n2' });
     expect(hand.rounds(1, 'n1', 'n2').sent('syn')).toHaveLength(1);
+  });
+
+  it('gives the rest, where the other turns out to know fewer', () => {
+    const hand = new Hand().meet('n1', 'n2', 'n3');
+    const ack = { type: 'ack', seq: 1, digests: [], states: [] };
+    const [given] = hand.hear('n1', { ...ack, count: 3 }).sent('states');
+    expect(given?.body.states.map(({ name }) => name).sort()).toEqual(['n0', 'n1', 'n2', 'n3']);
+    expect(hand.hear('n1', { ...ack, count: 4 }).sent('states')).toEqual([]);
+  });
+
+  it('is not sought of a seed where the peer of the round was one', () => {
+    const hand = new Hand({ seeds: ['n1:1', 's:1'] }).meet('n1');
+    for (let round = 0; round < 10; round++) {
+      expect(
+        hand
+          .rounds(1, 'n1')
+          .sent('syn')
+          .map(({ to }) => to),
+      ).toEqual(['n1']);
+    }
   });
 
   it('is sought of a seed each round by who knows nobody', () => {

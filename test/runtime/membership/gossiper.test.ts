@@ -31,7 +31,7 @@ describe('a gossiper', () => {
       expect(bus.told(name, 'member-up')).toHaveLength(3);
     }
     expect(bus.node('n0').describe()).toEqual({
-      ...{ halted: undefined, members: 4, refused: {}, failed: 0 },
+      ...{ halted: undefined, members: 4, refused: {}, failed: 0, foreign: 0 },
       round: expect.closeTo(31, -1),
     });
   });

@@ -59,6 +59,36 @@ describe('a member record', () => {
     });
   });
 
+  const app = { epoch: 1, hash: 'a', blob: 'x' };
+  it.each([
+    ['status', { status: 'leaving' }],
+    ['address', { address: 'n2:2' }],
+    ['zone', { zone: 'z2' }],
+    ['rack', { rack: 'r2' }],
+    ['weight', { weight: 2 }],
+    ['capacity', { capacity: 2 }],
+    ['oldest protocol', { protocol: [0, 1] }],
+    ['newest protocol', { protocol: [1, 2] }],
+    ['epoch', { app: { ...app, epoch: 2 } }],
+    ['hash', { app: { ...app, hash: 'b' } }],
+    ['blob', { app: { ...app, blob: 'y' } }],
+    ['lack of app', { app: undefined }],
+  ] as const)('of one version and two contents becomes the same one everywhere: %s', (_, change) => {
+    const [one, other] = [
+      { ...plain, app },
+      { ...plain, app, ...change },
+    ];
+    expect(merge(one, other)).toEqual(merge(other, one));
+    expect([one, other]).toContainEqual(merge(one, other));
+  });
+
+  it('keeps as many reports as others accept, the first by name', () => {
+    const by = (...names: string[]) => ({ ...plain, suspicions: names.map(by => ({ by, seq: 1 })) });
+    const merged = merge(by('b', 'd', 'f'), by('a', 'c', 'e'));
+    expect(merged.suspicions.map(({ by }) => by)).toEqual(['a', 'b', 'c', 'd']);
+    expect(checkRecord(merged)).toEqual(merged);
+  });
+
   it('loses what was held against it with a later heartbeat, except its removal', () => {
     const accused = { ...plain, down: true, removed: true, suspicions: [{ by: 'n1', seq: 4 }] };
     expect(beat(accused, 2)).toMatchObject({ heartbeat: 2, down: false, removed: true, suspicions: [] });
@@ -91,6 +121,13 @@ describe('phi', () => {
     const window = new PhiWindow(2_000, 0);
     for (let at = 1; at <= 2_000; at++) window.heard(at * 500, 2_000);
     expect(window.meanMs).toBe(500);
+  });
+  it('forgives a pause up to now, and no further', () => {
+    const window = everySecond(1_000);
+    window.forgive(300, 100_500);
+    expect(window.lastAt).toBe(100_300);
+    window.forgive(20_000, 100_500);
+    expect(window.lastAt).toBe(100_500);
   });
   it('is not trusted in the round after a pause and the one after that', () => {
     const guard = new PauseGuard(1_000, 5_000, 0);

@@ -1,0 +1,120 @@
+// The floor: msgpackr with its length before it over bare node:net, all frames of one turn of the event loop in one write (corked). No
+// names, no deadlines, no acknowledgements, no checksums, no second try.
+//
+//     a frame: [ length u32 ][ msgpack of [what, number of the request, argument] ]             little-endian; back: [number, answer]
+
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Packr } from 'msgpackr';
+import { Counter, confirmTells, type Tally, type ThreadSide, text1k } from '../threads/side.ts';
+import { FarProcess } from './far-process.ts';
+
+type What = 'hit' | 'next' | 'echo' | 'tally';
+type Request = readonly [what: What, id: number, value: number | string];
+type Answer = readonly [id: number, value: number | string | Tally];
+
+const lengthBytes = 4;
+
+export async function listen(): Promise<string> {
+  const counter = new Counter();
+  const server = createServer({ noDelay: true }, socket => {
+    const frames: Frames<Request, Answer> = new Frames(socket, ([what, id, value]) => {
+      if (what === 'hit') counter.hit(value);
+      else frames.send([id, what === 'next' ? (value as number) + 1 : what === 'echo' ? value : counter.tally()]);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return String((server.address() as AddressInfo).port);
+}
+
+export function netSide(way: string): ThreadSide {
+  const far = new FarProcess();
+  const waiting = new Map<number, (value: never) => void>();
+  let frames: Frames<Answer, Request>;
+  let ids = 0;
+
+  function ask<Reply>(what: What, value: number | string): Promise<Reply> {
+    const { promise, resolve } = Promise.withResolvers<Reply>();
+    const id = ids++;
+    waiting.set(id, resolve as (value: never) => void);
+    frames.send([what, id, value]);
+    return promise;
+  }
+  const tell = (value: number | string): Promise<void> | undefined => frames.send(['hit', 0, value]);
+  const tally = (): Promise<Tally> => ask('tally', 0);
+
+  return {
+    async setup() {
+      const port = Number(await far.start(way, undefined));
+      const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+      await once(socket, 'connect');
+      frames = new Frames(socket, ([id, value]) => {
+        waiting.get(id)?.(value as never);
+        waiting.delete(id);
+      });
+      await tally();
+    },
+    tellNumbers: n => confirmTells(n, tell, tally),
+    tellTexts: n => confirmTells(n, () => tell(text1k), tally),
+    askNumber: value => ask('next', value),
+    askText: text => ask('echo', text),
+    async teardown() {
+      frames?.close();
+      await far.end();
+    },
+  };
+}
+
+class Frames<In, Out> {
+  private readonly socket: Socket;
+  private readonly packr = new Packr({ useRecords: false });
+  private rest: Buffer = Buffer.alloc(0);
+  private corked = false;
+  private room: Promise<void> | undefined;
+
+  constructor(socket: Socket, onFrame: (frame: In) => void) {
+    this.socket = socket;
+    socket.on('error', () => {}); // the other process is killed in the end
+    socket.on('data', chunk => {
+      const bytes = this.rest.length === 0 ? (chunk as Buffer) : Buffer.concat([this.rest, chunk as Buffer]);
+      let at = 0;
+      while (at + lengthBytes <= bytes.length) {
+        const from = at + lengthBytes;
+        const end = from + bytes.readUInt32LE(at);
+        if (end > bytes.length) break;
+        onFrame(this.packr.unpack(bytes.subarray(from, end)) as In);
+        at = end;
+      }
+      this.rest = bytes.subarray(at);
+    });
+  }
+
+  /** A promise when the socket is full: of its being empty again. */
+  send(frame: Out): Promise<void> | undefined {
+    const { socket } = this;
+    if (!this.corked) {
+      this.corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.corked = false;
+        socket.uncork();
+      });
+    }
+    const body = this.packr.pack(frame);
+    const packet = Buffer.allocUnsafe(lengthBytes + body.length);
+    packet.writeUInt32LE(body.length, 0);
+    packet.set(body, lengthBytes);
+    if (!socket.write(packet)) this.room ??= this.drained();
+    return this.room;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private async drained(): Promise<void> {
+    await once(this.socket, 'drain');
+    this.room = undefined;
+  }
+}

@@ -1,0 +1,14 @@
+// All scenarios, by name. What a life is differs between them, and is nobody's business but their own.
+
+import { counters } from './counters.ts';
+import { links } from './links.ts';
+import { membership } from './membership.ts';
+import type { Scenario } from './runner.ts';
+
+export type AnyScenario = Scenario<any>;
+
+export const scenarios: ReadonlyMap<string, AnyScenario> = new Map<string, AnyScenario>([
+  [counters.name, counters],
+  [links.name, links],
+  [membership.name, membership],
+]);
