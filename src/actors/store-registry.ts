@@ -45,6 +45,9 @@ export class StoreRegistry {
 
   /** Opens a store, which is made if it is not there. Throws BAD_OPTION naming the option that differs. */
   async open(name: string, given: StoreOptionsInput): Promise<Store> {
+    const before = this.opened.get(name);
+    // Its options never change: who does not ask for any need not ask whether they are the same.
+    if (before !== undefined && Object.keys(given).length === 0) return before;
     const options: StoreOptions = accepted(await this.home.ref(StoresT, storesKey).open(name, given, 1));
     const known = this.opened.get(name);
     if (known !== undefined) return known;

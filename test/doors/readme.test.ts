@@ -24,8 +24,14 @@ const entries: Readonly<Record<string, string>> = {
 };
 
 describe('README.md', () => {
-  it('has an example for actors, the store, the test kit and the doors', () => {
-    expect(blocks.map(files => files.at(-1)?.name)).toEqual(['main.ts', 'store.ts', 'shop-check.ts', 'doors.ts']);
+  it('has an example for actors, several nodes, the store, the test kit and the doors', () => {
+    expect(blocks.map(files => files.at(-1)?.name)).toEqual([
+      'main.ts',
+      'nodes.ts',
+      'store.ts',
+      'shop-check.ts',
+      'doors.ts',
+    ]);
   });
 
   it.each(blocks.map(files => [files.at(-1)?.name ?? '', files] as const))(
@@ -33,7 +39,8 @@ describe('README.md', () => {
     async (name, files) => {
       const dir = join(folder, name);
       mkdirSync(dir);
-      for (const file of files) {
+      // An example may import what one before it has shown.
+      for (const file of blocks.slice(0, blocks.indexOf(files) + 1).flat()) {
         const source = file.source.replace(/from '(troupe[\w/]*)'/g, (whole, entry: string) => {
           const path = entries[entry];
           return path === undefined ? whole : `from '${pathToFileURL(join(root, path)).href}'`;
