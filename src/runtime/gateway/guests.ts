@@ -101,7 +101,7 @@ export class Guests {
       await this.#rest(act);
       this.#goesOn(unit, left);
       for (const message of drain(act)) bounce(message);
-      await leave(this.#host, act);
+      await this.#inTime(leave(this.#host, act), unit, "did not end its onDeactivate('moved')");
       this.#goesOn(unit, left);
       const late = this.#stashed(act) ?? this.#running(act);
       if (late !== undefined) throw new TroupeError('OVERLOADED', `${unit} cannot move now: ${late}`);
@@ -133,15 +133,16 @@ export class Guests {
   }
 
   #rest(act: Activation): Promise<void> {
+    return this.#inTime(new Promise(resolve => freeze(this.#host, act, resolve)), act.id, 'did not come to rest');
+  }
+
+  #inTime(step: Promise<void>, unit: Unit, what: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#host.world.clock.timer(guestFreezeMs, () => {
-        const why = `${act.id} did not come to rest within ${guestFreezeMs} ms`;
+      const late = (): void => {
+        const why = `${unit} ${what} within ${guestFreezeMs} ms`;
         reject(new TroupeError('DEADLINE', why, { details: { reason: 'turn-too-long' } }));
-      });
-      freeze(this.#host, act, () => {
-        cancel();
-        resolve();
-      });
+      };
+      step.then(resolve, reject).finally(this.#host.world.clock.timer(guestFreezeMs, late));
     });
   }
 

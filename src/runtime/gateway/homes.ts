@@ -242,7 +242,9 @@ export class Homes {
   }
 
   async #pack(unit: Unit, from: string, moving: Moving): Promise<Uint8Array> {
-    if (from !== this.#self) return (await this.#ask(from, 'guest-pack', { unit })) as Uint8Array;
+    // Not given up on while its session lasts: what it sends back may be on the way, and must come before what is held.
+    if (from !== this.#self)
+      return (await this.#gateway.asked(this.#gateway.numberOfName(from), 'guest-pack', { unit })) as Uint8Array;
     return this.#guests.pack(unit, this.#self, message => {
       // An ask of a thread of ours is made anew here, as those that come later are.
       if (message.call?.arrived === true) this.#gateway.passBack(this.#refOf(unit), message);

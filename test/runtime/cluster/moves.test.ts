@@ -217,6 +217,28 @@ describe('an actor that moves to another node', () => {
   });
 });
 
+describe('a node that hesitates to give an actor away', () => {
+  it('is not given up on: what it sends back comes before what was held, however late', async () => {
+    await kit.run(node('n1').ref(TravellerT, key).hear('first'));
+    await move('n2', 'n1', TravellerT as never);
+    const ref = node('n3').ref(TravellerT, key);
+    const slow = call(ref, { deadlineMs: 120_000 }).slow();
+    await kit.clock.advance(10);
+    const asks = [1, 2].map(i => call(ref, { deadlineMs: 120_000 }).hear(i));
+    await kit.clock.advance(10);
+    const moving = node('n1').relocate(TravellerT, key, 'n3');
+    await kit.clock.advance(5);
+    gate.open();
+    kit.partition([['n1', 'n3'], ['n2']]);
+    const later = [3, 4].map(i => call(ref, { deadlineMs: 120_000 }).hear(i));
+    await kit.clock.advance(15_000);
+    kit.heal();
+    await kit.run(Promise.all([...asks, ...later, slow]), 60_000);
+    await kit.run(moving, 60_000);
+    expect(await kit.run(ref.all())).toEqual(['first', 1, 2, 3, 4]);
+  });
+});
+
 describe('a crash', () => {
   const written = (by: string): Promise<unknown> => kit.run(node(by).ref(NotebookT, key).read(), 60_000);
   beforeEach(async () => {
