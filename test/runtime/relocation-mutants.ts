@@ -329,7 +329,7 @@ const copied = [
 export async function load(folder: string, mutant: Mutant | undefined): Promise<Cores> {
   const runtime = join(folder, 'runtime');
   mkdirSync(runtime, { recursive: true });
-  cpSync(new URL('limits.ts', sourceRoot), join(folder, 'limits.ts'));
+  for (const file of ['limits.ts', 'limits-cluster.ts']) cpSync(new URL(file, sourceRoot), join(folder, file));
   for (const file of copied) {
     const text = readFileSync(new URL(`runtime/${file}`, sourceRoot), 'utf8');
     writeFileSync(join(runtime, file), mutant?.file === file ? mutate(text, mutant) : text);
