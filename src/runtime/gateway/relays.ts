@@ -17,6 +17,7 @@ import { offer } from '../delivery.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { OutgoingTell } from '../far-send.ts';
+import { unitsIn } from '../mailbox.ts';
 import { argumentsOf } from '../messages.ts';
 import { type BaseRef, TYPE } from '../refs.ts';
 import { unitsOf } from '../weight.ts';
@@ -104,7 +105,9 @@ export class Relays {
     try {
       if (mark > 0) {
         const act = this.#guest(ref);
-        offer(host, act, call, code | (unitsOf(code, a0, a1) << 10), a0, a1);
+        // It was measured when it was written: an estimate above the whole mailbox is only an estimate.
+        const units = Math.min(unitsOf(code, a0, a1), unitsIn(act.hosted.spec.bytes));
+        offer(host, act, call, code | (units << 10), a0, a1);
       } else if (!this.#atHome(ref, message, mark)) host.redispatch(ref, call, code, a0, a1);
     } catch (error) {
       host.fail(call, error);

@@ -217,6 +217,14 @@ describe('an actor that moves to another node', () => {
   });
 });
 
+it('an ask as large as a mailbox reaches a guest, too', async () => {
+  const large = { text: 'x'.repeat(1_000_000) };
+  await kit.run(node('n1').ref(LogT, key).hear(1));
+  await move('n2');
+  expect(await kit.run(node('n3').ref(LogT, key).hear(large))).toBe(2);
+  expect(await all('n1')).toEqual([1, large]);
+});
+
 describe('a node that hesitates to give an actor away', () => {
   it('is not given up on: what it sends back comes before what was held, however late', async () => {
     await kit.run(node('n1').ref(TravellerT, key).hear('first'));
