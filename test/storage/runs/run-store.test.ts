@@ -1,5 +1,6 @@
 // Runs on a real disk: written once, read as a sorted map would be, and never wrong.
 
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -316,7 +317,13 @@ describe('several threads', () => {
     for (let round = 0; round < 3; round++) {
       const workers = await Promise.all([start(), start()]);
       expect(run.get(1, bytes('k3'))?.lsn).toBe(4);
-      await Promise.all(workers.map(worker => worker.terminate()));
+      await Promise.all(
+        workers.map(async worker => {
+          worker.postMessage('hold');
+          await once(worker, 'message');
+          await worker.terminate();
+        }),
+      );
     }
     expect([...run.entries()]).toHaveLength(2_000);
     run.close();

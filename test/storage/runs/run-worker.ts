@@ -1,4 +1,5 @@
-// A thread that reads a run for ever, and says when it has begun.
+// A thread that reads a run until it is told to stand still, with a cursor and a snapshot open, and says so.
+// It stands still because lmdb-js aborts the whole process (napi_throw) when a thread is terminated within a call of its own.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import type { RunInfo } from '../../../src/storage/runs/run-format.ts';
@@ -7,6 +8,11 @@ import { RunStore } from '../../../src/storage/runs/run-store.ts';
 const { dir, info } = workerData as { dir: string; info: RunInfo };
 const run = new RunStore(dir, info);
 
+let isHeld = false;
+parentPort?.on('message', () => {
+  isHeld = true;
+});
+
 function read(): void {
   let count = 0;
   for (const _ of run.entries()) count++;
@@ -14,7 +20,8 @@ function read(): void {
   run.get(1, Buffer.from('k3'));
   // Left open: whoever terminates this thread finds a cursor and a snapshot.
   run.walk(2).next();
-  setImmediate(read);
+  if (!isHeld) setImmediate(read);
+  else parentPort?.postMessage('held');
 }
 
 read();
