@@ -99,7 +99,11 @@ function isRetry(host: Host, act: Activation, call: Call, opId: string): boolean
   if (found === undefined) return false;
   if (found.done && act.hosted.persists) host.persistence.answerBehind(act, call, found.value);
   else if (found.done) host.answer(call, found.value);
-  else found.joined.push(call);
+  else {
+    found.joined.push(call);
+    // Its operation may be done at any time: from now on nobody may say of it that it was not run.
+    call.state = started;
+  }
   return true;
 }
 

@@ -31,6 +31,26 @@ describe('an operation with an id', () => {
     expect(await counter.get()).toBe(1);
   });
 
+  test('that still runs is not begun again when a retry of it has run out of time', async () => {
+    kit = createTestKit({ actors: [SavedCounterT] });
+    const counter = kit.ref(SavedCounterT, 'a');
+    const slowly = (deadlineMs: number): Promise<unknown> =>
+      call(counter, { opId: 'r', deadlineMs })
+        .slowly()
+        .catch(error => error.code);
+    const first = slowly(60_000);
+    await kit.settle();
+    const impatient = slowly(100);
+    await kit.clock.advance(200);
+    expect(await impatient).toBe('UNKNOWN_OUTCOME');
+    const third = slowly(60_000);
+    await kit.settle();
+    await counter.release();
+    await kit.settle();
+    expect(await Promise.all([first, third])).toEqual([1, 1]);
+    expect(await counter.get()).toBe(1);
+  });
+
   test('that failed may be tried again', async () => {
     kit = createTestKit({ actors: [SavedCounterT] });
     const counter = kit.ref(SavedCounterT, 'a');
