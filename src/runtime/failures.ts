@@ -62,6 +62,9 @@ export class Failures {
       return;
     }
     const remote = this.asRemote(act, error);
+    const opId = call?.extra?.opId;
+    // Its asker has given up before, and host.fail() has nothing left to do.
+    if (call?.state === ended && opId !== undefined) host.onceFailed(call, opId, remote);
     if (!act.hosted.persists || (act.flags & dead) !== 0) {
       if (call !== null) host.fail(call, remote);
     } else if (act.hosted.spec.supervise.onError === 'resume') host.persistence.turnFailed(act, call, remote);

@@ -336,7 +336,8 @@ export class Host extends Registry {
     for (const joined of call.act?.extras?.answered?.finish(opId, value) ?? []) this.answer(joined, value);
   }
 
-  private onceFailed(call: Call, opId: string, error: unknown): void {
+  /** It has failed: it may be tried again, and the retries that joined it fail with it. */
+  onceFailed(call: Call, opId: string, error: unknown): void {
     for (const joined of call.act?.extras?.answered?.drop(opId) ?? []) this.fail(joined, error);
   }
 

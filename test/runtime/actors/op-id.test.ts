@@ -51,6 +51,24 @@ describe('an operation with an id', () => {
     expect(await counter.get()).toBe(1);
   });
 
+  test('that failed after its asker had given up may be tried again, too', async () => {
+    kit = createTestKit({ actors: [SavedCounterT] });
+    const counter = kit.ref(SavedCounterT, 'a');
+    const asked = (): Promise<unknown> =>
+      call(counter, { opId: 'r', deadlineMs: 100 })
+        .failLate()
+        .catch(error => error.code);
+    const first = asked();
+    await kit.clock.advance(200);
+    expect(await first).toBe('UNKNOWN_OUTCOME');
+    await counter.release();
+    await kit.settle();
+    const second = asked();
+    await kit.settle();
+    await counter.release();
+    expect(await second).toBe('REMOTE');
+  });
+
   test('that failed may be tried again', async () => {
     kit = createTestKit({ actors: [SavedCounterT] });
     const counter = kit.ref(SavedCounterT, 'a');

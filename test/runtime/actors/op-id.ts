@@ -34,6 +34,14 @@ export class SavedCounter extends Actor<number> {
     return ++this.state;
   }
 
+  /** Fails when release() is called. */
+  async failLate(): Promise<never> {
+    await new Promise<void>(resolve => {
+      this.#release = resolve;
+    });
+    throw new Error('late');
+  }
+
   release(): void {
     this.#release();
   }
@@ -48,7 +56,7 @@ export class SavedCounter extends Actor<number> {
 export const SavedCounterT: ActorType<SavedCounter> = defineActor(import.meta.url, SavedCounter, {
   type: 'saved-counter',
   persist: 'snapshot',
-  turns: { slowly: 'interleave', release: 'interleave' },
+  turns: { slowly: 'interleave', failLate: 'interleave', release: 'interleave' },
 });
 
 export const ExplicitCounterT: ActorType<SavedCounter> = defineActor(import.meta.url, SavedCounter, {
