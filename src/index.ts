@@ -26,6 +26,7 @@ export {
   type Self,
   type TimerId,
 } from './runtime/actor.ts';
+export type { ClusterView as Cluster } from './runtime/cluster/cluster.ts';
 export {
   type ActorOptions,
   type ActorType,
@@ -42,6 +43,7 @@ export {
   type Effect,
   type Outcome as BehaviourOutcome,
 } from './runtime/define-behaviour.ts';
+export type { MemberView } from './runtime/membership/gossip-types.ts';
 export { type AnyRef, type CallOptions, call, type Ref, type TellStub, tell } from './runtime/refs.ts';
 export type { Relocation } from './runtime/relocate-here.ts';
 export type { SupervisionOptions } from './runtime/supervision.ts';

@@ -100,3 +100,5 @@ export const guestHeldMax = 8_192;
 export const guestBytesMax: number = 8 << 20;
 /** A node asks again so often for the verdict on an actor that is on the move, while its home is still at it. */
 export const verdictEveryMs = 500;
+/** Actors of one node's partitions on the move between nodes at once: each may hold guestBytesMax and guestHeldMax messages. */
+export const guestMovesMax = 64;

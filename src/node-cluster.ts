@@ -6,6 +6,7 @@ import { Cluster } from './runtime/cluster/cluster.ts';
 import { ringOf } from './runtime/cluster/ring-text.ts';
 import type { Gateway } from './runtime/gateway/gateway.ts';
 import { socketPeers } from './runtime/links/socket-peers-host.ts';
+import type { Ring } from './runtime/ownership/ring.ts';
 import type { World } from './runtime/world.ts';
 import type { NodeFile } from './storage/node-file.ts';
 
@@ -33,7 +34,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
   const seconds = Math.floor(world.clock.now() / 1_000);
   const incarnation = Math.max(seconds, (file?.content.incarnation ?? 0) + 1);
   await file?.update({ incarnation });
-  const stored = file?.content.ring;
+  const ring = storedRing(file, cluster, partitions);
   return new Cluster(gateway, {
     cluster,
     name,
@@ -45,7 +46,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     join,
     world,
     emit,
-    ring: stored === undefined ? undefined : ringOf(stored, cluster, partitions),
+    ring,
     saveRing: async ring => file?.update({ ring }),
     peers: handlers =>
       socketPeers({
@@ -62,4 +63,18 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
         tls: options.tls,
       }),
   });
+}
+
+function storedRing(file: NodeFile | undefined, cluster: string, partitions: number): Ring | undefined {
+  const stored = file?.content.ring;
+  if (file === undefined || stored === undefined) return undefined;
+  try {
+    return ringOf(stored, cluster, partitions);
+  } catch (error) {
+    const { code, message, details } = error as TroupeError;
+    throw new TroupeError(code === 'BAD_MESSAGE' ? 'CORRUPT' : code, `${file.path}: ${message}`, {
+      cause: error,
+      details,
+    });
+  }
 }

@@ -29,7 +29,7 @@ import type { NodeEvents } from './node-events.ts';
 import { aboutDir, type Home, openHome } from './node-home-host.ts';
 import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
 import type { Actor } from './runtime/actor.ts';
-import type { Cluster } from './runtime/cluster/cluster.ts';
+import type { Cluster, ClusterView } from './runtime/cluster/cluster.ts';
 import type { ActorType } from './runtime/define-actor.ts';
 import {
   chunksPerReserve,
@@ -193,7 +193,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   }
 
   /** The other nodes, and the ring. Throws BAD_OPTION for a node that does not listen. */
-  get cluster(): Cluster {
+  get cluster(): ClusterView {
     if (this.joined !== undefined) return this.joined;
     const why = `node ${this.name} is in no cluster: start it with 'listen', and 'join' unless it is the first`;
     throw new TroupeError('BAD_OPTION', why, { details: { option: 'listen' } });

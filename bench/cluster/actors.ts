@@ -2,7 +2,7 @@
 // by the ring, which the far node has founded and owns alone.
 
 import { defineActor } from '../../src/index.ts';
-import { Feeder, Mover } from '../relocation/actors.ts';
+import { Feeder, Mover, moverOptions } from '../relocation/actors.ts';
 import { Far } from '../threads/actors.ts';
 
 export { Far, Feeder, Mover };
@@ -16,13 +16,7 @@ export const FarT = defineActor(here, Far, {
   persist: 'none',
   mailbox: { capacity: 4_096, bytes: 8 << 20, overflow: 'wait' },
 });
-export const MoverT = defineActor(here, Mover, {
-  type: 'mover',
-  version: 1,
-  placement: 'ring',
-  persist: 'none',
-  mailbox: { capacity: 1_024, bytes: 1 << 20, overflow: 'wait' },
-});
+export const MoverT = defineActor(here, Mover, moverOptions);
 export const FeederT = defineActor(here, Feeder, {
   type: 'feeder',
   version: 1,

@@ -6,12 +6,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Packr } from 'msgpackr';
-import { Counter, confirmTells, type Tally, type ThreadSide, text1k } from '../threads/side.ts';
+import { type Answer, Counter, type Request, Requests, type ThreadSide, talkingBy } from '../threads/side.ts';
 import { FarProcess } from './far-process.ts';
-
-type What = 'hit' | 'next' | 'echo' | 'tally';
-type Request = readonly [what: What, id: number, value: number | string];
-type Answer = readonly [id: number, value: number | string | Tally];
 
 const lengthBytes = 4;
 
@@ -30,35 +26,18 @@ export async function listen(): Promise<string> {
 
 export function netSide(way: string): ThreadSide {
   const far = new FarProcess();
-  const waiting = new Map<number, (value: never) => void>();
   let frames: Frames<Answer, Request>;
-  let ids = 0;
-
-  function ask<Reply>(what: What, value: number | string): Promise<Reply> {
-    const { promise, resolve } = Promise.withResolvers<Reply>();
-    const id = ids++;
-    waiting.set(id, resolve as (value: never) => void);
-    frames.send([what, id, value]);
-    return promise;
-  }
-  const tell = (value: number | string): Promise<void> | undefined => frames.send(['hit', 0, value]);
-  const tally = (): Promise<Tally> => ask('tally', 0);
+  const requests = new Requests(request => frames.send(request));
 
   return {
     async setup() {
       const port = Number(await far.start(way, undefined));
       const socket = connect({ host: '127.0.0.1', port, noDelay: true });
       await once(socket, 'connect');
-      frames = new Frames(socket, ([id, value]) => {
-        waiting.get(id)?.(value as never);
-        waiting.delete(id);
-      });
-      await tally();
+      frames = new Frames(socket, requests.onAnswer);
+      await requests.tally();
     },
-    tellNumbers: n => confirmTells(n, tell, tally),
-    tellTexts: n => confirmTells(n, () => tell(text1k), tally),
-    askNumber: value => ask('next', value),
-    askText: text => ask('echo', text),
+    ...talkingBy(requests),
     async teardown() {
       frames?.close();
       await far.end();

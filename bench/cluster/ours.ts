@@ -1,8 +1,8 @@
 // Troupe between two nodes: the far one founds the ring and owns all of it, so that what is placed by the ring lives there.
 
-import { type Node, type NodeOptions, type Ref, startNode, tell } from '../../src/index.ts';
+import { type Node, type NodeOptions, type Ref, startNode, type TellStub, tell } from '../../src/index.ts';
 import { newIdentities } from '../links/ours.ts';
-import { confirmTells, type ThreadSide, text1k } from '../threads/side.ts';
+import { type ThreadSide, talkingBy } from '../threads/side.ts';
 import { type Far, FarT, FeederT, MoverT } from './actors.ts';
 import { FarProcess } from './far-process.ts';
 
@@ -51,33 +51,23 @@ export class TwoNodes {
 export function troupeSide(way: string, kind: OurKind): ThreadSide {
   const nodes = new TwoNodes();
   let far: Ref<Far>;
+  let hit: TellStub<Ref<Far>>;
 
   return {
     async setup() {
       await nodes.start(way, kind);
       far = nodes.near.ref(FarT, 'one');
+      hit = tell(far);
       await far.tally();
       const { node, thread } = await nodes.near.locate(far);
       if (node !== 'far' || thread !== kind.threads) throw new Error(`the far actor lives on ${node}/${thread}`);
     },
-    tellNumbers(n) {
-      const hit = tell(far);
-      return confirmTells(
-        n,
-        index => hit.hit(index),
-        () => far.tally(),
-      );
-    },
-    tellTexts(n) {
-      const hit = tell(far);
-      return confirmTells(
-        n,
-        () => hit.hit(text1k),
-        () => far.tally(),
-      );
-    },
-    askNumber: value => far.next(value),
-    askText: text => far.echo(text),
+    ...talkingBy({
+      tell: value => hit.hit(value),
+      tally: () => far.tally(),
+      next: value => far.next(value),
+      echo: text => far.echo(text),
+    }),
     teardown: () => nodes.stop(),
   };
 }

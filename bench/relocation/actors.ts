@@ -96,13 +96,14 @@ export class Feeder extends Actor<object> {
 
 const here = import.meta.url;
 
-export const MoverT = defineActor(here, Mover, {
+export const moverOptions = {
   type: 'mover',
   version: 1,
   placement: 'ring',
   persist: 'none',
   mailbox: { capacity: 1_024, bytes: 1 << 20, overflow: 'wait' },
-});
+} as const;
+export const MoverT = defineActor(here, Mover, moverOptions);
 export const FeederT = defineActor(here, Feeder, {
   type: 'feeder',
   version: 1,

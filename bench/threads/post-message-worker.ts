@@ -1,7 +1,7 @@
 // The far side of post-message.ts.
 
 import { parentPort } from 'node:worker_threads';
-import type { Answer, Request } from './post-message.ts';
+import type { Answer, Request } from './side.ts';
 import { Counter } from './side.ts';
 
 const counter = new Counter();

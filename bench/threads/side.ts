@@ -53,3 +53,55 @@ export async function confirmTells(
   const after = await tally();
   return { done: after.count - before.count, ms: performance.now() - began, hash: (after.sum - before.sum) >>> 0 };
 }
+
+/** What a side is made of when it can be told and asked by functions. */
+export interface Talk {
+  tell(value: number | string): void | Promise<void>;
+  tally(): Promise<Tally>;
+  next(value: number): Promise<number>;
+  echo(text: string): Promise<string>;
+}
+
+export function talkingBy(talk: Talk): Pick<ThreadSide, 'tellNumbers' | 'tellTexts' | 'askNumber' | 'askText'> {
+  const { tell, tally, next, echo } = talk;
+  return {
+    tellNumbers: n => confirmTells(n, tell, tally),
+    tellTexts: n => confirmTells(n, () => tell(text1k), tally),
+    askNumber: next,
+    askText: echo,
+  };
+}
+
+export type What = 'hit' | 'next' | 'echo' | 'tally';
+/** [what, number of the request, argument] there; [number of the request, answer] back. */
+export type Request = readonly [what: What, id: number, value: number | string];
+export type Answer = readonly [id: number, value: number | string | Tally];
+
+/** Requests over something that carries messages: each has a number, by which its answer is known. A tell has none. */
+export class Requests implements Talk {
+  private readonly send: (request: Request) => void | Promise<void>;
+  private readonly waiting = new Map<number, (value: never) => void>();
+  private ids = 0;
+
+  constructor(send: (request: Request) => void | Promise<void>) {
+    this.send = send;
+  }
+
+  readonly onAnswer = ([id, value]: Answer): void => {
+    this.waiting.get(id)?.(value as never);
+    this.waiting.delete(id);
+  };
+
+  private ask<Reply>(what: What, value: number | string): Promise<Reply> {
+    const { promise, resolve } = Promise.withResolvers<Reply>();
+    const id = this.ids++;
+    this.waiting.set(id, resolve as (value: never) => void);
+    void this.send([what, id, value]);
+    return promise;
+  }
+
+  readonly tell = (value: number | string): void | Promise<void> => this.send(['hit', 0, value]);
+  readonly tally = (): Promise<Tally> => this.ask('tally', 0);
+  readonly next = (value: number): Promise<number> => this.ask('next', value);
+  readonly echo = (text: string): Promise<string> => this.ask('echo', text);
+}

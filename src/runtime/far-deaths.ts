@@ -66,10 +66,10 @@ export class FarDeaths {
     return call.to !== null && this.router.pending.wasSent(call) && this.router.threadFor(call.to) === thread;
   }
 
-  private livedOn(id: string, thread: number): boolean {
-    const slash = id.indexOf('/');
-    const hosted = this.router.host.byName.get(id.slice(0, slash));
-    return hosted !== undefined && this.router.where(hosted, id.slice(slash + 1)) === thread;
+  /** Is that where messages to it go? */
+  livedOn(id: string, thread: number): boolean {
+    const { hosted, key } = this.router.host.split(id);
+    return hosted !== undefined && this.router.where(hosted, key) === thread;
   }
 
   /** The directory's word about a death has been read: the units of that thread are placed anew from now on. */

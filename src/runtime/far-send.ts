@@ -1,7 +1,7 @@
 // Messages to actors on other threads that have to wait: for room on the link, or in a mailbox. Nobody has seen them yet, so
 // when their thread dies or their actor moves, they are simply sent again the way that is right by then.
 
-import type { TroupeError } from '../errors.ts';
+import { TroupeError } from '../errors.ts';
 import { type Call, ended } from './call.ts';
 import type { Outgoing } from './far-peer.ts';
 import type { FarRouter } from './far-router.ts';
@@ -50,6 +50,26 @@ export class OutgoingAsk implements Outgoing {
   fail(error: TroupeError): void {
     this.router.host.fail(this.call, error);
   }
+}
+
+/**
+ * A tell of somebody who was told already that it is on its way: it waits for room, whatever its receiver's policy. A promise when it
+ * does. Throws OVERLOADED when too much waits.
+ */
+export function sendOrWait(
+  router: FarRouter,
+  thread: number,
+  ref: BaseRef,
+  code: number,
+  a0: unknown,
+  a1: unknown,
+): Promise<void> | undefined {
+  const peer = router.peers[thread];
+  if (peer === undefined) throw new TroupeError('OVERLOADED', `${ref.toString()} cannot be reached for a moment`);
+  if (peer.ready && !peer.isPaused(ref) && router.writeTell(thread, ref, code, a0, a1)) return undefined;
+  const message = new OutgoingTell(router, thread, ref, code, a0, a1);
+  if (!peer.waitForRoom(ref, message)) throw peer.overloaded(ref);
+  return message.sent;
 }
 
 /** A tell to an `overflow: 'wait'` mailbox; its sender holds the promise. */

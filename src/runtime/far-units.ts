@@ -52,9 +52,8 @@ export class FarUnits {
     return this.refusals.get(unit);
   }
 
-  split(unit: Unit): { hosted: HostedType | undefined; key: string } {
-    const slash = unit.indexOf('/');
-    return { hosted: this.host.byName.get(unit.slice(0, slash)), key: unit.slice(slash + 1) };
+  split(unit: Unit): { readonly hosted: HostedType | undefined; readonly key: string } {
+    return this.host.split(unit);
   }
 
   residentOf(unit: Unit): Activation | undefined {

@@ -18,10 +18,9 @@ export class FarWatches {
   /** Another thread watches an actor that is, or was, here. */
   private watched(id: Unit, thread: number): void {
     const { host, gateway } = this.router;
-    const slash = id.indexOf('/');
-    const hosted = host.byName.get(id.slice(0, slash));
+    const { hosted, key } = host.split(id);
     if (hosted === undefined) return;
-    const owner = this.router.ownerOf(hosted, id.slice(slash + 1));
+    const owner = this.router.ownerOf(hosted, key);
     if (owner >= this.router.threads) gateway?.watches.watch(id, thread);
     else if (owner !== host.thread) this.router.control(owner, 'watch', { id, thread });
     else if (thread !== host.thread) host.watches.report(id, thread);

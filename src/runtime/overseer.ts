@@ -46,12 +46,8 @@ export class Overseer {
   }
 
   private placeOf(unit: Unit, live: readonly HostId[]): HostId {
-    const slash = unit.indexOf('/');
-    const hosted = this.host.byName.get(unit.slice(0, slash));
-    const home =
-      hosted === undefined
-        ? 0
-        : homeOf(hosted.spec, unit.slice(slash + 1), this.router.places.table, 0, this.router.threads);
+    const { hosted, key } = this.host.split(unit);
+    const home = hosted === undefined ? 0 : homeOf(hosted.spec, key, this.router.places.table, 0, this.router.threads);
     const host = live.find(each => threadOf(each) === home) ?? live.find(each => threadOf(each) !== this.host.thread);
     return host ?? nowhere;
   }

@@ -55,6 +55,17 @@ export abstract class Registry extends TurnKeeper {
     return new hosted.stubs.Ref(key) as unknown as Ref<A>;
   }
 
+  /** An address in its parts. The type is undefined where this host does not know it. */
+  split(id: string): { readonly hosted: HostedType | undefined; readonly key: string } {
+    const slash = id.indexOf('/');
+    return { hosted: this.byName.get(id.slice(0, slash)), key: id.slice(slash + 1) };
+  }
+
+  refById(id: string): BaseRef {
+    const slash = id.indexOf('/');
+    return this.refByName(id.slice(0, slash), id.slice(slash + 1));
+  }
+
   refByName(typeName: string, key: string): BaseRef {
     const hosted = this.byName.get(typeName);
     if (hosted === undefined) throw this.noType(typeName);

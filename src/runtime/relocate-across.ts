@@ -7,6 +7,7 @@ import { guestMoveMs } from '../limits.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { here } from './gateway/node-table.ts';
 import { parseNodeAddress } from './ids.ts';
+import { inTime } from './in-time.ts';
 import { type BaseRef, KEY, TYPE } from './refs.ts';
 import { type Here, type Relocation, relocateHere } from './relocate-here.ts';
 import type { Member } from './thread-host.ts';
@@ -37,24 +38,14 @@ export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, t
     throw new TroupeError('BAD_OPTION', `${unit} keeps records of its own, which do not move between nodes yet`);
   if (!isHome) {
     const asked = gateway.asked(gateway.numberOf(home), 'relocate', { type: ref[TYPE].name, key: ref[KEY], to: node });
-    return (await bounded(
-      at,
-      asked,
-      `the home of ${unit}, node ${gateway.nodes.names[home] ?? 'unknown'},`,
-    )) as Relocation;
+    const who = `the home of ${unit}, node ${gateway.nodes.names[home] ?? 'unknown'},`;
+    const why = `${who} has not answered within ${guestMoveMs} ms; the move may go on`;
+    // Whoever has a gateway has a member.
+    const { clock } = (at.member as Member).host.world;
+    return inTime(clock, guestMoveMs, asked as Promise<Relocation>, () => new TroupeError('UNKNOWN_OUTCOME', why));
   }
   const ready = async (): Promise<void> => {
     if (at.threads > 0) await relocateHere(at, ref, `${at.node}/0`);
   };
   return gateway.homes.relocate(unit, node, ready);
-}
-
-function bounded(at: Here, asked: Promise<unknown>, who: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const why = `${who} has not answered within ${guestMoveMs} ms; the move may go on`;
-    const late = (): void => reject(new TroupeError('UNKNOWN_OUTCOME', why));
-    // Whoever has a gateway has a member.
-    const { clock } = (at.member as Member).host.world;
-    asked.then(resolve, reject).finally(clock.timer(guestMoveMs, late));
-  });
 }

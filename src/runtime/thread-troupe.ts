@@ -146,7 +146,12 @@ export class Troupe {
     });
     this.member?.port.start();
     if (this.options.threads === 0) {
-      this.gateway?.homes.load();
+      try {
+        this.gateway?.homes.load();
+      } catch (error) {
+        await this.stop(0);
+        throw error;
+      }
       this.host.reminders.load(Array.from({ length: this.options.partitions }, (_, partition) => partition));
       return;
     }

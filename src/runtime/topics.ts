@@ -57,10 +57,9 @@ export class Topics {
     const { gate } = this;
     for (const id of this.table.match(topic)) {
       if (gate !== null && (!gate.hears(id, from) || gate.relay(id, from, topic, value))) continue;
-      const slash = id.indexOf('/');
       try {
         // Not tell(): what publishes has passed its gate already, and the message is nobody's but the publisher's.
-        const ref = this.host.refByName(id.slice(0, slash), id.slice(slash + 1));
+        const ref = this.host.refById(id);
         void this.host.send(ref, (topicMethod << 2) | 2, topic, this.copy(value), null);
       } catch (error) {
         this.host.deadLetter(id, 'onTopic', [topic, value], String(error));

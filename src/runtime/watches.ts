@@ -92,11 +92,7 @@ export class Watches {
 
   /** Another thread watches an actor here. */
   report(id: string, thread: number): void {
-    const slash = id.indexOf('/');
-    if (
-      id.charCodeAt(slash + 1) === 0 &&
-      this.isGoneChild(this.host.refByName(id.slice(0, slash), id.slice(slash + 1)))
-    ) {
+    if (id.charCodeAt(id.indexOf('/') + 1) === 0 && this.isGoneChild(this.host.refById(id))) {
       this.host.router.control(thread, 'departed', { id, reason: 'stopped' });
       return;
     }

@@ -50,7 +50,8 @@ export class KitNode {
   /** Everything node.on() would have heard, in all lives. */
   readonly events: RecordedEvent[] = [];
   readonly #kit: ClusterKit;
-  readonly #disk: MemoryStore;
+  /** Its disk: diskFull, hold(), flipBit() ... It outlives the node. */
+  readonly disk: MemoryStore;
   #epochs: EpochMemory | undefined;
   #ring: Ring | undefined;
   #incarnation = 0;
@@ -59,7 +60,7 @@ export class KitNode {
   constructor(name: string, kit: ClusterKit) {
     this.name = name;
     this.#kit = kit;
-    this.#disk = new MemoryStore({ soon: fn => kit.clock.soon(fn) });
+    this.disk = new MemoryStore({ soon: fn => kit.clock.soon(fn) });
   }
 
   get isUp(): boolean {
@@ -126,7 +127,7 @@ export class KitNode {
       fabric: createFabric({ threads: 1 }),
       epochs: this.#epochs,
       types: options.actors,
-      engine: this.#disk,
+      engine: this.disk,
       world,
       events: { emit },
       residentsMax: undefined,
@@ -152,6 +153,7 @@ export class KitNode {
       ring: this.#ring,
       world,
       saveRing: async ring => {
+        if (this.disk.diskFull) throw new TroupeError('DISK_FULL', `the disk of ${this.name} is full`);
         this.#ring = ring;
       },
       emit,
@@ -188,7 +190,7 @@ export class KitNode {
     this.#kit.retire(this.name);
     this.#life.member.host.halt();
     this.#life = undefined;
-    this.#disk.crash();
+    this.disk.crash();
   }
 
   async stop(): Promise<void> {

@@ -142,6 +142,30 @@ describe('nodes with data', () => {
   });
 });
 
+describe('a node that does not fit', () => {
+  it('with other partitions says so, and what to do', async () => {
+    const n1 = await start('n1', [], { threads: 0 });
+    const n2 = await start('n2', [n1.cluster.address], { threads: 0, partitions: 128 });
+    expect(await n2.ready().catch(error => [error.code, error.message])).toEqual([
+      'BAD_OPTION',
+      expect.stringMatching(/the ring has 64 partitions, and this node 128/),
+    ]);
+  });
+
+  it('with another cluster than its ring is refused, and the file named', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'troupe-c4-'));
+    dirs.push(dir);
+    await (await startNode({ dataDir: dir, name: 'n1', threads: 0, listen: '127.0.0.1:0' })).stop();
+    const renamed = start('n1', [], { dataDir: dir, threads: 0, cluster: 'other' });
+    expect(await renamed.catch(error => [error.code, error.message])).toEqual([
+      'BAD_OPTION',
+      expect.stringMatching(/troupe\.json: the ring is of cluster 'default', and this node is of 'other'/),
+    ]);
+    const again = await start('n1', [], { dataDir: dir, threads: 0 });
+    expect(again.cluster.ring().owners).toHaveLength(64);
+  });
+});
+
 describe('a node without threads', () => {
   it('is a node like any other', async () => {
     const [n1, n2] = await two({ threads: 0 });

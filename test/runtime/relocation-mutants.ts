@@ -7,15 +7,10 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { type Mistake, mutate } from '../mutate.ts';
 import type { Cores } from './relocation-cores.ts';
 
-export interface Mutant {
-  /** The mistake, as somebody would make it. */
-  readonly name: string;
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
+export type Mutant = Mistake;
 
 const directory = 'directory.ts';
 const dedupe = 'dedupe-window.ts';
@@ -339,10 +334,4 @@ export async function load(folder: string, mutant: Mutant | undefined): Promise<
     [directory, route, dedupe, 'relocation-messages.ts', pieces].map(module),
   );
   return { Directory, Route, DedupeWindow, isForDirectory, cutPieces, joinPieces };
-}
-
-function mutate(text: string, { name, file, find, replace }: Mutant): string {
-  const count = text.split(find).length - 1;
-  if (count !== 1) throw new Error(`mutant '${name}': its text occurs ${count} times in ${file}, not once`);
-  return text.replace(find, () => replace);
 }

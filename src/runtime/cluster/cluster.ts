@@ -12,7 +12,7 @@
 // what the ring gives away would have to move first.
 
 import { TroupeError } from '../../errors.ts';
-import { foundAfterMs } from '../../limits.ts';
+import { foundAfterMs, membersMax } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { tableOfRing } from '../gateway/node-table.ts';
 import type { Peers, PeersDescription, PeersOptions } from '../links/peers.ts';
@@ -58,6 +58,8 @@ export interface ClusterDescription {
 }
 
 /** What `node.cluster` offers. */
+export type ClusterView = Pick<Cluster, 'members' | 'ring' | 'preference' | 'plan' | 'address' | 'describe'>;
+
 export class Cluster {
   readonly #options: ClusterOptions;
   readonly #peers: Peers;
@@ -71,7 +73,7 @@ export class Cluster {
   #ring: Ring | undefined;
   /** A ring is being stored, or fetched: others wait. */
   #taking = false;
-  #foreign = '';
+  readonly #told = new Set<string>();
   #stopped = false;
   #cancelLook: Cancel | undefined;
 
@@ -87,10 +89,10 @@ export class Cluster {
         this.#numbers.set(peer.name, gateway.up(peer.name, link));
         this.#gossiper?.linked(peer.name, true);
       },
-      onDown: (peer, _reason, { unsent }) => {
+      onDown: (peer, _reason, remains) => {
         const number = this.#numbers.get(peer.name);
         this.#numbers.delete(peer.name);
-        if (number !== undefined) gateway.down(number, unsent);
+        if (number !== undefined) gateway.down(number, remains);
         this.#gossiper?.linked(peer.name, false);
       },
       onFrame: (name, bytes, view, start, end) => {
@@ -224,10 +226,13 @@ export class Cluster {
       case 'halted':
         world.log.error({ why: event.why }, 'this node is no member any more; start it again to come back');
         break;
-      case 'name-conflict':
       case 'refused':
       case 'refused-by':
-        world.log.warn({ ...event }, 'membership');
+        // One a message: what is said of them is for describe(), and once for the log.
+        if (this.#isNews(`${event.name} ${event.why} ${event.member}`)) world.log.warn({ ...event }, 'membership');
+        return;
+      case 'name-conflict':
+        world.log.warn({ ...event }, 'two processes run under one name');
         break;
       case 'member-removed':
       case 'member-left':
@@ -238,6 +243,14 @@ export class Cluster {
     }
     emit(event.name, event);
     this.#look();
+  }
+
+  /** Has it been told before? Forgets all of it when it is too much to remember. */
+  #isNews(what: string): boolean {
+    if (this.#told.has(what)) return false;
+    if (this.#told.size >= membersMax) this.#told.clear();
+    this.#told.add(what);
+    return true;
   }
 
   #connect(name: string): void {
@@ -254,7 +267,7 @@ export class Cluster {
   #look(): void {
     const { name, world } = this.#options;
     const gossiper = this.#gossiper;
-    if (gossiper === undefined || this.#stopped) return;
+    if (gossiper === undefined || this.#stopped || this.#taking) return;
     const views = this.members();
     const holders = views.filter(member => member.name !== name && gossiper.appOf(member.name) !== undefined);
     if (this.#ring !== undefined) return this.#compare(holders, this.#ring);
@@ -267,9 +280,25 @@ export class Cluster {
     const strangers = [...this.#numbers.keys()].filter(linked => !views.some(member => member.name === linked));
     known.push(...strangers.map(each => ({ name: each, isUp: false, hasRing: false })));
     if (this.#founding.mayFound(known, world.clock.mono())) {
-      const up = views.filter(({ status }) => status === 'up');
-      void this.#take(this.#founded(up.map(member => ({ ...member, rack: '' }))));
+      const up = views.filter(({ status }) => status === 'up').map(member => ({ ...member, rack: '' }));
+      this.#tryToTake(async () => this.#founded(up));
     } else this.#lookAgain();
+  }
+
+  /** One at a time; what fails (a full disk, a link that ends) is tried again. */
+  #tryToTake(ring: () => Promise<Ring>): void {
+    this.#taking = true;
+    ring()
+      .then(made => this.#take(made))
+      .catch(error => {
+        if (this.#isNews(`take ${error.message}`))
+          this.#options.world.log.error({ err: error }, 'there is no ring yet; it is tried again');
+        if (error.code === 'BAD_OPTION') this.#ready.reject(error);
+        else this.#lookAgain();
+      })
+      .finally(() => {
+        this.#taking = false;
+      });
   }
 
   #lookAgain(): void {
@@ -294,31 +323,15 @@ export class Cluster {
   }
 
   #fetch(from: string): void {
-    const { cluster, partitions, world } = this.#options;
+    const { cluster, partitions } = this.#options;
     const number = this.#numbers.get(from);
-    if (this.#taking || number === undefined) return;
-    this.#taking = true;
-    this.#gateway
-      .asked(number, 'ring', null)
-      .then(async told => this.#take(ringOf(told, cluster, partitions)))
-      .catch(error => {
-        world.log.warn({ err: error, from }, 'the ring could not be taken over; it is tried again');
-        this.#lookAgain();
-      })
-      .finally(() => {
-        this.#taking = false;
-      });
+    if (number === undefined) return;
+    this.#tryToTake(async () => ringOf(await this.#gateway.asked(number, 'ring', null), cluster, partitions));
   }
 
   async #take(ring: Ring): Promise<void> {
-    if (this.#ring !== undefined || this.#stopped) return;
-    this.#ring = ring;
-    try {
-      await this.#options.saveRing(ring);
-    } catch (error) {
-      this.#ring = undefined;
-      throw error;
-    }
+    await this.#options.saveRing(ring);
+    if (this.#stopped) return;
     this.#route(ring);
     this.#gossiper?.setApp(tagOf(ring));
     this.#options.emit('ring-changed', { epoch: ring.epoch, hash: ringHash(ring) });
@@ -335,8 +348,7 @@ export class Cluster {
   #compare(holders: readonly MemberView[], ring: Ring): void {
     const own = ringHash(ring);
     const foreign = holders.find(({ name }) => this.#gossiper?.appOf(name)?.hash !== own);
-    if (foreign === undefined || this.#foreign === foreign.name) return;
-    this.#foreign = foreign.name;
+    if (foreign === undefined || !this.#isNews(`foreign ${foreign.name}`)) return;
     const why = `${foreign.name} goes by another ring than ${this.#options.name}: two clusters of one name were founded apart. Keep one of them, and let the nodes of the other begin in empty directories`;
     this.#options.world.log.error({ member: foreign.name }, why);
     this.#options.emit('ring-conflict', { member: foreign.name, why });

@@ -7,13 +7,13 @@ import { type MemberStatus, type Ring, ringHash } from '../ownership/ring.ts';
 
 const statuses: readonly MemberStatus[] = ['joining', 'valid', 'leaving', 'exiting', 'down'];
 
-/** Plain data, as it is sent and stored. Throws BAD_MESSAGE. */
+/** Plain data, as it is sent and stored. Throws BAD_MESSAGE, and BAD_OPTION for a sound ring that is not one for this node. */
 export function ringOf(value: unknown, cluster: string, partitions: number): Ring {
   const ring = value as Ring;
   const holds =
     typeof ring === 'object' &&
     ring !== null &&
-    ring.cluster === cluster &&
+    typeof ring.cluster === 'string' &&
     Number.isSafeInteger(ring.epoch) &&
     ring.epoch > 0 &&
     isName(ring.claimant) &&
@@ -21,12 +21,26 @@ export function ringOf(value: unknown, cluster: string, partitions: number): Rin
     ring.members.length <= membersMax &&
     ring.members.every(isMember) &&
     Array.isArray(ring.owners) &&
-    ring.owners.length === partitions &&
     Array.isArray(ring.next);
   const names = new Set(holds ? ring.members.map(({ name }) => name) : []);
   const isOwner = (owner: unknown): boolean => names.has(owner as string);
   if (!holds || !ring.owners.every(isOwner) || !ring.next.every(({ from, to }) => isOwner(from) && isOwner(to)))
-    throw new TroupeError('BAD_MESSAGE', `that is no ring of cluster '${cluster}' with ${partitions} partitions`);
+    throw new TroupeError('BAD_MESSAGE', 'what was told or stored is no ring');
+  const found = ring.owners.length;
+  if (ring.cluster !== cluster)
+    throw new TroupeError(
+      'BAD_OPTION',
+      `the ring is of cluster '${ring.cluster}', and this node is of '${cluster}'; give it that name`,
+      {
+        details: { option: 'cluster', found: ring.cluster },
+      },
+    );
+  if (found !== partitions)
+    throw new TroupeError(
+      'BAD_OPTION',
+      `the ring has ${found} partitions, and this node ${partitions}: that is fixed at the birth of its data; begin with partitions: ${found} in an empty directory`,
+      { details: { option: 'partitions', found } },
+    );
   return ring;
 }
 

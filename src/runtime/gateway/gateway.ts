@@ -17,9 +17,10 @@ import type { FarMessage } from '../far-moves.ts';
 import { FarPeer } from '../far-peer.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { FarPlace } from '../far-wire.ts';
-import { Frame, frameAsk } from '../frame.ts';
+import { Frame, frameAsk, frameTell } from '../frame.ts';
 import { readHeader } from '../frame-header.ts';
 import type { HostedType } from '../hosted-type.ts';
+import type { Remains } from '../links/remains.ts';
 import { type BaseRef, isRef } from '../refs.ts';
 import { leftUntil } from '../shared-deadline.ts';
 import { Dialect } from './dialect.ts';
@@ -73,8 +74,6 @@ export class Gateway {
     this.#next = threads;
     this.nodes = new NodeTable(nodes);
     this.relays = new Relays(router);
-    this.guests = new Guests(router.host, options.raiseEpochs);
-    this.homes = new Homes(router, this, this.guests);
     const { host } = router;
     this.#dialect = new Dialect(host);
     this.codec = createCodec({
@@ -86,6 +85,8 @@ export class Gateway {
         return ref;
       },
     });
+    this.guests = new Guests(host, this.codec, options.raiseEpochs);
+    this.homes = new Homes(router, this, this.guests);
     this.on('started', (from, id) => this.#ofPeer(from, id) && router.onStarted(id));
     this.on('verdict', (from, id) => this.relays.abort(from, numberIn(id)));
     this.on('pause', (from, unit) => router.peers[from]?.pause(textIn(unit)));
@@ -179,14 +180,15 @@ export class Gateway {
     return number;
   }
 
-  /** It is over. `unsent`: frames that never left; what else was written may have arrived. */
-  down(number: number, unsent: readonly Uint8Array[]): void {
+  /** It is over, and this is what became of the frames. */
+  down(number: number, { unsent, unknown }: Remains): void {
     const router = this.#router;
     const { host, pending } = router;
     const name = this.#names.get(number) ?? '';
     const peer = router.peers[number];
     if (peer === undefined || peer.gone) return;
-    const neverLeft = this.#asksIn(number, unsent);
+    const neverLeft = this.#asksIn(number, unsent, 'had not left when the link broke');
+    this.#asksIn(number, unknown, 'were on their way when the link broke, and may have arrived');
     const lost = [...pending.all()].filter(call => call.peer === number && pending.wasSent(call));
     const waiting = peer.die();
     this.#options.links.remove(number);
@@ -216,21 +218,19 @@ export class Gateway {
     });
   }
 
-  /** The asks among frames that never left; the tells are dead letters. */
-  #asksIn(number: number, unsent: readonly Uint8Array[]): Set<number> {
+  /** The asks among them, whose askers are told; of the tells nobody else would hear. */
+  #asksIn(number: number, frames: readonly Uint8Array[], why: string): Set<number> {
     const asks = new Set<number>();
     const frame = new Frame<FarPlace>();
     let tells = 0;
-    for (const bytes of unsent) {
+    for (const bytes of frames) {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       readHeader(frame, bytes, view, 0, bytes.length);
       if (frame.kind === frameAsk) asks.add(frame.callId);
-      else tells++;
+      else if (frame.kind === frameTell) tells++;
     }
-    if (tells > 0) {
-      const why = `${tells} messages, answers or words had not left when the link broke`;
-      this.#router.host.deadLetter(`actors on node ${this.#names.get(number)}`, '?', [], why);
-    }
+    if (tells > 0)
+      this.#router.host.deadLetter(`actors on node ${this.#names.get(number)}`, '?', [], `${tells} messages ${why}`);
     return asks;
   }
 

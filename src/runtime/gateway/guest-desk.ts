@@ -27,7 +27,11 @@ export class GuestDesk {
     const { guests, homes } = gateway;
     gateway.on('guest-pack', (from, asked) => this.#pack(from, this.#unitOf(from, asked)));
     gateway.on('guest-put', (from, put) => this.#put(from, this.#unitOf(from, put), put.bytes));
-    gateway.on('guest-verdict', (from, told) => this.#onVerdict(this.#unitOf(from, told), told.verdict));
+    gateway.on('guest-verdict', (from, told) => {
+      // Of a type that this node does not have there is nothing to decide: it was refused when it came.
+      if (router.host.split(textIn(told?.unit)).hosted !== undefined)
+        this.#onVerdict(this.#unitOf(from, told), told.verdict);
+    });
     gateway.on('guest-where', (_from, asked) => homes.where(textIn(asked?.unit)) ?? null);
     router.host.reminders.whereabouts = stored => this.#livesHere(stored);
     gateway.on('guest-epoch', (_from, asked) => guests.epochOf(textIn(asked?.unit)));
@@ -36,11 +40,10 @@ export class GuestDesk {
   /** Whose home has spoken. Throws BAD_MESSAGE when it was somebody else. */
   #unitOf(from: number, told: { unit?: unknown } | null | undefined): Unit {
     const unit = textIn(told?.unit);
-    const slash = unit.indexOf('/');
-    const hosted = this.#router.host.byName.get(unit.slice(0, slash));
+    const { hosted, key } = this.#router.host.split(unit);
     if (hosted === undefined)
-      throw new TroupeError('NO_ACTOR_TYPE', `node ${this.#router.host.node} cannot host '${unit.slice(0, slash)}'`);
-    if (hosted.spec.placement === 'ring' && this.#gateway.isHome(from, hosted, unit.slice(slash + 1))) return unit;
+      throw new TroupeError('NO_ACTOR_TYPE', `node ${this.#router.host.node} cannot host ${unit}`);
+    if (hosted.spec.placement === 'ring' && this.#gateway.isHome(from, hosted, key)) return unit;
     throw new TroupeError('BAD_MESSAGE', `node ${this.#gateway.nameOf(from)} is not the home of ${unit}`);
   }
 
@@ -82,8 +85,7 @@ export class GuestDesk {
     const { code, a0, a1, call } = message;
     if (call?.state === ended) return;
     const router = this.#router;
-    const slash = unit.indexOf('/');
-    const ref = router.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
+    const ref = router.host.refById(unit);
     ref[FAR] = { thread: number, version: router.version, slot: -1, epoch: sentBack };
     const why = new TroupeError('OVERLOADED', `the link to the home of ${unit} has no room`);
     const peer = router.peers[number];

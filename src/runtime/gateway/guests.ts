@@ -12,10 +12,12 @@
 import { TroupeError } from '../../errors.ts';
 import { guestBytesMax, guestFreezeMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
+import type { Codec } from '../codec.ts';
 import type { FarMessage } from '../far-moves.ts';
 import { dead, moving } from '../flags.ts';
 import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
+import { inTime } from '../in-time.ts';
 import { Mailbox } from '../mailbox.ts';
 import { freeze, install, leave, type PackedActor, packNow, retire, run, thaw, unmovable } from '../moves.ts';
 import type { RecordCopy } from '../moving-records.ts';
@@ -50,26 +52,31 @@ const noCalls = {
 
 export class Guests {
   readonly #host: Host;
+  /** Refuses what means something on its own node only, in a state as in a message. */
+  readonly #codec: Codec;
   readonly #raiseEpochs: (above: number) => Promise<void>;
   readonly #leaving = new Map<Unit, Leaving>();
   readonly #arriving = new Map<Unit, Arriving>();
 
-  constructor(host: Host, raiseEpochs: (above: number) => Promise<void>) {
+  constructor(host: Host, codec: Codec, raiseEpochs: (above: number) => Promise<void>) {
     this.#host = host;
+    this.#codec = codec;
     this.#raiseEpochs = raiseEpochs;
   }
 
   #split(unit: Unit): [HostedType, string] {
-    const slash = unit.indexOf('/');
-    const hosted = this.#host.byName.get(unit.slice(0, slash));
-    if (hosted === undefined)
-      throw new TroupeError('NO_ACTOR_TYPE', `node ${this.#host.node} cannot host '${unit.slice(0, slash)}'`);
-    return [hosted, unit.slice(slash + 1)];
+    const { hosted, key } = this.#host.split(unit);
+    if (hosted === undefined) throw new TroupeError('NO_ACTOR_TYPE', `node ${this.#host.node} cannot host ${unit}`);
+    return [hosted, key];
   }
 
-  /** The actor as its home says it is here: awake, or woken. Null while it is on its way in or out. */
+  /**
+   * The actor as its home says it is here: awake, or woken. Null while what it needs is not durable yet. A home sends messages to it
+   * only when it is decided that it is here: if the verdict was lost, this is it.
+   */
   find(unit: Unit): Activation | null {
-    if (this.#leaving.has(unit) || this.#arriving.has(unit)) return null;
+    if (this.waiting(unit) !== undefined) this.settle(unit, true);
+    if (this.waiting(unit) !== undefined) return null;
     const [hosted, key] = this.#split(unit);
     const act = hosted.live.get(key) ?? this.#host.activate(hosted, key);
     act.flags |= moving;
@@ -110,7 +117,7 @@ export class Guests {
       left.records = this.#host.persistence.moving.copy(act, true);
       const reminders = this.#host.reminders.pack(hosted.name, key, true);
       const shipment: Shipment = { actor, records: left.records, reminders };
-      return this.#host.codec.encode(shipment, guestBytesMax);
+      return this.#codec.encode(shipment, guestBytesMax);
     } catch (error) {
       if (this.#leaving.get(unit) === left) this.thaw(unit, home !== this.#host.node);
       throw error;
@@ -137,13 +144,9 @@ export class Guests {
   }
 
   #inTime(step: Promise<void>, unit: Unit, what: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const late = (): void => {
-        const why = `${unit} ${what} within ${guestFreezeMs} ms`;
-        reject(new TroupeError('DEADLINE', why, { details: { reason: 'turn-too-long' } }));
-      };
-      step.then(resolve, reject).finally(this.#host.world.clock.timer(guestFreezeMs, late));
-    });
+    const why = `${unit} ${what} within ${guestFreezeMs} ms`;
+    const late = (): TroupeError => new TroupeError('DEADLINE', why, { details: { reason: 'turn-too-long' } });
+    return inTime(this.#host.world.clock, guestFreezeMs, step, late);
   }
 
   /** It lives elsewhere: what is here is history. */
@@ -171,7 +174,7 @@ export class Guests {
 
   /** Resolves with its epoch here when everything that must not be lost is durable. Rejects with what it cannot be installed for. */
   async put(unit: Unit, bytes: Uint8Array): Promise<number> {
-    const { actor, records, reminders } = this.#host.codec.decode(bytes) as Shipment;
+    const { actor, records, reminders } = this.#codec.decode(bytes) as Shipment;
     if (`${actor?.type}/${actor?.key}` !== unit) throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}`);
     // It comes from elsewhere: so it is not here, whatever became of the verdict on an earlier move.
     this.settle(unit, false);

@@ -19,12 +19,12 @@
 // messages nowhere but to the node in its entry.
 
 import { TroupeError } from '../../errors.ts';
-import { guestHeldMax, guestStepMs } from '../../limits.ts';
+import { answersMax, guestHeldMax, guestMovesMax, guestStepMs, waitersPerMailboxMax } from '../../limits.ts';
 import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { OutgoingTell } from '../far-send.ts';
-import type { HostedType } from '../hosted-type.ts';
+import { sendOrWait } from '../far-send.ts';
+import { inTime } from '../in-time.ts';
 import { argumentsOf } from '../messages.ts';
 import { type BaseRef, FAR } from '../refs.ts';
 import type { Relocation } from '../relocate-here.ts';
@@ -41,6 +41,8 @@ interface Moving {
   readonly over: Promise<void>;
   readonly end: () => void;
 }
+
+type Verdict = 'run' | 'drop' | 'thaw' | 'cancel';
 
 /** Told when a tell waits here: until then its sender had better send no more. */
 export type OnWait = (until: Promise<void>) => void;
@@ -110,7 +112,7 @@ export class Homes {
   }
 
   #hold(unit: Unit, { back, held, over }: Moving, message: FarMessage, mark: number, onWait?: OnWait): void {
-    if (mark === sentBack) back.push(message);
+    if (mark === sentBack && back.length < this.#backMax(unit)) back.push(message);
     else if (held.length < guestHeldMax) held.push(message);
     else {
       const why = `${unit} is on the move, and ${guestHeldMax} messages wait for it; this one was not sent`;
@@ -119,6 +121,12 @@ export class Homes {
     this.#counts.held++;
     // The other half is for what is on its way until the senders have heard of it.
     if (held.length > guestHeldMax / 2) onWait?.(over);
+  }
+
+  /** What can have waited for it where it was: its mailbox, those who waited for a slot in it, and retries of what is in there. */
+  #backMax(unit: Unit): number {
+    const capacity = this.#router.host.split(unit).hosted?.spec.capacity ?? 0;
+    return capacity + waitersPerMailboxMax + answersMax;
   }
 
   #send(unit: Unit, node: string, message: FarMessage, mark: number, onWait?: OnWait): void {
@@ -131,17 +139,12 @@ export class Homes {
       router.askAt(number, ref, call, code, a0, a1);
       return;
     }
-    const peer = router.peers[number];
-    if (peer === undefined) return;
-    if (peer.ready && !peer.isPaused(ref) && router.writeTell(number, ref, code, a0, a1)) return;
-    const outgoing = new OutgoingTell(router, number, ref, code, a0, a1);
-    if (!peer.waitForRoom(ref, outgoing)) throw peer.overloaded(ref);
-    onWait?.(outgoing.sent);
+    const sent = sendOrWait(router, number, ref, code, a0, a1);
+    if (sent !== undefined) onWait?.(sent);
   }
 
   #refOf(unit: Unit): BaseRef {
-    const slash = unit.indexOf('/');
-    return this.#router.host.refByName(unit.slice(0, slash), unit.slice(slash + 1));
+    return this.#router.host.refById(unit);
   }
 
   /** Sends one on after all; what cannot be is told. */
@@ -163,7 +166,7 @@ export class Homes {
 
   refuse(unit: Unit, { code, a0, a1, call }: FarMessage, error: unknown): void {
     const { host } = this.#router;
-    const hosted: HostedType | undefined = host.byName.get(unit.slice(0, unit.indexOf('/')));
+    const { hosted } = host.split(unit);
     if (call !== null) host.fail(call, error);
     else
       host.deadLetter(
@@ -189,6 +192,11 @@ export class Homes {
       const epoch = from === this.#self ? this.#guests.epochOf(unit) : await this.#ask(from, 'guest-epoch', { unit });
       return { epoch: epoch as number, pausedMs: 0, shipped: 0, forwarded: 0 };
     }
+    if (this.#moving.size >= guestMovesMax)
+      throw new TroupeError(
+        'OVERLOADED',
+        `${guestMovesMax} actors of this node move between nodes already; try again later`,
+      );
     if (entry === undefined) await ready();
     if (this.#moving.has(unit)) throw new TroupeError('OVERLOADED', `${unit} is on the move already; try again later`);
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
@@ -200,19 +208,11 @@ export class Homes {
     host.events.emit('relocating', { id: unit, from, to });
     const since = host.now();
     const number = (entry?.epoch ?? 0) + 1;
+    let epoch: number;
     try {
       const bytes = await this.#pack(unit, from, moving);
-      const epoch = await this.#put(unit, to, bytes);
+      epoch = await this.#put(unit, to, bytes);
       await this.#away.set(unit, { node: to, epoch: number });
-      this.#verdict(unit, to, 'run');
-      this.#gateway.watches.moved(unit, to);
-      this.#verdict(unit, from, 'drop');
-      this.#counts.committed++;
-      this.#end(unit, moving);
-      const shipped = moving.back.length;
-      const moved = { epoch, pausedMs: host.now() - since, shipped, forwarded: moving.held.length };
-      host.events.emit('relocated', { id: unit, epoch, from, to });
-      return moved;
     } catch (error) {
       this.#verdict(unit, from, 'thaw');
       this.#verdict(unit, to, 'cancel');
@@ -220,6 +220,24 @@ export class Homes {
       this.#end(unit, moving);
       host.events.emit('relocation-aborted', { id: unit, from, to, reason: (error as Error).message });
       throw error;
+    }
+    // It is at `to`, whatever happens from here on.
+    this.#verdict(unit, to, 'run');
+    // Before it is dropped, and who watches it with it.
+    this.#guard(unit, () => this.#gateway.watches.moved(unit, to));
+    this.#verdict(unit, from, 'drop');
+    this.#counts.committed++;
+    this.#end(unit, moving);
+    host.events.emit('relocated', { id: unit, epoch, from, to });
+    return { epoch, pausedMs: host.now() - since, shipped: moving.back.length, forwarded: moving.held.length };
+  }
+
+  /** A word that cannot be said is asked for: what is decided does not depend on it. */
+  #guard(unit: Unit, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#router.host.world.log.warn({ err: error, unit }, 'a word about a move between nodes could not be said');
     }
   }
 
@@ -257,7 +275,11 @@ export class Homes {
     return (await this.#ask(to, 'guest-put', { unit, bytes })) as number;
   }
 
-  #verdict(unit: Unit, node: string, verdict: 'run' | 'drop' | 'thaw' | 'cancel'): void {
+  #verdict(unit: Unit, node: string, verdict: Verdict): void {
+    this.#guard(unit, () => this.#say(unit, node, verdict));
+  }
+
+  #say(unit: Unit, node: string, verdict: Verdict): void {
     if (node !== this.#self) this.#gateway.say(this.#gateway.numberOfName(node), 'guest-verdict', { unit, verdict });
     else if (verdict === 'run') this.#guests.run(unit, false);
     else if (verdict === 'drop') this.#guests.drop(unit);
@@ -267,12 +289,9 @@ export class Homes {
 
   /** The answer of a node, or the reason why there is none in time. */
   #ask(node: string, word: string, payload: object): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const late = (): void =>
-        reject(new TroupeError('DEADLINE', `node ${node} did not answer '${word}' within ${guestStepMs} ms`));
-      const cancel = this.#router.host.world.clock.timer(guestStepMs, late);
-      this.#gateway.asked(this.#gateway.numberOfName(node), word, payload).then(resolve, reject).finally(cancel);
-    });
+    const asked = this.#gateway.asked(this.#gateway.numberOfName(node), word, payload);
+    const why = `node ${node} did not answer '${word}' within ${guestStepMs} ms`;
+    return inTime(this.#router.host.world.clock, guestStepMs, asked, () => new TroupeError('DEADLINE', why));
   }
 
   /** Whether the other threads have to send it here although the table says otherwise. */

@@ -19,9 +19,8 @@ export class NodeWatches {
 
   watch(id: string, by: number): void {
     const { host } = this.#router;
-    const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
+    const { hosted, key } = host.split(id);
     if (hosted === undefined) return;
-    const key = id.slice(id.indexOf('/') + 1);
     const owner = this.#router.ownerOf(hosted, key);
     // Its home asks: it is a guest of ours.
     if (owner === host.thread || this.#gateway.isHome(by, hosted, key)) {
@@ -61,11 +60,8 @@ export class NodeWatches {
 
   /** A session has ended: whatever lived behind it is gone as far as anybody here can tell. */
   lost(lost: number): void {
-    const { host } = this.#router;
-    const wasThere = (id: string): boolean => {
-      const hosted = host.byName.get(id.slice(0, id.indexOf('/')));
-      return hosted !== undefined && this.#router.where(hosted, id.slice(id.indexOf('/') + 1)) === lost;
-    };
+    const { host, deaths } = this.#router;
+    const wasThere = (id: string): boolean => deaths.livedOn(id, lost);
     for (const [id, watchers] of [...this.#watchers]) {
       watchers.delete(lost);
       if (watchers.size === 0) this.#watchers.delete(id);

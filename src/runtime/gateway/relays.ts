@@ -16,7 +16,7 @@ import { type Asker, Call, type CallExtra, ended, waiting } from '../call.ts';
 import { offer } from '../delivery.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { OutgoingTell } from '../far-send.ts';
+import { sendOrWait } from '../far-send.ts';
 import { unitsIn } from '../mailbox.ts';
 import { argumentsOf } from '../messages.ts';
 import { type BaseRef, TYPE } from '../refs.ts';
@@ -142,15 +142,12 @@ export class Relays {
       return;
     }
     const thread = router.threadFor(ref);
-    const peer = router.peers[thread];
-    if (peer === undefined || (router.moves.any && router.moves.inMotion(unit))) {
+    if (router.peers[thread] === undefined || (router.moves.any && router.moves.inMotion(unit))) {
       router.moves.send(unit, { code, a0, a1, call: null });
       return;
     }
-    if (peer.ready && !peer.isPaused(ref) && router.writeTell(thread, ref, code, a0, a1)) return;
-    const message = new OutgoingTell(router, thread, ref, code, a0, a1);
-    if (!peer.waitForRoom(ref, message)) throw peer.overloaded(ref);
-    onWait(message.sent);
+    const sent = sendOrWait(router, thread, ref, code, a0, a1);
+    if (sent !== undefined) onWait(sent);
   }
 
   #holdBack(from: number, unit: string, until: Promise<void>): void {

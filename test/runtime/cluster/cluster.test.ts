@@ -84,6 +84,23 @@ describe('a node that comes later', () => {
   });
 });
 
+describe('who founds on a full disk', () => {
+  it('goes on, tries again, and founds when there is room', async () => {
+    kit = new ClusterKit(3, { actors: [LogT, AtT, NotebookT] });
+    node('n1').disk.diskFull = true;
+    const starting = kit.start().then(
+      () => 'started',
+      error => error.code,
+    );
+    await kit.clock.advance(20_000);
+    expect(statuses('n2')).toEqual(['n1 up', 'n2 up', 'n3 up']);
+    expect(() => node('n1').cluster.ring()).toThrow(/has not joined a ring yet/);
+    node('n1').disk.diskFull = false;
+    expect(await starting).toBe('started');
+    expect(node('n3').cluster.ring()).toEqual(node('n1').cluster.ring());
+  });
+});
+
 describe('a plan', () => {
   it('shows what a newcomer would take, from whom, the same everywhere, and changes nothing', async () => {
     await start(4, 3);

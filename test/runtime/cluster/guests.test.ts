@@ -66,10 +66,18 @@ describe('a verdict that never comes', () => {
     await kit.run(node('n1').ref(LogT, key).hear(1));
     await kit.run(node('n1').relocate(LogT, key, 'n2'));
     await kit.run(ask('n1', 'n2', 'guest-pack', { unit }));
-    expect(await codeOf(node('n1').ref(LogT, key).hear(2))).toBe('OVERLOADED');
+    expect(node('n2').gateway.describe()).toMatchObject({ guests: { leaving: [unit] } });
     await kit.clock.advance(1_000);
-    expect(await kit.run(node('n3').ref(LogT, key).hear(3))).toBe(2);
-    expect(await all('n1')).toEqual([1, 3]);
+    expect(node('n2').gateway.describe()).toMatchObject({ guests: { leaving: [], arriving: [] } });
+    expect(await all('n1')).toEqual([1]);
+  });
+
+  it('is the next message that its home sends: it would not, were it not decided', async () => {
+    await kit.run(node('n1').ref(LogT, key).hear(1));
+    await kit.run(node('n1').relocate(LogT, key, 'n2'));
+    await kit.run(ask('n1', 'n2', 'guest-pack', { unit }));
+    expect(await kit.run(node('n3').ref(LogT, key).hear(2))).toBe(2);
+    expect(await all('n1')).toEqual([1, 2]);
     await kit.run(node('n1').relocate(LogT, key, 'n3'));
     await kit.clock.advance(20);
     expect(runners()).toEqual(['n3']);

@@ -1,16 +1,17 @@
 // Actors that move between nodes, on the simulated network: nothing lost, doubled or reordered; one owner, whatever crashes.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { partitionOf } from '../../../src/runtime/partition.ts';
 import { call, tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
-import { LogT } from '../gateway/actors.ts';
+import { LocalLogT, LogT } from '../gateway/actors.ts';
 import { NotebookT } from './notebook.ts';
 import { gate, TravellerT } from './traveller.ts';
 
 let kit: ClusterKit;
 let key: string;
 beforeEach(async () => {
-  kit = new ClusterKit(3, { actors: [LogT, NotebookT, TravellerT], seed: 7 });
+  kit = new ClusterKit(3, { actors: [LogT, NotebookT, TravellerT, LocalLogT], seed: 7 });
   await kit.start();
   for (let i = 0; ; i++) {
     key = `k${i}`;
@@ -24,6 +25,7 @@ const codeOf = (asked: Promise<unknown>): Promise<unknown> => kit.run(asked.catc
 const runners = (type = LogT as never): string[] =>
   kit.nodes.filter(each => each.runs(type, key)).map(({ name }) => name);
 const move = (to: string, by = 'n1', type: never = LogT as never) => kit.run(node(by).relocate(type, key, to));
+const shardOfKey = (): string => `a/${partitionOf(key, kit.partitions)}`;
 const all = (from: string): Promise<unknown[]> => kit.run(node(from).ref(LogT, key).all());
 
 describe('an actor that moves to another node', () => {
@@ -223,6 +225,93 @@ it('an ask as large as a mailbox reaches a guest, too', async () => {
   await move('n2');
   expect(await kit.run(node('n3').ref(LogT, key).hear(large))).toBe(2);
   expect(await all('n1')).toEqual([1, large]);
+});
+
+describe('a move that meets trouble', () => {
+  const unit = (): string => `traveller/${key}`;
+  const ref = (by = 'n3') => node(by).ref(TravellerT, key);
+  const goesOn = async (runner: string, count: number): Promise<void> => {
+    expect(await kit.run(ref().hear('goes on'))).toBe(count);
+    await kit.clock.advance(2_000);
+    expect(runners(TravellerT as never)).toEqual([runner]);
+  };
+  beforeEach(async () => {
+    expect(await kit.run(ref().hear('first'))).toBe(1);
+  });
+
+  it('on the full disk of the new node stays where it was', async () => {
+    node('n2').disk.diskFull = true;
+    expect(await codeOf(node('n3').relocate(TravellerT, key, 'n2'))).toBe('DISK_FULL');
+    await goesOn('n1', 2);
+    node('n2').disk.diskFull = false;
+    await move('n2', 'n3', TravellerT as never);
+    await goesOn('n2', 3);
+  });
+
+  it('on the full disk of its home, where the decision is stored, stays where it was, and leaves nothing behind', async () => {
+    const put = node('n2').gateway.guests;
+    const before = put.put.bind(put);
+    put.put = async (...args) => {
+      node('n1').disk.diskFull = true;
+      return before(...args);
+    };
+    expect(await codeOf(node('n3').relocate(TravellerT, key, 'n2'))).toBe('DISK_FULL');
+    put.put = before;
+    node('n1').disk.diskFull = false;
+    await goesOn('n1', 2);
+    await kit.clock.advance(100);
+    expect([...node('n2').disk.shard(shardOfKey()).scan()]).toEqual([]);
+  });
+
+  it('after it is decided is not undone by words that cannot be said: they are asked for', async () => {
+    const { gateway } = node('n1');
+    const say = gateway.say.bind(gateway);
+    gateway.say = (number, word, payload) => {
+      if (word === 'guest-verdict') throw new Error('no room for a word');
+      say(number, word, payload);
+    };
+    await move('n2', 'n3', TravellerT as never);
+    // The first message from home is as good as the word.
+    tell(ref()).hear('told');
+    await goesOn('n2', 3);
+    await move('n3', 'n3', TravellerT as never);
+    await goesOn('n3', 4);
+    expect(await kit.run(ref().all())).toEqual(['first', 'told', 'goes on', 'goes on']);
+  });
+
+  it('to a node without its type says so, and the link between the two stays', async () => {
+    const { number } = { number: node('n2').gateway.numberOfName('n1') };
+    node('n2').host.byName.delete('traveller');
+    expect(await codeOf(node('n3').relocate(TravellerT, key, 'n2'))).toBe('NO_ACTOR_TYPE');
+    await kit.clock.advance(1_000);
+    expect(node('n2').gateway.numberOfName('n1')).toBe(number);
+    expect(await kit.run(node('n2').ref(LogT, key).hear(1))).toBe(1);
+    await goesOn('n1', 2);
+  });
+
+  it('with a ref in its state that means something on its node only is refused', async () => {
+    await kit.run(node('n1').ref(TravellerT, key).keepOwn());
+    expect(await codeOf(node('n3').relocate(TravellerT, key, 'n2'))).toBe('BAD_MESSAGE');
+    await goesOn('n1', 3);
+  });
+
+  it('takes megabytes along, and refuses what is too large for it', async () => {
+    await kit.run(ref().grow(3 << 20), 60_000);
+    await kit.run(node('n3').relocate(TravellerT, key, 'n2'), 60_000);
+    await goesOn('n2', 3);
+    await kit.run(ref().grow(6 << 20), 60_000);
+    expect(await codeOf(node('n3').relocate(TravellerT, key, 'n1'))).toBe('TOO_LARGE');
+    await goesOn('n2', 5);
+  });
+
+  it('leaves a home that cannot read where its actors are down, and says which record', async () => {
+    await move('n2', 'n3', TravellerT as never);
+    await kit.crash('n1');
+    const { disk } = node('n1');
+    const shard = disk.shards().find(name => name.startsWith('h/')) as string;
+    expect(disk.flipBit(shard, new TextEncoder().encode(unit()), 150)).toBe(true);
+    await expect(kit.restart('n1')).rejects.toMatchObject({ code: 'CORRUPT', message: expect.stringMatching(unit()) });
+  });
 });
 
 describe('a node that hesitates to give an actor away', () => {

@@ -2,6 +2,7 @@
 
 import { Actor } from '../../../src/runtime/actor.ts';
 import { type ActorType, defineActor } from '../../../src/runtime/define-actor.ts';
+import { LocalLogT } from '../gateway/actors.ts';
 
 export const gate: { open: () => void } = { open: () => undefined };
 
@@ -29,6 +30,13 @@ export class Traveller extends Actor<unknown[]> {
     return new Promise(resolve => {
       gate.open = resolve;
     });
+  }
+  /** Something that nobody else knows under its address. */
+  keepOwn(): void {
+    this.state.push(this.self.ref(LocalLogT, 'mine'));
+  }
+  grow(bytes: number): void {
+    this.state.push('x'.repeat(bytes));
   }
   remindMe(name: string, ms: number): Promise<void> {
     return this.self.remind(name, ms);

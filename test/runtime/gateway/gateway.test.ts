@@ -222,6 +222,19 @@ describe('when the link to a node ends', () => {
     expect(await asked).toMatchObject({ code: 'OVERLOADED', outcome: 'failed' });
   });
 
+  it('tells that may have arrived are told of, once for all', async () => {
+    const { link } = n1.sessions.get('n2') as { link: { detach(): void } };
+    for (let i = 0; i < 3; i++) tell(n1.ref(LogT, keys[1])).hear(i);
+    await new Promise(resolve => setImmediate(resolve));
+    link.detach();
+    for (let i = 3; i < 5; i++) tell(n1.ref(LogT, keys[1])).hear(i);
+    rig.cut(n1, n2);
+    expect(n1.letters()).toEqual([
+      expect.stringMatching(/^2 messages had not left/),
+      expect.stringMatching(/^3 messages were on their way .* may have arrived/),
+    ]);
+  });
+
   it('an answer of the last session does not pass for one of this', async () => {
     const slow = n2.ref(LogT, keys[1]);
     const first = codeOf(n1.ref(LogT, keys[1]).never());

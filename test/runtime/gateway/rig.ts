@@ -125,7 +125,9 @@ export class Rig {
   #attach(link: PeerLink, other: PeerLink): void {
     const { clock } = this.world;
     const reader = new PacketReader(crc32, (kind, number, bytes, view, start, end) => {
-      if (!other.onPacket(kind, number, bytes, view, start, end)) throw new Error('a packet that cannot be');
+      // What is on the way when a session ends finds nobody.
+      if (!other.isEnded && !other.onPacket(kind, number, bytes, view, start, end))
+        throw new Error('a packet that cannot be');
     });
     link.attach(
       {
@@ -148,8 +150,7 @@ export class Rig {
       const session = at.sessions.get(name);
       if (session === undefined) continue;
       at.sessions.delete(name);
-      const { unsent } = session.link.finish();
-      at.gateway.down(session.number, unsent);
+      at.gateway.down(session.number, session.link.finish());
     }
   }
 

@@ -2,7 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { find, mutate } from './runner.ts';
+import { mutate } from '../../mutate.ts';
+import { find } from './runner.ts';
 import { type Mutant, mutants } from './table.ts';
 
 const few: readonly [name: string, says: string][] = [

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { mutate } from '../../mutate.ts';
 import type { Mutant } from './table.ts';
 
 export interface Finding {
@@ -39,12 +40,6 @@ export async function find(
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
-}
-
-export function mutate(text: string, { name, file, find, replace }: Mutant): string {
-  const count = text.split(find).length - 1;
-  if (count !== 1) throw new Error(`mutant '${name}': its text occurs ${count} times in ${file}, not once`);
-  return text.replace(find, () => replace);
 }
 
 async function watch(copy: string, scenario: string, seeds: number, seconds: number): Promise<Finding> {

@@ -5,14 +5,11 @@
 // keeps order), or a duty that others do as well (refuting a suspicion, which the next heartbeat does; speaking to those that are
 // down, which seeds and returning links do).
 
-export interface Mutant {
-  /** The mistake, as somebody would make it. */
-  readonly name: string;
+import type { Mistake } from '../../mutate.ts';
+
+/** `file` is below src/. */
+export interface Mutant extends Mistake {
   readonly scenario: 'counters' | 'links' | 'membership';
-  /** Below src/. */
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
 }
 
 const gate = 'runtime/gate.ts';
