@@ -235,11 +235,11 @@ export function expire(host: Host, call: Call): void {
       aborted === undefined
         ? quickError(
             'UNKNOWN_OUTCOME',
-            `no answer within the deadline from thread ${call.peer}; the message was sent and may have run`,
+            `no answer within the deadline from ${host.router.nameOf(call.peer)}; the message was sent and may have run`,
           )
         : abortError(
             'UNKNOWN_OUTCOME',
-            `aborted; thread ${call.peer} does not say whether ${what} has run it`,
+            `aborted; ${host.router.nameOf(call.peer)} does not say whether ${what} has run it`,
             aborted,
           ),
     );

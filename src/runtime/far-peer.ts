@@ -56,9 +56,8 @@ export interface FarPeerOptions {
   readonly soon: (fn: () => void) => void;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** What it is called in what is said to people, and why it cannot be reached when it is gone. Default: a thread. */
-  readonly label?: string;
-  readonly goneWhy?: string;
+  /** Of another node: its name, empty when it is not known, and why it cannot be reached when it is gone. Default: a thread. */
+  readonly node?: { readonly name: string; readonly goneWhy: string };
 }
 
 export class FarPeer {
@@ -83,6 +82,7 @@ export class FarPeer {
   private lookedAt = 0;
   readonly label: string;
   readonly goneWhy: string;
+  private readonly details: Readonly<Record<string, unknown>>;
   gone = false;
   refused = 0;
 
@@ -92,8 +92,10 @@ export class FarPeer {
     this.wire = options.wire;
     this.links = options.links;
     this.soon = options.soon;
-    this.label = options.label ?? `thread ${thread}`;
-    this.goneWhy = options.goneWhy ?? `${this.label} has died and is being replaced`;
+    const { node } = options;
+    this.label = node === undefined ? `thread ${thread}` : node.name === '' ? 'an unknown node' : `node ${node.name}`;
+    this.goneWhy = node?.goneWhy ?? `${this.label} has died and is being replaced`;
+    this.details = node === undefined ? { thread } : { node: node.name };
   }
 
   /** Nothing waits: a frame may be written straight to the link. */
@@ -171,12 +173,12 @@ export class FarPeer {
     const to = ref.toString();
     if (this.gone)
       return make('OVERLOADED', `${to} cannot be reached for a moment: ${this.goneWhy}; it was not sent the message`, {
-        details: { thread: this.thread },
+        details: this.details,
       });
     const link = `the link to ${this.label} is ${this.lateMs > 0 ? `${this.lateMs.toFixed(0)} ms behind` : 'full'}`;
     const why = this.isPaused(ref) ? `the mailbox of ${to} is full` : link;
     return make('OVERLOADED', `${why}; the message was not sent`, {
-      details: { thread: this.thread, queued: this.backlog.length },
+      details: { ...this.details, queued: this.backlog.length },
     });
   }
 

@@ -137,6 +137,10 @@ export class FarRouter implements Router {
     return thread === inDoubt ? this.places.homeOf(hosted, key) : thread;
   }
 
+  nameOf(peer: number): string {
+    return this.peers[peer]?.label ?? `thread ${peer}`;
+  }
+
   threadOf(hosted: HostedType, key: string): number {
     const owner = this.ownerOf(hosted, key);
     return owner < this.threads ? owner : 0;

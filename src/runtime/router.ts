@@ -12,6 +12,8 @@ export interface Router {
   owns(hosted: HostedType, key: string): boolean;
   /** Hot path: was this ref's actor on another thread when it was last looked up, and has nothing moved since? */
   isFar(ref: BaseRef): boolean;
+  /** What a peer is called in what is said to people: 'thread 2', 'node n2'. */
+  nameOf(peer: number): string;
   /** The thread that owns it; of one that lives on another node, the number of that. */
   ownerOf(hosted: HostedType, key: string): number;
   /** The same among the threads of this node: the one that speaks for it stands for the other nodes. */
@@ -55,6 +57,10 @@ export class LocalRouter implements Router {
 
   ownerOf(): number {
     return this.host.thread;
+  }
+
+  nameOf(peer: number): string {
+    return `thread ${peer}`;
   }
 
   threadOf(): number {

@@ -140,10 +140,12 @@ export class Gateway {
       links: this.#options.links,
       soon: fn => host.world.clock.soon(fn),
       now: () => host.now(),
-      label: isKnown ? `node ${name}` : 'an unknown node',
-      goneWhy: isKnown
-        ? `there is no link to node ${name}`
-        : `node ${host.node} has heard of no ring and no node that owns it`,
+      node: {
+        name,
+        goneWhy: isKnown
+          ? `there is no link to node ${name}`
+          : `node ${host.node} has heard of no ring and no node that owns it`,
+      },
     });
     this.#numbers.set(name, number);
     this.#names.set(number, name);
