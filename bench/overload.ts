@@ -9,26 +9,37 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { call, startNode } from '../src/index.ts';
+import { readArguments, readNumber, readWord } from './arguments.ts';
 import { ServerT } from './overload/actors.ts';
 import { type Ask, closedLoop, openLoop, per, type Tally } from './overload/load.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '3' },
-    what: { type: 'string', default: 'both' },
-    times: { type: 'string', default: '10' },
-    service: { type: 'string', default: '100' },
-    deadline: { type: 'string', default: '5000,100' },
-    /** Seconds of the phases around the overload. */
-    around: { type: 'string', default: '5' },
-    json: { type: 'boolean', default: false },
-  },
+const usage = `Usage: node bench/overload.ts [options]
+
+  --minutes <n>      of overload (default: 3)
+  --what <what>      actor, store or both (default: both)
+  --times <n>        how many times the peak is offered (default: 10)
+  --service <us>     what a message costs an actor (default: 100)
+  --deadline <ms,..> of the calls, one run for each (default: 5000,100)
+  --around <s>       seconds of the phases around the overload (default: 5)
+  --json             the results as JSON, and nothing else
+  --help             this`;
+const options = readArguments(usage, {
+  minutes: { type: 'string', default: '3' },
+  what: { type: 'string', default: 'both' },
+  times: { type: 'string', default: '10' },
+  service: { type: 'string', default: '100' },
+  deadline: { type: 'string', default: '5000,100' },
+  around: { type: 'string', default: '5' },
+  json: { type: 'boolean', default: false },
 });
 const actorsCount = 32;
-const minutes = Number(options.minutes);
-const aroundMs = Number(options.around) * 1_000;
+const what = readWord('what', options.what, ['actor', 'store', 'both']);
+const minutes = readNumber('minutes', options.minutes, { fraction: true });
+const times = readNumber('times', options.times, { fraction: true });
+const service = readNumber('service', options.service);
+const deadlines = options.deadline.split(',').map(text => readNumber('deadline', text));
+const aroundMs = readNumber('around', options.around, { fraction: true }) * 1_000;
 const say = (line: string): void => void (options.json || process.stdout.write(`${line}\n`));
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 const ms = (us: number): string => `${(us / 1_000).toFixed(us < 10_000 ? 2 : 0)} ms`;
@@ -60,8 +71,8 @@ async function measure(name: string, ask: Ask): Promise<object> {
   const rows = [row('peak, closed loop', peak)];
   const half = await openLoop(ask, best / 2, aroundMs);
   rows.push(row('before, half of it', half));
-  const flood = await openLoop(ask, best * Number(options.times), minutes * 60_000);
-  rows.push(row(`overload, ${options.times} x`, flood));
+  const flood = await openLoop(ask, best * times, minutes * 60_000);
+  rows.push(row(`overload, ${times} x`, flood));
   const recovering = await openLoop(ask, best / 2, 2_000);
   rows.push(row('after, first 2 s', recovering));
   const after = await openLoop(ask, best / 2, aroundMs);
@@ -72,10 +83,9 @@ async function measure(name: string, ask: Ask): Promise<object> {
 }
 
 const results: object[] = [];
-for (const deadline of options.deadline.split(',').map(Number)) {
-  if (options.what !== 'store') {
+for (const deadline of deadlines) {
+  if (what !== 'store') {
     const node = await startNode({ threads: 1, actors: [ServerT] });
-    const service = Number(options.service);
     const servers = Array.from({ length: actorsCount }, (_, n) =>
       call(node.ref(ServerT, `${n}`), { deadlineMs: deadline }),
     );
@@ -87,7 +97,7 @@ for (const deadline of options.deadline.split(',').map(Number)) {
     );
     await node.stop();
   }
-  if (options.what !== 'actor') {
+  if (what !== 'actor') {
     const dataDir = mkdtempSync(join(tmpdir(), 'troupe-overload-'));
     const node = await startNode({ threads: 1, dataDir });
     const store = await node.store('s', { siblings: false });

@@ -4,15 +4,25 @@
 //     node bench/sim-mutants.ts [--seeds N] [--only TEXT] [--jobs N]
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { type Finding, find } from '../test/sim/mutants/runner.ts';
 import { type Mutant, mutants } from '../test/sim/mutants/table.ts';
+import { end, readArguments, readNumber } from './arguments.ts';
 
-const { values } = parseArgs({
-  options: { seeds: { type: 'string' }, only: { type: 'string' }, jobs: { type: 'string' } },
+const usage = `Usage: node bench/sim-mutants.ts [options]
+
+  --seeds <n>    seeds to try for each mistake (default: 200)
+  --only <text>  only mistakes whose scenario, file or name contains the text; writes no results
+  --jobs <n>     mistakes at a time (default: 1)
+  --help         this`;
+const values = readArguments(usage, {
+  seeds: { type: 'string', default: '200' },
+  only: { type: 'string' },
+  jobs: { type: 'string', default: '1' },
 });
-const seeds = Number(values.seeds ?? 200);
+const seeds = readNumber('seeds', values.seeds);
+const jobs = readNumber('jobs', values.jobs);
 const wanted = mutants.filter(({ name, scenario, file }) => `${scenario} ${file} ${name}`.includes(values.only ?? ''));
+if (wanted.length === 0) end(`no mistake whose scenario, file or name contains '${values.only}'`, 2);
 
 interface Row extends Finding {
   readonly mutant: Mutant;
@@ -31,7 +41,7 @@ async function work(): Promise<void> {
 
 const wordOf = ({ seed }: Finding): string => (seed === undefined ? 'NOT FOUND' : `seed ${seed}`);
 
-await Promise.all(Array.from({ length: Number(values.jobs ?? 1) }, work));
+await Promise.all(Array.from({ length: jobs }, work));
 rows.sort((a, b) => wanted.indexOf(a.mutant) - wanted.indexOf(b.mutant));
 const found = rows.filter(({ seed }) => seed !== undefined).length;
 const share = `${found} of ${rows.length} found within ${seeds} seeds (${((100 * found) / rows.length).toFixed(1)} %)`;

@@ -12,7 +12,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { readArguments, readNumber, readWord } from './arguments.ts';
 import { seed } from './harness.ts';
 import { machineFacts } from './machine.ts';
 import { anonymousBytes, bytesOnDisk } from './proc.ts';
@@ -187,35 +187,39 @@ async function sustainElsewhere(name: string, settings: readonly string[]): Prom
   return JSON.parse(pieces.join('')) as Sustained;
 }
 
+const usage = `Usage: node bench/sustained.ts [options]
+
+  --minutes <n>    of the open loop (default: 10)
+  --rate <%>       of the peak that is put (default: 70)
+  --peer <a,b>     peers to measure first: ${Object.keys(sides).join(', ')}
+  --keys <n>       how many there are (default: 1000000)
+  --threads <n>    of our node (default: auto)
+  --peak <s>       seconds of the closed loop that finds the peak, after a quarter of that to warm up (default: 20)
+  --only <name>    one of them, in this process
+  --json           the results as JSON
+  --help           this`;
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string', default: '10' },
-      rate: { type: 'string', default: '70' },
-      peer: { type: 'string', default: '' },
-      keys: { type: 'string', default: '1000000' },
-      threads: { type: 'string', default: 'auto' },
-      /** Seconds of the closed loop, after a quarter of that to warm up. */
-      peak: { type: 'string', default: '20' },
-      json: { type: 'boolean', default: false },
-      /** One of them, in this process. */
-      only: { type: 'string' },
-    },
+  const values = readArguments(usage, {
+    minutes: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '70' },
+    peer: { type: 'string', default: '' },
+    keys: { type: 'string', default: '1000000' },
+    threads: { type: 'string', default: 'auto' },
+    peak: { type: 'string', default: '20' },
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
   });
-  const names = values.only === undefined ? [...values.peer.split(',').filter(Boolean), 'troupe'] : [values.only];
-  const numbers = [values.minutes, values.rate, values.keys, values.peak].map(Number);
-  if (names.some(name => sides[name] === undefined) || !numbers.every(number => number > 0)) {
-    process.stderr.write(
-      `--minutes, --rate, --keys, --peak are above 0; --peer takes ${Object.keys(sides).join(', ')}\n`,
-    );
-    return 2;
-  }
+  const peers = values.peer.split(',').filter(Boolean);
+  const names = (values.only === undefined ? [...peers, 'troupe'] : [values.only]).map(name =>
+    readWord('peer', name, Object.keys(sides)),
+  );
   const options: SustainOptions = {
-    minutes: Number(values.minutes),
-    rate: Number(values.rate),
-    keys: Number(values.keys),
+    minutes: readNumber('minutes', values.minutes, { fraction: true }),
+    rate: readNumber('rate', values.rate, { fraction: true }),
+    keys: readNumber('keys', values.keys),
     inFlight: 64,
-    peakMs: Number(values.peak) * 1_000,
+    peakMs: readNumber('peak', values.peak, { fraction: true }) * 1_000,
     windowMs: 10_000,
     readBack: 10_000,
   };

@@ -8,7 +8,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { segmentBytesDefault } from '../../src/limits.ts';
 import type { Crc32 } from '../../src/storage/crc32.ts';
@@ -16,6 +15,7 @@ import { segmentHeaderBytes, segmentSeed, writeFrame, writeSeal } from '../../sr
 import { encodeRecord, shardSeed } from '../../src/storage/record.ts';
 import { flushSegment } from '../../src/storage/runs/flush-job.ts';
 import { removeRunFiles } from '../../src/storage/runs/run-writer-store.ts';
+import { readArguments, readNumber } from '../arguments.ts';
 import { median, seededRandom } from '../stats.ts';
 
 const crc: Crc32 = (bytes, seed) => crc32(bytes, seed);
@@ -23,9 +23,17 @@ const segment = 5;
 const shards = 16;
 const seeds = Array.from({ length: shards }, (_, n) => [n + 1, shardSeed(crc, `kv/${n}`)] as const);
 
-const { values } = parseArgs({ options: { bytes: { type: 'string' }, rounds: { type: 'string' } } });
-const valueBytes = Number(values.bytes ?? 1_024);
-const rounds = Number(values.rounds ?? 9);
+const usage = `Usage: node bench/engine/flush.ts [options]
+
+  --bytes <n>   of a value (default: 1024)
+  --rounds <n>  from memory and from the file, each (default: 9)
+  --help        this`;
+const values = readArguments(usage, {
+  bytes: { type: 'string', default: '1024' },
+  rounds: { type: 'string', default: '9' },
+});
+const valueBytes = readNumber('bytes', values.bytes);
+const rounds = readNumber('rounds', values.rounds);
 
 /** The segment, and how many records are in it. */
 function filled(): { readonly image: Uint8Array; readonly records: number } {
