@@ -117,6 +117,16 @@ export interface Engine {
   import(name: string, chunks: AsyncIterable<ShardChunk> | Iterable<ShardChunk>): Promise<void>;
   /** Resolves when everything handed in before the call is durable to the level. */
   sync(ack: Ack): Promise<void>;
+  /**
+   * Calls `changed` with the shard and key of every write handed in on this engine object from now on, until the returned function is
+   * called. It is told once the write is in the line: a read sees it, it is not durable, and it may yet be refused. So whoever copies a
+   * shard asks to be told first, then awaits sync(), scans, and in the end (after another sync()) reads again each key he was told.
+   *
+   * The key is the watcher's own. What `changed` throws is dropped, for the write is under way: it keeps account itself of what it
+   * could not note. Not told: drop() and import(); the fence that a group raises; what other threads write; and what never gets into
+   * the line (OVERLOADED, TOO_LARGE, STOPPED at once: no reader ever sees it).
+   */
+  watch(changed: (shard: string, key: Uint8Array) => void): () => void;
   /** Reads from here on see whatever other threads have committed by now: a snapshot may be as old as this turn of the event loop. */
   refresh(shard?: string): void;
   /** Resolves when everything an earlier life has left can be read. Absent: it can. */

@@ -42,6 +42,12 @@ interface Refusal<Owner> {
   readonly why: TroupeError;
 }
 
+/** Not the function alone: the same one may watch twice. */
+interface Watcher<Owner> {
+  readonly changed: (owner: Owner, key: Uint8Array) => void;
+  stopped: boolean;
+}
+
 type Item<Owner> = { readonly group: PendingGroup<Owner> } | { readonly job: Job };
 
 export class GroupCommit<Owner> {
@@ -50,6 +56,8 @@ export class GroupCommit<Owner> {
   /** What apply() is working on: no longer in the line, not settled yet. */
   #underWay: readonly PendingGroup<Owner>[] = [];
   #running = false;
+  /** Replaced, never changed. Undefined while nobody watches, which is nearly always: a write then pays for one comparison. */
+  #watchers: readonly Watcher<Owner>[] | undefined;
   #stopped: TroupeError | undefined;
   #writes = 0;
   #bytes = 0;
@@ -82,7 +90,19 @@ export class GroupCommit<Owner> {
       this.#bytes += group.bytes;
       this.#seams.pendingOf(group.owner).add(pending);
       this.#join({ group: pending });
+      if (this.#watchers !== undefined) tell(this.#watchers, pending);
     });
+  }
+
+  /** Calls `changed` for each write that joins the line, once however often it is tried, until the returned function is called. */
+  watch(changed: Watcher<Owner>['changed']): () => void {
+    const watcher: Watcher<Owner> = { changed, stopped: false };
+    this.#watchers = [...(this.#watchers ?? []), watcher];
+    return () => {
+      watcher.stopped = true;
+      const rest = this.#watchers?.filter(other => other !== watcher);
+      this.#watchers = rest?.length ? rest : undefined;
+    };
   }
 
   /** Runs when everything handed in before has settled, and before anything handed in later. */
@@ -241,6 +261,21 @@ export class GroupCommit<Owner> {
 /** A group without writes takes a place too: it raises a fence. */
 function weightOf(group: { readonly writes: readonly unknown[] }): number {
   return Math.max(1, group.writes.length);
+}
+
+function tell<Owner>(watchers: readonly Watcher<Owner>[], { owner, writes }: PendingGroup<Owner>): void {
+  for (const { key } of writes) {
+    for (const watcher of watchers) {
+      // A watcher may stop any of them while it is told.
+      if (watcher.stopped) continue;
+      try {
+        // A copy: ours is what goes to the disk.
+        watcher.changed(owner, key.slice());
+      } catch {
+        // The group is in the line and will be written: its writer must not be told otherwise (engine.ts).
+      }
+    }
+  }
 }
 
 function refuse(group: { readonly writes: readonly unknown[]; readonly bytes: number }, writes: number, bytes: number) {

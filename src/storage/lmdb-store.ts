@@ -139,6 +139,10 @@ export class LmdbStore implements Engine, Medium<Place> {
     return this.commits.sync(ack);
   }
 
+  watch(changed: (shard: string, key: Uint8Array) => void): () => void {
+    return this.commits.watch(({ name }, key) => changed(name, key));
+  }
+
   refresh(): void {
     if (!this.#failed && this.#closed === undefined) this.#db.resetReadTxn();
   }

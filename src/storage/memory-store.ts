@@ -138,6 +138,10 @@ export class MemoryStore implements Engine, Medium<Place> {
     return this.commits.sync(ack);
   }
 
+  watch(changed: (shard: string, key: Uint8Array) => void): () => void {
+    return this.commits.watch(({ name }, key) => changed(name, key));
+  }
+
   refresh(): void {
     // One thread, one memory: there is nothing newer to see.
   }

@@ -56,6 +56,13 @@ export class SplitStore implements Engine {
     await Promise.all([this.#own.sync(ack), this.#small.sync(ack)]);
   }
 
+  watch(changed: (shard: string, key: Uint8Array) => void): () => void {
+    const stops = [this.#own.watch(changed), this.#small.watch(changed)];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
   refresh(shard?: string): void {
     if (shard === undefined || this.#of(shard) === this.#small) this.#small.refresh();
   }

@@ -192,6 +192,10 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     return this.commits.sync(ack);
   }
 
+  watch(changed: (shard: string, key: Uint8Array) => void): () => void {
+    return this.commits.watch(({ name }, key) => changed(name, key));
+  }
+
   refresh(): void {
     // The memory is shared: what is committed is seen.
   }

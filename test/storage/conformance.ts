@@ -1,6 +1,7 @@
 // What src/storage/engine.ts promises, as tests that every engine must pass. Each test gets an engine of its own.
 
 import { randomFillSync } from 'node:crypto';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TroupeError } from '../../src/errors.ts';
 import { recordKeyBytesMax, writesPendingMax } from '../../src/limits.ts';
@@ -684,6 +685,179 @@ export function engineConformance(name: string, open: () => Promise<Rig>): void 
         })();
         expect(await outcome(engine.import('t', broken))).toBe('STOPPED');
         expect(engine.shards()).toEqual(['a/1']);
+      });
+    });
+
+    describe('whoever watches', () => {
+      /** What it is told, as `shard key`. */
+      const watch = (told: string[] = []) => {
+        const stop = engine.watch((name, key) => told.push(`${name} ${new TextDecoder().decode(key)}`));
+        return { told, stop };
+      };
+
+      it('is told of puts and deletions, of each key of a group, before the write resolves', async () => {
+        await write(1, [put('before', '1')]);
+        const { told } = watch();
+        let done = false;
+        const one = write(1, [put('a', '1')]).then(() => {
+          done = true;
+        });
+        expect([told, done]).toEqual([['a/1 a'], false]);
+        await one;
+        await write(1, [del('a')]);
+        await write(1, [put('b', '2'), del('c'), put('d', '2'), put('b', '3')]);
+        await write(1, []);
+        expect(told).toEqual(['a/1 a', 'a/1 a', 'a/1 b', 'a/1 c', 'a/1 d', 'a/1 b']);
+      });
+
+      it('is told of a write that readers see already, and that is not committed', async () => {
+        const seen: unknown[] = [];
+        engine.watch((name, key) => {
+          seen.push(text(engine.shard(name).get(key)), engine.shard(name).pending(key));
+        });
+        await write(1, [put('k', '1')]);
+        expect(seen).toEqual(['1', true]);
+      });
+
+      it('is told of what is refused later, also with another group, and not of what never waits', async () => {
+        await write(5, [put('k', '5')]);
+        const { told } = watch();
+        const tooLong = put(new Uint8Array(recordKeyBytesMax + 1), '1');
+        const all = [
+          write(4, [put('fenced', '4')]),
+          write(5, [put('rests-on-it', '5')]),
+          write(5, [put('bad', '5'), tooLong]),
+          write(
+            5,
+            Array.from({ length: writesPendingMax + 1 }, (_, index) => del(`k${index}`)),
+          ),
+        ];
+        expect(await outcomes(all)).toEqual(['FENCED', 'FENCED', 'TOO_LARGE', 'TOO_LARGE']);
+        expect(told).toEqual(['a/1 fenced', 'a/1 rests-on-it']);
+      });
+
+      it('is told of the writes of all shards, each with its name, and not of whole shards', async () => {
+        const names = ['a/1', 'a/2', 'kv/s/1', 'r/x'];
+        const { told } = watch();
+        for (const each of names) await engine.shard(each).commit(group(1, [put('k', '1')]), 'committed');
+        await engine.import('copy', await chunksOf(engine, 'kv/s/1'));
+        await engine.drop('a/2');
+        expect(told).toEqual(names.map(each => `${each} k`));
+      });
+
+      it('is one of several, each told until it stops, also in the middle of a group', async () => {
+        const first = watch();
+        const second = watch();
+        await write(1, [put('a', '1')]);
+        first.stop();
+        await write(1, [put('b', '1')]);
+        const third: string[] = [];
+        const stopThird = engine.watch((_, key) => {
+          third.push(new TextDecoder().decode(key));
+          stopThird();
+        });
+        await write(1, [put('c', '1'), put('d', '1')]);
+        second.stop();
+        second.stop();
+        await write(1, [put('e', '1')]);
+        expect([first.told, second.told, third]).toEqual([['a/1 a'], ['a/1 a', 'a/1 b', 'a/1 c', 'a/1 d'], ['c']]);
+      });
+
+      it('may use one function twice, and stops once for each', async () => {
+        const told: string[] = [];
+        const changed = (_: string, key: Uint8Array) => told.push(new TextDecoder().decode(key));
+        const stops = [engine.watch(changed), engine.watch(changed)];
+        await write(1, [put('a', '1')]);
+        stops[0]?.();
+        stops[0]?.();
+        await write(1, [put('b', '1')]);
+        expect(told).toEqual(['a', 'a', 'b']);
+      });
+
+      it('harms neither the write nor the others by throwing, or by what it does to the key', async () => {
+        engine.watch((_, key) => {
+          key.fill(0);
+          throw new Error('a watcher that fails');
+        });
+        const { told } = watch();
+        await write(1, [put('a', '1'), put('b', '1')]);
+        expect([told, contents(shard)]).toEqual([
+          ['a/1 a', 'a/1 b'],
+          ['a=1', 'b=1'],
+        ]);
+      });
+
+      it('has keys that stay as they are', async () => {
+        const keys: Uint8Array[] = [];
+        engine.watch((_, key) => keys.push(key));
+        const key = bytes('k');
+        const done = write(1, [put(key, '1')]);
+        key.fill(0);
+        await done;
+        await write(2, [put('k', '2'), del('k')]);
+        expect(keys).toEqual([bytes('k'), bytes('k'), bytes('k')]);
+      });
+
+      it('in the middle of random writes, makes a copy whole with the keys it was told', async () => {
+        const key = fc.nat(11).map(at => `k${at}`);
+        const some = fc.record({
+          mine: fc.boolean(),
+          epoch: fc.constantFrom(1, 2, 2),
+          fence: fc.constantFrom('shard' as const, 'record' as const),
+          ops: fc.array(fc.tuple(key, fc.option(fc.nat(99))), { maxLength: 4 }),
+          waits: fc.boolean(),
+        });
+        const writes = fc.array(some, { maxLength: 8 });
+        let round = 0;
+        await fc.assert(
+          fc.asyncProperty(
+            fc.record({ earlier: writes, beforeSync: writes, beforeScan: writes, inScan: writes, later: writes }),
+            async plan => {
+              // Both halves of a split store have their turn.
+              const name = `${round++ % 2 === 0 ? 'kv/' : 'a/'}${round}`;
+              const [mine, other] = [engine.shard(name), engine.shard(`${name}/other`)];
+              const ends: Promise<string>[] = [];
+              const hand = ({ mine: isMine, epoch, fence, ops }: (typeof plan.earlier)[number]) => {
+                const written = ops.map(([at, value]) => (value === null ? del(at) : put(at, `${value}`)));
+                ends.push(outcome((isMine ? mine : other).commit(group(epoch, written, fence), 'committed')));
+              };
+              const handIn = async (groups: typeof plan.earlier) => {
+                for (const each of groups) {
+                  hand(each);
+                  if (each.waits) await ends.at(-1);
+                }
+              };
+              const keyed = (record: StoredRecord) => [Buffer.from(record.key).toString('hex'), record] as const;
+
+              await handIn(plan.earlier);
+              const told = new Map<string, Uint8Array>();
+              const stop = engine.watch((shardName, changed) => {
+                if (shardName === name) told.set(Buffer.from(changed).toString('hex'), changed);
+              });
+              await handIn(plan.beforeSync);
+              const synced = engine.sync('committed');
+              for (const each of plan.beforeScan) hand(each);
+              await synced;
+              const copy = new Map<string, StoredRecord>();
+              const inScan = [...plan.inScan];
+              for (const record of mine.scan()) {
+                copy.set(...keyed(record));
+                await handIn(inScan.splice(0, 1));
+              }
+              await handIn([...inScan, ...plan.later]);
+              await engine.sync('committed');
+              stop();
+              for (const [hex, changed] of told) {
+                const record = mine.get(changed);
+                if (record === undefined) copy.delete(hex);
+                else copy.set(hex, record);
+              }
+              expect([...copy].toSorted(([a], [b]) => (a < b ? -1 : 1))).toEqual([...mine.scan()].map(keyed));
+              expect((await Promise.all(ends)).filter(end => end !== 'ok' && end !== 'FENCED')).toEqual([]);
+            },
+          ),
+          { seed: 7, numRuns: 40 },
+        );
       });
     });
 

@@ -153,6 +153,58 @@ describe('a group to be tried again', () => {
   });
 });
 
+describe('a watcher', () => {
+  it('is told of a write once, however often it is tried', async () => {
+    const { submit, next, commits } = rig();
+    const told: string[] = [];
+    commits.watch((owner, key) => told.push(`${owner} ${new TextDecoder().decode(key)}`));
+    const done = submit('a', ['1', '2']);
+    all(await next(), 'again');
+    all(await next());
+    await done;
+    expect(told).toEqual(['a 1', 'a 2']);
+  });
+
+  it('is told only of what gets into the line', async () => {
+    const { submit, commits } = rig();
+    const told: string[] = [];
+    commits.watch(owner => told.push(owner));
+    void submit('full', ['1'], writeBytesPendingMax);
+    expect(await outcomes([submit('over', ['2'], 1), submit('large', ['3'], writeBytesPendingMax + 1)])).toEqual([
+      'OVERLOADED',
+      'TOO_LARGE',
+    ]);
+    void commits.stop().catch(() => {});
+    expect(await outcome(submit('stopped', ['4'], 1))).toBe('STOPPED');
+    expect(told).toEqual(['full']);
+  });
+
+  it('that begins while another is told hears of the next group first, and one that was stopped of nothing more', () => {
+    const { submit, commits } = rig();
+    const told: string[] = [];
+    const stopFirst = commits.watch((_, key) => {
+      told.push(`first ${new TextDecoder().decode(key)}`);
+      stopSecond();
+      stopFirst();
+      commits.watch((_, key) => told.push(`third ${new TextDecoder().decode(key)}`));
+    });
+    const stopSecond = commits.watch(() => told.push('second'));
+    void submit('a', ['1', '2']);
+    void submit('a', ['3']);
+    expect(told).toEqual(['first 1', 'third 3']);
+  });
+
+  it('that writes itself does so behind the write it was told of', async () => {
+    const { submit, next, commits } = rig();
+    const stop = commits.watch(() => {
+      stop();
+      void submit('a', ['answer']);
+    });
+    void submit('a', ['1']);
+    expect(keysOf(await next())).toEqual(['1', 'answer']);
+  });
+});
+
 describe('a refusal', () => {
   const no = new TroupeError('DISK_FULL', 'no room');
 
