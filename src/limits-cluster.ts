@@ -102,3 +102,33 @@ export const guestBytesMax: number = 8 << 20;
 export const verdictEveryMs = 500;
 /** Actors of one node's partitions on the move between nodes at once: each may hold guestBytesMax and guestHeldMax messages. */
 export const guestMovesMax = 64;
+
+// Partitions that change hands.
+
+/** Messages one thread keeps back for one partition while it changes hands; the next is OVERLOADED. Ten times what 50 ms of a busy one are. */
+export const handoffHeldMax = 8_192;
+/** Bytes of records in one step of a copy, and records looked at: a few ms of a thread, and of a link. A record may lie across. */
+export const handoffPageBytes: number = 256 << 10;
+export const handoffPageRecords = 512;
+/** Keys written while a partition is copied that are remembered; with more the copy begins anew. 100 bytes each. */
+export const handoffDirtyMax = 262_144;
+/** It is frozen when so few written keys are left to send: a few ms. Or after so many rounds, whatever is left. */
+export const handoffTailKeys = 64;
+export const handoffRoundsMax = 16;
+/** Actors of a partition have so long to come to rest, all at the same moment. */
+export const handoffFreezeMs = 5_000;
+/** Each step that another node or thread takes. */
+export const handoffStepMs = 10_000;
+/** The most that the awake actors of one partition take along, packed: they are in the memory of both nodes. */
+export const handoffActorsBytesMax: number = 64 << 20;
+/** Pages of a copy on their way at once. */
+export const handoffPagesAhead = 2;
+/** A transfer that could not be made is tried again after so long, doubled up to the second. */
+export const handoffRetryMsMin = 1_000;
+export const handoffRetryMsMax = 30_000;
+/** Whoever has taken a partition in without hearing whether it is his asks so often. */
+export const handoffAskMs = 500;
+/** What a node sends straight to the new owner waits at most so long for its last word by the old one: see last-words.ts. */
+export const lastWordMs = 10_000;
+/** How long last words are remembered, to be said again where a link has broken: as long as a session lives. */
+export const lastWordKeepMs = 60_000;

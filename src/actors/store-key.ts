@@ -57,13 +57,6 @@ export function upperBound(prefix: Uint8Array): Uint8Array | undefined {
   return bound;
 }
 
-/** The first key after this one. */
-export function keyAfter(encoded: Uint8Array): Uint8Array {
-  const next = new Uint8Array(encoded.length + 1);
-  next.set(encoded);
-  return next;
-}
-
 function tagged(key: unknown, what: string, bytesMin: number): Uint8Array {
   if (typeof key === 'string') return asciiKey(key) ?? withTag(textTag, textBytes(key, what), what, bytesMin);
   if (key instanceof Uint8Array) return withTag(bytesTag, key, what, bytesMin);

@@ -9,9 +9,8 @@ import { TroupeError } from '../errors.ts';
 import { scanPageBytesMax, scanPageVisitsMax } from '../limits.ts';
 import { md5 } from '../runtime/md5.ts';
 import type { Shard, StoredRecord } from '../storage/engine.ts';
-import { showKey } from '../storage/key.ts';
+import { keyAfter, showKey } from '../storage/key.ts';
 import { isDead } from './sibling.ts';
-import { keyAfter } from './store-key.ts';
 import { decodeSet, isCorrupt } from './version-codec.ts';
 import type { DigestReply, PageItem, PageReply } from './vnode-messages.ts';
 

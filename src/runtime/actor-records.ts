@@ -4,6 +4,7 @@
 // the actor's key its length comes first.
 
 const text = new TextEncoder();
+const toText = new TextDecoder();
 
 export const empty: Uint8Array = new Uint8Array(0);
 
@@ -23,6 +24,24 @@ export function eventPrefix(type: string, key: string): Uint8Array {
   prefix[2] = name.length & 255;
   prefix.set(name, 3);
   return prefix;
+}
+
+/** Whose record that is. Undefined: nobody's that could be read. */
+export function ownerOfRecord(record: Uint8Array): readonly [type: string, key: string] | undefined {
+  const isEvent = record[0] === 0x65;
+  const length = ((record[1] as number) << 8) | (record[2] as number);
+  return ownerIn(isEvent ? record.subarray(3, 3 + length) : record.subarray(1));
+}
+
+/** The same for what reminders.ts keeps. */
+export function ownerOfReminder(record: Uint8Array): readonly [type: string, key: string] | undefined {
+  const length = ((record[0] as number) << 8) | (record[1] as number);
+  return ownerIn(record.subarray(2, 2 + length));
+}
+
+function ownerIn(name: Uint8Array): readonly [type: string, key: string] | undefined {
+  const end = name.indexOf(0);
+  return end < 0 ? undefined : [toText.decode(name.subarray(0, end)), toText.decode(name.subarray(end + 1))];
 }
 
 export function eventKey(prefix: Uint8Array, n: number): Uint8Array {

@@ -84,6 +84,7 @@ export class FarArrivals {
     const { moves } = this.router;
     const { code, a0, a1, call } = message;
     const unit = `${hosted.name}/${key}`;
+    if (this.router.holding && this.arriveHeld(from, place, message)) return;
     if (this.router.gateway?.isAway(unit) === true) {
       this.router.gateway.pass(from, new hosted.stubs.Ref(key), message);
       return;
@@ -100,6 +101,22 @@ export class FarArrivals {
     } catch (error) {
       this.refuse(hosted, key, message, error);
     }
+  }
+
+  /** Its partition is changing hands. False: it is one whose messages take a way of their own. */
+  private arriveHeld(from: number, { hosted, key }: FarPlace, message: FarMessage): boolean {
+    const { held, gateway } = this.router;
+    const now = held.of(hosted, key);
+    if (now === undefined || this.router.takesOwnWay(`${hosted.name}/${key}`)) return false;
+    const ref = new hosted.stubs.Ref(key);
+    try {
+      // Sent by a thread that takes us for the way to the old owner: not before what it has sent by that way is back.
+      if (now.stage === 'settling' && gateway !== null) held.take(now, ref, message);
+      else held.pass(ref, message, from);
+    } catch (error) {
+      this.refuse(hosted, key, message, error);
+    }
+    return true;
   }
 
   private refuse(hosted: HostedType, key: string, { code, a0, a1, call }: FarMessage, error: unknown): void {

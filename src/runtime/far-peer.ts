@@ -247,6 +247,17 @@ export class FarPeer {
     return waiting;
   }
 
+  /** The same for all actors for whom it is true. */
+  takeWaitingOf(which: (unit: string) => boolean): Outgoing[] {
+    return [...this.paused.keys()].filter(which).flatMap(unit => this.takeWaiting(unit));
+  }
+
+  /** Does a message for one of those wait for room in its mailbox? */
+  hasWaiting(which: (unit: string) => boolean): boolean {
+    for (const [unit, { waiting }] of this.paused) if (waiting.length > 0 && which(unit)) return true;
+    return false;
+  }
+
   private listen(): void {
     if (this.listening) return;
     this.listening = true;

@@ -22,11 +22,13 @@ import type { FarMessage, FarMoves } from './far-moves.ts';
 import { FarPeer } from './far-peer.ts';
 import { FarPlaces } from './far-places.ts';
 import { FarQueries } from './far-queries.ts';
-import { OutgoingAsk, OutgoingTell } from './far-send.ts';
+import { OutgoingAsk, OutgoingTell, sendOrWait } from './far-send.ts';
 import { FarWatches } from './far-watches.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { NodeTable } from './gateway/node-table.ts';
+import { Hands } from './handoff/hands.ts';
+import { HeldPartitions } from './handoff/held.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { PendingCalls } from './pending-calls.ts';
@@ -72,6 +74,10 @@ export class FarRouter implements Router {
   readonly queries: FarQueries;
   readonly places: FarPlaces;
   readonly gateway: Gateway | null;
+  /** Partitions that change hands: `holding` is looked at before each message, and nearly always false. */
+  readonly held: HeldPartitions;
+  readonly hands: Hands;
+  holding = false;
 
   constructor(host: Host, options: FarRouterOptions) {
     this.host = host;
@@ -99,6 +105,8 @@ export class FarRouter implements Router {
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.queries = new FarQueries(this);
     new FarWatches(this);
+    this.held = new HeldPartitions(this);
+    this.hands = new Hands(this);
     this.gateway = options.gateway?.(this) ?? null;
   }
 
@@ -121,9 +129,20 @@ export class FarRouter implements Router {
   }
 
   owns(hosted: HostedType, key: string): boolean {
+    if (this.holding && this.held.of(hosted, key) !== undefined) return false;
+    return this.ownsWhenOpen(hosted, key);
+  }
+
+  /** The same, were its partition not about to change hands. */
+  ownsWhenOpen(hosted: HostedType, key: string): boolean {
     return (
       this.where(hosted, key) === this.host.thread && !(this.moves.any && this.moves.inMotion(`${hosted.name}/${key}`))
     );
+  }
+
+  /** Do messages to that actor of this thread take a way of their own? */
+  takesOwnWay(unit: string): boolean {
+    return (this.moves.any && this.moves.inMotion(unit)) || this.gateway?.livesElsewhere(unit) === true;
   }
 
   isFar(ref: BaseRef): boolean {
@@ -162,6 +181,10 @@ export class FarRouter implements Router {
   // Sending.
 
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
+    if (this.holding) {
+      const held = this.held.of(ref[TYPE], ref[KEY]);
+      if (held !== undefined) return this.held.take(held, ref, { code, a0, a1, call: null });
+    }
     if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call: null }) === true) return undefined;
     const thread = this.threadFor(ref);
     const peer = this.peers[thread];
@@ -185,6 +208,13 @@ export class FarRouter implements Router {
   }
 
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
+    if (this.holding) {
+      const held = this.held.of(ref[TYPE], ref[KEY]);
+      if (held !== undefined) {
+        this.held.take(held, ref, { code, a0, a1, call });
+        return;
+      }
+    }
     if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call }) === true) return;
     this.askAt(this.threadFor(ref), ref, call, code, a0, a1);
   }
@@ -260,6 +290,14 @@ export class FarRouter implements Router {
     }
     this.control(thread, 'forwarded', { unit: ref.toString(), epoch: -1, ...this.moves.calls.exportMessage(message) });
     if (message.call?.arrived === true) this.arrivals.silence(message.call);
+  }
+
+  /** A tell whose sender was told that it is on its way. */
+  tellSurely(ref: BaseRef, code: number, a0: unknown, a1: unknown): void {
+    const thread = this.threadFor(ref);
+    if (this.peers[thread] === undefined || this.isInMotionHere(ref))
+      this.moves.send(ref.toString(), { code, a0, a1, call: null });
+    else sendOrWait(this, thread, ref, code, a0, a1);
   }
 
   /** The actor lives elsewhere from now on: what has been waiting for its mailbox is sent after it. */
@@ -394,6 +432,7 @@ export class FarRouter implements Router {
       arrivals: this.arrivals.describe(),
       ...(this.gateway === null ? {} : { gateway: this.gateway.describe() }),
       moves: this.moves.describe(),
+      ...(this.holding ? { handoff: this.held.describe() } : {}),
     };
   }
 }

@@ -68,12 +68,12 @@ export interface CallShipping {
   in(shipped: unknown): Call | null;
 }
 
-/** Why this actor cannot move now; undefined when it can. */
-export function unmovable(act: Activation): string | undefined {
+/** Why this actor cannot move now; undefined when it can. `withRecords`: what it keeps moves with it. */
+export function unmovable(act: Activation, withRecords: boolean = false): string | undefined {
   const { placement } = act.hosted.spec;
   if (placement === 'pinned' || placement === 'pool' || placement === 'node') return `its placement is '${placement}'`;
   if (typeof act.keyed !== 'string') return 'it is a spawned child; move its parent';
-  if (act.hosted.spec.ownsShards && !act.hosted.host.engine.shared) {
+  if (!withRecords && act.hosted.spec.ownsShards && !act.hosted.host.engine.shared) {
     return "its records are in its thread's memory; give the node a dataDir, then threads share them";
   }
   const extras = act.extras;
@@ -120,8 +120,8 @@ export async function pack(host: Host, act: Activation, calls: CallShipping): Pr
 }
 
 /** The part of packing that takes time: onDeactivate('moved'). Throws when something in it cannot travel. */
-export async function leave(host: Host, act: Activation): Promise<void> {
-  const reason = unmovable(act);
+export async function leave(host: Host, act: Activation, withRecords: boolean = false): Promise<void> {
+  const reason = unmovable(act, withRecords);
   if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${act.id} cannot move: ${reason}`);
   const actor = act.actor as Actor;
   if (actor.onDeactivate !== Actor.prototype.onDeactivate) {
@@ -134,8 +134,7 @@ export async function leave(host: Host, act: Activation): Promise<void> {
 
 /** The part that takes none: whoever hands the actor over in the same breath loses no message that comes meanwhile. */
 export function packNow(host: Host, act: Activation, calls: CallShipping): PackedActor {
-  const actor = act.actor as Actor;
-  const extras = act.extras;
+  const { extras } = act;
   const messages: PackedMessage[] = [];
   const take = (message: Parked): PackedMessage | undefined => packMessage(act.hosted, message, calls);
   for (const message of messagesOf(act)) {
@@ -143,22 +142,33 @@ export function packNow(host: Host, act: Activation, calls: CallShipping): Packe
     if (packed !== undefined) messages.push(packed);
   }
   return {
-    type: act.hosted.name,
-    key: act.key,
-    version: act.hosted.spec.version,
-    epoch: act.epochNumber,
-    state: actor.state,
-    journal: [extras?.gate?.lastEvent ?? 0, extras?.gate?.sinceSnapshot ?? 0],
+    ...packAlone(host, act),
     messages,
     stash: (extras?.stash ?? []).map(take).filter(each => each !== undefined),
-    timers: packTimers(extras),
-    topics: host.topics.of(act.id),
-    reportTo: host.watches.reportsOf(act.id),
-    answered: extras?.answered?.pack() ?? [],
     joined: (extras?.answered?.running() ?? []).map(([opId, retries]) => [
       opId,
       retries.filter(call => call.state !== ended).map(call => calls.out(call)),
     ]),
+  };
+}
+
+/** The same without what waits in front of it, which stays. */
+export function packAlone(host: Host, act: Activation): PackedActor {
+  const { extras } = act;
+  return {
+    type: act.hosted.name,
+    key: act.key,
+    version: act.hosted.spec.version,
+    epoch: act.epochNumber,
+    state: (act.actor as Actor).state,
+    journal: [extras?.gate?.lastEvent ?? 0, extras?.gate?.sinceSnapshot ?? 0],
+    messages: [],
+    stash: [],
+    timers: packTimers(extras),
+    topics: host.topics.of(act.id),
+    reportTo: host.watches.reportsOf(act.id),
+    answered: extras?.answered?.pack() ?? [],
+    joined: [],
   };
 }
 

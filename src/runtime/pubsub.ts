@@ -82,6 +82,11 @@ export class PubSub {
     return [...(this.subscribers.get(id) ?? [])];
   }
 
+  /** Everybody who is subscribed to anything. */
+  everybody(): IterableIterator<string> {
+    return this.subscribers.keys();
+  }
+
   counts(): { topics: number; subscribers: number } {
     return { topics: this.topics.size, subscribers: this.subscribers.size };
   }

@@ -6,6 +6,7 @@ import { TroupeError } from '../errors.ts';
 import { guestMoveMs } from '../limits.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { here } from './gateway/node-table.ts';
+import { ringPartition } from './handoff/ring-partition.ts';
 import { parseNodeAddress } from './ids.ts';
 import { inTime } from './in-time.ts';
 import { type BaseRef, KEY, TYPE } from './refs.ts';
@@ -22,6 +23,8 @@ export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, t
     throw new TroupeError('BAD_OPTION', `${unit} cannot move to another node: its placement is '${spec.placement}'`);
   }
   const home = gateway.nodes.nodeOf(spec, ref[KEY]);
+  const partition = ringPartition(ref[TYPE], ref[KEY]);
+  if (partition !== undefined) gateway.handoffs.refuseMove(unit, partition);
   const isHome = home === here;
   if (isHome && node === at.node && thread !== undefined && !gateway.isAway(unit)) return relocateHere(at, ref, to);
   if (!gateway.nodes.names.includes(node))

@@ -89,6 +89,22 @@ export class Reminders {
     return hosted === undefined ? undefined : this.host.router.threadOf(hosted, stored.key);
   }
 
+  // Partitions that change hands.
+
+  /** None of that partition fires here any more. What is on its way to an actor at rest is called back. load() arms them again. */
+  suspend(partition: number): void {
+    for (const [id, wake] of this.armed) {
+      if (partitionOf(keyIn(id), this.host.partitions) !== partition || !this.isPlacedByRing(id)) continue;
+      this.host.disarm(wake);
+      this.armed.delete(id);
+      this.underWay.get(id)?.abort();
+    }
+  }
+
+  private isPlacedByRing(id: string): boolean {
+    return this.host.byName.get(id.slice(0, id.indexOf('\u0000')))?.spec.placement === 'ring';
+  }
+
   // Moves.
 
   /**
@@ -304,6 +320,12 @@ export class Reminders {
 
 function idOf(type: string, key: string, name: string): string {
   return `${type}\u0000${key.length}\u0000${key}${name}`;
+}
+
+function keyIn(id: string): string {
+  const [, length = '0'] = id.split('\u0000', 2);
+  const at = id.indexOf('\u0000') + length.length + 2;
+  return id.slice(at, at + Number(length));
 }
 
 /** `end`: a byte that no name holds, for the end of a range. */

@@ -11,7 +11,7 @@ import { Answered } from './answered.ts';
 import type { Host } from './host.ts';
 
 /** Null: as initial() makes it, or no answers. */
-interface Sleeper {
+export interface Sleeper {
   readonly state: Uint8Array | null;
   readonly answered: Uint8Array | null;
 }
@@ -79,6 +79,17 @@ export class Sleepers {
     } catch {
       return false;
     }
+  }
+
+  /** Of a partition that changes hands: those for which it is true, as they lie here. */
+  those(which: (id: string) => boolean): [id: string, sleeper: Sleeper][] {
+    return [...this.sleeping].filter(([id]) => which(id));
+  }
+
+  /** One that fell asleep on another node. */
+  take(id: string, sleeper: Sleeper): void {
+    if (this.sleeping.size >= sleepersMax) this.forgetOldest();
+    this.sleeping.set(id, sleeper);
   }
 
   /** As when its thread is lost. */

@@ -79,6 +79,11 @@ export class Topics {
     return this.table.topicsOf(id);
   }
 
+  /** Who is subscribed, asleep or awake, and for whom it is true. */
+  those(which: (id: string) => boolean): [id: string, topics: string[]][] {
+    return [...this.table.everybody()].filter(which).map(id => [id, this.of(id)]);
+  }
+
   drop(id: string): void {
     this.table.drop(id);
   }

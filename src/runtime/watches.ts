@@ -109,6 +109,16 @@ export class Watches {
     return this.watching.has(id);
   }
 
+  /** Addresses that somebody here watches. */
+  watched(): string[] {
+    return [...this.watching.keys()];
+  }
+
+  /** Addresses of which others want to hear from here. */
+  reported(): string[] {
+    return [...this.reportTo.keys()];
+  }
+
   reportsOf(id: string): number[] {
     return [...(this.reportTo.get(id) ?? [])];
   }

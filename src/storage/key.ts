@@ -51,3 +51,10 @@ export function checkShardName(name: string): void {
     `A shard is named by 1 to 64 of a-z 0-9 / . _ -, not by ${JSON.stringify(name)}.`,
   );
 }
+
+/** The first key behind that one. */
+export function keyAfter(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}

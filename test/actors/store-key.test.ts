@@ -4,7 +4,6 @@ import {
   decodeKey,
   encodeKey,
   type Key,
-  keyAfter,
   ownKey,
   prefixRange,
   upperBound,

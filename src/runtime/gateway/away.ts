@@ -7,6 +7,7 @@
 
 import type { Engine, Shard } from '../../storage/engine.ts';
 import type { Codec } from '../codec.ts';
+import { leftKey } from '../handoff/ring-partition.ts';
 import { partitionOf } from '../partition.ts';
 import type { Unit } from '../relocation-messages.ts';
 
@@ -31,11 +32,12 @@ export class AwayTable {
     this.#partitions = partitions;
   }
 
-  /** What the last life has stored. Throws CORRUPT. */
-  load(): void {
+  /** What the last life has stored, or of a partition what came with it. Throws CORRUPT. */
+  load(partition?: number): void {
     for (const name of this.#engine.shards()) {
-      if (!name.startsWith(shardPrefix)) continue;
-      for (const { value } of this.#engine.shard(name).scan()) {
+      if (partition === undefined ? !name.startsWith(shardPrefix) : name !== `${shardPrefix}${partition}`) continue;
+      for (const { key, value } of this.#engine.shard(name).scan()) {
+        if (key.length === 1 && key[0] === leftKey[0]) continue;
         const [unit, node, epoch] = this.#codec.decode(value) as [Unit, string, number];
         this.#entries.set(unit, { node, epoch });
       }
@@ -60,6 +62,20 @@ export class AwayTable {
     const put = { type: 'put', key: text.encode(unit), version: new Uint8Array(0), value } as const;
     await this.#shardOf(unit).commit({ epoch: entry.epoch, fence: 'record', ops: [put] }, 'flushed');
     this.#entries.set(unit, entry);
+  }
+
+  /** It lives where the ring says, and nothing else is known of it. */
+  async remove(unit: Unit): Promise<void> {
+    const entry = this.#entries.get(unit);
+    if (entry === undefined) return;
+    const gone = { type: 'delete', key: text.encode(unit) } as const;
+    await this.#shardOf(unit).commit({ epoch: entry.epoch, fence: 'record', ops: [gone] }, 'flushed');
+    this.#entries.delete(unit);
+  }
+
+  /** Its partition is another node's, and what is stored of it goes with that. */
+  forget(unit: Unit): void {
+    this.#entries.delete(unit);
   }
 
   #shardOf(unit: Unit): Shard {

@@ -6,8 +6,23 @@
 // A child, a local, a pool or a pinned actor is somebody else on every node under the same address: a ref to one stays on its node.
 
 import { TroupeError } from '../../errors.ts';
+import { type Codec, createCodec } from '../codec.ts';
 import type { Host } from '../host.ts';
 import { type HostedType, reminderMethod } from '../hosted-type.ts';
+import { type BaseRef, isRef } from '../refs.ts';
+
+/** For what leaves the node: refuses refs that mean something here only. */
+export function travelCodec(host: Host, dialect: Dialect = new Dialect(host)): Codec {
+  return createCodec({
+    isRef,
+    encodeRef: ref => dialect.outward(host.nameRef(ref as BaseRef)),
+    decodeRef: (type, key) => {
+      const ref = host.refByName(type, key);
+      dialect.outward([type, key]);
+      return ref;
+    },
+  });
+}
 
 /** By type: the names of its methods in the order of their numbers. */
 export type Methods = Readonly<Record<string, readonly string[]>>;

@@ -12,7 +12,7 @@
 
 import { quickError, TroupeError, type WireError } from '../../errors.ts';
 import { ended } from '../call.ts';
-import { type Codec, createCodec } from '../codec.ts';
+import type { Codec } from '../codec.ts';
 import type { FarMessage } from '../far-moves.ts';
 import { FarPeer } from '../far-peer.ts';
 import type { FarRouter } from '../far-router.ts';
@@ -21,9 +21,11 @@ import { Frame, frameAsk, frameTell } from '../frame.ts';
 import { readHeader } from '../frame-header.ts';
 import type { HostedType } from '../hosted-type.ts';
 import type { Remains } from '../links/remains.ts';
-import { type BaseRef, isRef } from '../refs.ts';
+import type { BaseRef } from '../refs.ts';
+import { Handoffs } from '../handoff/handoffs.ts';
+import { LastWords } from '../handoff/last-words.ts';
 import { leftUntil } from '../shared-deadline.ts';
-import { Dialect } from './dialect.ts';
+import { Dialect, travelCodec } from './dialect.ts';
 import { GuestDesk } from './guest-desk.ts';
 import { Guests } from './guests.ts';
 import { Homes, sentBack } from './homes.ts';
@@ -56,6 +58,8 @@ export class Gateway {
   readonly guests: Guests;
   readonly homes: Homes;
   readonly watches: NodeWatches;
+  readonly lastWords: LastWords;
+  readonly handoffs: Handoffs;
   nodes: NodeTable;
   /** What children, local and pinned actors are called means something on their own node only: refs to them stay there. */
   readonly codec: Codec;
@@ -76,15 +80,7 @@ export class Gateway {
     this.relays = new Relays(router);
     const { host } = router;
     this.#dialect = new Dialect(host);
-    this.codec = createCodec({
-      isRef,
-      encodeRef: ref => this.#dialect.outward(host.nameRef(ref as BaseRef)),
-      decodeRef: (type, key) => {
-        const ref = host.refByName(type, key);
-        this.#dialect.outward([type, key]);
-        return ref;
-      },
-    });
+    this.codec = travelCodec(host, this.#dialect);
     this.guests = new Guests(host, this.codec, options.raiseEpochs);
     this.homes = new Homes(router, this, this.guests);
     this.on('started', (from, id) => this.#ofPeer(from, id) && router.onStarted(id));
@@ -95,6 +91,8 @@ export class Gateway {
     this.on('query', (from, query) => this.#onQuery(from, query));
     this.on('reply', (_from, reply) => router.queries.onReply(numberIn(reply?.id), reply.value, reply.error));
     new GuestDesk(router, this);
+    this.lastWords = new LastWords(router, this);
+    this.handoffs = new Handoffs(router, this, options.raiseEpochs);
     this.on('types', (from, types) => this.#dialect.learn(from, types));
   }
 
@@ -161,6 +159,7 @@ export class Gateway {
 
   /** For a thread that has just come up: what has changed since its task was written. */
   tellThread(thread: number): void {
+    this.handoffs.tellThread(thread);
     this.#router.control(thread, 'nodes', this.nodes.data());
     this.homes.tellThread(thread);
   }
@@ -179,6 +178,8 @@ export class Gateway {
     this.#router.version++;
     // The first frame of every session: no message is read before its method can be.
     this.#router.control(number, 'types', this.#dialect.own());
+    // Behind what the cluster says first in each session.
+    this.#router.host.world.clock.micro(() => this.lastWords.linked(name));
     return number;
   }
 
@@ -215,6 +216,8 @@ export class Gateway {
     this.relays.forget(number);
     router.queries.peerDied(number);
     this.watches.lost(number);
+    this.lastWords.lost(name);
+    this.handoffs.lost(name);
     host.outside(() => {
       for (const message of waiting) message.again();
     });
@@ -370,6 +373,30 @@ export class Gateway {
     return this.homes.take(ref.toString(), message, -1);
   }
 
+  /** Away, and not just back again. */
+  livesElsewhere(unit: string): boolean {
+    if (!this.isAway(unit)) return false;
+    const node = this.homes.nodeOf(unit);
+    return this.homes.isMoving(unit) || (node !== undefined && node !== this.#router.host.node);
+  }
+
+  /** What waited for an actor that has left with its partition: before all that is held. */
+  sendOn(from: number, ref: BaseRef, message: FarMessage): void {
+    if (message.call !== null) this.#passAs(ref, message, sentBack);
+    else this.relays.tell(from, ref, message.code, message.a0, message.a1, sentBack);
+  }
+
+  /** By that node's name when there is a session with it. */
+  linked(name: string): number | undefined {
+    const number = this.#numbers.get(name);
+    return number !== undefined && this.#router.peers[number]?.gone === false ? number : undefined;
+  }
+
+  /** Names of the nodes with which there is a session. */
+  peers(): string[] {
+    return [...this.#numbers.keys()].filter(name => this.linked(name) !== undefined);
+  }
+
   numberOfName(name: string): number {
     return this.#numbers.get(name) ?? this.#absent(name);
   }
@@ -386,6 +413,8 @@ export class Gateway {
       ...this.relays.describe(),
       homes: this.homes.describe(),
       guests: this.guests.describe(),
+      handoffs: this.handoffs.describe(),
+      lastWords: this.lastWords.describe(),
     };
   }
 }

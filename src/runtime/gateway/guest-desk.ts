@@ -9,6 +9,7 @@ import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { OutgoingAsk, OutgoingTell } from '../far-send.ts';
+import { ringPartition } from '../handoff/ring-partition.ts';
 import { FAR } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Stored } from '../reminders.ts';
@@ -74,6 +75,10 @@ export class GuestDesk {
 
   #put(from: number, unit: Unit, bytes: unknown): Promise<number> {
     if (!(bytes instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a packed actor is bytes');
+    const { hosted, key } = this.#router.host.split(unit);
+    const partition = hosted === undefined ? undefined : ringPartition(hosted, key);
+    if (partition !== undefined && this.#gateway.handoffs.leftovers.isClearing(partition))
+      throw new TroupeError('OVERLOADED', `what partition ${partition} has left here is just being cleared away`);
     const home = this.#gateway.nameOf(from) ?? '';
     const put = this.#gateway.guests.put(unit, bytes);
     this.#awaitVerdict(unit, home);

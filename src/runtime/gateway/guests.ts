@@ -13,12 +13,12 @@ import { TroupeError } from '../../errors.ts';
 import { guestBytesMax, guestFreezeMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import type { Codec } from '../codec.ts';
+import { drain } from '../drain.ts';
 import type { FarMessage } from '../far-moves.ts';
 import { dead, moving } from '../flags.ts';
 import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { inTime } from '../in-time.ts';
-import { Mailbox } from '../mailbox.ts';
 import { freeze, install, leave, type PackedActor, packNow, retire, run, thaw, unmovable } from '../moves.ts';
 import type { RecordCopy } from '../moving-records.ts';
 import type { Unit } from '../relocation-messages.ts';
@@ -234,31 +234,4 @@ export class Guests {
   describe(): object {
     return { leaving: [...this.#leaving.keys()], arriving: [...this.#arriving.keys()] };
   }
-}
-
-/** Everything that waits in front of a frozen actor, in order, taken out. */
-function drain(act: Activation): FarMessage[] {
-  const messages: FarMessage[] = [];
-  const take = (head: number, a0: unknown, a1: unknown, call: FarMessage['call']): void => {
-    const code = head & 1_023;
-    const opId = call?.extra?.opId;
-    // It begins where it arrives, and its retries join it there: one name is one operation, so they are the same message.
-    const retries = opId === undefined ? [] : (act.extras?.answered?.drop(opId) ?? []);
-    for (const each of [call, ...retries]) {
-      if (each !== null) each.act = null;
-      messages.push({ code, a0, a1, call: each });
-    }
-  };
-  const more = act.more();
-  for (const { head, a0, a1, meta } of more.front.splice(0)) take(head, a0, a1, meta);
-  if (act.box !== null) {
-    act.box.drainTo((head, a0, a1, meta) => take(head, a0, a1, meta as FarMessage['call']));
-    Mailbox.give(act.box);
-    act.leaveBox();
-  }
-  for (const { message, admit } of more.waiters.splice(0)) {
-    take(message.head, message.a0, message.a1, message.meta);
-    admit();
-  }
-  return messages;
 }

@@ -27,6 +27,7 @@ import { sendOrWait } from '../far-send.ts';
 import { inTime } from '../in-time.ts';
 import { argumentsOf } from '../messages.ts';
 import { type BaseRef, FAR } from '../refs.ts';
+import { ringPartition } from '../handoff/ring-partition.ts';
 import type { Relocation } from '../relocate-here.ts';
 import type { Unit } from '../relocation-messages.ts';
 import { AwayTable } from './away.ts';
@@ -88,7 +89,70 @@ export class Homes {
 
   /** What `guest-where` is answered. Undefined: ask again when the move is over. */
   where(unit: Unit): string | undefined {
-    return this.#moving.has(unit) ? undefined : (this.#away.get(unit)?.node ?? this.#self);
+    return this.#moving.has(unit) ? undefined : (this.#away.get(unit)?.node ?? this.#ownerOf(unit));
+  }
+
+  /** The node of its partition: ours, or of one that has been given away. */
+  #ownerOf(unit: Unit): string {
+    const { nodes } = this.#gateway;
+    const { hosted, key } = this.#router.host.split(unit);
+    const node = hosted === undefined ? 0 : nodes.nodeOf(hosted.spec, key);
+    return node === 0 ? this.#self : (nodes.names[node] ?? this.#self);
+  }
+
+  isMoving(unit: Unit): boolean {
+    return this.#moving.has(unit);
+  }
+
+  // Partitions that change hands, and take their entries along.
+
+  #isOf(unit: Unit, partition: number): boolean {
+    const { hosted, key } = this.#router.host.split(unit);
+    return hosted !== undefined && ringPartition(hosted, key) === partition;
+  }
+
+  /** Those of which an actor is elsewhere, or was. */
+  partitions(): Set<number> {
+    const { host } = this.#router;
+    const all = this.#away.units().map(unit => {
+      const { hosted, key } = host.split(unit);
+      return hosted === undefined ? undefined : ringPartition(hosted, key);
+    });
+    return new Set(all.filter(partition => partition !== undefined));
+  }
+
+  /** Its actors that are elsewhere, and where. */
+  awayIn(partition: number): [unit: Unit, node: string][] {
+    const units = this.#away.units().filter(unit => this.#isOf(unit, partition));
+    return units.map(unit => [unit, this.#away.get(unit)?.node ?? this.#self]);
+  }
+
+  /** One of its actors that is on the move, if any. */
+  movingIn(partition: number): Unit | undefined {
+    return [...this.#moving.keys()].find(unit => this.#isOf(unit, partition));
+  }
+
+  /** Entries that say no more than the ring does go: they would mean something else on another node. */
+  async forgetReturned(partition: number): Promise<void> {
+    for (const [unit, node] of this.awayIn(partition))
+      if (node === this.#self) {
+        await this.#away.remove(unit);
+        this.#tellThreads(unit);
+      }
+  }
+
+  /** It is another node's now. */
+  leave(partition: number): void {
+    for (const [unit] of this.awayIn(partition)) {
+      this.#away.forget(unit);
+      this.#tellThreads(unit);
+    }
+  }
+
+  /** It is ours now. Throws CORRUPT. */
+  enter(partition: number): void {
+    this.#away.load(partition);
+    for (const [unit] of this.awayIn(partition)) this.#tellThreads(unit);
   }
 
   get #self(): string {
@@ -197,7 +261,9 @@ export class Homes {
         'OVERLOADED',
         `${guestMovesMax} actors of this node move between nodes already; try again later`,
       );
+    this.#refuseLeaving(unit);
     if (entry === undefined) await ready();
+    this.#refuseLeaving(unit);
     if (this.#moving.has(unit)) throw new TroupeError('OVERLOADED', `${unit} is on the move already; try again later`);
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
     const moving: Moving = { back: [], held: [], over, end };
@@ -230,6 +296,12 @@ export class Homes {
     this.#end(unit, moving);
     host.events.emit('relocated', { id: unit, epoch, from, to });
     return { epoch, pausedMs: host.now() - since, shipped: moving.back.length, forwarded: moving.held.length };
+  }
+
+  #refuseLeaving(unit: Unit): void {
+    const { hosted, key } = this.#router.host.split(unit);
+    const partition = hosted === undefined ? undefined : ringPartition(hosted, key);
+    if (partition !== undefined) this.#gateway.handoffs.refuseMove(unit, partition);
   }
 
   /** A word that cannot be said is asked for: what is decided does not depend on it. */

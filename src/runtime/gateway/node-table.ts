@@ -37,6 +37,11 @@ export class NodeTable {
     return here;
   }
 
+  /** Undefined: no ring has been heard of. */
+  ownerOf(partition: number): string | undefined {
+    return this.names[this.owners[partition] ?? unknownNode];
+  }
+
   data(): NodeTableData {
     return { names: this.names, owners: this.owners };
   }

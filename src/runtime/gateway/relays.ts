@@ -17,12 +17,13 @@ import { offer } from '../delivery.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { sendOrWait } from '../far-send.ts';
+import { ringPartition } from '../handoff/ring-partition.ts';
 import { unitsIn } from '../mailbox.ts';
 import { argumentsOf } from '../messages.ts';
-import { type BaseRef, TYPE } from '../refs.ts';
+import { type BaseRef, KEY, TYPE } from '../refs.ts';
 import { unitsOf } from '../weight.ts';
 import type { Gateway } from './gateway.ts';
-import type { OnWait } from './homes.ts';
+import { type OnWait, sentBack } from './homes.ts';
 
 /** A message of somebody for whom this node, or the one after it, is the home. */
 const unmarked = -1;
@@ -82,7 +83,7 @@ export class Relays {
       host.fail(call, quickError('DEADLINE', `the deadline passed on the way to ${ref.toString()}; it was not run`));
     } else {
       host.expect(call, passing.remainingMs);
-      this.#route(ref, { code, a0, a1, call }, mark);
+      this.#route(from, ref, { code, a0, a1, call }, mark);
     }
   }
 
@@ -98,11 +99,12 @@ export class Relays {
   }
 
   /** An ask goes on as one of our own. */
-  #route(ref: BaseRef, message: FarMessage, mark: number): void {
+  #route(from: number, ref: BaseRef, message: FarMessage, mark: number): void {
     const { host } = this.#router;
     const call = message.call as Call;
     const { code, a0, a1 } = message;
     try {
+      if (this.#detained(from, ref, message, mark)) return;
       if (mark > 0) {
         const act = this.#guest(ref);
         // It was measured when it was written: an estimate above the whole mailbox is only an estimate.
@@ -127,15 +129,36 @@ export class Relays {
     return homes.any && homes.take(ref.toString(), message, mark, onWait);
   }
 
+  /** Its partition is changing hands: it waits, or takes the way that is right meanwhile. */
+  #detained(from: number, ref: BaseRef, message: FarMessage, mark: number, onWait?: OnWait): boolean {
+    const router = this.#router;
+    const { lastWords, homes } = router.gateway as Gateway;
+    if (mark >= sentBack || !(router.holding || lastWords.any)) return false;
+    const partition = ringPartition(ref[TYPE], ref[KEY]);
+    if (partition === undefined) return false;
+    if (lastWords.detain(partition, from, ref, message, onWait)) return true;
+    const held = router.held.get(partition);
+    if (held === undefined) return false;
+    if (held.stage !== 'settling' || from < router.threads) {
+      const until = router.held.take(held, ref, message);
+      if (until !== undefined) onWait?.(until);
+    } else if (!homes.take(ref.toString(), message, mark, onWait)) {
+      const sent = router.held.pass(ref, message, from);
+      if (sent !== undefined) onWait?.(sent);
+    }
+    return true;
+  }
+
   #pass(from: number, ref: BaseRef, code: number, a0: unknown, a1: unknown, mark: number): void {
     const router = this.#router;
     const unit = ref.toString();
+    const isHeldBack = (until: Promise<void>): void => this.#holdBack(from, unit, until);
+    if (this.#detained(from, ref, { code, a0, a1, call: null }, mark, isHeldBack)) return;
     if (mark > 0) {
       router.arrivals.deliver(this.#guest(ref), from, code, a0, a1, null, false);
       return;
     }
-    const onWait = (until: Promise<void>): void => this.#holdBack(from, unit, until);
-    if (this.#atHome(ref, { code, a0, a1, call: null }, mark, onWait)) return;
+    if (this.#atHome(ref, { code, a0, a1, call: null }, mark, isHeldBack)) return;
     const act = router.host.find(ref);
     if (act !== null) {
       router.arrivals.deliver(act, from, code, a0, a1, null, false);
@@ -147,7 +170,7 @@ export class Relays {
       return;
     }
     const sent = sendOrWait(router, thread, ref, code, a0, a1);
-    if (sent !== undefined) onWait(sent);
+    if (sent !== undefined) isHeldBack(sent);
   }
 
   #holdBack(from: number, unit: string, until: Promise<void>): void {

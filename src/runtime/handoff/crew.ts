@@ -1,0 +1,66 @@
+// All threads of this node, as thread 0 asks them to do their part in a handoff (hands.ts).
+
+import type { FarRouter } from '../far-router.ts';
+import { homeOf } from '../placement.ts';
+import type { Unit } from '../relocation-messages.ts';
+
+export class Crew {
+  readonly #router: FarRouter;
+
+  constructor(router: FarRouter) {
+    this.#router = router;
+  }
+
+  get threads(): number[] {
+    const { threads, peers } = this.#router;
+    return Array.from({ length: threads }, (_, thread) => thread).filter(thread => peers[thread]?.gone !== true);
+  }
+
+  /** The answers of all of them. Rejects with the first that fails, or dies. */
+  all<T>(word: string, payload: unknown): Promise<T[]> {
+    return Promise.all(this.threads.map(thread => this.#router.query(thread, word, payload) as Promise<T>));
+  }
+
+  /** What is decided is done, whoever fails at it; the failures are told. */
+  async surely(word: string, payload: unknown): Promise<void> {
+    const done = this.threads.map(async thread => {
+      try {
+        await this.#router.query(thread, word, payload);
+      } catch (error) {
+        this.#router.host.world.log.warn({ err: error, thread, word }, 'a thread could not do its part in a handoff');
+      }
+    });
+    await Promise.all(done);
+  }
+
+  ask<T>(thread: number, word: string, payload: unknown): Promise<T> {
+    return this.#router.query(thread, word, payload) as Promise<T>;
+  }
+
+  /** Those that have records of their own: one, where all see the same. */
+  get keepers(): number[] {
+    return this.#router.host.engine.shared ? [0] : this.threads;
+  }
+
+  /** Where the records of a shard are looked after: there they are read and written. */
+  keeperOf(shard: string, partition: number): number {
+    const { table } = this.#router;
+    if (shard.startsWith('h/')) return 0;
+    if (!shard.startsWith('kv/')) return table[partition] as number;
+    const keeper = this.#router.host.types.find(({ spec }) => spec.ownsShards);
+    return keeper === undefined ? (table[partition] as number) : this.#threadOf(`${keeper.name}/${partition}`);
+  }
+
+  /** The thread that an actor which comes here will live on. */
+  threadFor(unit: Unit): number {
+    return this.#threadOf(unit);
+  }
+
+  #threadOf(unit: Unit): number {
+    const { host, moves, table, threads } = this.#router;
+    const moved = moves.any ? moves.threadOf(unit) : undefined;
+    if (moved !== undefined && moved >= 0) return moved;
+    const { hosted, key } = host.split(unit);
+    return hosted === undefined ? 0 : homeOf(hosted.spec, key, table, 0, threads);
+  }
+}

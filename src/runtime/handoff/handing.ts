@@ -1,0 +1,290 @@
+// One partition that is handed to another node, by its owner: the steps, and what is given up when one of them fails.
+//
+//     copying ──all pages──▶ catching-up ──little is left──▶ frozen ──stored there──▶ committed ──▶ gone, cleared away
+//        │                       │                             │ hold, flush, rest, tail, actors, ready
+//        └───────────────────────┴──────── anything fails ─────┘──▶ thaw, release, cancel: nothing has changed
+//
+// The intuition: everything that takes long happens while the partition serves. Frozen it is only for what was written last, and for what
+// its awake actors have in memory. Then one write on this node's own disk decides (cluster.handOn): before it nothing has
+// changed, after it nothing can be undone, and nobody but this node can make it.
+//
+// Invariant: at the commit, everything of the partition is durable on the other node, nothing of it is on its way between
+// threads, and none of its actors runs.
+
+import { TroupeError } from '../../errors.ts';
+import {
+  handoffPageBytes,
+  handoffPageRecords,
+  handoffPagesAhead,
+  handoffRoundsMax,
+  handoffStepMs,
+  handoffTailKeys,
+} from '../../limits.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { inTime } from '../in-time.ts';
+import type { Unit } from '../relocation-messages.ts';
+import type { Crew } from './crew.ts';
+import type { Packed } from './hands.ts';
+import type { Change, Page, Part } from './hands-records.ts';
+import type { HandoffCluster, Phase } from './handoff-types.ts';
+
+export interface HandingSeams {
+  readonly router: FarRouter;
+  readonly gateway: Gateway;
+  readonly crew: Crew;
+  readonly cluster: HandoffCluster;
+  readonly partition: number;
+  readonly to: string;
+  /** Names this try: a word about another one means nothing. */
+  readonly id: string;
+}
+
+export interface HandingStats {
+  readonly pausedMs: number;
+  readonly bytes: number;
+  readonly records: number;
+  readonly actors: number;
+}
+
+export class Handing {
+  readonly partition: number;
+  readonly to: string;
+  readonly id: string;
+  phase: Phase = 'pending';
+  bytes = 0;
+  records = 0;
+  /** What there was when it began; 0 while that is not known. */
+  total = 0;
+  since = 0;
+  #seams: HandingSeams;
+  #isOff = false;
+  #actors = 0;
+  #frozenAt = 0;
+
+  constructor(seams: HandingSeams) {
+    this.#seams = seams;
+    this.partition = seams.partition;
+    this.to = seams.to;
+    this.id = seams.id;
+  }
+
+  /** Ms until the copy is there, as far as that can be said. */
+  get etaMs(): number | null {
+    const { router } = this.#seams;
+    if (this.phase !== 'copying' || this.total === 0 || this.bytes === 0) return null;
+    const left = Math.max(0, this.total - this.bytes);
+    return Math.ceil((left * (router.host.now() - this.since)) / this.bytes);
+  }
+
+  /** Ends before the commit, or not at all. */
+  callOff(): void {
+    this.#isOff = true;
+  }
+
+  /** Resolves when the partition is the other node's. Rejects, unchanged, with the reason. */
+  async run(): Promise<HandingStats> {
+    const { crew, cluster, partition, to } = this.#seams;
+    const { host } = this.#seams.router;
+    try {
+      await this.#begin();
+      await this.#copy();
+      await this.#catchUp();
+      this.#frozenAt = host.now();
+      await this.#freeze();
+      this.#goesOn();
+      await cluster.handOn(partition, to);
+    } catch (error) {
+      await this.#stay();
+      throw error;
+    }
+    this.phase = 'committed';
+    await crew.surely('part-gone', partition);
+    // This thread's first: what it has kept for others is older than what they keep themselves.
+    this.#seams.router.held.release(partition);
+    await crew.surely('part-release', partition);
+    const pausedMs = host.now() - this.#frozenAt;
+    await crew.surely('part-unwatch', partition);
+    return { pausedMs, bytes: this.bytes, records: this.records, actors: this.#actors };
+  }
+
+  async #stay(): Promise<void> {
+    const { crew, gateway, router, partition } = this.#seams;
+    await crew.surely('part-unwatch', partition);
+    if (router.held.get(partition) !== undefined) {
+      await crew.surely('part-thaw', partition);
+      router.held.release(partition);
+      await crew.surely('part-release', partition);
+    }
+    await gateway.handoffs.leftovers.unmark(partition).catch(() => undefined);
+    const number = gateway.linked(this.to);
+    if (number !== undefined) gateway.say(number, 'handoff-cancel', { partition, id: this.id });
+  }
+
+  #goesOn(): void {
+    if (this.#isOff) throw new TroupeError('STOPPED', `the handoff of partition ${this.partition} was called off`);
+  }
+
+  #ask<T>(word: string, payload: object): Promise<T> {
+    this.#goesOn();
+    const { gateway, router, partition } = this.#seams;
+    const asked = gateway.asked(gateway.numberOfName(this.to), word, { partition, id: this.id, ...payload });
+    const why = `node ${this.to} did not answer '${word}' within ${handoffStepMs} ms`;
+    return inTime(router.host.world.clock, handoffStepMs, asked as Promise<T>, () => new TroupeError('DEADLINE', why));
+  }
+
+  // While it serves.
+
+  async #begin(): Promise<void> {
+    const { gateway, crew, partition } = this.#seams;
+    const moved = gateway.homes.movingIn(partition);
+    if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
+    const keep = gateway.homes.awayIn(partition).filter(([, node]) => node === this.to);
+    await this.#ask('handoff-begin', { keep: keep.map(([unit]) => unit) });
+    await crew.all('part-watch', partition);
+    this.since = this.#seams.router.host.now();
+    this.phase = 'copying';
+  }
+
+  async #copy(): Promise<void> {
+    const places = await this.#places();
+    let total = 0;
+    for (const [thread, shard] of places) await this.#walk(thread, shard, false, page => void (total += page.bytes));
+    this.total = total;
+    this.since = this.#seams.router.host.now();
+    const ahead: Promise<unknown>[] = [];
+    for (const [thread, shard] of places)
+      await this.#walk(thread, shard, true, async page => {
+        const sent = this.#ship([page.part], page.bytes);
+        // It is awaited below: until then nobody listens.
+        sent.catch(() => undefined);
+        ahead.push(sent);
+        if (ahead.length >= handoffPagesAhead) await ahead.shift();
+      });
+    await Promise.all(ahead);
+  }
+
+  async #places(): Promise<(readonly [thread: number, shard: string])[]> {
+    const { crew, router, partition } = this.#seams;
+    if (!router.host.engine.shared) {
+      const of = await Promise.all(
+        crew.threads.map(async thread => {
+          const shards = await crew.ask<string[]>(thread, 'part-shards', partition);
+          return shards.map(shard => [thread, shard] as const);
+        }),
+      );
+      return of.flat();
+    }
+    const shards = new Set((await crew.all<string[]>('part-shards', partition)).flat());
+    return [...shards].sort().map(shard => [crew.keeperOf(shard, partition), shard] as const);
+  }
+
+  async #walk(thread: number, shard: string, ship: boolean, each: (page: Page) => unknown): Promise<void> {
+    let from: Uint8Array | null = null;
+    do {
+      this.#goesOn();
+      const page: Page = await this.#seams.crew.ask(thread, 'part-page', { shard, from, ship });
+      if (page.records > 0) await each(page);
+      from = page.next;
+    } while (from !== null);
+  }
+
+  async #ship(parts: readonly Part[], bytes: number): Promise<void> {
+    await this.#ask('handoff-records', { parts });
+    this.bytes += bytes;
+    for (const [, records, gone] of parts) this.records += records.length + gone.length;
+  }
+
+  async #catchUp(): Promise<void> {
+    this.phase = 'catching-up';
+    for (let round = 0; round < handoffRoundsMax; round++) if ((await this.#sendChanges()) <= handoffTailKeys) return;
+  }
+
+  /** What was written since the last time. How many keys that were. */
+  async #sendChanges(): Promise<number> {
+    const { crew, partition } = this.#seams;
+    const threads = crew.threads;
+    const lists = await Promise.all(threads.map(thread => crew.ask<Change[] | null>(thread, 'part-dirty', partition)));
+    if (lists.includes(null))
+      throw new TroupeError('OVERLOADED', `more of partition ${partition} was written than could be sent; it is copied anew`);
+    const byKeeper = new Map<number, Change[]>();
+    let count = 0;
+    for (const [at, list] of lists.entries())
+      for (const change of list as Change[]) {
+        const thread = this.#keeper(change[0], threads[at] as number);
+        const own = byKeeper.get(thread) ?? [];
+        byKeeper.set(thread, own);
+        own.push(change);
+        count++;
+      }
+    for (const [thread, changes] of byKeeper) await this.#sendOf(thread, changes);
+    return count;
+  }
+
+  #keeper(shard: string, wroteIt: number): number {
+    const { crew, router, partition } = this.#seams;
+    return router.host.engine.shared ? crew.keeperOf(shard, partition) : wroteIt;
+  }
+
+  async #sendOf(thread: number, changes: readonly Change[]): Promise<void> {
+    for (let at = 0; at < changes.length; ) {
+      const some = changes.slice(at, at + handoffPageRecords);
+      const { parts, read, bytes } = await this.#seams.crew.ask<{ parts: Part[]; read: number; bytes: number }>(
+        thread,
+        'part-read',
+        some,
+      );
+      await this.#ship(parts, bytes);
+      at += read;
+    }
+  }
+
+  // While it stands still.
+
+  async #freeze(): Promise<void> {
+    const { crew, gateway, router, partition } = this.#seams;
+    this.phase = 'frozen';
+    const held = await crew.all<boolean>('part-hold', { partition, stage: 'leaving' });
+    if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ${partition} is still arriving here`);
+    const moved = gateway.homes.movingIn(partition);
+    if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
+    // Twice: one that a thread has moved on to another is sent on once, by news that is at most one message old.
+    await crew.all('part-flush', null);
+    await crew.all('part-flush', null);
+    await this.#flushGuests();
+    const packed = await crew.all<Packed>('part-freeze', partition);
+    await gateway.homes.forgetReturned(partition);
+    while ((await this.#sendChanges()) > 0);
+    await this.#sendActors(packed);
+    await gateway.handoffs.leftovers.mark(partition);
+    const watched = new Set([...packed.flatMap(each => each.watched), ...gateway.watches.unitsOf(partition)]);
+    await this.#ask('handoff-ready', { watched: [...watched] });
+  }
+
+  /** What was sent to guests of other nodes is there, before their home is another one. */
+  async #flushGuests(): Promise<void> {
+    const { gateway, partition } = this.#seams;
+    const nodes = new Set(gateway.homes.awayIn(partition).map(([, node]) => node));
+    const numbers = [...nodes].map(node => gateway.linked(node)).filter(number => number !== undefined);
+    await Promise.all(numbers.map(number => gateway.asked(number, 'handoff-flush', null)));
+  }
+
+  async #sendActors(packed: readonly Packed[]): Promise<void> {
+    const { host } = this.#seams.router;
+    host.epochs.renew();
+    const epoch = host.epochs.next();
+    for (const { actors, sleepers, topics } of packed) {
+      this.#actors += actors.length;
+      let some: (readonly [Unit, Uint8Array])[] = [];
+      let bytes = 0;
+      for (const actor of actors) {
+        some.push(actor);
+        bytes += actor[1].length;
+        if (bytes < handoffPageBytes) continue;
+        await this.#ask('handoff-actors', { epoch, actors: some, sleepers: [], topics: [] });
+        [some, bytes] = [[], 0];
+      }
+      await this.#ask('handoff-actors', { epoch, actors: some, sleepers, topics });
+    }
+  }
+}

@@ -1,0 +1,279 @@
+// The partitions of this node that change hands: which are handed on now, which come, and what the rest of the node has to know.
+//
+//     the ring wishes (next) ─▶ look ─▶ Handing (a few at a time) ─▶ cluster.handOn ─▶ before, routes, after: on every node
+//
+//     at the new owner   before: its threads keep their messages back     after: actors run; its own last word; then they may send
+//     at the old owner                                                     after: watches, entries; handing.ts goes on
+//     everywhere else                                                      after: what waited goes the new way; the last word the old way
+//
+// Invariant: a partition is begun again only after a wait that grows; whatever fails, it stays with its owner.
+
+import { TroupeError } from '../../errors.ts';
+import { handoffRetryMsMax, handoffRetryMsMin } from '../../limits.ts';
+import type { HandoffHooks, TransferStatus } from '../cluster/handoff-hooks.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Change } from '../ownership/holdings.ts';
+import type { Ring, Transfer } from '../ownership/ring.ts';
+import { startable } from '../ownership/ring-plan.ts';
+import { Crew } from './crew.ts';
+import { Handing } from './handing.ts';
+import { Leftovers } from './leftovers.ts';
+import { ringPartition } from './ring-partition.ts';
+import { Takings } from './taking.ts';
+
+/** What it needs of the cluster. */
+export interface HandoffCluster {
+  /** Makes it the other node's: durable, then everywhere. Rejects with nothing changed. */
+  handOn(partition: number, to: string): Promise<unknown>;
+  isUp(node: string): boolean;
+  effectiveRing(): Ring | undefined;
+}
+
+interface Failed {
+  readonly why: string;
+  readonly waitMs: number;
+  readonly until: number;
+}
+
+export class Handoffs implements HandoffHooks {
+  readonly leftovers: Leftovers;
+  readonly #router: FarRouter;
+  readonly #gateway: Gateway;
+  readonly #crew: Crew;
+  readonly #takings: Takings;
+  readonly #running = new Map<number, Handing>();
+  readonly #failed = new Map<number, Failed>();
+  #cluster: HandoffCluster | undefined;
+  #looking = false;
+  #hasBegun = false;
+  #tries = 0;
+  #counts = { handed: 0, taken: 0, failed: 0, pausedMs: 0, pausedMsMax: 0 };
+
+  constructor(router: FarRouter, gateway: Gateway, raiseEpochs: (above: number) => Promise<void>) {
+    this.#router = router;
+    this.#gateway = gateway;
+    this.#crew = new Crew(router);
+    this.leftovers = new Leftovers(router, gateway, this.#crew);
+    this.#takings = new Takings(router, gateway, { crew: this.#crew, leftovers: this.leftovers, raiseEpochs });
+    gateway.on('handoff-flush', () => undefined);
+    gateway.on('handoff-where', (_from, asked) => this.#where(asked?.partition, asked?.id));
+  }
+
+  /** From now on what the ring wishes is done. */
+  attach(cluster: HandoffCluster): HandoffHooks {
+    this.#cluster = cluster;
+    return this;
+  }
+
+  /** Throws OVERLOADED while an actor cannot be moved because its partition is. */
+  refuseMove(unit: string, partition: number): void {
+    const handing = this.#running.get(partition);
+    if (handing === undefined && this.#router.held.get(partition) === undefined) return;
+    const where = handing === undefined ? 'just arriving' : `on its way to ${handing.to}`;
+    throw new TroupeError('OVERLOADED', `${unit} cannot be moved: its partition is ${where}; try again later`);
+  }
+
+  #where(partition: unknown, id: unknown): 'deciding' | 'off' {
+    return this.#running.get(partition as number)?.id === id ? 'deciding' : 'off';
+  }
+
+  /** A thread that has just come up. */
+  tellThread(thread: number): void {
+    for (const { partition, stage } of this.#router.held.all())
+      this.#router.control(thread, 'part-hold', { partition, stage });
+  }
+
+  // What the ring wishes.
+
+  ringChanged(): void {
+    if (this.#looking || this.#cluster === undefined) return;
+    this.#looking = true;
+    this.#router.host.world.clock.soon(() => {
+      this.#looking = false;
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    const cluster = this.#cluster;
+    const ring = cluster?.effectiveRing();
+    const { host } = this.#router;
+    if (cluster === undefined || ring === undefined || host.closing) return;
+    if (!this.#hasBegun) this.leftovers.resume();
+    this.#hasBegun = true;
+    const own = ring.next.filter(({ from }) => from === host.node);
+    for (const [partition, handing] of this.#running)
+      if (!own.some(transfer => transfer.partition === partition && transfer.to === handing.to)) handing.callOff();
+    const running = [...this.#running.values()].map(({ partition, to }) => ({ partition, from: host.node, to }));
+    const next = own.filter(transfer => this.#whyNot(transfer) === null);
+    for (const transfer of startable({ ...ring, next }, running, name => this.#reaches(name))) this.#begin(transfer);
+  }
+
+  #reaches(node: string): boolean {
+    return this.#cluster?.isUp(node) === true && this.#gateway.linked(node) !== undefined;
+  }
+
+  /** Why that transfer is not begun. */
+  #whyNot({ partition, to }: Transfer): string | null {
+    const failed = this.#failed.get(partition);
+    const { host, held } = this.#router;
+    if (failed !== undefined && failed.until > host.now()) return failed.why;
+    if (!this.#reaches(to)) return `node ${to} cannot be reached`;
+    if (held.get(partition)?.stage === 'settling' || !this.#gateway.lastWords.isSettled(partition))
+      return 'it has just arrived, and its senders have not all heard of it';
+    return null;
+  }
+
+  #begin({ partition, to }: Transfer): void {
+    const { host } = this.#router;
+    const id = `${host.node} ${host.epochs.next()} ${++this.#tries}`;
+    const seams = { router: this.#router, gateway: this.#gateway, crew: this.#crew, partition, to, id };
+    const handing = new Handing({ ...seams, cluster: this.#cluster as HandoffCluster });
+    this.#running.set(partition, handing);
+    host.events.emit('partition-leaving', { partition, to });
+    handing.run().then(
+      async stats => {
+        this.#counts.handed++;
+        this.#counts.pausedMs += stats.pausedMs;
+        this.#counts.pausedMsMax = Math.max(this.#counts.pausedMsMax, stats.pausedMs);
+        this.#failed.delete(partition);
+        host.events.emit('partition-left', { partition, to, ...stats });
+        await this.leftovers.clear(partition);
+        this.#over(partition);
+      },
+      error => {
+        this.#fails(partition, to, error);
+        this.#over(partition);
+      },
+    );
+  }
+
+  #over(partition: number): void {
+    this.#running.delete(partition);
+    this.ringChanged();
+  }
+
+  #fails(partition: number, to: string, error: Error): void {
+    const { host } = this.#router;
+    this.#counts.failed++;
+    const before = this.#failed.get(partition)?.waitMs ?? handoffRetryMsMin / 2;
+    const waitMs = Math.min(before * 2, handoffRetryMsMax);
+    this.#failed.set(partition, { why: error.message, waitMs, until: host.now() + waitMs });
+    host.world.log.warn({ err: error, partition, to, againInMs: waitMs }, 'a partition could not be handed on; it stays');
+    host.events.emit('partition-stays', { partition, to, reason: error.message });
+    host.world.clock.timer(waitMs + 1, () => this.ringChanged());
+  }
+
+  status(): TransferStatus[] {
+    const from = this.#router.host.node;
+    const own = (this.#cluster?.effectiveRing()?.next ?? []).filter(transfer => transfer.from === from);
+    return own.map(transfer => {
+      const { partition, to } = transfer;
+      const { phase = 'pending', bytes = 0, records = 0, etaMs = null } = this.#running.get(partition) ?? {};
+      const isRunning = this.#running.has(partition);
+      const why = isRunning ? null : (this.#whyNot(transfer) ?? 'others are on their way');
+      return { partition, from, to, phase, bytes, records, etaMs, why };
+    });
+  }
+
+  // A partition changes hands.
+
+  before(changes: readonly Change[]): void {
+    for (const { partition, from, to, turn } of changes) {
+      if (to !== this.#router.host.node) continue;
+      this.#gateway.lastWords.begin(partition, turn, from);
+      this.#router.hands.hold(partition, 'settling');
+      // Threads hear of it in this order, on one link each: keep back, the new routes, run.
+      this.#router.broadcast('part-hold', { partition, stage: 'settling' });
+    }
+  }
+
+  after(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change.to === this.#router.host.node) this.#enter(change);
+      else if (change.from === this.#router.host.node) this.#leave(change);
+      else this.#pass(change);
+    }
+    this.ringChanged();
+  }
+
+  #enter({ partition, from, turn }: Change): void {
+    const { homes, watches, lastWords } = this.#gateway;
+    const { host, hands } = this.#router;
+    this.#counts.taken++;
+    const watched = this.#takings.taken(partition);
+    this.#guard(partition, () => homes.enter(partition));
+    const number = this.#gateway.linked(from);
+    if (number !== undefined) for (const unit of watched) watches.watch(unit, number);
+    this.#guard(partition, () => hands.run(partition));
+    this.#router.broadcast('part-run', partition);
+    this.#watchAnew(partition);
+    // Each answers behind whatever it has sent here before it heard.
+    const heard = this.#crew.surely('part-hold', { partition, stage: 'settling' });
+    lastWords.say(partition, turn, from);
+    void Promise.all([heard, lastWords.own(partition)]).then(() => this.#open(partition));
+    host.events.emit('partition-arrived', { partition, from });
+  }
+
+  /** What this thread has kept for others is older than what they keep themselves: it has to be there first. */
+  async #open(partition: number): Promise<void> {
+    this.#router.held.release(partition);
+    await this.#crew.ask(this.#router.host.thread, 'part-flush', null).catch(() => undefined);
+    this.#router.broadcast('part-release', partition);
+    this.ringChanged();
+  }
+
+  #leave({ partition, to }: Change): void {
+    const { watches, homes } = this.#gateway;
+    for (const unit of watches.unitsOf(partition)) this.#guard(partition, () => watches.moved(unit, to));
+    homes.leave(partition);
+    this.#watchAnew(partition);
+  }
+
+  #pass({ partition, from, turn }: Change): void {
+    const { lastWords } = this.#gateway;
+    const number = this.#gateway.linked(from);
+    const waiting = number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(this.#isOf(partition)) ?? []);
+    this.#router.host.outside(() => {
+      for (const message of waiting) message.again();
+    });
+    lastWords.say(partition, turn, from);
+    this.#watchAnew(partition);
+  }
+
+  #isOf(partition: number): (unit: string) => boolean {
+    return unit => {
+      const { hosted, key } = this.#router.host.split(unit);
+      return hosted !== undefined && ringPartition(hosted, key) === partition;
+    };
+  }
+
+  #watchAnew(partition: number): void {
+    this.#router.hands.watchAnew(partition);
+    this.#router.broadcast('part-watched', partition);
+  }
+
+  #guard(partition: number, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#router.host.world.log.error({ err: error, partition }, 'a partition that changed hands');
+    }
+  }
+
+  /** A session has ended. */
+  lost(name: string): void {
+    this.#takings.lost(name);
+    this.ringChanged();
+  }
+
+  describe(): object {
+    return {
+      ...this.#counts,
+      running: [...this.#running.values()].map(({ partition, to, phase, bytes }) => ({ partition, to, phase, bytes })),
+      taking: this.#takings.describe(),
+      failed: [...this.#failed].map(([partition, { why }]) => ({ partition, why })),
+    };
+  }
+}

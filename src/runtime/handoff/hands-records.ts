@@ -1,0 +1,208 @@
+// The records of a partition, on the thread that looks after them: read page by page while others write, with the keys that are
+// written meanwhile; and on the other side stored, or cleared away.
+//
+// Shards a/p and r/p also hold what belongs to actors that the ring does not place (local, pinned), and on a node that is not the
+// partition's own to its guests there. Those stay: so these two are gone through record by record. kv/<store>/p and h/p are whole.
+//
+// Invariant: what was read, and then the present state of every key of dirty(), is what is there.
+
+import { TroupeError } from '../../errors.ts';
+import { handoffDirtyMax, handoffPageBytes, handoffPageRecords } from '../../limits.ts';
+import type { Shard, StoredRecord, WriteOp } from '../../storage/engine.ts';
+import { keyAfter, nameOf } from '../../storage/key.ts';
+import { ownerOfRecord, ownerOfReminder } from '../actor-records.ts';
+import type { Host } from '../host.ts';
+import type { RecordCopy } from '../moving-records.ts';
+import { isShardOf, leftKey } from './ring-partition.ts';
+
+/** Records of one shard, and keys that are not there any more. */
+export type Part = readonly [shard: string, records: readonly RecordCopy[], gone: readonly Uint8Array[]];
+
+export type Change = readonly [shard: string, key: Uint8Array];
+
+export interface Page {
+  readonly part: Part;
+  readonly records: number;
+  readonly bytes: number;
+  /** Where the next page begins; null: this was the last. */
+  readonly next: Uint8Array | null;
+}
+
+interface Watching {
+  stop: () => void;
+  changes: Map<string, Change>;
+  overflow: boolean;
+}
+
+export class HandsRecords {
+  readonly #host: Host;
+  readonly #watching = new Map<number, Watching>();
+  /** What this thread stores for a partition it takes in, it stores under one epoch. */
+  readonly #epochs = new Map<number, number>();
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  // Giving.
+
+  /** Resolves when all that was written before is settled: from then on changes are told. */
+  async watch(partition: number): Promise<void> {
+    this.unwatch(partition);
+    const watching: Watching = { stop: () => undefined, changes: new Map(), overflow: false };
+    watching.stop = this.#host.engine.watch((shard, key) => {
+      if (!isShardOf(shard, partition)) return;
+      if (watching.changes.size >= handoffDirtyMax) watching.overflow = true;
+      else watching.changes.set(`${shard} ${nameOf(key)}`, [shard, key]);
+    });
+    this.#watching.set(partition, watching);
+    await this.#host.engine.sync('committed');
+  }
+
+  unwatch(partition: number): void {
+    this.#watching.get(partition)?.stop();
+    this.#watching.delete(partition);
+  }
+
+  shards(partition: number): string[] {
+    return this.#host.engine.shards().filter(name => isShardOf(name, partition));
+  }
+
+  /** `ship`: false only counts. Throws CORRUPT: what is damaged is not given away as if it were whole. */
+  page(name: string, from: Uint8Array | null, ship: boolean): Page {
+    this.#host.engine.refresh(name);
+    const records: RecordCopy[] = [];
+    let [looked, count, bytes] = [0, 0, 0];
+    let next: Uint8Array | null = null;
+    for (const record of this.#host.engine.shard(name).scan(from === null ? {} : { from })) {
+      if (++looked > handoffPageRecords || bytes >= handoffPageBytes) {
+        next = record.key;
+        break;
+      }
+      if (!this.#travels(name, record.key)) continue;
+      count++;
+      bytes += sizeOf(record);
+      if (ship) records.push([record.key, record.version, record.value]);
+    }
+    return { part: [name, records, []], records: count, bytes, next };
+  }
+
+  /** Keys written since the last call. Null: too many to remember. */
+  dirty(partition: number): Change[] | null {
+    const watching = this.#watching.get(partition);
+    if (watching === undefined) throw new TroupeError('STOPPED', `partition ${partition} is not being copied here`);
+    if (watching.overflow) return null;
+    const { changes } = watching;
+    watching.changes = new Map();
+    return [...changes.values()];
+  }
+
+  /** Their present state: of as many, from the first on, as make a page. */
+  read(changes: readonly Change[]): { parts: Part[]; read: number; bytes: number } {
+    const parts = new Map<string, { records: RecordCopy[]; gone: Uint8Array[] }>();
+    let [read, bytes] = [0, 0];
+    for (const [name, key] of changes) {
+      if (read >= handoffPageRecords || bytes >= handoffPageBytes) break;
+      read++;
+      if (!this.#travels(name, key)) continue;
+      let part = parts.get(name);
+      if (part === undefined) {
+        this.#host.engine.refresh(name);
+        part = { records: [], gone: [] };
+        parts.set(name, part);
+      }
+      const record = this.#host.engine.shard(name).get(key);
+      bytes += record === undefined ? key.length : sizeOf(record);
+      if (record === undefined) part.gone.push(key);
+      else part.records.push([record.key, record.version, record.value]);
+    }
+    return { parts: [...parts].map(([name, { records, gone }]): Part => [name, records, gone]), read, bytes };
+  }
+
+  #travels(name: string, key: Uint8Array): boolean {
+    // The mark of leftovers.ts is this node's own.
+    if (name.startsWith('h/')) return key.length !== leftKey.length || key[0] !== leftKey[0];
+    const owner = ownerIn(name, key);
+    if (owner === undefined) return true;
+    const hosted = this.#host.byName.get(owner[0]);
+    return hosted === undefined || hosted.spec.placement === 'ring';
+  }
+
+  // Taking.
+
+  /** What lies here of an earlier try goes. `keep`: guests of ours. From now on store() may be called. */
+  async clean(partition: number, keep: readonly string[]): Promise<void> {
+    this.#host.epochs.renew();
+    this.#epochs.set(partition, this.#host.epochs.next());
+    await this.clear(partition, keep);
+  }
+
+  async store(partition: number, parts: readonly Part[]): Promise<void> {
+    const epoch = this.#epochs.get(partition);
+    if (epoch === undefined) throw new TroupeError('STOPPED', `partition ${partition} is not being taken in here`);
+    await Promise.all(
+      parts.map(([name, records, gone]) => {
+        if (!isShardOf(name, partition))
+          throw new TroupeError('BAD_MESSAGE', `${name} is no shard of partition ${partition}`);
+        const ops: WriteOp[] = records.map(([key, version, value]) => ({ type: 'put', key, version, value }));
+        ops.push(...gone.map(key => ({ type: 'delete', key }) as const));
+        if (ops.length === 0) return undefined;
+        const fence = isWhole(name) ? 'shard' : 'record';
+        return this.#host.engine.shard(name).commit({ epoch, fence, ops }, 'committed');
+      }),
+    );
+  }
+
+  /** Removes what belongs to the partition, but for what `keep` names. */
+  async clear(partition: number, keep: readonly string[]): Promise<void> {
+    const { engine } = this.#host;
+    const kept = new Set(keep);
+    this.#host.epochs.renew();
+    const epoch = this.#host.epochs.next();
+    // The mark that it is to be cleared goes last, with its shard.
+    const isLast = (name: string): number => Number(name.startsWith('h/'));
+    for (const name of this.shards(partition).sort((a, b) => isLast(a) - isLast(b))) {
+      if (isWhole(name)) await engine.drop(name);
+      else await this.#clearOwned(engine.shard(name), epoch, kept);
+    }
+  }
+
+  async #clearOwned(shard: Shard, epoch: number, kept: ReadonlySet<string>): Promise<void> {
+    for (let from: Uint8Array | null = null; ; ) {
+      const ops: WriteOp[] = [];
+      let last: Uint8Array | null = null;
+      const range = { limit: handoffPageRecords, onCorrupt: () => undefined };
+      for (const { key } of shard.scan(from === null ? range : { ...range, from })) {
+        last = key;
+        const owner = ownerIn(shard.name, key);
+        const isKept = owner !== undefined && kept.has(`${owner[0]}/${owner[1]}`);
+        if (!isKept && this.#travels(shard.name, key)) ops.push({ type: 'delete', key });
+      }
+      if (ops.length > 0) await shard.commit({ epoch, fence: 'record', ops }, 'committed');
+      if (last === null) return;
+      from = keyAfter(last);
+    }
+  }
+
+  /** All that was stored survives the power. */
+  settle(): Promise<void> {
+    return this.#host.engine.sync('flushed');
+  }
+
+  taken(partition: number): void {
+    this.#epochs.delete(partition);
+  }
+}
+
+/** Holds nothing but the partition's own. */
+function isWhole(shard: string): boolean {
+  return !shard.startsWith('a/') && !shard.startsWith('r/');
+}
+
+function ownerIn(shard: string, key: Uint8Array): readonly [type: string, key: string] | undefined {
+  return shard.startsWith('a/') ? ownerOfRecord(key) : shard.startsWith('r/') ? ownerOfReminder(key) : undefined;
+}
+
+function sizeOf({ key, version, value }: StoredRecord): number {
+  return key.length + version.length + value.length;
+}

@@ -1,0 +1,278 @@
+// One thread's part in a partition that changes hands: thread 0 decides (handing.ts, taking.ts), every thread does this with what it has.
+//
+//     gives:   hold ─▶ flush, twice ─▶ freeze: actors at rest, packed ─▶ gone: their mailboxes follow, they end ─▶ release
+//                                        └──────▶ thaw: as before ─▶ release
+//     takes:   install: there, and not running ─▶ hold ─▶ run ─▶ release          └──▶ discard
+//
+// Invariants: between freeze and (gone or thaw), and between install and (run or discard), an actor causes nothing; it is the same
+// moment at which all actors of a partition are at rest.
+
+import { TroupeError } from '../../errors.ts';
+import { handoffActorsBytesMax, handoffFreezeMs } from '../../limits.ts';
+import type { Activation } from '../activation.ts';
+import { ended } from '../call.ts';
+import type { Codec } from '../codec.ts';
+import { drain } from '../drain.ts';
+import type { FarMessage } from '../far-moves.ts';
+import type { FarRouter } from '../far-router.ts';
+import { dead, frozen, moving } from '../flags.ts';
+import { travelCodec } from '../gateway/dialect.ts';
+import { inTime } from '../in-time.ts';
+import { freeze, install, leave, type PackedActor, packAlone, retire, run, thaw, unmovable } from '../moves.ts';
+import type { BaseRef } from '../refs.ts';
+import type { Unit } from '../relocation-messages.ts';
+import type { Sleeper } from '../sleepers.ts';
+import { type Change, HandsRecords, type Part } from './hands-records.ts';
+import type { Stage } from './held.ts';
+import { ringPartition } from './ring-partition.ts';
+
+/** What a thread has of a partition besides its records. */
+export interface Packed {
+  /** Each packed by itself. */
+  readonly actors: readonly (readonly [unit: Unit, bytes: Uint8Array])[];
+  readonly sleepers: readonly (readonly [unit: Unit, sleeper: Sleeper])[];
+  /** Of those that sleep. */
+  readonly topics: readonly (readonly [unit: Unit, topics: readonly string[]])[];
+  /** Actors of whose end somebody wants to hear. */
+  readonly watched: readonly Unit[];
+}
+
+const noCalls = { out: (): never => noCall(), in: (): null => null };
+
+function noCall(): never {
+  throw new TroupeError('BAD_MESSAGE', 'a packed actor has no asks');
+}
+
+export class Hands {
+  readonly records: HandsRecords;
+  readonly #router: FarRouter;
+  readonly #codec: Codec;
+  readonly #frozen = new Map<number, Activation[]>();
+  readonly #installed = new Map<number, Activation[]>();
+
+  constructor(router: FarRouter) {
+    this.#router = router;
+    const { host } = router;
+    this.records = new HandsRecords(host);
+    this.#codec = travelCodec(host);
+    router.on('part-hold', (_from, { partition, stage }) => this.hold(partition, stage));
+    router.on('part-flush', () => this.#flush());
+    router.on('part-echo', () => undefined);
+    router.on('part-freeze', (_from, partition: number) => this.#freeze(partition));
+    router.on('part-thaw', (_from, partition: number) => this.#thaw(partition));
+    router.on('part-gone', (_from, partition: number) => this.#gone(partition));
+    router.on('part-release', (_from, partition: number) => router.held.release(partition));
+    router.on('part-back', (from, { unit, ...exported }) =>
+      router.gateway?.sendOn(from, host.refById(unit), router.moves.calls.importMessage(exported)),
+    );
+    router.on('part-install', (_from, packed) => this.#install(packed.partition, packed));
+    router.on('part-run', (_from, partition: number) => this.run(partition));
+    router.on('part-watched', (_from, partition: number) => this.watchAnew(partition));
+    router.on('part-discard', (_from, partition: number) => this.#discard(partition));
+    const { records } = this;
+    router.on('part-watch', (_from, partition: number) => records.watch(partition));
+    router.on('part-unwatch', (_from, partition: number) => records.unwatch(partition));
+    router.on('part-shards', (_from, partition: number) => records.shards(partition));
+    router.on('part-page', (_from, { shard, from, ship }) => records.page(shard, from, ship));
+    router.on('part-dirty', (_from, partition: number) => records.dirty(partition));
+    router.on('part-read', (_from, changes: Change[]) => records.read(changes));
+    router.on('part-clean', (_from, { partition, keep }) => records.clean(partition, keep));
+    router.on('part-store', (_from, { partition, parts }: { partition: number; parts: Part[] }) =>
+      records.store(partition, parts),
+    );
+    router.on('part-clear', (_from, { partition, keep }) => records.clear(partition, keep));
+    router.on('part-settle', () => records.settle());
+  }
+
+  /** False: it is on its way already. */
+  hold(partition: number, stage: Stage): boolean {
+    return this.#router.held.hold(partition, stage).stage === stage;
+  }
+
+  /** Whatever this thread has sent to the others until now has been read there. */
+  async #flush(): Promise<void> {
+    const router = this.#router;
+    await Promise.all(this.#others().map(thread => router.query(thread, 'part-echo', null)));
+  }
+
+  #others(): number[] {
+    const { host, threads, peers } = this.#router;
+    const all = Array.from({ length: threads }, (_, thread) => thread);
+    return all.filter(thread => thread !== host.thread && peers[thread]?.gone !== true);
+  }
+
+  // Giving.
+
+  async #freeze(partition: number): Promise<Packed> {
+    const { host } = this.#router;
+    try {
+      const { acts, stored } = await this.#rest(partition);
+      await this.#inTime(stored, partition, 'have not stored their state');
+      await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
+      host.reminders.suspend(partition);
+      return this.#pack(partition, acts);
+    } catch (error) {
+      this.#thaw(partition);
+      throw error;
+    }
+  }
+
+  /** Resolves, and freezes them, at a moment at which none of them is in a turn. */
+  async #rest(partition: number): Promise<{ acts: readonly Activation[]; stored: Promise<unknown> }> {
+    const { host, held } = this.#router;
+    const until = host.now() + handoffFreezeMs;
+    for (;;) {
+      const now = held.get(partition);
+      if (now === undefined) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+      const acts = held.awake(partition);
+      const restless =
+        acts.find(act => !host.isQuiet(act) || (act.flags & (frozen | dead)) !== 0)?.id ?? this.#inMotion(partition);
+      if (restless === undefined) {
+        for (const act of acts) {
+          const why = unmovable(act, true);
+          if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
+        }
+        this.#frozen.set(partition, acts);
+        now.stage = 'frozen';
+        return { acts, stored: Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done)))) };
+      }
+      if (host.now() >= until)
+        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
+      await new Promise<void>(done => host.world.clock.timer(1, done));
+    }
+  }
+
+  /** One that is just being moved between threads. */
+  #inMotion(partition: number): Unit | undefined {
+    const { moves } = this.#router;
+    return moves.any ? moves.route.unitsInMotion().find(unit => this.#isOf(unit, partition)) : undefined;
+  }
+
+  #inTime<T>(step: Promise<T>, partition: number, what: string): Promise<T> {
+    const why = `actors of partition ${partition} ${what} within ${handoffFreezeMs} ms`;
+    return inTime(this.#router.host.world.clock, handoffFreezeMs, step, () => new TroupeError('DEADLINE', why));
+  }
+
+  #pack(partition: number, acts: readonly Activation[]): Packed {
+    const { host } = this.#router;
+    const isOurs = (unit: Unit): boolean => this.#isOf(unit, partition);
+    let room = handoffActorsBytesMax;
+    const actors = acts.map((act): [Unit, Uint8Array] => {
+      const packed: PackedActor = { ...packAlone(host, act), reportTo: [] };
+      const bytes = this.#codec.encode(packed, Math.max(0, room));
+      room -= bytes.length;
+      return [act.id, bytes];
+    });
+    const awake = new Set(acts.map(({ id }) => id));
+    return {
+      actors,
+      sleepers: host.persistence.sleepers.those(isOurs),
+      topics: host.topics.those(unit => isOurs(unit) && !awake.has(unit)),
+      watched: [...host.watches.watched(), ...host.watches.reported()].filter(isOurs),
+    };
+  }
+
+  #isOf(unit: Unit, partition: number): boolean {
+    const { hosted, key } = this.#router.host.split(unit);
+    return hosted !== undefined && ringPartition(hosted, key) === partition;
+  }
+
+  /** It stays. */
+  #thaw(partition: number): void {
+    const { host, held } = this.#router;
+    const acts = this.#frozen.get(partition) ?? [];
+    this.#frozen.delete(partition);
+    const now = held.get(partition);
+    if (now !== undefined) now.stage = 'leaving';
+    for (const act of acts) thaw(host, act, host.epochs.next());
+    host.reminders.load([partition]);
+  }
+
+  /** It is another node's: what waits here in front of its actors goes there, before anything that has been held. */
+  #gone(partition: number): void {
+    const { host, gateway } = this.#router;
+    const acts = this.#frozen.get(partition) ?? [];
+    this.#frozen.delete(partition);
+    for (const act of acts) {
+      const unit = act.id;
+      for (const message of drain(act)) {
+        const ref = host.refById(unit);
+        if (gateway !== null) gateway.sendOn(host.thread, ref, message);
+        else if (message.call?.state !== ended) this.#sendBack(ref, message);
+      }
+      retire(host, act);
+    }
+    for (const [unit] of host.persistence.sleepers.those(unit => this.#isOf(unit, partition)))
+      host.persistence.sleepers.forget(unit);
+    for (const [unit] of host.topics.those(unit => this.#isOf(unit, partition))) host.topics.drop(unit);
+  }
+
+  /** By thread 0, which has the links. */
+  #sendBack(ref: BaseRef, message: FarMessage): void {
+    const { moves, arrivals, held } = this.#router;
+    try {
+      this.#router.control(0, 'part-back', { unit: ref.toString(), ...moves.calls.exportMessage(message) });
+      if (message.call?.arrived === true) arrivals.silence(message.call);
+    } catch (error) {
+      held.refuse(ref, message, error);
+    }
+  }
+
+  // Taking.
+
+  #install(partition: number, { actors, sleepers, topics }: Packed): void {
+    const { host } = this.#router;
+    host.epochs.renew();
+    const acts = this.#installed.get(partition) ?? [];
+    this.#installed.set(partition, acts);
+    for (const [unit, bytes] of actors) {
+      const packed = this.#codec.decode(bytes) as PackedActor;
+      if (`${packed?.type}/${packed?.key}` !== unit || !this.#isOf(unit, partition))
+        throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}, of partition ${partition}`);
+      const act = install(host, packed, host.epochs.next(), noCalls);
+      act.flags |= moving;
+      acts.push(act);
+    }
+    for (const [unit, sleeper] of sleepers) host.persistence.sleepers.take(unit, sleeper);
+    for (const [unit, names] of topics) host.topics.give(unit, names);
+  }
+
+  run(partition: number): void {
+    const { host } = this.#router;
+    const acts = this.#installed.get(partition) ?? [];
+    this.#installed.delete(partition);
+    this.records.taken(partition);
+    // What wakes here from now on has a higher epoch than it had over there.
+    host.epochs.renew();
+    for (const act of acts) run(host, act);
+    try {
+      host.reminders.load([partition]);
+    } catch (error) {
+      host.world.log.error({ err: error, partition }, 'the reminders of a partition that has come cannot be read');
+    }
+  }
+
+  /** Its actors are elsewhere from now on: that is where their end will be seen. */
+  watchAnew(partition: number): void {
+    const { host } = this.#router;
+    for (const id of host.watches.watched()) {
+      if (!this.#isOf(id, partition)) continue;
+      const { hosted, key } = host.split(id);
+      if (hosted !== undefined)
+        this.#router.control(this.#router.threadOf(hosted, key), 'watch', { id, thread: host.thread });
+    }
+  }
+
+  /** It does not come. */
+  #discard(partition: number): void {
+    const { host } = this.#router;
+    const acts = this.#installed.get(partition) ?? [];
+    this.#installed.delete(partition);
+    this.records.taken(partition);
+    for (const act of acts) retire(host, act);
+    for (const [unit] of host.persistence.sleepers.those(unit => this.#isOf(unit, partition)))
+      host.persistence.sleepers.forget(unit);
+    for (const [unit] of host.topics.those(unit => this.#isOf(unit, partition))) host.topics.drop(unit);
+  }
+}
+

@@ -1,0 +1,226 @@
+// Partitions whose messages wait on this thread while they change hands: held where they are sent, so that nothing is on its way.
+//
+//     leaves:   open ──hold──▶ leaving ──freeze──▶ frozen ──release──▶ open: what was held goes where the partition is by then
+//     arrives:  open ──hold──▶ settling ────────────────release──▶ open
+//
+// The intuition: each sender's messages to an actor take one way, and each is in order by itself. Where the way changes, what was
+// sent by the old one has to be there before anything takes the new one. So senders keep their messages back until that is known.
+// What comes by the rightful way meanwhile (from a thread that has not heard yet; on the new owner, from the old one) passes.
+//
+// Invariants: of one sender, what is held leaves in order and behind what it sent before; bounded by handoffHeldMax, then OVERLOADED.
+
+import { TroupeError } from '../../errors.ts';
+import { handoffHeldMax } from '../../limits.ts';
+import type { Activation } from '../activation.ts';
+import { ended } from '../call.ts';
+import type { FarMessage } from '../far-moves.ts';
+import type { FarRouter } from '../far-router.ts';
+import { sendOrWait } from '../far-send.ts';
+import { moving } from '../flags.ts';
+import type { HostedType } from '../hosted-type.ts';
+import { argumentsOf } from '../messages.ts';
+import { type BaseRef, KEY, TYPE } from '../refs.ts';
+import { ringPartition } from './ring-partition.ts';
+
+export type Stage = 'leaving' | 'frozen' | 'settling';
+
+/** A message that waits, or something to be done when all before it have left. */
+type Entry = { readonly ref: BaseRef; readonly message: FarMessage } | (() => void);
+
+export interface Held {
+  readonly partition: number;
+  stage: Stage;
+  readonly entries: Entry[];
+  /** Actors for which something waits. */
+  readonly units: Set<string>;
+  /** Resolves when it is over. */
+  readonly over: Promise<void>;
+  readonly end: () => void;
+}
+
+export class HeldPartitions {
+  readonly #router: FarRouter;
+  readonly #held = new Map<number, Held>();
+  held = 0;
+
+  constructor(router: FarRouter) {
+    this.#router = router;
+  }
+
+  /** Looked at before each message to another thread: nearly always false. */
+  get any(): boolean {
+    return this.#held.size !== 0;
+  }
+
+  get(partition: number): Held | undefined {
+    return this.#held.get(partition);
+  }
+
+  all(): Held[] {
+    return [...this.#held.values()];
+  }
+
+  of(hosted: HostedType, key: string): Held | undefined {
+    const partition = ringPartition(hosted, key);
+    return partition === undefined ? undefined : this.#held.get(partition);
+  }
+
+  hold(partition: number, stage: Stage): Held {
+    const known = this.#held.get(partition);
+    if (known !== undefined) return known;
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const held: Held = { partition, stage, entries: [], units: new Set(), over, end };
+    this.#held.set(partition, held);
+    for (const act of this.awake(partition)) act.flags |= moving;
+    this.#router.version++;
+    this.#router.holding = true;
+    // What waits for room has not left either: it is before all that comes from now on.
+    this.#router.host.outside(() => {
+      for (const peer of this.#router.peers)
+        for (const message of peer?.takeWaitingOf(unit => this.#isOf(unit, partition)) ?? []) message.again();
+    });
+    return held;
+  }
+
+  #isOf(unit: string, partition: number): boolean {
+    const { hosted, key } = this.#router.host.split(unit);
+    return hosted !== undefined && ringPartition(hosted, key) === partition;
+  }
+
+  /** Actors of that partition that are awake on this thread. */
+  awake(partition: number): Activation[] {
+    const acts: Activation[] = [];
+    for (const hosted of this.#router.host.types)
+      if (hosted.spec.placement === 'ring')
+        for (const [key, act] of hosted.live) if (ringPartition(hosted, key) === partition) acts.push(act);
+    return acts;
+  }
+
+  /** A message of this thread's. A promise when its sender had better wait. Throws OVERLOADED. */
+  take(held: Held, ref: BaseRef, message: FarMessage): Promise<void> | undefined {
+    if (message.call?.state === ended) return undefined;
+    const unit = ref.toString();
+    if (held.stage === 'leaving' && this.#mustRun(held, unit, message)) {
+      this.deliver(ref, message, this.#router.host.thread);
+      return undefined;
+    }
+    if (held.entries.length >= handoffHeldMax) {
+      const why = `partition ${held.partition} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
+      throw new TroupeError('OVERLOADED', why, { details: { partition: held.partition } });
+    }
+    held.entries.push({ ref, message });
+    held.units.add(unit);
+    this.held++;
+    // The other half is for what is on its way until senders have heard of it.
+    return held.entries.length > handoffHeldMax / 2 ? held.over : undefined;
+  }
+
+  /** An actor that shall come to rest waits for one beside it: that ask is let through, unless it would pass something. */
+  #mustRun({ partition, units }: Held, unit: string, { call }: FarMessage): boolean {
+    const from = call?.from ?? null;
+    if (from === null || units.has(unit)) return false;
+    return ringPartition(from.hosted, from.key) === partition && this.#isHere(unit);
+  }
+
+  #isHere(unit: string): boolean {
+    const { hosted, key } = this.#router.host.split(unit);
+    return hosted !== undefined && (hosted.live.has(key) || this.#router.ownsWhenOpen(hosted, key));
+  }
+
+  /** Runs when all that was held before it has left; at once when nothing is held. */
+  behind(partition: number, then: () => void): void {
+    const held = this.#held.get(partition);
+    if (held === undefined) then();
+    else held.entries.push(then);
+  }
+
+  /** What comes by the rightful way, for an actor that is here or on another thread of this node. */
+  pass(ref: BaseRef, message: FarMessage, from: number): Promise<void> | undefined {
+    const router = this.#router;
+    const { code, a0, a1, call } = message;
+    const thread = router.threadFor(ref);
+    if (thread === router.host.thread) {
+      this.deliver(ref, message, from);
+      return undefined;
+    }
+    if (call === null) return sendOrWait(router, thread, ref, code, a0, a1);
+    if (call.arrived) router.forward(from, ref, message);
+    else router.askAt(thread, ref, call, code, a0, a1);
+    return undefined;
+  }
+
+  /** Into the mailbox of an actor of this thread, whatever its partition is about to do. */
+  deliver(ref: BaseRef, message: FarMessage, from: number): void {
+    const { host, arrivals } = this.#router;
+    const { code, a0, a1, call } = message;
+    const [hosted, key] = [ref[TYPE], ref[KEY]];
+    const held = this.of(hosted, key);
+    let act = hosted.live.get(key);
+    if (act === undefined && held?.stage === 'frozen') {
+      held.entries.push({ ref, message });
+      return;
+    }
+    act ??= host.activate(hosted, key);
+    if (held !== undefined) act.flags |= moving;
+    arrivals.deliver(act, from, code, a0, a1, call, call === null);
+  }
+
+  /** It is known where the partition is: what was held leaves. */
+  release(partition: number): void {
+    const held = this.#held.get(partition);
+    if (held === undefined) return;
+    const router = this.#router;
+    this.#held.delete(partition);
+    router.holding = this.any;
+    for (const act of this.awake(partition)) if (!router.takesOwnWay(act.id)) act.flags &= ~moving;
+    router.version++;
+    router.host.outside(() => {
+      for (const entry of held.entries)
+        if (typeof entry === 'function') entry();
+        else this.send(entry.ref, entry.message);
+    });
+    held.end();
+  }
+
+  /** One that has waited goes on, whatever its receiver's policy: its sender was told that it is on its way. Never throws. */
+  send(ref: BaseRef, message: FarMessage): void {
+    const { host, gateway, arrivals } = this.#router;
+    const { code, a0, a1, call } = message;
+    if (call?.state === ended) return;
+    try {
+      if (call?.arrived === true) {
+        arrivals.arriveSlow(host.thread, { hosted: ref[TYPE], key: ref[KEY], act: null, ref: null }, -1, message);
+        return;
+      }
+      if (call !== null) {
+        host.redispatch(ref, call, code, a0, a1);
+        return;
+      }
+      if (gateway?.take(ref, message) === true) return;
+      const act = host.find(ref);
+      // Its sender was told that it is on its way: it is taken even beyond the bound.
+      if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, true);
+      else this.#router.tellSurely(ref, code, a0, a1);
+    } catch (error) {
+      this.refuse(ref, message, error);
+    }
+  }
+
+  refuse(ref: BaseRef, { code, a0, a1, call }: FarMessage, error: unknown): void {
+    const { host } = this.#router;
+    if (call !== null) host.fail(call, error);
+    else {
+      const method = ref[TYPE].nameOf((code >>> 2) & 255);
+      host.deadLetter(ref.toString(), method, argumentsOf(code, a0, a1), (error as Error).message);
+    }
+  }
+
+  describe(): object {
+    const now = [...this.#held.values()].map(({ partition, stage, entries }) => ({
+      partition,
+      stage,
+      waiting: entries.length,
+    }));
+    return { partitions: now, held: this.held };
+  }
+}

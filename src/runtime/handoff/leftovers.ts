@@ -1,0 +1,81 @@
+// What a partition leaves behind on the node that has given it away: cleared, also when that node crashes in between.
+//
+//     mark, durable ─▶ commit ─▶ clear ─▶ the mark goes last            a start finds a mark: ours still ─▶ unmark    not ours ─▶ clear
+//
+// The mark is a record of h/<partition> under a key that no actor has; it does not travel. Where there is none, nothing is ever cleared:
+// a node that has taken a partition in and has not heard yet that it is his looks just the same.
+
+import type { Shard, WriteOp } from '../../storage/engine.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Crew } from './crew.ts';
+import { leftKey } from './ring-partition.ts';
+
+const nothing = new Uint8Array(0);
+
+export class Leftovers {
+  readonly #router: FarRouter;
+  readonly #gateway: Gateway;
+  readonly #crew: Crew;
+  readonly #clearing = new Set<number>();
+
+  constructor(router: FarRouter, gateway: Gateway, crew: Crew) {
+    this.#router = router;
+    this.#gateway = gateway;
+    this.#crew = crew;
+  }
+
+  isClearing(partition: number): boolean {
+    return this.#clearing.has(partition);
+  }
+
+  async mark(partition: number): Promise<void> {
+    await this.#change(partition, { type: 'put', key: leftKey, version: nothing, value: nothing });
+  }
+
+  async unmark(partition: number): Promise<void> {
+    if (this.#shard(partition).get(leftKey) !== undefined)
+      await this.#change(partition, { type: 'delete', key: leftKey });
+  }
+
+  #shard(partition: number): Shard {
+    return this.#router.host.engine.shard(`h/${partition}`);
+  }
+
+  #change(partition: number, op: WriteOp): Promise<void> {
+    const { epochs } = this.#router.host;
+    epochs.renew();
+    return this.#shard(partition).commit({ epoch: epochs.next(), fence: 'record', ops: [op] }, 'flushed');
+  }
+
+  /** It is another node's. What cannot be removed now is told, and removed at the next start. */
+  async clear(partition: number): Promise<void> {
+    this.#clearing.add(partition);
+    try {
+      const work = this.#crew.keepers.map(thread =>
+        this.#crew.ask(thread, 'part-clear', { partition, keep: [] }),
+      );
+      await Promise.all(work);
+    } catch (error) {
+      const why = 'what a partition has left behind could not be removed; it is tried again at the next start';
+      this.#router.host.world.log.warn({ err: error, partition }, why);
+    } finally {
+      this.#clearing.delete(partition);
+    }
+  }
+
+  /** After a start, with the ring that was stored. */
+  resume(): void {
+    const { homes, nodes } = this.#gateway;
+    // Read before the ring was known: of a partition that was given away, or is only about to come.
+    for (const partition of homes.partitions())
+      if (nodes.ownerOf(partition) !== this.#router.host.node) homes.leave(partition);
+    for (const name of this.#router.host.engine.shards()) {
+      const partition = name.startsWith('h/') ? Number(name.slice(2)) : -1;
+      if (partition < 0) continue;
+      if (this.#shard(partition).get(leftKey) === undefined) continue;
+      if (this.#gateway.nodes.ownerOf(partition) === this.#router.host.node) void this.unmark(partition).catch(() => undefined);
+      else void this.clear(partition);
+    }
+  }
+}

@@ -1,0 +1,186 @@
+// Partitions that another node is about to hand to this one: what comes is stored and installed, and does nothing until it is ours.
+//
+//     begin: what an earlier try has left goes ─▶ records, pages of them ─▶ actors, installed ─▶ ready: durable
+//        ready ──'handed'──▶ ours (handoffs.ts)        ready ──'off'──▶ discarded          not ready ──cancel, or another begin──▶ discarded
+//
+// Only the owner is listened to. Once it is ready the word may come from anybody who knows: the old owner, or a node that has heard of
+// it; if none comes, this node asks. What is stored stays until the owner says that it does not come: after a crash it may be ours.
+
+import { TroupeError } from '../../errors.ts';
+import { handoffAskMs, handoffStepMs, transfersInMax } from '../../limits.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { numberIn, textIn } from '../gateway/words.ts';
+import { inTime } from '../in-time.ts';
+import type { Unit } from '../relocation-messages.ts';
+import type { Crew } from './crew.ts';
+import type { Packed } from './hands.ts';
+import type { Part } from './hands-records.ts';
+import type { Leftovers } from './leftovers.ts';
+
+interface Taking {
+  readonly id: string;
+  readonly from: string;
+  readonly keep: readonly Unit[];
+  ready: boolean;
+  watched: readonly Unit[];
+}
+
+export class Takings {
+  readonly #router: FarRouter;
+  readonly #gateway: Gateway;
+  readonly #crew: Crew;
+  readonly #leftovers: Leftovers;
+  readonly #raiseEpochs: (above: number) => Promise<void>;
+  readonly #takings = new Map<number, Taking>();
+
+  constructor(
+    router: FarRouter,
+    gateway: Gateway,
+    parts: { crew: Crew; leftovers: Leftovers; raiseEpochs: (above: number) => Promise<void> },
+  ) {
+    this.#router = router;
+    this.#gateway = gateway;
+    this.#crew = parts.crew;
+    this.#leftovers = parts.leftovers;
+    this.#raiseEpochs = parts.raiseEpochs;
+    gateway.on('handoff-begin', (from, asked) => this.#begin(from, asked));
+    gateway.on('handoff-records', (from, asked) => this.#records(this.#known(from, asked), asked));
+    gateway.on('handoff-actors', (from, asked) => this.#actors(this.#known(from, asked), asked));
+    gateway.on('handoff-ready', (from, asked) => this.#ready(this.#known(from, asked), asked));
+    gateway.on('handoff-cancel', (from, told) => this.#cancel(from, told));
+  }
+
+  has(partition: number): boolean {
+    return this.#takings.has(partition);
+  }
+
+  /** It is ours: what was waiting for that is no try any more. Actors whose end is to be told to the old owner. */
+  taken(partition: number): readonly Unit[] {
+    const taking = this.#takings.get(partition);
+    this.#takings.delete(partition);
+    return taking?.watched ?? [];
+  }
+
+  /** Throws BAD_MESSAGE when it is not the owner who speaks. */
+  #owner(from: number, asked: { partition?: unknown } | null | undefined): string {
+    const partition = numberIn(asked?.partition);
+    const name = this.#gateway.nameOf(from);
+    if (name !== undefined && this.#gateway.nodes.ownerOf(partition) === name) return name;
+    throw new TroupeError('BAD_MESSAGE', `node ${name} is not the owner of partition ${partition}`);
+  }
+
+  #known(from: number, asked: { partition?: unknown; id?: unknown } | null | undefined): Taking {
+    const name = this.#owner(from, asked);
+    const taking = this.#takings.get(numberIn(asked?.partition));
+    if (taking !== undefined && taking.from === name && taking.id === asked?.id) return taking;
+    const why = `node ${this.#router.host.node} is not taking partition ${asked?.partition} in; begin again`;
+    throw new TroupeError('STOPPED', why);
+  }
+
+  async #begin(from: number, asked: { partition: number; id: unknown; keep: unknown }): Promise<void> {
+    const name = this.#owner(from, asked);
+    const { partition } = asked;
+    const { host } = this.#router;
+    const keep = Array.isArray(asked.keep) ? asked.keep.map(textIn) : [];
+    if (this.#leftovers.isClearing(partition))
+      throw new TroupeError('OVERLOADED', `node ${host.node} is still clearing away what partition ${partition} has left`);
+    const before = this.#takings.get(partition);
+    if (before === undefined && this.#takings.size >= transfersInMax)
+      throw new TroupeError('OVERLOADED', `node ${host.node} takes in ${transfersInMax} partitions already`);
+    const taking: Taking = { id: textIn(asked.id), from: name, keep, ready: false, watched: [] };
+    this.#takings.set(partition, taking);
+    if (before !== undefined) await this.#crew.all('part-discard', partition);
+    await this.#crew.all('part-clean', { partition, keep });
+  }
+
+  async #records(_taking: Taking, { partition, parts }: { partition: number; parts: unknown }): Promise<void> {
+    if (!Array.isArray(parts)) throw new TroupeError('BAD_MESSAGE', 'records come in parts');
+    const byKeeper = new Map<number, Part[]>();
+    for (const part of parts as Part[]) {
+      const thread = this.#crew.keeperOf(textIn(part?.[0]), partition);
+      byKeeper.set(thread, [...(byKeeper.get(thread) ?? []), part]);
+    }
+    const stores = [...byKeeper].map(([thread, own]) =>
+      this.#crew.ask(thread, 'part-store', { partition, parts: own }),
+    );
+    await Promise.all(stores);
+  }
+
+  async #actors(taking: Taking, asked: Packed & { partition: number; epoch: unknown }): Promise<void> {
+    const { partition } = asked;
+    await this.#raiseEpochs(numberIn(asked.epoch));
+    const byThread = new Map<number, { actors: unknown[]; sleepers: unknown[]; topics: unknown[] }>();
+    for (const kind of ['actors', 'sleepers', 'topics'] as const)
+      for (const each of asked[kind] ?? []) {
+        const thread = this.#crew.threadFor(textIn(each?.[0]));
+        const own = byThread.get(thread) ?? { actors: [], sleepers: [], topics: [] };
+        byThread.set(thread, own);
+        own[kind].push(each);
+      }
+    this.#isStill(partition, taking);
+    const installs = [...byThread].map(([thread, packed]) =>
+      this.#crew.ask(thread, 'part-install', { partition, ...packed }),
+    );
+    await Promise.all(installs);
+  }
+
+  #isStill(partition: number, taking: Taking): void {
+    if (this.#takings.get(partition) !== taking)
+      throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+  }
+
+  async #ready(taking: Taking, { partition, watched }: { partition: number; watched: unknown }): Promise<void> {
+    await this.#crew.all('part-settle', null);
+    this.#isStill(partition, taking);
+    taking.watched = Array.isArray(watched) ? watched.map(textIn) : [];
+    taking.ready = true;
+    this.#askLater(partition, taking);
+  }
+
+  /** The word that it is ours may be lost with its link, and so may the one that it is not. */
+  #askLater(partition: number, taking: Taking): void {
+    const { clock } = this.#router.host.world;
+    const again = (): void => this.#askLater(partition, taking);
+    clock.timer(handoffAskMs, () => {
+      if (this.#takings.get(partition) !== taking) return;
+      const number = this.#gateway.linked(taking.from);
+      if (number === undefined) return again();
+      const asked = this.#gateway.asked(number, 'handoff-where', { partition, id: taking.id });
+      inTime(clock, handoffStepMs, asked, () => new Error('no answer')).then(answer => {
+        if (answer === 'off' && this.#takings.get(partition) === taking) void this.#discard(partition, taking);
+        else again();
+      }, again);
+    });
+  }
+
+  #cancel(from: number, told: { partition?: unknown; id?: unknown } | null | undefined): void {
+    const partition = numberIn(told?.partition);
+    const taking = this.#takings.get(partition);
+    if (taking === undefined || taking.id !== told?.id || taking.from !== this.#gateway.nameOf(from)) return;
+    if (this.#gateway.nodes.ownerOf(partition) === taking.from) void this.#discard(partition, taking);
+  }
+
+  async #discard(partition: number, taking: Taking): Promise<void> {
+    this.#takings.delete(partition);
+    await this.#crew.surely('part-discard', partition);
+    // Not when another try has begun, or it has become ours in the meantime.
+    if (this.#takings.has(partition) || this.#gateway.nodes.ownerOf(partition) === this.#router.host.node) return;
+    const clears = this.#crew.keepers.map(thread =>
+      this.#crew.ask(thread, 'part-clear', { partition, keep: taking.keep }),
+    );
+    await Promise.all(clears).catch(error =>
+      this.#router.host.world.log.warn({ err: error, partition }, 'what came of a partition could not be removed'),
+    );
+  }
+
+  /** A session has ended: a try that was not ready is over. */
+  lost(name: string): void {
+    for (const [partition, taking] of this.#takings)
+      if (taking.from === name && !taking.ready) void this.#discard(partition, taking);
+  }
+
+  describe(): object[] {
+    return [...this.#takings].map(([partition, { from, ready }]) => ({ partition, from, ready }));
+  }
+}
