@@ -89,6 +89,11 @@ export const transfersOutMax = 2;
 export const transfersInMax = 2;
 /** Members unchanged for so long found a ring together. Two rounds of gossip: news of a third has come by then. */
 export const foundAfterMs = 2_000;
+/** A ring that could not be stored is stored again after so long; a full disk is not emptied faster. */
+export const ringSaveAgainMs = 1_000;
+/** How long a node waits for the ring of another, and how soon it asks that one again for the same. Half a round of gossip more or less is no matter. */
+export const ringFetchMs = 5_000;
+export const ringFetchAgainMs = 1_000;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;

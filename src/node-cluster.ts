@@ -3,10 +3,10 @@
 import type { CheckedCluster } from './cluster-options.ts';
 import { TroupeError } from './errors.ts';
 import { Cluster } from './runtime/cluster/cluster.ts';
-import { ringOf } from './runtime/cluster/ring-text.ts';
+import { storedStateOf } from './runtime/cluster/ring-text.ts';
 import type { Gateway } from './runtime/gateway/gateway.ts';
 import { socketPeers } from './runtime/links/socket-peers-host.ts';
-import type { Ring } from './runtime/ownership/ring.ts';
+import type { RingState } from './runtime/ownership/holdings.ts';
 import type { World } from './runtime/world.ts';
 import type { NodeFile } from './storage/node-file.ts';
 
@@ -34,7 +34,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
   const seconds = Math.floor(world.clock.now() / 1_000);
   const incarnation = Math.max(seconds, (file?.content.incarnation ?? 0) + 1);
   await file?.update({ incarnation });
-  const ring = storedRing(file, cluster, partitions);
+  const state = storedState(file, cluster, partitions);
   return new Cluster(gateway, {
     cluster,
     name,
@@ -46,8 +46,8 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     join,
     world,
     emit,
-    ring,
-    saveRing: async ring => file?.update({ ring }),
+    state,
+    saveState: async ring => file?.update({ ring }),
     peers: handlers =>
       socketPeers({
         ...handlers,
@@ -65,11 +65,11 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
   });
 }
 
-function storedRing(file: NodeFile | undefined, cluster: string, partitions: number): Ring | undefined {
+function storedState(file: NodeFile | undefined, cluster: string, partitions: number): RingState | undefined {
   const stored = file?.content.ring;
   if (file === undefined || stored === undefined) return undefined;
   try {
-    return ringOf(stored, cluster, partitions);
+    return storedStateOf(stored, cluster, partitions);
   } catch (error) {
     const { code, message, details } = error as TroupeError;
     throw new TroupeError(code === 'BAD_MESSAGE' ? 'CORRUPT' : code, `${file.path}: ${message}`, {

@@ -23,6 +23,8 @@ export interface NodeEvents {
   'member-left': (event: MemberEvent) => void;
   'member-removed': (event: MemberEvent) => void;
   'ring-changed': (event: { epoch: number; hash: string }) => void;
+  /** Told on every node, once it routes by it. `turn`: how often that partition has changed hands. */
+  'partition-handed': (event: { partition: number; from: string; to: string; turn: number }) => void;
   /** Two clusters of one name were founded apart and have met. */
   'ring-conflict': (event: { member: string; why: string }) => void;
   /** A node and this one do not let each other in: another cluster, secret, version, certificate. */

@@ -70,7 +70,7 @@ export class NodeFile {
     return this.#content;
   }
 
-  /** Resolves when the change is durable. The numbers only ever rise. */
+  /** Resolves when the change is durable. The numbers only ever rise. UNKNOWN_OUTCOME: it may be, or not; any other failure: it is not. */
   update(change: NodeFileChange): Promise<void> {
     return this.#change(() => change);
   }
@@ -270,6 +270,15 @@ async function write(dir: string, content: NodeFileContent): Promise<void> {
     await file.close();
   }
   await rename(`${path}.new`, path);
+  try {
+    await syncDirectory(dir);
+  } catch (cause) {
+    const why = `${path} has been replaced, but whether that outlives a loss of power is not known`;
+    throw new TroupeError('UNKNOWN_OUTCOME', why, { cause, details: { path } });
+  }
+}
+
+async function syncDirectory(dir: string): Promise<void> {
   const directory = await open(dir, 'r');
   try {
     await directory.sync();

@@ -11,6 +11,7 @@ import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import type { Actor } from '../runtime/actor.ts';
 import { Cluster } from '../runtime/cluster/cluster.ts';
+import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
 import { chunkAfter, type EpochMemory, epochMemory, raiseEpochs } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
@@ -18,7 +19,7 @@ import { withoutRing } from '../runtime/gateway/node-table.ts';
 import type { Host } from '../runtime/host.ts';
 import { Peers } from '../runtime/links/peers.ts';
 import type { MemberView } from '../runtime/membership/gossip-types.ts';
-import type { Ring } from '../runtime/ownership/ring.ts';
+import type { RingState } from '../runtime/ownership/holdings.ts';
 import type { BaseRef, Ref } from '../runtime/refs.ts';
 import { relocateAcross } from '../runtime/relocate-across.ts';
 import type { Relocation } from '../runtime/relocate-here.ts';
@@ -37,6 +38,8 @@ export interface ClusterKitOptions {
   readonly logger?: Log;
   /** What every way between two nodes meets: latency, jitter, loss of connections. */
   readonly faults?: Partial<Faults>;
+  /** In place of what moves the data of partitions: for tests of the ring. */
+  readonly handoffs?: (cluster: Cluster, node: string) => HandoffHooks;
 }
 
 const partitionsDefault = 64;
@@ -53,7 +56,7 @@ export class KitNode {
   /** Its disk: diskFull, hold(), flipBit() ... It outlives the node. */
   readonly disk: MemoryStore;
   #epochs: EpochMemory | undefined;
-  #ring: Ring | undefined;
+  #state: RingState | undefined;
   #incarnation = 0;
   #life: { member: Member; cluster: Cluster } | undefined;
 
@@ -150,11 +153,13 @@ export class KitNode {
       rack: '',
       weight: 1,
       join,
-      ring: this.#ring,
+      state: this.#state,
       world,
-      saveRing: async ring => {
+      handoffs: options.handoffs === undefined ? undefined : own => options.handoffs?.(own, this.name) as HandoffHooks,
+      saveState: async state => {
+        if (this.#life?.cluster !== cluster) throw new TroupeError('STOPPED', `that life of ${this.name} is over`);
         if (this.disk.diskFull) throw new TroupeError('DISK_FULL', `the disk of ${this.name} is full`);
-        this.#ring = ring;
+        this.#state = state;
       },
       emit,
       peers: handlers =>

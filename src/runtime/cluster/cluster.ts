@@ -8,23 +8,24 @@
 // The intuition: the gossiper says who there is and where, so whoever it speaks of is dialled; the ring is known by the hash
 // that its holders gossip and fetched from one of them; and a change of either is one call of the gateway.
 //
-// Invariant: a node routes by one ring, the first it made, stored or heard of, and by none before. It takes no other in this version:
-// what the ring gives away would have to move first.
+// Invariant: the first that is said in a session is the ring. What is heard of it goes to the keeper (ring-keeper.ts), which routes
+// by nothing else.
 
 import { TroupeError } from '../../errors.ts';
-import { foundAfterMs, membersMax } from '../../limits.ts';
+import { membersMax } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { tableOfRing } from '../gateway/node-table.ts';
 import type { Peers, PeersDescription, PeersOptions } from '../links/peers.ts';
 import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/gossip-types.ts';
 import { Gossiper } from '../membership/gossiper.ts';
+import { type Change, type RingState, turnsOf } from '../ownership/holdings.ts';
 import { preference } from '../ownership/preference.ts';
-import { emptyRing, type Ring, type RingMember, ringHash } from '../ownership/ring.ts';
-import { type Changes, commit, isRefusal, type PlanOptions, plan, type RingPlan } from '../ownership/ring-plan.ts';
+import { type Ring, ringHash } from '../ownership/ring.ts';
+import { type Changes, isRefusal, type PlanOptions, plan, type RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
-import type { Cancel, World } from '../world.ts';
-import { Founding } from './founding.ts';
-import { ringOf, tagOf } from './ring-text.ts';
+import type { World } from '../world.ts';
+import type { HandoffHooks } from './handoff-hooks.ts';
+import { RingKeeper } from './ring-keeper.ts';
+import { RingSearch } from './ring-search.ts';
 
 export type PeerHandlers = Pick<PeersOptions, 'onUp' | 'onDown' | 'onFrame' | 'onRefused' | 'onSeed'>;
 
@@ -39,19 +40,29 @@ export interface ClusterOptions {
   readonly weight: number;
   /** Addresses to join through. None: this node founds a cluster, or has a ring. */
   readonly join: readonly string[];
-  readonly ring: Ring | undefined;
+  /** What an earlier life has stored. */
+  readonly state: RingState | undefined;
   readonly world: World;
   readonly peers: (handlers: PeerHandlers) => Peers;
   readonly gossip?: Partial<GossipOptions>;
-  /** The ring is routed by once this has resolved. */
-  saveRing(ring: Ring): Promise<void>;
+  /** Moves the data of partitions that change hands. Without: nothing moves. */
+  readonly handoffs?: ((cluster: Cluster) => HandoffHooks) | undefined;
+  /** See RingKeeperOptions.save. */
+  saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
 }
 
 export interface ClusterDescription {
   readonly cluster: string;
   readonly incarnation: number;
-  readonly ring: { readonly epoch: number; readonly hash: string } | null;
+  /** `turns`: how often partitions have changed hands; `pending`: how many are to. */
+  readonly ring: {
+    readonly epoch: number;
+    readonly hash: string;
+    readonly birth: string;
+    readonly turns: number;
+    readonly pending: number;
+  } | null;
   readonly members: readonly MemberView[];
   readonly gossip: object;
   readonly links: PeersDescription;
@@ -67,27 +78,42 @@ export class Cluster {
   readonly #numbers = new Map<string, number>();
   /** Who has been found behind an address of `join`. */
   readonly #seeds = new Map<string, string>();
-  readonly #founding: Founding;
   readonly #ready = Promise.withResolvers<void>();
+  readonly #keeper: RingKeeper;
+  readonly #search: RingSearch;
   #gossiper: Gossiper | undefined;
-  #ring: Ring | undefined;
-  /** A ring is being stored, or fetched: others wait. */
-  #taking = false;
   readonly #told = new Set<string>();
   #stopped = false;
-  #cancelLook: Cancel | undefined;
 
   constructor(gateway: Gateway, options: ClusterOptions) {
     this.#options = options;
     this.#gateway = gateway;
-    this.#founding = new Founding(options.name, foundAfterMs);
     this.#ready.promise.catch(() => undefined);
+    const { cluster, name, partitions, world, emit } = options;
+    this.#keeper = new RingKeeper({
+      ...{ cluster, name, partitions, world, gateway, emit, linked: this.#numbers },
+      known: () => this.members().map(member => member.name),
+      save: state => options.saveState(state),
+      onSaved: () => this.#ready.resolve(),
+      onChanged: tag => this.#gossiper?.setApp(tag),
+      onForeign: (from, error) => this.#onForeign(from, error),
+    });
+    this.#search = new RingSearch({
+      ...{ cluster, name, partitions, world, gateway, linked: this.#numbers, keeper: this.#keeper },
+      members: () => this.members(),
+      appOf: who => this.#gossiper?.appOf(who),
+      onForeign: from => this.#onForeign(from),
+      onFailed: error => this.#onNoRing(error),
+    });
     this.#peers = options.peers({
       onUp: peer => {
         const link = this.#peers.link(peer.name);
         if (link === undefined) return;
-        this.#numbers.set(peer.name, gateway.up(peer.name, link));
+        const number = gateway.up(peer.name, link);
+        this.#numbers.set(peer.name, number);
+        this.#keeper.greet(number);
         this.#gossiper?.linked(peer.name, true);
+        this.#keeper.lookAround();
       },
       onDown: (peer, _reason, remains) => {
         const number = this.#numbers.get(peer.name);
@@ -106,7 +132,7 @@ export class Cluster {
       },
     });
     gateway.on('gossip', (from, bytes) => this.#onGossip(from, bytes));
-    gateway.on('ring', () => this.#ring);
+    this.#keeper.hooks = options.handoffs?.(this);
   }
 
   /** A frame that cannot be read: the session with its sender is ended. */
@@ -117,9 +143,11 @@ export class Cluster {
 
   /** Resolves when this node listens and gossips. Throws BAD_OPTION when the address cannot be listened on. */
   async start(): Promise<void> {
-    const { cluster, name, incarnation, join, ring, world, zone, rack, weight, gossip } = this.#options;
-    if (ring !== undefined) this.#route(ring);
-    else if (join.length === 0) await this.#take(this.#founded([{ name, zone, rack, weight }]));
+    const { cluster, name, incarnation, join, state, world, zone, rack, weight, gossip } = this.#options;
+    if (state !== undefined) {
+      this.#keeper.begin(state);
+      this.#ready.resolve();
+    } else if (join.length === 0) await this.#search.found([{ name, zone, rack, weight }]);
     await this.#peers.open();
     this.#gossiper = new Gossiper({
       world,
@@ -128,7 +156,7 @@ export class Cluster {
       incarnation,
       address: this.#peers.address,
       seeds: join,
-      app: this.#ring === undefined ? undefined : tagOf(this.#ring),
+      app: this.#keeper.tag,
       send: (to, bytes) => this.#send(to, bytes),
       onEvent: event => this.#onEvent(event),
       options: { ...gossip, zone, rack, weight },
@@ -136,7 +164,7 @@ export class Cluster {
     this.#gossiper.start();
     // All of them, and not only those that gossip happens to pick: who founds must have heard of whoever can be reached.
     for (const address of join) if (address !== this.#peers.address) this.#peers.join(address);
-    this.#look();
+    this.#search.look();
   }
 
   /** Resolves when there is a ring. Rejects with STOPPED, or with what keeps this node from joining. */
@@ -147,7 +175,8 @@ export class Cluster {
   /** Says goodbye, and still a member: its partitions wait for it. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#cancelLook?.();
+    this.#search.stop();
+    this.#keeper.stop();
     this.#gossiper?.stop();
     this.#ready.reject(new TroupeError('STOPPED', `node ${this.#options.name} has stopped`));
     await this.#peers.stop();
@@ -185,8 +214,35 @@ export class Cluster {
   }
 
   #joined(): Ring {
-    if (this.#ring !== undefined) return this.#ring;
+    if (this.#keeper.ring !== undefined) return this.#keeper.ring;
     throw new TroupeError('OVERLOADED', `node ${this.#options.name} has not joined a ring yet: await node.ready()`);
+  }
+
+  // For the handoff.
+
+  /** Is it alive, by gossip, and is there a session with it? */
+  isUp(name: string): boolean {
+    if (name === this.#options.name) return !this.#stopped;
+    return this.#numbers.has(name) && this.#isAlive(name);
+  }
+
+  effectiveRing(): Ring | undefined {
+    return this.#keeper.ring;
+  }
+
+  /** The number of the session with it. */
+  nodeNumber(name: string): number | undefined {
+    return this.#numbers.get(name);
+  }
+
+  /** See RingKeeper.handOn: the commit point of a handoff. */
+  handOn(partition: number, to: string): Promise<Change> {
+    return this.#keeper.handOn(partition, to);
+  }
+
+  #isAlive(name: string): boolean {
+    const status = this.members().find(member => member.name === name)?.status;
+    return status === 'up' || status === 'leaving';
   }
 
   /** host:port that others dial. */
@@ -196,7 +252,14 @@ export class Cluster {
 
   describe(): ClusterDescription {
     const { cluster, incarnation } = this.#options;
-    const ring = this.#ring === undefined ? null : { epoch: this.#ring.epoch, hash: ringHash(this.#ring) };
+    const { state, ring: own } = this.#keeper;
+    const ring =
+      state === undefined || own === undefined
+        ? null
+        : {
+            ...{ epoch: own.epoch, hash: ringHash(own), birth: state.birth },
+            ...{ turns: turnsOf(state.holdings), pending: own.next.length },
+          };
     const gossip = this.#gossiper?.describe() ?? {};
     return { cluster, incarnation, ring, members: this.members(), gossip, links: this.#peers.describe() };
   }
@@ -242,7 +305,8 @@ export class Cluster {
         this.#connect(event.member);
     }
     emit(event.name, event);
-    this.#look();
+    this.#search.look();
+    this.#keeper.lookAround();
   }
 
   /** Has it been told before? Forgets all of it when it is too much to remember. */
@@ -258,99 +322,22 @@ export class Cluster {
     if (member === undefined || name === this.#options.name || member.address === '') return;
     this.#peers.connect(name, member.address);
     if (this.#numbers.has(name)) this.#gossiper?.linked(name, true);
-    if (this.#ring !== undefined && !this.#gateway.nodes.names.includes(name)) this.#route(this.#ring);
+    if (!this.#gateway.nodes.names.includes(name)) this.#keeper.route();
   }
 
-  // The ring.
-
-  /** Is there a ring to take, or one to make? */
-  #look(): void {
-    const { name, world } = this.#options;
-    const gossiper = this.#gossiper;
-    if (gossiper === undefined || this.#stopped || this.#taking) return;
-    const views = this.members();
-    const holders = views.filter(member => member.name !== name && gossiper.appOf(member.name) !== undefined);
-    if (this.#ring !== undefined) return this.#compare(holders, this.#ring);
-    const holder = holders.find(member => this.#numbers.has(member.name));
-    if (holder !== undefined) return this.#fetch(holder.name);
-    const known = views
-      .filter(({ status }) => status !== 'left' && status !== 'removed')
-      .map(each => ({ name: each.name, isUp: each.status === 'up', hasRing: holders.includes(each) }));
-    // Linked, and not heard of yet: in a moment it is a member.
-    const strangers = [...this.#numbers.keys()].filter(linked => !views.some(member => member.name === linked));
-    known.push(...strangers.map(each => ({ name: each, isUp: false, hasRing: false })));
-    if (this.#founding.mayFound(known, world.clock.mono())) {
-      const up = views.filter(({ status }) => status === 'up').map(member => ({ ...member, rack: '' }));
-      this.#tryToTake(async () => this.#founded(up));
-    } else this.#lookAgain();
+  /** Two clusters that were founded apart have met; or this node would join one that it does not fit. */
+  #onForeign(from: string, error?: TroupeError): void {
+    if (this.#keeper.state === undefined) return this.#onNoRing(error);
+    if (!this.#isNews(`foreign ${from}`)) return;
+    const why = `${from} goes by another ring than ${this.#options.name}: two clusters of one name were founded apart. Keep one of them, and let the nodes of the other begin in empty directories`;
+    this.#options.world.log.error({ member: from }, why);
+    this.#options.emit('ring-conflict', { member: from, why });
   }
 
-  /** One at a time; what fails (a full disk, a link that ends) is tried again. */
-  #tryToTake(ring: () => Promise<Ring>): void {
-    this.#taking = true;
-    ring()
-      .then(made => this.#take(made))
-      .catch(error => {
-        if (this.#isNews(`take ${error.message}`))
-          this.#options.world.log.error({ err: error }, 'there is no ring yet; it is tried again');
-        if (error.code === 'BAD_OPTION') this.#ready.reject(error);
-        else this.#lookAgain();
-      })
-      .finally(() => {
-        this.#taking = false;
-      });
-  }
-
-  #lookAgain(): void {
-    this.#cancelLook?.();
-    this.#cancelLook = this.#options.world.clock.timer(foundAfterMs / 4, () => this.#look());
-  }
-
-  #founded(members: readonly Pick<RingMember, 'name' | 'zone' | 'rack' | 'weight'>[]): Ring {
-    const { cluster, partitions, name } = this.#options;
-    const nobodys = emptyRing({ cluster, partitions, claimant: name });
-    const join = members.map(member => ({
-      name: member.name,
-      zone: member.zone,
-      rack: member.rack,
-      weight: member.weight,
-    }));
-    const planned = plan(nobodys, { join });
-    const ring = isRefusal(planned) ? planned : commit(nobodys, planned, name, new Map());
-    if (isRefusal(ring))
-      throw new TroupeError('BAD_OPTION', `there can be no ring of ${join.length} nodes: ${ring.error}`);
-    return ring as Ring;
-  }
-
-  #fetch(from: string): void {
-    const { cluster, partitions } = this.#options;
-    const number = this.#numbers.get(from);
-    if (number === undefined) return;
-    this.#tryToTake(async () => ringOf(await this.#gateway.asked(number, 'ring', null), cluster, partitions));
-  }
-
-  async #take(ring: Ring): Promise<void> {
-    await this.#options.saveRing(ring);
-    if (this.#stopped) return;
-    this.#route(ring);
-    this.#gossiper?.setApp(tagOf(ring));
-    this.#options.emit('ring-changed', { epoch: ring.epoch, hash: ringHash(ring) });
-  }
-
-  #route(ring: Ring): void {
-    this.#ring = ring;
-    const known = this.members().map(({ name }) => name);
-    this.#gateway.setNodes(tableOfRing(this.#options.name, ring.owners, known));
-    this.#ready.resolve();
-  }
-
-  /** Two clusters that were founded apart have met. */
-  #compare(holders: readonly MemberView[], ring: Ring): void {
-    const own = ringHash(ring);
-    const foreign = holders.find(({ name }) => this.#gossiper?.appOf(name)?.hash !== own);
-    if (foreign === undefined || !this.#isNews(`foreign ${foreign.name}`)) return;
-    const why = `${foreign.name} goes by another ring than ${this.#options.name}: two clusters of one name were founded apart. Keep one of them, and let the nodes of the other begin in empty directories`;
-    this.#options.world.log.error({ member: foreign.name }, why);
-    this.#options.emit('ring-conflict', { member: foreign.name, why });
+  #onNoRing(error: TroupeError | undefined): void {
+    if (error === undefined || this.#stopped) return;
+    if (this.#isNews(`take ${error.message}`))
+      this.#options.world.log.error({ err: error }, 'a ring could not be had; it is tried again');
+    if (error.code === 'BAD_OPTION') this.#ready.reject(error);
   }
 }

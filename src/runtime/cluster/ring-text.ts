@@ -1,32 +1,53 @@
-// A ring as other nodes and the disk have it, and what is refused before it is believed. Pure.
+// The state of a ring as other nodes and the disk have it, and what is refused before it is believed. Pure.
 
 import { TroupeError } from '../../errors.ts';
 import { membersMax } from '../../limits.ts';
 import { checkNodeName } from '../ids.ts';
-import { type MemberStatus, type Ring, ringHash } from '../ownership/ring.ts';
+import type { AppState } from '../membership/member.ts';
+import { type Change, founded, type Holding, type RingState } from '../ownership/holdings.ts';
+import { type MemberStatus, type Ring, ringHash, type Transfer } from '../ownership/ring.ts';
+import type { PlannedTransfer, RingPlan } from '../ownership/ring-plan.ts';
 
 const statuses: readonly MemberStatus[] = ['joining', 'valid', 'leaving', 'exiting', 'down'];
 
-/** Plain data, as it is sent and stored. Throws BAD_MESSAGE, and BAD_OPTION for a sound ring that is not one for this node. */
+/** Plain data, as it is sent and stored. Throws BAD_MESSAGE, and BAD_OPTION for a sound state that is not one for this node. */
+export function stateOf(value: unknown, cluster: string, partitions: number): RingState {
+  const { birth, claim, holdings } = (value ?? {}) as Partial<RingState>;
+  const ring = ringOf(claim, cluster, partitions);
+  const holds = typeof birth === 'string' && isHash(birth) && Array.isArray(holdings) && holdings.every(isHolding);
+  if (!holds || holdings.length !== ring.owners.length) throw noRing();
+  return { birth, claim: ring, holdings };
+}
+
+/** The same from a disk, where also a ring may lie that was stored when rings never changed: its own founding. */
+export function storedStateOf(value: unknown, cluster: string, partitions: number): RingState {
+  const isOld = typeof value === 'object' && value !== null && 'owners' in value;
+  return isOld ? founded(ringOf(value, cluster, partitions)) : stateOf(value, cluster, partitions);
+}
+
+/**
+ * An owner need be no member: it may have joined by a claim that lost. Nor need who is to give something away; who is to get it
+ * must be one.
+ */
 export function ringOf(value: unknown, cluster: string, partitions: number): Ring {
   const ring = value as Ring;
   const holds =
     typeof ring === 'object' &&
     ring !== null &&
     typeof ring.cluster === 'string' &&
-    Number.isSafeInteger(ring.epoch) &&
+    isCount(ring.epoch) &&
     ring.epoch > 0 &&
     isName(ring.claimant) &&
     Array.isArray(ring.members) &&
     ring.members.length <= membersMax &&
     ring.members.every(isMember) &&
     Array.isArray(ring.owners) &&
+    ring.owners.every(isName) &&
     Array.isArray(ring.next);
-  const names = new Set(holds ? ring.members.map(({ name }) => name) : []);
-  const isOwner = (owner: unknown): boolean => names.has(owner as string);
-  if (!holds || !ring.owners.every(isOwner) || !ring.next.every(({ from, to }) => isOwner(from) && isOwner(to)))
-    throw new TroupeError('BAD_MESSAGE', 'what was told or stored is no ring');
+  if (!holds) throw noRing();
   const found = ring.owners.length;
+  const names = new Set(ring.members.map(({ name }) => name));
+  if (!ring.next.every(each => isTransfer(each, found) && names.has(each.to))) throw noRing();
   if (ring.cluster !== cluster)
     throw new TroupeError(
       'BAD_OPTION',
@@ -44,6 +65,41 @@ export function ringOf(value: unknown, cluster: string, partitions: number): Rin
   return ring;
 }
 
+/** What somebody says has changed hands. Throws BAD_MESSAGE. */
+export function handedOf(value: unknown, partitions: number): { birth: string; changes: readonly Change[] } {
+  const { birth, changes } = (value ?? {}) as { birth?: unknown; changes?: unknown };
+  const isChange = (change: Partial<Change> | null): boolean =>
+    isTransfer(change, partitions) && isCount(change?.turn) && (change?.turn as number) > 0;
+  if (typeof birth === 'string' && Array.isArray(changes) && changes.length <= partitions && changes.every(isChange))
+    return { birth, changes };
+  throw new TroupeError('BAD_MESSAGE', 'what was told is no change of hands');
+}
+
+/** What somebody wants committed; whether it fits the ring is for the core to say. Throws as ringOf does. */
+export function planOf(value: unknown, cluster: string, partitions: number): RingPlan {
+  const planned = (value ?? {}) as RingPlan;
+  const { hash, base, ring, transfers } = planned;
+  ringOf(ring, cluster, partitions);
+  const isPlanned = (each: PlannedTransfer | null): boolean =>
+    isTransfer(each, partitions) && typeof each?.reason === 'string';
+  if (typeof hash === 'string' && typeof base === 'string' && Array.isArray(transfers) && transfers.every(isPlanned))
+    return planned;
+  throw new TroupeError('BAD_MESSAGE', 'what was to be committed is no plan');
+}
+
+const noRing = (): TroupeError => new TroupeError('BAD_MESSAGE', 'what was told or stored is no ring');
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isHash = (value: string): boolean => /^[0-9a-f]{32}$/.test(value);
+
+function isHolding(holding: Partial<Holding> | null): boolean {
+  return isName(holding?.owner) && isCount(holding?.turn);
+}
+
+function isTransfer(transfer: Partial<Transfer> | null | undefined, partitions: number): boolean {
+  const { partition, from, to } = transfer ?? {};
+  return isCount(partition) && (partition as number) < partitions && isName(from) && isName(to);
+}
+
 function isMember(member: unknown): boolean {
   const { name, status, weight, zone, rack } = (member ?? {}) as Record<string, unknown>;
   const texts = typeof zone === 'string' && typeof rack === 'string';
@@ -58,7 +114,7 @@ function isName(name: unknown): boolean {
   }
 }
 
-/** What is gossiped of a ring: whoever does not have it asks for it. */
-export function tagOf(ring: Ring): { readonly epoch: number; readonly hash: string; readonly blob: string } {
-  return { epoch: ring.epoch, hash: ringHash(ring), blob: '' };
+/** What is gossiped of it: whoever holds another asks for it; whoever was born elsewhere never does. */
+export function tagOf({ birth }: RingState, ring: Ring): AppState {
+  return { epoch: ring.epoch, hash: ringHash(ring), blob: birth };
 }

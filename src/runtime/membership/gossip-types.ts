@@ -117,5 +117,6 @@ export interface MemberView {
   readonly suspects: readonly string[];
   readonly weight: number;
   readonly zone: string;
+  readonly rack: string;
   readonly address: string;
 }

@@ -66,10 +66,10 @@ export class MemberWatch {
   members(now: Millis): MemberView[] {
     return [...this.table.values()]
       .map(entry => {
-        const { name, incarnation, heartbeat, weight, zone, address } = entry.record;
+        const { name, incarnation, heartbeat, weight, zone, rack, address } = entry.record;
         const phi = entry === this.self ? 0 : this.#phi(entry, now);
         const suspects = entry.reports.reporters(entry.record, now);
-        return { name, incarnation, heartbeat, status: statusOf(entry), phi, suspects, weight, zone, address };
+        return { name, incarnation, heartbeat, status: statusOf(entry), phi, suspects, weight, zone, rack, address };
       })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }

@@ -7,6 +7,7 @@ export {
   claim,
   claimOwners,
 } from './claim.ts';
+export * from './holdings.ts';
 export { type Preferred, preference, preferenceByZone, preferenceUp } from './preference.ts';
 export * from './ring.ts';
 export * from './ring-plan.ts';

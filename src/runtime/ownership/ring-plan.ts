@@ -112,8 +112,11 @@ function refuse(ring: Ring, changes: Changes): PlanRefusal | undefined {
   const newcomers: JoiningMember[] = [...(changes.join ?? []), ...Object.values(changes.replace ?? {})];
   const weights = Object.entries(changes.weights ?? {});
   const goers = [...(changes.leave ?? []), ...Object.keys(changes.replace ?? {})];
-  const known = (name: string): boolean => !['joining', undefined].includes(memberOf(ring, name)?.status);
+  // Who has left and is back begins anew.
+  const known = (name: string): boolean => !['joining', 'exiting', undefined].includes(memberOf(ring, name)?.status);
   const there = (name: string): boolean => ['valid', 'down'].includes(memberOf(ring, name)?.status ?? '');
+  // It owns something, and the claim by which it joined has lost: it may go as any other, and goes with any other plan.
+  const stranded = (name: string): boolean => memberOf(ring, name) === undefined && ring.owners.includes(name);
   const names = [...newcomers.map(({ name }) => name), ...goers, ...weights.map(([name]) => name)];
   for (const [index, member] of names.entries()) {
     if (names.indexOf(member) !== index) return { error: 'named-twice', member };
@@ -122,9 +125,8 @@ function refuse(ring: Ring, changes: Changes): PlanRefusal | undefined {
     if (known(member)) return { error: 'already-member', member };
     if (!isWeight(weight)) return { error: 'bad-weight', member, weight };
   }
-  for (const member of [...goers, ...weights.map(([name]) => name)]) {
-    if (!there(member)) return { error: 'unknown-member', member };
-  }
+  for (const member of goers) if (!there(member) && !stranded(member)) return { error: 'unknown-member', member };
+  for (const [member] of weights) if (!there(member)) return { error: 'unknown-member', member };
   for (const [member, weight] of weights) if (!isWeight(weight)) return { error: 'bad-weight', member, weight };
   if (names.length === 0) return { error: 'nothing-to-change' };
   const after = membersAfter(ring, changes);
@@ -169,11 +171,11 @@ function transfersTo(
 ): PlannedTransfer[] {
   const had = countsOf(ring.owners);
   const has = countsOf(owners);
-  const goers = new Set(members.filter(({ status }) => status === 'leaving').map(({ name }) => name));
+  const staying = new Set(members.filter(({ status }) => status !== 'leaving').map(({ name }) => name));
   const change = (name: string): number => (has.get(name) ?? 0) - (had.get(name) ?? 0);
   const reasonOf = (from: string, to: string): TransferReason => {
     if (Object.hasOwn(replace, from) && replace[from]?.name === to) return 'replace';
-    if (goers.has(from)) return 'leave';
+    if (!staying.has(from)) return 'leave';
     return change(from) < 0 && change(to) > 0 ? 'balance' : 'spacing';
   };
   return owners.flatMap((to, partition) => {

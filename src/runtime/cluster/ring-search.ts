@@ -1,0 +1,127 @@
+// Where a node gets its ring from, and how it notices that others know more of it.
+//
+//     no ring    somebody who is linked gossips one ──▶ ask for it          nobody does ──▶ founding.ts ──▶ make one
+//     a ring     a tag of other birth ──▶ another cluster                   a later tag, another hash ──▶ ask for it
+//
+// Intuition: rings are told to whoever is linked, at the beginning of a session and at each change, so there is seldom something to
+// ask for. Epochs only rise, and of two states that lack something of each other the join is above both: so it is enough to ask
+// those that are not behind, and the others will ask us.
+
+import { TroupeError } from '../../errors.ts';
+import { foundAfterMs } from '../../limits.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { MemberView } from '../membership/gossip-types.ts';
+import type { AppState } from '../membership/member.ts';
+import { emptyRing, type Ring, type RingMember } from '../ownership/ring.ts';
+import { commit, isRefusal, plan } from '../ownership/ring-plan.ts';
+import type { Cancel, World } from '../world.ts';
+import { Founding } from './founding.ts';
+import { RingFetch, type RingHolder } from './ring-fetch.ts';
+import type { RingKeeper } from './ring-keeper.ts';
+
+export interface RingSearchOptions {
+  readonly cluster: string;
+  readonly name: string;
+  readonly partitions: number;
+  readonly world: World;
+  readonly gateway: Gateway;
+  readonly keeper: RingKeeper;
+  readonly linked: ReadonlyMap<string, number>;
+  /** All that gossip knows, this node included; none before it has begun. */
+  members(): readonly MemberView[];
+  appOf(name: string): AppState | undefined;
+  onForeign(from: string): void;
+  onFailed(error: TroupeError): void;
+}
+
+type Founder = Pick<RingMember, 'name' | 'zone' | 'rack' | 'weight'>;
+
+export class RingSearch {
+  readonly #options: RingSearchOptions;
+  readonly #founding: Founding;
+  readonly #fetch: RingFetch;
+  #isFounding = false;
+  #stopped = false;
+  #cancel: Cancel | undefined;
+
+  constructor(options: RingSearchOptions) {
+    const { name, world, gateway, keeper } = options;
+    this.#options = options;
+    this.#founding = new Founding(name, foundAfterMs);
+    this.#fetch = new RingFetch({
+      clock: world.clock,
+      ask: from => gateway.asked(gateway.numberOfName(from), 'ring', null),
+      onAnswer: (from, value) => keeper.hear(from, value),
+      onDone: error => error && this.#failed(error),
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel?.();
+  }
+
+  /** Something has changed of who there is, or of what they hold. */
+  look(): void {
+    const { name, linked, keeper, world } = this.#options;
+    const views = this.#options.members();
+    if (this.#stopped || this.#isFounding || views.length === 0) return;
+    const holders = views.flatMap((member): RingHolder[] => {
+      const app = member.name === name ? undefined : this.#options.appOf(member.name);
+      return app === undefined ? [] : [{ name: member.name, app }];
+    });
+    const near = holders.filter(holder => linked.has(holder.name));
+    if (keeper.tag !== undefined) return this.#compare(keeper.tag, holders, near);
+    if (near.length > 0) return this.#fetch.from(near);
+    const hasRing = (who: string): boolean => holders.some(holder => holder.name === who);
+    const known = views
+      .filter(({ status }) => status !== 'left' && status !== 'removed')
+      .map(each => ({ name: each.name, isUp: each.status === 'up', hasRing: hasRing(each.name) }));
+    // Linked, and not heard of yet: in a moment it is a member.
+    const strangers = [...linked.keys()].filter(each => !views.some(member => member.name === each));
+    known.push(...strangers.map(each => ({ name: each, isUp: false, hasRing: false })));
+    const up = views.filter(({ status }) => status === 'up');
+    if (this.#founding.mayFound(known, world.clock.mono())) void this.found(up).catch(error => this.#failed(error));
+    else this.#lookAgain();
+  }
+
+  #lookAgain(): void {
+    this.#cancel?.();
+    this.#cancel = this.#options.world.clock.timer(foundAfterMs / 4, () => this.look());
+  }
+
+  /** What fails (a full disk, a link that ends) is tried again; but for what only a person can change. */
+  #failed(error: TroupeError): void {
+    this.#options.onFailed(error);
+    if (error.code !== 'BAD_OPTION') this.#lookAgain();
+  }
+
+  #compare(own: AppState, holders: readonly RingHolder[], near: readonly RingHolder[]): void {
+    for (const { name, app } of holders) if (app.blob !== own.blob) this.#options.onForeign(name);
+    const ahead = near.filter(({ app }) => app.blob === own.blob && app.hash !== own.hash && app.epoch >= own.epoch);
+    if (ahead.length === 0) return;
+    this.#fetch.from(ahead);
+    this.#lookAgain();
+  }
+
+  /** The first ring, in which all of these own their share. Rejects when it cannot be stored. */
+  async found(members: readonly Founder[]): Promise<void> {
+    this.#isFounding = true;
+    try {
+      await this.#options.keeper.found(this.#firstRing(members));
+    } finally {
+      this.#isFounding = false;
+    }
+  }
+
+  #firstRing(members: readonly Founder[]): Ring {
+    const { cluster, partitions, name } = this.#options;
+    const nobodys = emptyRing({ cluster, partitions, claimant: name });
+    const join = members.map(each => ({ name: each.name, zone: each.zone, rack: each.rack, weight: each.weight }));
+    const planned = plan(nobodys, { join });
+    const ring = isRefusal(planned) ? planned : commit(nobodys, planned, name, new Map());
+    if (isRefusal(ring))
+      throw new TroupeError('BAD_OPTION', `there can be no ring of ${join.length} nodes: ${ring.error}`);
+    return ring as Ring;
+  }
+}
