@@ -48,6 +48,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     emit,
     state,
     saveState: async ring => file?.update({ ring }),
+    handoffs: own => gateway.handoffs.attach(own),
     peers: handlers =>
       socketPeers({
         ...handlers,

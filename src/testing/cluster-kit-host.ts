@@ -155,7 +155,7 @@ export class KitNode {
       join,
       state: this.#state,
       world,
-      handoffs: options.handoffs === undefined ? undefined : own => options.handoffs?.(own, this.name) as HandoffHooks,
+      handoffs: own => options.handoffs?.(own, this.name) ?? (member.router.gateway as Gateway).handoffs.attach(own),
       saveState: async state => {
         if (this.#life?.cluster !== cluster) throw new TroupeError('STOPPED', `that life of ${this.name} is over`);
         if (this.disk.diskFull) throw new TroupeError('DISK_FULL', `the disk of ${this.name} is full`);

@@ -1,15 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  decodeKey,
-  encodeKey,
-  type Key,
-  ownKey,
-  prefixRange,
-  upperBound,
-} from '../../src/actors/store-key.ts';
+import { decodeKey, encodeKey, type Key, ownKey, prefixRange, upperBound } from '../../src/actors/store-key.ts';
 import type { TroupeError } from '../../src/errors.ts';
-import { compareKeys } from '../../src/storage/key.ts';
+import { compareKeys, keyAfter } from '../../src/storage/key.ts';
 import { bytes } from './records.ts';
 
 const settings = { seed: 50, numRuns: 500 };

@@ -20,14 +20,15 @@ import {
   handoffStepMs,
   handoffTailKeys,
 } from '../../limits.ts';
+import type { TransferPhase } from '../cluster/handoff-hooks.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { inTime } from '../in-time.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Crew } from './crew.ts';
+import type { HandoffCluster } from './handoffs.ts';
 import type { Packed } from './hands.ts';
 import type { Change, Page, Part } from './hands-records.ts';
-import type { HandoffCluster, Phase } from './handoff-types.ts';
 
 export interface HandingSeams {
   readonly router: FarRouter;
@@ -51,7 +52,7 @@ export class Handing {
   readonly partition: number;
   readonly to: string;
   readonly id: string;
-  phase: Phase = 'pending';
+  phase: TransferPhase = 'pending';
   bytes = 0;
   records = 0;
   /** What there was when it began; 0 while that is not known. */
@@ -149,7 +150,10 @@ export class Handing {
   async #copy(): Promise<void> {
     const places = await this.#places();
     let total = 0;
-    for (const [thread, shard] of places) await this.#walk(thread, shard, false, page => void (total += page.bytes));
+    for (const [thread, shard] of places)
+      await this.#walk(thread, shard, false, page => {
+        total += page.bytes;
+      });
     this.total = total;
     this.since = this.#seams.router.host.now();
     const ahead: Promise<unknown>[] = [];
@@ -206,7 +210,10 @@ export class Handing {
     const threads = crew.threads;
     const lists = await Promise.all(threads.map(thread => crew.ask<Change[] | null>(thread, 'part-dirty', partition)));
     if (lists.includes(null))
-      throw new TroupeError('OVERLOADED', `more of partition ${partition} was written than could be sent; it is copied anew`);
+      throw new TroupeError(
+        'OVERLOADED',
+        `more of partition ${partition} was written than could be sent; it is copied anew`,
+      );
     const byKeeper = new Map<number, Change[]>();
     let count = 0;
     for (const [at, list] of lists.entries())
@@ -242,7 +249,7 @@ export class Handing {
   // While it stands still.
 
   async #freeze(): Promise<void> {
-    const { crew, gateway, router, partition } = this.#seams;
+    const { crew, gateway, partition } = this.#seams;
     this.phase = 'frozen';
     const held = await crew.all<boolean>('part-hold', { partition, stage: 'leaving' });
     if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ${partition} is still arriving here`);

@@ -160,7 +160,10 @@ export class Handoffs implements HandoffHooks {
     const before = this.#failed.get(partition)?.waitMs ?? handoffRetryMsMin / 2;
     const waitMs = Math.min(before * 2, handoffRetryMsMax);
     this.#failed.set(partition, { why: error.message, waitMs, until: host.now() + waitMs });
-    host.world.log.warn({ err: error, partition, to, againInMs: waitMs }, 'a partition could not be handed on; it stays');
+    host.world.log.warn(
+      { err: error, partition, to, againInMs: waitMs },
+      'a partition could not be handed on; it stays',
+    );
     host.events.emit('partition-stays', { partition, to, reason: error.message });
     host.world.clock.timer(waitMs + 1, () => this.ringChanged());
   }
@@ -234,7 +237,8 @@ export class Handoffs implements HandoffHooks {
   #pass({ partition, from, turn }: Change): void {
     const { lastWords } = this.#gateway;
     const number = this.#gateway.linked(from);
-    const waiting = number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(this.#isOf(partition)) ?? []);
+    const waiting =
+      number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(this.#isOf(partition)) ?? []);
     this.#router.host.outside(() => {
       for (const message of waiting) message.again();
     });

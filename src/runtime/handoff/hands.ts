@@ -275,4 +275,3 @@ export class Hands {
     for (const [unit] of host.topics.those(unit => this.#isOf(unit, partition))) host.topics.drop(unit);
   }
 }
-

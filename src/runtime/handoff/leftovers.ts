@@ -52,9 +52,7 @@ export class Leftovers {
   async clear(partition: number): Promise<void> {
     this.#clearing.add(partition);
     try {
-      const work = this.#crew.keepers.map(thread =>
-        this.#crew.ask(thread, 'part-clear', { partition, keep: [] }),
-      );
+      const work = this.#crew.keepers.map(thread => this.#crew.ask(thread, 'part-clear', { partition, keep: [] }));
       await Promise.all(work);
     } catch (error) {
       const why = 'what a partition has left behind could not be removed; it is tried again at the next start';
@@ -74,7 +72,8 @@ export class Leftovers {
       const partition = name.startsWith('h/') ? Number(name.slice(2)) : -1;
       if (partition < 0) continue;
       if (this.#shard(partition).get(leftKey) === undefined) continue;
-      if (this.#gateway.nodes.ownerOf(partition) === this.#router.host.node) void this.unmark(partition).catch(() => undefined);
+      if (this.#gateway.nodes.ownerOf(partition) === this.#router.host.node)
+        void this.unmark(partition).catch(() => undefined);
       else void this.clear(partition);
     }
   }

@@ -84,7 +84,10 @@ export class Takings {
     const { host } = this.#router;
     const keep = Array.isArray(asked.keep) ? asked.keep.map(textIn) : [];
     if (this.#leftovers.isClearing(partition))
-      throw new TroupeError('OVERLOADED', `node ${host.node} is still clearing away what partition ${partition} has left`);
+      throw new TroupeError(
+        'OVERLOADED',
+        `node ${host.node} is still clearing away what partition ${partition} has left`,
+      );
     const before = this.#takings.get(partition);
     if (before === undefined && this.#takings.size >= transfersInMax)
       throw new TroupeError('OVERLOADED', `node ${host.node} takes in ${transfersInMax} partitions already`);

@@ -1,0 +1,77 @@
+// Partitions that change hands, on the simulated network: everything of them comes along, and nobody notices but by the time it takes.
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tell } from '../../../src/runtime/refs.ts';
+import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
+import { NotebookT } from '../cluster/notebook.ts';
+import { TravellerT } from '../cluster/traveller.ts';
+import { LogT } from '../gateway/actors.ts';
+import { hand, partitionOfKey } from './wishes.ts';
+
+let kit: ClusterKit;
+let key: string;
+let partition: number;
+
+beforeEach(async () => {
+  kit = new ClusterKit(3, { actors: [LogT, NotebookT, TravellerT], seed: 7 });
+  await kit.start();
+  for (let i = 0; ; i++) {
+    key = `k${i}`;
+    if (node('n1').cluster.preference(key, 1)[0] === 'n1') break;
+  }
+  partition = partitionOfKey(kit, key);
+});
+afterEach(() => kit.close());
+
+const node = (name: string): KitNode => kit.node(name);
+const runners = (type = LogT as never): string[] =>
+  kit.nodes.filter(each => each.runs(type, key)).map(({ name }) => name);
+const all = (from: string): Promise<unknown[]> => kit.run(node(from).ref(LogT, key).all());
+
+describe('a partition that changes hands', () => {
+  it('takes its actors along, awake ones with their state, and is reached by everybody', async () => {
+    for (const each of kit.nodes) await kit.run(each.ref(LogT, key).hear(each.name));
+    await hand(kit, partition, 'n2');
+    expect(runners()).toEqual(['n2']);
+    await kit.clock.advance(100);
+    for (const each of kit.nodes) expect(each.cluster.preference(key, 1)).toEqual(['n2']);
+    for (const each of kit.nodes) await kit.run(each.ref(LogT, key).hear(`${each.name} again`));
+    expect(await all('n3')).toEqual(['n1', 'n2', 'n3', 'n1 again', 'n2 again', 'n3 again']);
+  });
+
+  it('goes there and back, and on, and what sleeps comes from its records', async () => {
+    await kit.run(node('n1').ref(TravellerT, key).hear('one'));
+    for (const to of ['n2', 'n3', 'n1', 'n3', 'n2']) {
+      await hand(kit, partition, to);
+      await kit.run(node('n1').ref(TravellerT, key).hear(to));
+      await kit.run(node(to).ref(TravellerT, key).rest());
+    }
+    expect(await kit.run(node('n3').ref(TravellerT, key).all())).toEqual(['one', 'n2', 'n3', 'n1', 'n3', 'n2']);
+  });
+
+  it('loses, doubles and reorders nothing of three senders that go on all the while', async () => {
+    let next = 0;
+    let on = true;
+    const burst = (): void => {
+      if (!on) return;
+      for (const each of kit.nodes) {
+        const ref = each.ref(LogT, key);
+        for (let i = 0; i < 3; i++) tell(ref).hear([each.name, next * 3 + i]);
+      }
+      next++;
+      kit.clock.timer(1, burst);
+    };
+    burst();
+    for (const to of ['n2', 'n3', 'n1', 'n2']) {
+      await hand(kit, partition, to);
+      await kit.clock.advance(37);
+    }
+    on = false;
+    await kit.clock.advance(3_000);
+    const heard = (await all('n1')) as [string, number][];
+    for (const { name } of kit.nodes)
+      expect(heard.filter(([by]) => by === name).map(([, number]) => number)).toEqual(
+        Array.from({ length: next * 3 }, (_, number) => number),
+      );
+  });
+});
