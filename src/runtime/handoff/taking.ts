@@ -55,6 +55,10 @@ export class Takings {
     return this.#takings.has(partition);
   }
 
+  get any(): boolean {
+    return this.#takings.size !== 0;
+  }
+
   /** It is ours: what was waiting for that is no try any more. Actors whose end is to be told to the old owner. */
   taken(partition: number): readonly Unit[] {
     const taking = this.#takings.get(partition);
