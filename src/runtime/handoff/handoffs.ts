@@ -229,6 +229,7 @@ export class Handoffs implements HandoffHooks {
     this.#router.held.release(partition);
     await this.#crew.ask(this.#router.host.thread, 'part-flush', null).catch(() => undefined);
     this.#router.broadcast('part-release', partition);
+    await this.#crew.surely('part-untrack', partition);
     this.ringChanged();
   }
 
