@@ -94,6 +94,12 @@ export const ringSaveAgainMs = 1_000;
 /** How long a node waits for the ring of another, and how soon it asks that one again for the same. Half a round of gossip more or less is no matter. */
 export const ringFetchMs = 5_000;
 export const ringFetchAgainMs = 1_000;
+/** How long a node waits for the claimant's word on a plan: one write to a disk, and the way. */
+export const ringCommitMs = 5_000;
+/** How long a node waits for another's word on the partitions that it gives away; a person looks at it. */
+export const handoffStatusMs = 2_000;
+/** A node that leaves looks so often whether it is done, or its wish has to be said again. */
+export const leaveLookMs = 250;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;
