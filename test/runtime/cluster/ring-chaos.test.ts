@@ -69,7 +69,7 @@ class RingChaos {
   }
 
   #handOn(node: KitNode, wishesOnly: boolean): void {
-    const ring = node.cluster.effectiveRing();
+    const ring = node.isUp ? node.cluster.effectiveRing() : undefined;
     const wish = ring?.next.find(({ from }) => from === node.name);
     const own = ring?.owners.flatMap((owner, p) => (owner === node.name ? [p] : [])) ?? [];
     const partition = wish?.partition ?? this.#pick(own);
@@ -87,7 +87,7 @@ class RingChaos {
     const what = this.#below(40);
     if (what < 20) for (const each of this.#live) this.#handOn(each, this.#below(3) > 0);
     else if (what < 24 && node.isUp) await this.#crash(node);
-    else if (what < 31 && !node.isUp) await kit.restart(node.name);
+    else if (what < 31 && !node.isUp) await this.#restart(node);
     else if (what === 31 && node.isUp && this.#live.length > 2) this.#leave(node);
     else if (what === 32)
       kit.partition([
@@ -105,6 +105,13 @@ class RingChaos {
     await this.#kit.crash(node.name, { silent: this.#below(2) === 0 });
     // What it had heard and could not store, on a full disk, its next life hears again.
     this.#epochs.delete(node.name);
+  }
+
+  /** It goes by what its disk says before anybody has told it more. */
+  async #restart(node: KitNode): Promise<void> {
+    const back = this.#kit.restart(node.name);
+    this.#handOn(node, false);
+    await back;
   }
 
   #leave(node: KitNode): void {
