@@ -34,7 +34,7 @@ export interface NodeEvents {
   'ring-conflict': (event: { member: string; why: string }) => void;
   /** A node and this one do not let each other in: another cluster, secret, version, certificate. */
   'peer-refused': (event: Refusal) => void;
-  /** This node is no member any more: another life of it runs, or it was removed. */
+  /** This node is no member any more: it has left, another life of it runs, or it was removed. */
   halted: (event: { why: string }) => void;
   /** A flush or a merge has failed and is tried again, a file is damaged, or the disk does not answer. Told once, until it is something else. */
   'upkeep-trouble': (event: Trouble) => void;

@@ -54,6 +54,7 @@ async function handOver(near: Node, megabytes: number, n: number): Promise<Done>
   await load.fill();
   await insist('near is in the ring', async () => near.cluster.plan({ weights: { near: 1 } }) !== undefined);
   await takeLeft(near);
+  (globalThis as any).__stage = () => load;
   const running = load.run();
   const lefts: Left[] = [];
   const gaps: number[] = [];
