@@ -44,7 +44,7 @@ export class Crew {
 
   /** Where the records of a shard are looked after: there they are read and written. */
   keeperOf(shard: string, partition: number): number {
-    const { table } = this.#router;
+    const { table } = this.#router.places;
     if (shard.startsWith('h/')) return 0;
     if (!shard.startsWith('kv/')) return table[partition] as number;
     const keeper = this.#router.host.types.find(({ spec }) => spec.ownsShards);
@@ -57,10 +57,10 @@ export class Crew {
   }
 
   #threadOf(unit: Unit): number {
-    const { host, moves, table, threads } = this.#router;
+    const { host, moves, places, threads } = this.#router;
     const moved = moves.any ? moves.threadOf(unit) : undefined;
     if (moved !== undefined && moved >= 0) return moved;
     const { hosted, key } = host.split(unit);
-    return hosted === undefined ? 0 : homeOf(hosted.spec, key, table, 0, threads);
+    return hosted === undefined ? 0 : homeOf(hosted.spec, key, places.table, 0, threads);
   }
 }
