@@ -22,6 +22,11 @@ export interface ClusterNodeOptions {
   readonly rack?: string;
   /** How much of the ring it should own, relative to the others. Default 1. */
   readonly weight?: number;
+  /**
+   * Take nodes that are up and own nothing yet into the ring, once nothing has changed for 2 s. Default true. What counts is the
+   * setting of the node that writes the ring, so give all nodes of a cluster the same.
+   */
+  readonly autoJoin?: boolean;
   /** Text that all nodes share and prove to know, of at least 16 bytes. */
   readonly secret?: string | undefined;
   /** PEM: certificate and key of this node, issued to its name, and the CA of the cluster. All links are TLS 1.3 then. */
@@ -39,6 +44,7 @@ export interface CheckedCluster {
   readonly zone: string;
   readonly rack: string;
   readonly weight: number;
+  readonly autoJoin: boolean;
   readonly secret: string | undefined;
   readonly tls: TlsIdentity | undefined;
   readonly insecure: boolean;
@@ -53,6 +59,7 @@ export const clusterOptionNames: readonly string[] = [
   'zone',
   'rack',
   'weight',
+  'autoJoin',
   'secret',
   'tls',
   'insecure',
@@ -64,6 +71,7 @@ const namesCharsMax = 64;
 /** Undefined: the node is alone. */
 export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster | undefined {
   const { listen, advertise, peerVia = {}, join = [], weight = 1, secret, tls, insecure = false } = options;
+  const { autoJoin = true } = options;
   const text = (name: 'cluster' | 'zone' | 'rack', otherwise: string): string => {
     const value = options[name] ?? otherwise;
     if (typeof value === 'string' && value.length <= namesCharsMax && (value !== '' || otherwise === '')) return value;
@@ -73,6 +81,7 @@ export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster
   if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0)
     throw bad('weight', `weight must be a number, 0 or more, not ${show(weight)}`);
   if (typeof insecure !== 'boolean') throw bad('insecure', `insecure must be true or false, not ${show(insecure)}`);
+  if (typeof autoJoin !== 'boolean') throw bad('autoJoin', `autoJoin must be true or false, not ${show(autoJoin)}`);
   if (!Array.isArray(join) || join.length > seedsMax)
     throw bad('join', `join must be an array of at most ${seedsMax} addresses, not ${show(join)}`);
   if (typeof peerVia !== 'object' || peerVia === null)
@@ -87,6 +96,7 @@ export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster
   return {
     ...facts,
     weight,
+    autoJoin,
     insecure,
     secret,
     tls,

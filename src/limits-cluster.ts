@@ -94,6 +94,12 @@ export const ringSaveAgainMs = 1_000;
 /** How long a node waits for the ring of another, and how soon it asks that one again for the same. Half a round of gossip more or less is no matter. */
 export const ringFetchMs = 5_000;
 export const ringFetchAgainMs = 1_000;
+/** How long a node waits for the claimant's word on a plan: one write to a disk, and the way. */
+export const ringCommitMs = 5_000;
+/** How long a node waits for another's word on the partitions that it gives away; a person looks at it. */
+export const handoffStatusMs = 2_000;
+/** A node that leaves looks so often whether it is done, or its wish has to be said again. */
+export const leaveLookMs = 250;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;
@@ -110,8 +116,8 @@ export const guestMovesMax = 64;
 
 // Partitions that change hands.
 
-/** Messages one thread keeps back for one partition while it changes hands; the next is OVERLOADED. Ten times what 50 ms of a busy one are. */
-export const handoffHeldMax = 8_192;
+/** Messages one thread keeps back for one partition while it changes hands; the next is OVERLOADED. 100 ms of 300,000 a second. */
+export const handoffHeldMax = 32_768;
 /** Bytes of records in one step of a copy, and records looked at: a few ms of a thread, and of a link. A record may lie across. */
 export const handoffPageBytes: number = 256 << 10;
 export const handoffPageRecords = 512;
@@ -123,7 +129,9 @@ export const handoffRoundsMax = 16;
 /** Actors of a partition have so long to come to rest, all at the same moment. */
 export const handoffFreezeMs = 5_000;
 /** Each step that another node or thread takes. */
-export const handoffStepMs = 10_000;
+export const handoffStepMs = 5_000;
+/** Awake actors that are looked at in one go for those of a partition: a millisecond. */
+export const handoffSliceKeys = 2_048;
 /** The most that the awake actors of one partition take along, packed: they are in the memory of both nodes. */
 export const handoffActorsBytesMax: number = 64 << 20;
 /** Pages of a copy on their way at once. */

@@ -23,7 +23,7 @@ export interface NodeClusterOptions {
 /** Stores the life that begins before anybody hears of it. Throws BAD_OPTION as socketPeers does. */
 export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): Promise<Cluster> {
   const { name, partitions, options, file, world, emit } = node;
-  const { cluster, zone, rack, weight, join } = options;
+  const { cluster, zone, rack, weight, autoJoin, join } = options;
   // Its data lies where it would look for it no more, once the ring of others says so.
   if (file !== undefined && file.content.bootCount > 1 && file.content.incarnation === undefined && join.length > 0)
     throw new TroupeError(
@@ -43,6 +43,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     zone,
     rack,
     weight,
+    autoJoin,
     join,
     world,
     emit,

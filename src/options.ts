@@ -67,8 +67,6 @@ const known: readonly string[] = [
   'threadHeapMb',
   'tombstoneGraceMs',
 ];
-/** In API.md, not in this version: saying so beats ignoring it. */
-const later: readonly string[] = ['autoJoin'];
 const logMethods = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 const engines: readonly EngineKind[] = ['troupe', 'lmdb', 'memory'];
 const threadsMax = 63;
@@ -81,8 +79,6 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
   if (typeof options !== 'object' || options === null) throw bad('options', 'startNode takes an object of options');
   for (const [name, value] of Object.entries(options)) {
     if (known.includes(name) || clusterOptionNames.includes(name) || value === undefined) continue;
-    if (later.includes(name))
-      throw bad(name, `option '${name}' is for rings that change, which this version does not have yet; leave it out`);
     throw bad(name, `unknown option '${name}'; known are ${[...known, ...clusterOptionNames].join(', ')}`);
   }
   const { partitions, threads = 'auto', actors = [], dataDir, engine } = options;

@@ -13,6 +13,7 @@
 // a frame for an actor this host does not own is sent on, never dropped.
 
 import { fromWireError, quickError, TroupeError, toWireError, type WireError } from '../errors.ts';
+import type { Activation } from './activation.ts';
 import { type Asker, type Call, ended } from './call.ts';
 import { chainOf } from './deadlock.ts';
 import { abortedAsk } from './delivery.ts';
@@ -27,6 +28,7 @@ import { FarWatches } from './far-watches.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { NodeTable } from './gateway/node-table.ts';
+import { Awake } from './handoff/awake.ts';
 import { Hands } from './handoff/hands.ts';
 import { HeldPartitions } from './handoff/held.ts';
 import type { Host } from './host.ts';
@@ -77,6 +79,7 @@ export class FarRouter implements Router {
   /** Partitions that change hands: `holding` is looked at before each message, and nearly always false. */
   readonly held: HeldPartitions;
   readonly hands: Hands;
+  readonly awakeIn: Awake;
   holding = false;
 
   constructor(host: Host, options: FarRouterOptions) {
@@ -105,6 +108,7 @@ export class FarRouter implements Router {
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.queries = new FarQueries(this);
     new FarWatches(this);
+    this.awakeIn = new Awake(host);
     this.held = new HeldPartitions(this);
     this.hands = new Hands(this);
     this.gateway = options.gateway?.(this) ?? null;
@@ -138,6 +142,10 @@ export class FarRouter implements Router {
     return (
       this.where(hosted, key) === this.host.thread && !(this.moves.any && this.moves.inMotion(`${hosted.name}/${key}`))
     );
+  }
+
+  woke(act: Activation): void {
+    if (this.awakeIn.any) this.awakeIn.woke(act);
   }
 
   /** Do messages to that actor of this thread take a way of their own? */

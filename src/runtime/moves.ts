@@ -243,6 +243,7 @@ export function install(host: Host, packed: PackedActor, epoch: number, calls: C
   for (const thread of packed.reportTo) host.watches.report(act.id, thread);
   hosted.live.set(packed.key, act);
   host.residents.added(act);
+  host.router.woke(act);
   hosted.activated++;
   return act;
 }

@@ -153,6 +153,7 @@ export abstract class Registry extends TurnKeeper {
     const act = new Activation(hosted, key, epoch);
     hosted.live.set(key, act);
     this.residents.added(act);
+    this.router.woke(act);
     const failed = this.begin(act, undefined);
     if (failed !== undefined) throw failed;
     return act;

@@ -35,6 +35,8 @@ export interface Router {
   forget(call: Call): void;
   /** The mailbox of an actor that made other threads pause has room again. */
   drained(act: Activation): void;
+  /** An actor has woken here, or has come from elsewhere. */
+  woke(act: Activation): void;
   /** An actor here has ended for good or gone to sleep. */
   ended(act: Activation): void;
 }
@@ -61,6 +63,10 @@ export class LocalRouter implements Router {
 
   nameOf(peer: number): string {
     return `thread ${peer}`;
+  }
+
+  woke(): void {
+    // Nobody wants to know.
   }
 
   threadOf(): number {

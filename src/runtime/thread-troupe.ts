@@ -314,9 +314,12 @@ export class Troupe {
   /** Does it live on this node, on whichever thread? */
   isHere(ref: AnyRef): boolean {
     const { gateway, member } = this;
-    return (
-      gateway === undefined || member === undefined || member.router.threadFor(this.own(ref)) < member.router.threads
-    );
+    if (gateway === undefined || member === undefined) return true;
+    const own = this.own(ref);
+    const { router } = member;
+    // While its partition changes hands nobody looks past it at its records.
+    if (router.holding && router.held.of(own[TYPE], own[KEY]) !== undefined) return false;
+    return router.threadFor(own) < router.threads;
   }
 
   get gateway(): Gateway | undefined {

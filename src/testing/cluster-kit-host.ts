@@ -38,6 +38,8 @@ export interface ClusterKitOptions {
   readonly logger?: Log;
   /** What every way between two nodes meets: latency, jitter, loss of connections. */
   readonly faults?: Partial<Faults>;
+  /** As the option of a node. Default true. */
+  readonly autoJoin?: boolean;
   /** In place of what moves the data of partitions: for tests of the ring. */
   readonly handoffs?: (cluster: Cluster, node: string) => HandoffHooks;
 }
@@ -152,6 +154,7 @@ export class KitNode {
       zone: '',
       rack: '',
       weight: 1,
+      autoJoin: options.autoJoin ?? true,
       join,
       state: this.#state,
       world,

@@ -50,7 +50,7 @@ describe('an option of startNode that is wrong', () => {
     ['join', { listen: '127.0.0.1:0', join: '127.0.0.1:7001' }, /must be an array/],
     ['insecure', { insecure: 'yes' }, /must be true or false/],
     ['weight', { weight: -1 }, /must be a number, 0 or more/],
-    ['autoJoin', { autoJoin: false }, /rings that change/],
+    ['autoJoin', { autoJoin: 'no' }, /must be true or false/],
     ['datadir', { datadir: '/tmp' }, /unknown option 'datadir'; known are name, dataDir, threads/],
     ['__proto__', JSON.parse('{"__proto__": {"threads": 2}}'), /unknown option '__proto__'/],
   ])('%s: %j', async (option, options, message) => {

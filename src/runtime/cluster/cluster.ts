@@ -20,12 +20,15 @@ import { Gossiper } from '../membership/gossiper.ts';
 import { type Change, type RingState, turnsOf } from '../ownership/holdings.ts';
 import { preference } from '../ownership/preference.ts';
 import { type Ring, ringHash } from '../ownership/ring.ts';
-import { type Changes, isRefusal, type PlanOptions, plan, type RingPlan } from '../ownership/ring-plan.ts';
+import type { Changes, PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
 import type { World } from '../world.ts';
-import type { HandoffHooks } from './handoff-hooks.ts';
+import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
+import { Leave } from './leave.ts';
+import { type Committed, planOrThrow, RingClaims } from './ring-claims.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
+import { Transfers } from './transfers.ts';
 
 export type PeerHandlers = Pick<PeersOptions, 'onUp' | 'onDown' | 'onFrame' | 'onRefused' | 'onSeed'>;
 
@@ -38,6 +41,8 @@ export interface ClusterOptions {
   readonly zone: string;
   readonly rack: string;
   readonly weight: number;
+  /** While this node is the claimant: take members that are up and in no ring into it. */
+  readonly autoJoin: boolean;
   /** Addresses to join through. None: this node founds a cluster, or has a ring. */
   readonly join: readonly string[];
   /** What an earlier life has stored. */
@@ -69,7 +74,10 @@ export interface ClusterDescription {
 }
 
 /** What `node.cluster` offers. */
-export type ClusterView = Pick<Cluster, 'members' | 'ring' | 'preference' | 'plan' | 'address' | 'describe'>;
+export type ClusterView = Pick<
+  Cluster,
+  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'address' | 'describe'
+>;
 
 export class Cluster {
   readonly #options: ClusterOptions;
@@ -81,6 +89,9 @@ export class Cluster {
   readonly #ready = Promise.withResolvers<void>();
   readonly #keeper: RingKeeper;
   readonly #search: RingSearch;
+  readonly #claims: RingClaims;
+  readonly #transfers: Transfers;
+  readonly #leave: Leave;
   #gossiper: Gossiper | undefined;
   readonly #told = new Set<string>();
   #stopped = false;
@@ -94,15 +105,31 @@ export class Cluster {
       ...{ cluster, name, partitions, world, gateway, emit, linked: this.#numbers },
       known: () => this.members().map(member => member.name),
       save: state => options.saveState(state),
-      onSaved: () => this.#ready.resolve(),
-      onChanged: tag => this.#gossiper?.setApp(tag),
+      onSaved: () => this.#search.onStored(),
+      onChanged: tag => {
+        this.#gossiper?.setApp(tag);
+        this.#claims.look();
+      },
       onForeign: (from, error) => this.#onForeign(from, error),
     });
-    this.#search = new RingSearch({
+    const parts = {
       ...{ cluster, name, partitions, world, gateway, linked: this.#numbers, keeper: this.#keeper },
       members: () => this.members(),
-      appOf: who => this.#gossiper?.appOf(who),
+      appOf: (who: string) => this.#gossiper?.appOf(who),
+    };
+    this.#claims = new RingClaims({ ...parts, autoJoin: options.autoJoin });
+    this.#transfers = new Transfers({ ...parts, clock: world.clock, statusOf: who => this.#statusOf(who) });
+    this.#leave = new Leave({
+      ...{ name, world },
+      ring: () => this.#joined(),
+      commit: planned => this.commit(planned),
+      onLeaving: () => this.#gossiper?.leave(),
+      onLeft: () => this.#gossiper?.left(),
+    });
+    this.#search = new RingSearch({
+      ...parts,
       onForeign: from => this.#onForeign(from),
+      onReady: () => this.#ready.resolve(),
       onFailed: error => this.#onNoRing(error),
     });
     this.#peers = options.peers({
@@ -144,10 +171,8 @@ export class Cluster {
   /** Resolves when this node listens and gossips. Throws BAD_OPTION when the address cannot be listened on. */
   async start(): Promise<void> {
     const { cluster, name, incarnation, join, state, world, zone, rack, weight, gossip } = this.#options;
-    if (state !== undefined) {
-      this.#keeper.begin(state);
-      this.#ready.resolve();
-    } else if (join.length === 0) await this.#search.found([{ name, zone, rack, weight }]);
+    if (state !== undefined) this.#search.begin(state);
+    else if (join.length === 0) await this.#search.found([{ name, zone, rack, weight }]);
     await this.#peers.open();
     this.#gossiper = new Gossiper({
       world,
@@ -167,7 +192,7 @@ export class Cluster {
     this.#search.look();
   }
 
-  /** Resolves when there is a ring. Rejects with STOPPED, or with what keeps this node from joining. */
+  /** Resolves when there is a ring, and another node of it that knows this one. Rejects with STOPPED, or with what keeps this node from joining. */
   ready(): Promise<void> {
     return this.#ready.promise;
   }
@@ -176,6 +201,8 @@ export class Cluster {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#search.stop();
+    this.#claims.stop();
+    this.#leave.stop();
     this.#keeper.stop();
     this.#gossiper?.stop();
     this.#ready.reject(new TroupeError('STOPPED', `node ${this.#options.name} has stopped`));
@@ -204,13 +231,31 @@ export class Cluster {
    * `details`: 'unknown-member', 'already-member', 'nobody-left', 'nothing-to-change' ...
    */
   plan(changes: Changes, options: PlanOptions = {}): RingPlan {
-    const planned = plan(this.#joined(), changes, options);
-    if (!isRefusal(planned)) return planned;
-    const { error, ...details } = planned;
-    const about = Object.values(details).join(', ');
-    throw new TroupeError('BAD_OPTION', `no such plan: ${error}${about === '' ? '' : ` (${about})`}`, {
-      details: { reason: error, ...details },
-    });
+    return planOrThrow(this.#joined(), changes, options);
+  }
+
+  /**
+   * Writes down what a plan wants; its transfers follow by and by, each with its data. Throws BAD_OPTION with the reason 'plan-changed'
+   * when the ring is another one by now; OVERLOADED, to be tried again, with 'ring-not-ready' while somebody has not heard of the ring
+   * there is, or when nobody is there who may write.
+   */
+  async commit(planned: RingPlan): Promise<Committed> {
+    this.#joined();
+    return this.#claims.commit(planned);
+  }
+
+  /** Of each partition that is to change hands: how far it is, and what it waits for. Takes at most handoffStatusMs. */
+  async transfers(): Promise<TransferStatus[]> {
+    this.#joined();
+    return this.#transfers.all();
+  }
+
+  /**
+   * Gives away all that this node owns, and says goodbye for good. Resolves when it owns nothing any more, which takes as long as its
+   * data needs: transfers() shows it. Throws BAD_OPTION with the reason 'nobody-left' when there is nobody to take it. stop() it then.
+   */
+  leave(): Promise<void> {
+    return this.#leave.begin();
   }
 
   #joined(): Ring {
@@ -241,8 +286,12 @@ export class Cluster {
   }
 
   #isAlive(name: string): boolean {
-    const status = this.members().find(member => member.name === name)?.status;
+    const status = this.#statusOf(name);
     return status === 'up' || status === 'leaving';
+  }
+
+  #statusOf(name: string): MemberView['status'] | undefined {
+    return this.members().find(member => member.name === name)?.status;
   }
 
   /** host:port that others dial. */
@@ -287,7 +336,8 @@ export class Cluster {
     const { world, emit } = this.#options;
     switch (event.name) {
       case 'halted':
-        world.log.error({ why: event.why }, 'this node is no member any more; start it again to come back');
+        if (event.why === 'left') world.log.info({}, 'this node has left its cluster');
+        else world.log.error({ why: event.why }, 'this node is no member any more; start it again to come back');
         break;
       case 'refused':
       case 'refused-by':
@@ -306,6 +356,7 @@ export class Cluster {
     }
     emit(event.name, event);
     this.#search.look();
+    this.#claims.look();
     this.#keeper.lookAround();
   }
 

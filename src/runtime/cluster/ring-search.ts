@@ -12,6 +12,7 @@ import { foundAfterMs } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { MemberView } from '../membership/gossip-types.ts';
 import type { AppState } from '../membership/member.ts';
+import type { RingState } from '../ownership/holdings.ts';
 import { emptyRing, type Ring, type RingMember } from '../ownership/ring.ts';
 import { commit, isRefusal, plan } from '../ownership/ring-plan.ts';
 import type { Cancel, World } from '../world.ts';
@@ -31,6 +32,8 @@ export interface RingSearchOptions {
   members(): readonly MemberView[];
   appOf(name: string): AppState | undefined;
   onForeign(from: string): void;
+  /** Once: there is a ring, it is stored, and somebody of it knows this node. */
+  onReady(): void;
   onFailed(error: TroupeError): void;
 }
 
@@ -41,6 +44,8 @@ export class RingSearch {
   readonly #founding: Founding;
   readonly #fetch: RingFetch;
   #isFounding = false;
+  #isStored = false;
+  #isReady = false;
   #stopped = false;
   #cancel: Cancel | undefined;
 
@@ -61,6 +66,17 @@ export class RingSearch {
     this.#cancel?.();
   }
 
+  /** With what an earlier life has stored. */
+  begin(state: RingState): void {
+    this.#options.keeper.begin(state);
+    this.#becomeReady();
+  }
+
+  onStored(): void {
+    this.#isStored = true;
+    this.look();
+  }
+
   /** Something has changed of who there is, or of what they hold. */
   look(): void {
     const { name, linked, keeper, world } = this.#options;
@@ -71,7 +87,11 @@ export class RingSearch {
       return app === undefined ? [] : [{ name: member.name, app }];
     });
     const near = holders.filter(holder => linked.has(holder.name));
-    if (keeper.tag !== undefined) return this.#compare(keeper.tag, holders, near);
+    if (keeper.tag !== undefined) {
+      const isUp = (who: string): boolean => views.some(each => each.name === who && each.status === 'up');
+      this.#greet(near.find(holder => isUp(holder.name)));
+      return this.#compare(keeper.tag, holders, near);
+    }
     if (near.length > 0) return this.#fetch.from(near);
     const hasRing = (who: string): boolean => holders.some(holder => holder.name === who);
     const known = views
@@ -96,6 +116,25 @@ export class RingSearch {
     if (error.code !== 'BAD_OPTION') this.#lookAgain();
   }
 
+  /** A ring of others counts when one of them has answered: its answer is behind our gossip, so it knows this node by then. */
+  #greet(other: RingHolder | undefined): void {
+    if (this.#isReady || !this.#isStored || other === undefined) return;
+    this.#isStored = false;
+    const { gateway, linked } = this.#options;
+    gateway.asked(linked.get(other.name) as number, 'ring', null).then(
+      () => this.#becomeReady(),
+      () => {
+        this.#isStored = true;
+        this.#lookAgain();
+      },
+    );
+  }
+
+  #becomeReady(): void {
+    this.#isReady = true;
+    this.#options.onReady();
+  }
+
   #compare(own: AppState, holders: readonly RingHolder[], near: readonly RingHolder[]): void {
     for (const { name, app } of holders) if (app.blob !== own.blob) this.#options.onForeign(name);
     const ahead = near.filter(({ app }) => app.blob === own.blob && app.hash !== own.hash && app.epoch >= own.epoch);
@@ -112,6 +151,7 @@ export class RingSearch {
     } finally {
       this.#isFounding = false;
     }
+    this.#becomeReady();
   }
 
   #firstRing(members: readonly Founder[]): Ring {

@@ -87,6 +87,13 @@ export function planOf(value: unknown, cluster: string, partitions: number): Rin
   throw new TroupeError('BAD_MESSAGE', 'what was to be committed is no plan');
 }
 
+/** What is answered to a plan that was committed. */
+export function tagIn(value: unknown): { readonly epoch: number; readonly hash: string } {
+  const { epoch, hash } = (value ?? {}) as { epoch?: unknown; hash?: unknown };
+  if (isCount(epoch) && typeof hash === 'string') return { epoch: epoch as number, hash };
+  throw new TroupeError('BAD_MESSAGE', 'the answer to a plan names no ring', { outcome: 'unknown' });
+}
+
 const noRing = (): TroupeError => new TroupeError('BAD_MESSAGE', 'what was told or stored is no ring');
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 const isHash = (value: string): boolean => /^[0-9a-f]{32}$/.test(value);

@@ -105,21 +105,27 @@ export class Handing {
     this.#seams.router.held.release(partition);
     await crew.surely('part-release', partition);
     const pausedMs = host.now() - this.#frozenAt;
-    await crew.surely('part-unwatch', partition);
+    await this.#forget();
     return { pausedMs, bytes: this.bytes, records: this.records, actors: this.#actors };
   }
 
   async #stay(): Promise<void> {
     const { crew, gateway, router, partition } = this.#seams;
-    await crew.surely('part-unwatch', partition);
     if (router.held.get(partition) !== undefined) {
       await crew.surely('part-thaw', partition);
       router.held.release(partition);
       await crew.surely('part-release', partition);
     }
+    await this.#forget();
     await gateway.handoffs.leftovers.unmark(partition).catch(() => undefined);
     const number = gateway.linked(this.to);
     if (number !== undefined) gateway.say(number, 'handoff-cancel', { partition, id: this.id });
+  }
+
+  async #forget(): Promise<void> {
+    const { crew, partition } = this.#seams;
+    await crew.surely('part-unwatch', partition);
+    await crew.surely('part-untrack', partition);
   }
 
   #goesOn(): void {
@@ -134,6 +140,12 @@ export class Handing {
     return inTime(router.host.world.clock, handoffStepMs, asked as Promise<T>, () => new TroupeError('DEADLINE', why));
   }
 
+  /** A thread may be busy for long; a partition must not stand still for so long. */
+  #inTime<T>(step: Promise<T>, what: string): Promise<T> {
+    const why = `not all threads could ${what} within ${handoffStepMs} ms`;
+    return inTime(this.#seams.router.host.world.clock, handoffStepMs, step, () => new TroupeError('DEADLINE', why));
+  }
+
   // While it serves.
 
   async #begin(): Promise<void> {
@@ -143,6 +155,7 @@ export class Handing {
     const keep = gateway.homes.awayIn(partition).filter(([, node]) => node === this.to);
     await this.#ask('handoff-begin', { keep: keep.map(([unit]) => unit) });
     await crew.all('part-watch', partition);
+    await crew.all('part-track', partition);
     this.since = this.#seams.router.host.now();
     this.phase = 'copying';
   }
@@ -251,14 +264,14 @@ export class Handing {
   async #freeze(): Promise<void> {
     const { crew, gateway, partition } = this.#seams;
     this.phase = 'frozen';
-    const held = await crew.all<boolean>('part-hold', { partition, stage: 'leaving' });
+    const held = await this.#inTime(crew.all<boolean>('part-hold', { partition, stage: 'leaving' }), 'keep back');
     if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ${partition} is still arriving here`);
     const moved = gateway.homes.movingIn(partition);
     if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
     // Twice: one that a thread has moved on to another is sent on once, by news that is at most one message old.
-    await crew.all('part-flush', null);
-    await crew.all('part-flush', null);
-    await this.#flushGuests();
+    await this.#inTime(crew.all('part-flush', null), 'flush');
+    await this.#inTime(crew.all('part-flush', null), 'flush');
+    await this.#inTime(this.#flushGuests(), 'reach the guests of other nodes');
     const packed = await crew.all<Packed>('part-freeze', partition);
     await gateway.homes.forgetReturned(partition);
     while ((await this.#sendChanges()) > 0);

@@ -74,6 +74,11 @@ export class Handoffs implements HandoffHooks {
     throw new TroupeError('OVERLOADED', `${unit} cannot be moved: its partition is ${where}; try again later`);
   }
 
+  /** Is a partition on its way from here, or to here? */
+  get isBusy(): boolean {
+    return this.#running.size !== 0 || this.#takings.any;
+  }
+
   #where(partition: unknown, id: unknown): 'deciding' | 'off' {
     return this.#running.get(partition as number)?.id === id ? 'deciding' : 'off';
   }
@@ -224,6 +229,7 @@ export class Handoffs implements HandoffHooks {
     this.#router.held.release(partition);
     await this.#crew.ask(this.#router.host.thread, 'part-flush', null).catch(() => undefined);
     this.#router.broadcast('part-release', partition);
+    await this.#crew.surely('part-untrack', partition);
     this.ringChanged();
   }
 

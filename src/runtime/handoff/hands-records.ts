@@ -147,8 +147,9 @@ export class HandsRecords {
         const ops: WriteOp[] = records.map(([key, version, value]) => ({ type: 'put', key, version, value }));
         ops.push(...gone.map(key => ({ type: 'delete', key }) as const));
         if (ops.length === 0) return undefined;
-        const fence = isWhole(name) ? 'shard' : 'record';
-        return this.#host.engine.shard(name).commit({ epoch, fence, ops }, 'committed');
+        // Entries of h/ count their moves by themselves: any epoch of ours would be above theirs.
+        const group = name.startsWith('h/') ? { epoch: 0, fence: 'record' as const } : { epoch, fence: fenceOf(name) };
+        return this.#host.engine.shard(name).commit({ ...group, ops }, 'committed');
       }),
     );
   }
@@ -197,6 +198,10 @@ export class HandsRecords {
 /** Holds nothing but the partition's own. */
 function isWhole(shard: string): boolean {
   return !shard.startsWith('a/') && !shard.startsWith('r/');
+}
+
+function fenceOf(shard: string): 'shard' | 'record' {
+  return isWhole(shard) ? 'shard' : 'record';
 }
 
 function ownerIn(shard: string, key: Uint8Array): readonly [type: string, key: string] | undefined {

@@ -55,6 +55,8 @@ export class Hands {
     const { host } = router;
     this.records = new HandsRecords(host);
     this.#codec = travelCodec(host);
+    router.on('part-track', (_from, partition: number) => router.awakeIn.track(partition));
+    router.on('part-untrack', (_from, partition: number) => router.awakeIn.untrack(partition));
     router.on('part-hold', (_from, { partition, stage }) => this.hold(partition, stage));
     router.on('part-flush', () => this.#flush());
     router.on('part-echo', () => undefined);

@@ -89,11 +89,7 @@ export class HeldPartitions {
 
   /** Actors of that partition that are awake on this thread. */
   awake(partition: number): Activation[] {
-    const acts: Activation[] = [];
-    for (const hosted of this.#router.host.types)
-      if (hosted.spec.placement === 'ring')
-        for (const [key, act] of hosted.live) if (ringPartition(hosted, key) === partition) acts.push(act);
-    return acts;
+    return this.#router.awakeIn.of(partition);
   }
 
   /** A message of this thread's. A promise when its sender had better wait. Throws OVERLOADED. */

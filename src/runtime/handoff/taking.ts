@@ -55,6 +55,10 @@ export class Takings {
     return this.#takings.has(partition);
   }
 
+  get any(): boolean {
+    return this.#takings.size !== 0;
+  }
+
   /** It is ours: what was waiting for that is no try any more. Actors whose end is to be told to the old owner. */
   taken(partition: number): readonly Unit[] {
     const taking = this.#takings.get(partition);
@@ -95,6 +99,7 @@ export class Takings {
     this.#takings.set(partition, taking);
     if (before !== undefined) await this.#crew.all('part-discard', partition);
     await this.#crew.all('part-clean', { partition, keep });
+    await this.#crew.all('part-track', partition);
   }
 
   async #records(_taking: Taking, { partition, parts }: { partition: number; parts: unknown }): Promise<void> {
@@ -167,6 +172,7 @@ export class Takings {
   async #discard(partition: number, taking: Taking): Promise<void> {
     this.#takings.delete(partition);
     await this.#crew.surely('part-discard', partition);
+    await this.#crew.surely('part-untrack', partition);
     // Not when another try has begun, or it has become ours in the meantime.
     if (this.#takings.has(partition) || this.#gateway.nodes.ownerOf(partition) === this.#router.host.node) return;
     const clears = this.#crew.keepers.map(thread =>

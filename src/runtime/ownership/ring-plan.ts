@@ -115,8 +115,9 @@ function refuse(ring: Ring, changes: Changes): PlanRefusal | undefined {
   // Who has left and is back begins anew.
   const known = (name: string): boolean => !['joining', 'exiting', undefined].includes(memberOf(ring, name)?.status);
   const there = (name: string): boolean => ['valid', 'down'].includes(memberOf(ring, name)?.status ?? '');
-  // It owns something, and the claim by which it joined has lost: it may go as any other, and goes with any other plan.
-  const stranded = (name: string): boolean => memberOf(ring, name) === undefined && ring.owners.includes(name);
+  // It owns something that no wish takes away, because the claim by which it joined, or left, has lost: it may go as any other.
+  const stranded = (name: string): boolean =>
+    ring.owners.some((owner, p) => owner === name && !ring.next.some(({ partition }) => partition === p));
   const names = [...newcomers.map(({ name }) => name), ...goers, ...weights.map(([name]) => name)];
   for (const [index, member] of names.entries()) {
     if (names.indexOf(member) !== index) return { error: 'named-twice', member };

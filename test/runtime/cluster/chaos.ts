@@ -7,6 +7,8 @@
 
 import type { ActorType } from '../../../src/runtime/define-actor.ts';
 import type { FarRouter } from '../../../src/runtime/far-router.ts';
+import type { Ring } from '../../../src/runtime/ownership/ring.ts';
+import { partitionOf } from '../../../src/runtime/partition.ts';
 import { call, tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { seededRandom } from '../../../src/testing/virtual-world.ts';
@@ -28,6 +30,8 @@ export interface ChaosReport {
   readonly ran: number;
   readonly moves: number;
   readonly crashes: number;
+  /** Partitions that changed hands. */
+  readonly handed: number;
 }
 
 type Outcome = 'open' | 'sent' | 'refused' | 'ok' | 'failed' | 'unknown';
@@ -72,6 +76,8 @@ class Chaos {
   readonly #underWay = new Set<{ by: KitNode; life: string; unit: Unit }>();
   #open = 0;
   #moves = 0;
+  #handed = 0;
+  readonly #wishes = new Map<number, string>();
   #crashes = 0;
   #partedUntil = 0;
   #step = 0;
@@ -107,7 +113,15 @@ class Chaos {
     }
     const ran = [...this.#ran.values()].reduce((sum, lines) => sum + lines.length, 0);
     const [moves, crashes] = [this.#moves, this.#crashes];
-    return { problems: [...this.#problems], trail: this.#trail, sent: this.#said.length, ran, moves, crashes };
+    return {
+      problems: [...this.#problems],
+      trail: this.#trail,
+      sent: this.#said.length,
+      ran,
+      moves,
+      crashes,
+      handed: this.#handed,
+    };
   }
 
   #problem(what: string): void {
@@ -142,6 +156,7 @@ class Chaos {
       for (let i = 5 + this.#below(40); i > 0; i--) this.#say(node, unit);
     }
     if (this.#maybe(0.25)) this.#relocate(this.#one(up));
+    if (this.#maybe(0.06)) this.#handOn();
     if (this.#options.trouble) await this.#trouble(up);
     await this.#kit.clock.advance(this.#maybe(0.1) ? 200 + this.#below(800) : this.#below(25));
   }
@@ -149,7 +164,8 @@ class Chaos {
   async #trouble(up: readonly KitNode[]): Promise<void> {
     const now = this.#kit.clock.mono();
     // Most moves are over within 50 ms: a crash now and then finds none of them under way.
-    const likely = this.#underWay.size > 0 ? 0.08 : 0.02;
+    const isHanding = up.some(({ gateway }) => gateway.handoffs.isBusy);
+    const likely = this.#underWay.size > 0 || isHanding ? 0.08 : 0.02;
     if (up.length > 1 && this.#maybe(likely)) await this.#crash(this.#one(up));
     for (const [name, since] of [...this.#downSince])
       if (this.#maybe(0.1) || now - since > 20_000) await this.#restart(name);
@@ -185,6 +201,7 @@ class Chaos {
     this.#downSince.delete(name);
     this.#note(`${name} comes back`);
     await this.#kit.restart(name);
+    this.#attach(this.#kit.node(name));
   }
 
   #relocate(by: KitNode): void {
@@ -206,6 +223,42 @@ class Chaos {
         },
       )
       .finally(() => this.#underWay.delete(move));
+  }
+
+  /** A wish about a partition in which something lives: its owner does the rest, when it can. */
+  #handOn(): void {
+    const { key } = this.#one(this.#units);
+    const partition = partitionOf(key, this.#kit.partitions);
+    const to = this.#one(this.#kit.nodes).name;
+    this.#note(`partition ${partition}, with ${key}, shall go to ${to}`);
+    this.#wishes.set(partition, to);
+    for (const node of this.#kit.nodes) if (node.isUp) this.#attach(node);
+  }
+
+  #attach(node: KitNode): void {
+    const { cluster, gateway } = node;
+    gateway.handoffs
+      .attach({
+        handOn: (partition, to) =>
+          cluster.handOn(partition, to).then(change => {
+            this.#handed++;
+            this.#note(`partition ${partition} goes from ${node.name} to ${to}, turn ${change.turn}`);
+            return change;
+          }),
+        isUp: name => cluster.isUp(name),
+        effectiveRing: () => this.#wishedRing(cluster.effectiveRing()),
+      })
+      .ringChanged();
+  }
+
+  #wishedRing(ring: Ring | undefined): Ring | undefined {
+    if (ring === undefined) return undefined;
+    const wished = [...this.#wishes].map(([partition, to]) => ({
+      partition,
+      from: ring.owners[partition] as string,
+      to,
+    }));
+    return { ...ring, next: wished.filter(({ from, to }) => from !== to) };
   }
 
   #lifeOf(node: KitNode): string {
@@ -336,11 +389,17 @@ class Chaos {
 
   /** Nothing of a move is left behind. */
   #judgeRest(node: KitNode): void {
-    const { homes, guests, asks, held } = node.gateway.describe() as any;
-    const left = { moving: homes.moving, ...guests, asks, held };
+    const { homes, guests, asks, held, handoffs, lastWords } = node.gateway.describe() as any;
+    const { running, taking } = handoffs;
+    const left = { moving: homes.moving, ...guests, asks, held, running, taking, detained: detainedIn(lastWords) };
     for (const [what, rest] of Object.entries(left))
       if (Array.isArray(rest) ? rest.length > 0 : rest !== 0)
         this.#problem(`${node.name} keeps '${what}' at rest: ${JSON.stringify(rest)}`);
+    const partitions = (node.host.router as FarRouter).held.all();
+    if (partitions.length > 0)
+      this.#problem(
+        `${node.name} keeps partitions at rest: ${partitions.map(each => `${each.partition} ${each.stage}`)}`,
+      );
     const { size } = (node.host.router as FarRouter).pending;
     if (size > 0) this.#problem(`${node.name} keeps ${size} pending asks at rest`);
   }
@@ -375,6 +434,10 @@ class Chaos {
       last.set(by, number);
     }
   }
+}
+
+function detainedIn({ settling }: any): unknown[] {
+  return settling.filter((each: any) => each.waitFor.length > 0);
 }
 
 function countOf(lines: readonly Line[]): Map<string, number> {

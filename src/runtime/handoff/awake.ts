@@ -1,0 +1,72 @@
+// Which actors of a partition are awake on this thread. A thread may have a million, and a key's hash takes a third of a microsecond:
+// so before anything is held they are gone through in slices, and from then on each that wakes is looked at.
+//
+//     track ─▶ slices of handoffSliceKeys, the event loop turns in between ─▶ known: of() is a list ─▶ untrack
+//
+// Invariant: what of() says is complete, tracked or not; tracked it costs no walk.
+
+import { handoffSliceKeys } from '../../limits.ts';
+import type { Activation } from '../activation.ts';
+import { dead } from '../flags.ts';
+import type { Host } from '../host.ts';
+import { ringPartition } from './ring-partition.ts';
+
+interface Tracked {
+  readonly acts: Set<Activation>;
+  /** All that were awake when it began have been looked at. */
+  isWhole: boolean;
+}
+
+export class Awake {
+  readonly #host: Host;
+  readonly #tracked = new Map<number, Tracked>();
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  get any(): boolean {
+    return this.#tracked.size !== 0;
+  }
+
+  async track(partition: number): Promise<void> {
+    if (this.#tracked.has(partition)) return;
+    const tracked: Tracked = { acts: new Set(), isWhole: false };
+    this.#tracked.set(partition, tracked);
+    let left = handoffSliceKeys;
+    for (const hosted of this.#host.types) {
+      if (hosted.spec.placement !== 'ring') continue;
+      for (const [key, act] of hosted.live) {
+        if (ringPartition(hosted, key) === partition) tracked.acts.add(act);
+        if (--left > 0) continue;
+        left = handoffSliceKeys;
+        await new Promise<void>(turned => this.#host.world.clock.soon(turned));
+      }
+    }
+    tracked.isWhole = true;
+  }
+
+  untrack(partition: number): void {
+    this.#tracked.delete(partition);
+  }
+
+  /** One has woken, or has come from another thread. */
+  woke(act: Activation): void {
+    const partition = ringPartition(act.hosted, act.key);
+    if (partition !== undefined) this.#tracked.get(partition)?.acts.add(act);
+  }
+
+  of(partition: number): Activation[] {
+    const tracked = this.#tracked.get(partition);
+    const isHere = (act: Activation): boolean => (act.flags & dead) === 0 && act.hosted.live.get(act.key) === act;
+    if (tracked?.isWhole === true) {
+      for (const act of tracked.acts) if (!isHere(act)) tracked.acts.delete(act);
+      return [...tracked.acts];
+    }
+    const acts: Activation[] = [];
+    for (const hosted of this.#host.types)
+      if (hosted.spec.placement === 'ring')
+        for (const [key, act] of hosted.live) if (ringPartition(hosted, key) === partition) acts.push(act);
+    return acts;
+  }
+}
