@@ -72,7 +72,7 @@ export class Tally extends Actor<TallyState> {
     return 'done';
   }
   adopt(): void {
-    this.self.spawn(TallyT);
+    this.self.spawn(BareTallyT);
   }
   /** Ends the only child: by ending itself, and being woken again. */
   end(): void {
