@@ -25,12 +25,20 @@ export function inside(node: Node): Inside {
   return { gateway: troupe.gateway, cluster: joined, host: troupe.host, engine: troupe.host.engine };
 }
 
+export interface Gate {
+  /** Everything is on the other node, and stands still. */
+  readonly reached: Promise<void>;
+  open(): void;
+  refuse(error: Error): void;
+}
+
 export const partitions = 16;
 
 export class Nodes {
   readonly nodes = new Map<string, Node>();
   readonly #options = new Map<string, NodeOptions>();
   readonly #wishes = new Map<string, Map<number, string>>();
+  readonly #gates = new Map<number, () => Promise<void>>();
   readonly #dirs: string[] = [];
 
   node(name: string): Node {
@@ -76,7 +84,10 @@ export class Nodes {
     const { cluster, gateway } = inside(this.node(name));
     const wishes = this.#wishes.get(name) as Map<number, string>;
     gateway.handoffs.attach({
-      handOn: (partition, to) => cluster.handOn(partition, to),
+      handOn: async (partition, to) => {
+        await this.#gates.get(partition)?.();
+        return cluster.handOn(partition, to);
+      },
       isUp: other => cluster.isUp(other),
       effectiveRing: () => {
         const ring = cluster.effectiveRing();
@@ -113,6 +124,29 @@ export class Nodes {
     await this.arrived(partition, to);
     await until(`${from} is done with ${partition}`, () => this.isIdle(from));
     this.unwish(partition);
+  }
+
+  /** The next handoffs of that partition come to where it is decided, and wait there; or are refused. */
+  gate(partition: number): Gate {
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    const { promise: decided, resolve: open, reject: refuse } = Promise.withResolvers<void>();
+    decided.catch(() => undefined);
+    const over = (): void => void this.#gates.delete(partition);
+    this.#gates.set(partition, () => {
+      reach();
+      return decided;
+    });
+    return {
+      reached,
+      open: () => {
+        over();
+        open();
+      },
+      refuse: error => {
+        over();
+        refuse(error);
+      },
+    };
   }
 
   async arrived(partition: number, to: string): Promise<void> {
