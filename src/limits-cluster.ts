@@ -123,8 +123,9 @@ export const handoffPageBytes: number = 256 << 10;
 export const handoffPageRecords = 512;
 /** Keys written while a partition is copied that are remembered; with more the copy begins anew. 100 bytes each. */
 export const handoffDirtyMax = 262_144;
-/** It is frozen when so few written keys are left to send: a few ms. Or after so many rounds, whatever is left. */
+/** It is frozen when so few written keys are left to send: a few ms. Or when rounds take no less time any more, of these so many. */
 export const handoffTailKeys = 64;
+export const handoffRoundsMin = 3;
 export const handoffRoundsMax = 16;
 /** Actors of a partition have so long to come to rest, all at the same moment. */
 export const handoffFreezeMs = 5_000;

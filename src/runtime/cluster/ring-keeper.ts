@@ -14,6 +14,7 @@ import { TroupeError } from '../../errors.ts';
 import { ringSaveAgainMs } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { tableOfRing } from '../gateway/node-table.ts';
+import { checkNodeName } from '../ids.ts';
 import type { AppState } from '../membership/member.ts';
 import {
   type Change,
@@ -190,6 +191,7 @@ export class RingKeeper {
       throw refuse(owner === undefined ? 'there is none' : `it is ${owner}'s`, 'not-ours');
     };
     own(this.#state);
+    checkNodeName(to);
     if (to === name) throw refuse('it is there', 'same-owner');
     if (this.#handing.has(partition)) throw refuse('it is being handed on', 'under-way');
     this.#handing.add(partition);

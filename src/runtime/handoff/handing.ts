@@ -17,6 +17,7 @@ import {
   handoffPageRecords,
   handoffPagesAhead,
   handoffRoundsMax,
+  handoffRoundsMin,
   handoffStepMs,
   handoffTailKeys,
 } from '../../limits.ts';
@@ -214,7 +215,16 @@ export class Handing {
 
   async #catchUp(): Promise<void> {
     this.phase = 'catching-up';
-    for (let round = 0; round < handoffRoundsMax; round++) if ((await this.#sendChanges()) <= handoffTailKeys) return;
+    const { host } = this.#seams.router;
+    let lastMs = Number.POSITIVE_INFINITY;
+    for (let round = 1; round <= handoffRoundsMax; round++) {
+      const since = host.now();
+      if ((await this.#sendChanges()) <= handoffTailKeys) return;
+      const ms = host.now() - since;
+      // Written as fast as it is sent: what is left now is what will be left.
+      if (round >= handoffRoundsMin && ms > lastMs * 0.8) return;
+      lastMs = ms;
+    }
   }
 
   /** What was written since the last time. How many keys that were. */
