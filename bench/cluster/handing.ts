@@ -54,8 +54,9 @@ async function handOver(near: Node, megabytes: number, n: number): Promise<Done>
   await load.fill();
   await insist('near is in the ring', async () => near.cluster.plan({ weights: { near: 1 } }) !== undefined);
   await takeLeft(near);
-  (globalThis as any).__stage = () => load;
   const running = load.run();
+  // Awaited below; what goes wrong before that ends the run then.
+  running.catch(() => undefined);
   const lefts: Left[] = [];
   const gaps: number[] = [];
   const took: number[] = [];
@@ -158,32 +159,39 @@ class Load {
     this.#tried[key] = number;
     const value = new Uint8Array(valueBytes);
     new DataView(value.buffer).setUint32(0, number);
-    for (;;) {
-      try {
-        await this.#store.put(`key-${key}`, value, { opId: `${key}.${number}` });
-        break;
-      } catch (error) {
-        if (this.#stopped) return;
-        this.refused++;
-        if ((error as { code?: string }).code !== 'OVERLOADED') throw error;
-        await new Promise(resolve => setTimeout(resolve, 5));
-      }
-    }
+    const opId = `${key}.${number}`;
+    if ((await this.#retried(() => this.#store.put(`key-${key}`, value, { opId }))) === undefined) return;
     this.#written[key] = number;
     this.acknowledged++;
     this.#served();
+  }
+
+  /** Until it is done, or all is over. What is refused has not been done. */
+  async #retried<T>(what: () => Promise<T>): Promise<T | undefined> {
+    for (;;) {
+      try {
+        return await what();
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'OVERLOADED') throw error;
+        if (this.#stopped) return undefined;
+        this.refused++;
+        await new Promise(resolve => setTimeout(resolve, 5));
+      }
+    }
   }
 
   async #read(reader: number): Promise<void> {
     for (let i = reader; !this.#stopped; i++) {
       const key = (i * 104_729) % this.#written.length;
       const atLeast = this.#written[key] as number;
-      const got = await this.#store.get(`key-${key}`).catch(() => undefined);
-      if (got === undefined) continue;
+      const got = await this.#retried(() => this.#store.get(`key-${key}`));
+      if (got === undefined) return;
       if (numberIn(got.value) < atLeast)
         throw new Error(`key ${key}: write ${numberIn(got.value)} read after ${atLeast}`);
       this.answered++;
       this.#served();
+      // What is read here is there at once, and would leave nobody else a turn.
+      await new Promise<void>(resolve => setImmediate(resolve));
     }
   }
 

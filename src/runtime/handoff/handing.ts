@@ -277,7 +277,7 @@ export class Handing {
   // While it stands still.
 
   async #freeze(): Promise<void> {
-    const { crew, gateway, partition } = this.#seams;
+    const { crew, gateway, router, partition } = this.#seams;
     this.phase = 'frozen';
     const held = await this.#inTime(crew.all<boolean>('part-hold', { partition, stage: 'leaving' }), 'keep back');
     if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ${partition} is still arriving here`);
@@ -289,11 +289,15 @@ export class Handing {
     await this.#inTime(this.#flushGuests(), 'reach the guests of other nodes');
     const packed = await crew.all<Packed>('part-freeze', partition);
     await gateway.homes.forgetReturned(partition);
-    while ((await this.#sendChanges()) > 0);
-    await this.#sendActors(packed);
-    await gateway.handoffs.leftovers.mark(partition);
+    router.host.epochs.renew();
+    const epoch = router.host.epochs.next();
+    await Promise.all([
+      this.#sendChanges(),
+      this.#sendActors(packed, epoch),
+      gateway.handoffs.leftovers.mark(partition),
+    ]);
     const watched = new Set([...packed.flatMap(each => each.watched), ...gateway.watches.unitsOf(partition)]);
-    await this.#ask('handoff-ready', { watched: [...watched] });
+    await this.#ask('handoff-ready', { epoch, watched: [...watched] });
   }
 
   /** What was sent to guests of other nodes is there, before their home is another one. */
@@ -304,10 +308,7 @@ export class Handing {
     await Promise.all(numbers.map(number => gateway.asked(number, 'handoff-flush', null)));
   }
 
-  async #sendActors(packed: readonly Packed[]): Promise<void> {
-    const { host } = this.#seams.router;
-    host.epochs.renew();
-    const epoch = host.epochs.next();
+  async #sendActors(packed: readonly Packed[], epoch: number): Promise<void> {
     for (const { actors, sleepers, topics } of packed) {
       this.#actors += actors.length;
       let some: (readonly [Unit, Uint8Array])[] = [];
@@ -319,7 +320,8 @@ export class Handing {
         await this.#ask('handoff-actors', { epoch, actors: some, sleepers: [], topics: [] });
         [some, bytes] = [[], 0];
       }
-      await this.#ask('handoff-actors', { epoch, actors: some, sleepers, topics });
+      if (some.length + sleepers.length + topics.length > 0)
+        await this.#ask('handoff-actors', { epoch, actors: some, sleepers, topics });
     }
   }
 }

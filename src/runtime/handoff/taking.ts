@@ -138,7 +138,12 @@ export class Takings {
       throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
   }
 
-  async #ready(taking: Taking, { partition, watched }: { partition: number; watched: unknown }): Promise<void> {
+  async #ready(
+    taking: Taking,
+    { partition, epoch, watched }: { partition: number; epoch: unknown; watched: unknown },
+  ): Promise<void> {
+    // What wakes here later, from its records, must be above what it was over there.
+    await this.#raiseEpochs(numberIn(epoch));
     await this.#crew.all('part-settle', null);
     this.#isStill(partition, taking);
     taking.watched = Array.isArray(watched) ? watched.map(textIn) : [];
