@@ -55,6 +55,14 @@ export class Tally extends Actor<TallyState> {
   override onReminder(name: string): void {
     this.note(name);
   }
+  /** Asks another to ask a third. */
+  async through(next: Ref<Tally>, last: Ref<Tally>): Promise<number> {
+    return next.on(last);
+  }
+  async on(last: Ref<Tally>): Promise<number> {
+    await new Promise(resolve => setTimeout(resolve, 5));
+    return last.count();
+  }
   /** Set aside until open() comes. */
   later(sender: string, n: number): number {
     if (!this.state.fired.includes('open')) {

@@ -96,7 +96,7 @@ export class HeldPartitions {
   take(held: Held, ref: BaseRef, message: FarMessage): Promise<void> | undefined {
     if (message.call?.state === ended) return undefined;
     const unit = ref.toString();
-    if (held.stage === 'leaving' && this.#mustRun(held, unit, message)) {
+    if (held.stage !== 'settling' && this.#mustRun(held, ref, message)) {
       this.#letThrough(held, unit, ref, message);
       return undefined;
     }
@@ -112,10 +112,13 @@ export class HeldPartitions {
   }
 
   /** An actor of that partition waits for it, itself or by way of others: held back it would keep that one from coming to rest. */
-  #mustRun({ partition }: Held, unit: string, { call }: FarMessage): boolean {
-    if (call === null || (this.#router.moves.any && this.#router.moves.inMotion(unit))) return false;
+  #mustRun({ partition, stage }: Held, ref: BaseRef, { call }: FarMessage): boolean {
+    const router = this.#router;
+    if (call === null || (router.moves.any && router.moves.inMotion(ref.toString()))) return false;
+    // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread.
+    if (stage === 'frozen' && router.threadFor(ref) === router.host.thread) return false;
     if (call.from !== null && ringPartition(call.from.hosted, call.from.key) === partition) return true;
-    return this.#router.chainFor(call)?.some(above => this.#isOf(above, partition)) === true;
+    return router.chainFor(call)?.some(above => this.#isOf(above, partition)) === true;
   }
 
   /** With all that waits for the same actor, or it would pass what its asker has told that one before. */
