@@ -15,7 +15,7 @@ import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { sendOrWait } from '../far-send.ts';
+import { sendOrWait, tellSurely } from '../far-send.ts';
 import { moving } from '../flags.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { argumentsOf } from '../messages.ts';
@@ -212,7 +212,7 @@ export class HeldPartitions {
       const act = host.find(ref);
       // Its sender was told that it is on its way: it is taken even beyond the bound.
       if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, true);
-      else this.#router.tellSurely(ref, code, a0, a1);
+      else tellSurely(this.#router, ref, code, a0, a1);
     } catch (error) {
       this.refuse(ref, message, error);
     }
