@@ -107,14 +107,17 @@ export class Hands {
 
   async #freeze(partition: number): Promise<Packed> {
     const { host } = this.#router;
+    const { acts, stored } = await this.#rest(partition);
+    // After a wait: it may have been thawed meanwhile, and frozen anew by a later try, whose actors are not ours to touch.
+    const goesOn = (): boolean => this.#frozen.get(partition) === acts;
     try {
-      const { acts, stored } = await this.#rest(partition);
       await this.#inTime(stored, partition, 'have not stored their state');
       await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
+      if (!goesOn()) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
       host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
-      this.#thaw(partition);
+      if (goesOn()) this.#thaw(partition);
       throw error;
     }
   }
