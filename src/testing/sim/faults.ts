@@ -35,17 +35,23 @@ export interface FaultPlanOptions {
   readonly safetyMs: Millis;
   /** Default 2 s. */
   readonly longestMs?: Millis;
+  /** Nothing happens before: a cluster comes up first. Default 0. */
+  readonly fromMs?: Millis;
+  /** At most the nth time of a point. Default 12. */
+  readonly nthMax?: number;
 }
 
 /** At most so many of one kind in a run: more is a storm in which nothing is ever acknowledged. */
 const perKindMax = 4;
 const longestMsDefault = 2_000;
+const nthMaxDefault = 12;
 /** The worst delay of a way, and the fewest bytes a ms: 20 KB/s. */
 const delayMsMax = 500;
 const slowBytesPerMs = 20;
 
 export function planFaults(options: FaultPlanOptions): Fault[] {
   const { draw, kinds, processes, points, safetyMs, longestMs = longestMsDefault } = options;
+  const { fromMs = 0, nthMax = nthMaxDefault } = options;
   const faults: Fault[] = [];
   for (const kind of kinds) {
     if (draw('class', kind) < 0.5) continue;
@@ -54,8 +60,9 @@ export function planFaults(options: FaultPlanOptions): Fault[] {
       const of = (what: string): number => draw('fault', kind, index, what);
       const on = processes[whole(of('on'), processes.length)] as string;
       const point = points[whole(of('point'), points.length)];
-      const atMs = Math.floor(of('at') * safetyMs);
-      const when = point === undefined || of('triggered') < 0.5 ? { atMs } : { point, nth: 1 + whole(of('nth'), 12) };
+      const atMs = fromMs + Math.floor(of('at') * (safetyMs - fromMs));
+      const when =
+        point === undefined || of('triggered') < 0.5 ? { atMs } : { point, nth: 1 + whole(of('nth'), nthMax) };
       const others = processes.filter(name => name !== on);
       const other = others[whole(of('other'), others.length)] ?? on;
       const forMs = Math.ceil(of('for') ** 2 * longestMs);

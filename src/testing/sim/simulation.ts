@@ -44,6 +44,8 @@ export class Simulation<L extends Life = Life> {
   /** The memory of a process is gone. */
   onCrash: (target: SimProcess<L>) => void = () => undefined;
   now: Millis = 0;
+  /** Whose event runs, with all that it sets in motion at once; undefined: nobody's. */
+  running: SimProcess<L> | undefined;
   readonly #heap = new EventHeap<SimEvent<L>>();
   readonly #eventsMax: number;
   #order = 0;
@@ -183,6 +185,7 @@ export class Simulation<L extends Life = Life> {
         }
       }
       this.now = event.at;
+      this.running = target;
       this.trace.add(this.now, target?.name ?? 'sim', event.what);
       try {
         event.fn();
