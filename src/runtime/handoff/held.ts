@@ -97,7 +97,8 @@ export class HeldPartitions {
     if (message.call?.state === ended) return undefined;
     const unit = ref.toString();
     if (held.stage === 'leaving' && this.#mustRun(held, unit, message)) {
-      this.deliver(ref, message, this.#router.host.thread);
+      this.#letThrough(held, unit);
+      this.#sendNow(ref, message);
       return undefined;
     }
     if (held.entries.length >= handoffHeldMax) {
@@ -111,16 +112,32 @@ export class HeldPartitions {
     return held.entries.length > handoffHeldMax / 2 ? held.over : undefined;
   }
 
-  /** An actor that shall come to rest waits for one beside it: that ask is let through, unless it would pass something. */
-  #mustRun({ partition, units }: Held, unit: string, { call }: FarMessage): boolean {
+  /** An actor that shall come to rest waits for the answer of one beside it, wherever that one lives: that ask is let through. */
+  #mustRun({ partition }: Held, unit: string, { call }: FarMessage): boolean {
     const from = call?.from ?? null;
-    if (from === null || units.has(unit)) return false;
-    return ringPartition(from.hosted, from.key) === partition && this.#isHere(unit);
+    const { moves } = this.#router;
+    if (from === null || (moves.any && moves.inMotion(unit))) return false;
+    return ringPartition(from.hosted, from.key) === partition;
   }
 
-  #isHere(unit: string): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && (hosted.live.has(key) || this.#router.ownsWhenOpen(hosted, key));
+  /** What waits for that actor goes first: were the ask to wait behind it, the one that asks would never come to rest. */
+  #letThrough(held: Held, unit: string): void {
+    if (!held.units.delete(unit)) return;
+    const all = held.entries.splice(0);
+    for (const entry of all)
+      if (typeof entry === 'function' || entry.ref.toString() !== unit) held.entries.push(entry);
+      else
+        try {
+          this.#sendNow(entry.ref, entry.message);
+        } catch (error) {
+          this.refuse(entry.ref, entry.message, error);
+        }
+  }
+
+  /** As if nothing were held. */
+  #sendNow(ref: BaseRef, message: FarMessage): void {
+    if (message.call?.state === ended || this.#router.gateway?.take(ref, message) === true) return;
+    this.pass(ref, message, this.#router.host.thread);
   }
 
   /** Runs when all that was held before it has left; at once when nothing is held. */
