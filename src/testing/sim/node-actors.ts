@@ -48,6 +48,9 @@ export class Ledger extends Actor<Line[]> {
   remindMe(name: number, inMs: number): Promise<void> {
     return this.self.remind(String(name), inMs);
   }
+  async cancelIt(name: number): Promise<void> {
+    await this.self.cancel(String(name));
+  }
   override onReminder(name: string): void {
     this.keep([reminderSender, Number(name)]);
   }

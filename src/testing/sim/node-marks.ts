@@ -7,33 +7,41 @@
 import type { FarRouter } from '../../runtime/far-router.ts';
 import type { Gateway } from '../../runtime/gateway/gateway.ts';
 
-const isNamed = (word: string): boolean => /^(part-|handoff-|guest-)|^(handed|last)$/.test(word);
+const isWord = (word: string): boolean => /^(part-|handoff-|guest-)|^(handed|last)$/.test(word);
 /** Pages and keys: too many to wait for one of them. */
 const isBulk = (word: string): boolean => /^part-(page|read|dirty|flush|echo)$/.test(word);
+const isOf = (word: string): boolean => isWord(word) && !isBulk(word);
 
-/** `mark`: something is done here by which a fault may happen. `peer`: the node it is done with, '' when it is this one. */
-export function listenIn(router: FarRouter, gateway: Gateway, mark: (point: string, peer: string) => void): void {
+/** What a word is about, as far as it says so. */
+export interface About {
+  readonly partition?: unknown;
+  readonly unit?: unknown;
+}
+
+/** Told of what is done here by which a fault may happen. `peer`: the node it is done with, '' when it is this one. */
+type Mark = (point: string, peer: string, about: About) => void;
+
+export function listenIn(router: FarRouter, gateway: Gateway, mark: Mark): void {
   const query = router.query.bind(router);
   const control = router.control.bind(router);
   const onControl = gateway.onControl.bind(gateway);
-  const isOf = (word: string): boolean => isNamed(word) && !isBulk(word);
   router.query = (to, word, payload) => {
     const answer = query(to, word, payload);
     if (!isOf(word)) return answer;
     const peer = gateway.nameOf(to) ?? '';
-    mark(word, peer);
+    mark(word, peer, payload as About);
     return answer.then(value => {
-      mark(`${word} done`, peer);
+      mark(`${word} done`, peer, payload as About);
       return value;
     });
   };
   router.control = (to, word, payload) => {
     control(to, word, payload);
-    if (isOf(word)) mark(word, gateway.nameOf(to) ?? '');
+    if (isOf(word)) mark(word, gateway.nameOf(to) ?? '', payload as About);
   };
   gateway.onControl = (from, name, payload) => {
-    const word = name === 'query' ? String((payload as { name?: unknown } | null)?.name) : name;
-    if (isOf(word)) mark(`hears ${word}`, gateway.nameOf(from) ?? '');
+    const query = name === 'query' ? (payload as { name: string; payload: unknown }) : { name, payload };
+    if (isOf(query.name)) mark(`hears ${query.name}`, gateway.nameOf(from) ?? '', query.payload as About);
     onControl(from, name, payload);
   };
 }

@@ -7,8 +7,8 @@
 import { type Line, reminderSender } from './node-actors.ts';
 import { ActivationOracle } from './oracles.ts';
 
-/** 'sent': a tell that was not refused. */
-export type Outcome = 'open' | 'sent' | 'refused' | 'ok' | 'failed' | 'unknown';
+/** 'sent': a tell that was not refused. 'cancelled': a reminder that must not come. */
+export type Outcome = 'open' | 'sent' | 'refused' | 'ok' | 'failed' | 'unknown' | 'cancelled';
 
 export interface Said {
   readonly unit: string;
@@ -84,6 +84,7 @@ export class LedgerOracle {
       // remind() is a write of its own: it stays when the turn that made it fails afterwards.
       const isNothing = (outcome === 'failed' || outcome === 'refused') && what !== 'reminder';
       if (isNothing && (disksFail ? times : turns) > 0) wrong.push(`${name} ran`);
+      if (outcome === 'cancelled' && turns > 0) wrong.push(`${name} came`);
       const mustBe = outcome === 'ok' || (outcome === 'sent' && calm);
       if (mustBe && turns === 0) wrong.push(`${name} never ran`);
       if (mustBe && times === 0 && (persists || calm)) wrong.push(`${name} is not there`);

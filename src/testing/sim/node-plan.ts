@@ -18,6 +18,8 @@ const longestMs = 3_000;
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
+/** One that is cancelled would come after this time. */
+export const cancelledMs = 6_000;
 
 const kinds: readonly FaultKind[] = [
   'crash',
@@ -86,6 +88,26 @@ export function plan(draw: Draw): SimPlan {
       const about = (what: string): number => draw('hand', i, what, n);
       speak(about, atMs - 20 + about('at') * 200, key);
     }
+    // On and on, before everybody has heard of it; with a guest that it takes along; with one who ends just then.
+    if (of('on and on') < 0.4)
+      add(one(processes, of('on')), atMs + of('gap') * 200, 'hand', unit(0, key), whole(of('then'), processes.length));
+    if (of('guest') < 0.3)
+      add(
+        one(processes, of('on')),
+        atMs - 50 - of('before') * 300,
+        'move',
+        unit(of('type'), key),
+        whole(of('host'), 4),
+      );
+    if (of('remind') < 0.4) {
+      const to = `${one([SnapshotT, JournalT, SleeperT], of('type')).type}/${key}`;
+      const inMs = 1 + whole(of('in'), 1_500);
+      add(one(processes, of('on')), atMs - of('reminds') * 300, of('cancel') < 0.5 ? 'remind' : 'cancel', to, inMs);
+    }
+    if (of('end') < 0.4) {
+      add(one(processes, of('watcher')), atMs - of('watch') * 300, 'watch', key, 0);
+      add(one(processes, of('ends')), atMs + of('end at') * 250, 'end', key, 0);
+    }
   }
   for (let i = whole(draw('moves'), 14); i > 0; i--) {
     const of = (what: string): number => draw('move', i, what);
@@ -99,7 +121,8 @@ export function plan(draw: Draw): SimPlan {
   for (let i = whole(draw('reminders'), 8); i > 0; i--) {
     const of = (what: string): number => draw('reminder', i, what);
     const to = `${one([SnapshotT, JournalT, SleeperT], of('type')).type}/${one(keys, of('key'))}`;
-    add(one(processes, of('on')), startMs + of('at') * spanMs, 'remind', to, 1 + whole(of('in'), reminderMsMax));
+    const name = of('name') < 0.7 ? 'remind' : 'cancel';
+    add(one(processes, of('on')), startMs + of('at') * spanMs, name, to, 1 + whole(of('in'), reminderMsMax));
   }
   for (let i = whole(draw('watches'), 10); i > 0; i--) {
     const of = (what: string): number => draw('watch', i, what);

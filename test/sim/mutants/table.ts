@@ -588,13 +588,6 @@ export const mutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'a partition is frozen while one of its actors moves',
-    scenario: 'nodes',
-    file: handoff('handing'),
-    find: "if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ",
-    replace: "await Promise.resolve(); if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ",
-  },
-  {
     name: 'the last word is said before what waits for a mailbox is sent on',
     scenario: 'nodes',
     file: handoff('handoffs'),
