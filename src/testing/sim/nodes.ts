@@ -165,16 +165,19 @@ class NodesRun implements ScenarioRun<NodesLife> {
         const other = point === 'handoff-ready done' ? this.#sim.processes.get(peer) : undefined;
         if (other !== undefined) this.#sim.mark(other, 'gave its ready');
       });
+      const end = (): void => {
+        if (isOver) return;
+        isOver = true;
+        this.#late += node.gateway.lastWords.late;
+        node.member.host.halt();
+      };
       const life: NodesLife = {
         ...{ node, world, engine },
         get hooks() {
           return hooks as HandoffHooks;
         },
-        crashed: () => {
-          isOver = true;
-          this.#late += node.gateway.lastWords.late;
-          node.member.host.halt();
-        },
+        fatal: end,
+        crashed: end,
       };
       await node.open();
       return life;

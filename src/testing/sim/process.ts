@@ -31,6 +31,8 @@ export interface SimWorld extends World {
 export interface Life {
   /** Ends in good order. */
   stop?(): Promise<void>;
+  /** Called when its store cannot go on, at once: the process ends with the present event, and nothing may leave it any more. */
+  fatal?(): void;
   /** Called after a crash, to let go of what lies outside of the world. It can save nothing any more. */
   crashed?(): void;
 }
@@ -170,6 +172,7 @@ export class SimProcess<L extends Life = Life> {
             onFatal: why => {
               if (!this.disk.isBroken)
                 sim.violation(`the store of ${name} gave up, and nothing was wrong with its disk: ${why.message}`);
+              if (isLive()) this.life?.fatal?.();
               sim.plan(this, 0, 'fatal', () => sim.failed(this, why.message));
             },
           }),
