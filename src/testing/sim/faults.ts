@@ -17,8 +17,9 @@ export type FaultKind = (typeof faultKinds)[number];
 export interface Fault {
   readonly id: number;
   readonly kind: FaultKind;
+  /** '*', of one that waits for a point: whoever reaches it. */
   readonly on: string;
-  /** The other end, for faults of the network. */
+  /** The other end, for faults of the network. '*', of one that waits for a point: with whom it is reached. */
   readonly other: string;
   /** A moment; or the nth time that this process reaches a point. */
   readonly when: { readonly atMs: Millis } | { readonly point: string; readonly nth: number };
@@ -90,7 +91,7 @@ export class Faults<L extends Life> {
 
   constructor(sim: Simulation<L>, faults: readonly Fault[]) {
     this.#sim = sim;
-    sim.onMark = (target, point) => this.#reached(target, point);
+    sim.onMark = (target, point, peer) => this.#reached(target, point, peer);
     for (const fault of faults) {
       const { when } = fault;
       if ('point' in when) this.#armed.push({ fault, left: when.nth });
@@ -99,13 +100,22 @@ export class Faults<L extends Life> {
   }
 
   /** What waits for a point is looked at once a mark; it happens when the turn that made the mark is over. */
-  #reached(target: SimProcess<L>, point: string): void {
+  #reached({ name }: SimProcess<L>, point: string, peer: string): void {
     for (const each of this.#armed) {
       const { when, on } = each.fault;
-      if (!('point' in when) || when.point !== point || on !== target.name) continue;
-      if (--each.left === 0) this.#sim.plan(undefined, 0, `fault ${each.fault.id}`, () => this.#happen(each.fault));
+      if (!('point' in when) || when.point !== point || (on !== name && on !== '*') || --each.left > 0) continue;
+      const fault = { ...each.fault, on: name, other: this.#otherOf(each.fault, name, peer) };
+      this.#sim.plan(undefined, 0, `fault ${fault.id}`, () => this.#happen(fault));
     }
     this.#armed = this.#armed.filter(({ left }) => left > 0);
+  }
+
+  /** The peer; of a point that has none, any other. */
+  #otherOf({ other, draw }: Fault, name: string, peer: string): string {
+    if (other !== '*') return other;
+    if (peer !== '' && peer !== name) return peer;
+    const others = [...this.#sim.processes.keys()].filter(each => each !== name);
+    return others[whole(draw, others.length)] ?? name;
   }
 
   #happen(fault: Fault): void {
@@ -141,7 +151,7 @@ export class Faults<L extends Life> {
         });
       case 'stall':
         target.disk.stall();
-        return later(() => target.disk.go());
+        return later(() => this.#goOn(target));
       case 'error':
         target.disk.break(new Error('EIO'), draw < 0.5);
         return;
@@ -169,6 +179,11 @@ export class Faults<L extends Life> {
       case 'split':
         return this.#split(draw, later);
     }
+  }
+
+  /** Whoever waited for the disk goes on as that process. */
+  #goOn(target: SimProcess<L>): void {
+    this.#sim.plan(target, 0, 'disk goes on', () => target.disk.go());
   }
 
   #worsen({ on, other }: Fault, worse: Partial<WayFaults>, later: (undo: () => void) => void): void {
@@ -219,7 +234,7 @@ export class Faults<L extends Life> {
     for (const target of this.#sim.processes.values()) {
       target.disk.full = false;
       target.disk.break(undefined);
-      target.disk.go();
+      this.#goOn(target);
       target.resume();
       target.start();
     }

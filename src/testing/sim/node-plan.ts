@@ -42,7 +42,7 @@ const points = [
   ...['handoff-begin done', 'handoff-records done', 'part-freeze', 'part-freeze done', 'handoff-actors done'],
   ...['handoff-ready', 'handoff-ready done', 'ring stored', 'handed', 'part-gone', 'part-release', 'part-clear'],
   ...['hears handoff-begin', 'hears handoff-records', 'hears handoff-actors', 'hears handoff-ready', 'gave its ready'],
-  ...['hears handed', 'part-install', 'part-settle done', 'last', 'hears last', 'hears handoff-cancel'],
+  ...['hears handed', 'part-install', 'part-settle done', 'last', 'last', 'last', 'hears last', 'hears handoff-cancel'],
   ...['guest-pack', 'hears guest-pack', 'hears guest-put', 'hears guest-verdict', 'guest-put done'],
   ...['acked while busy', 'acked while busy', 'acked'],
 ];
@@ -90,7 +90,13 @@ export function plan(draw: Draw): SimPlan {
     }
     // On and on, before everybody has heard of it; with a guest that it takes along; with one who ends just then.
     if (of('on and on') < 0.4)
-      add(one(processes, of('on')), atMs + of('gap') * 200, 'hand', unit(0, key), whole(of('then'), processes.length));
+      add(
+        one(processes, of('on')),
+        atMs + of('gap') ** 2 * 1_500,
+        'hand',
+        unit(0, key),
+        whole(of('then'), processes.length),
+      );
     if (of('guest') < 0.3)
       add(
         one(processes, of('on')),
@@ -137,6 +143,9 @@ function drawFaults(draw: Draw, processes: readonly string[]): Fault[] {
   const long = draw('long') < 0.15 ? longestOfAllMs : longestMs;
   // Of 13 kinds half would be a storm.
   const some = kinds.filter(kind => draw('some', kind) < 0.5);
-  const options = { draw, kinds: some, processes, points, safetyMs, fromMs: startMs, longestMs: long, nthMax: 4 };
-  return planFaults(options);
+  const options = { draw, kinds: some, processes, points, safetyMs, fromMs: startMs, longestMs: long, nthMax: 6 };
+  return planFaults(options).map((fault): Fault => {
+    const isAnybodys = 'point' in fault.when && draw('anybody', fault.id) < 0.7;
+    return isAnybodys ? { ...fault, on: '*', other: '*' } : fault;
+  });
 }

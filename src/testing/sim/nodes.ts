@@ -28,6 +28,7 @@ import {
   MemoryT,
   MortalT,
   reminderSender,
+  SleeperT,
   SnapshotT,
   type Watcher,
   WatcherT,
@@ -158,12 +159,12 @@ class NodesRun implements ScenarioRun<NodesLife> {
         emit: (event, payload) => this.#emitted(world, event, payload),
       });
       listenIn(node.member.router, node.gateway, (point, peer, about) => {
-        world.mark(point);
+        world.mark(point, peer);
         if (point === 'hears handoff-begin') this.#copied.add(`${name} ${about.partition}`);
         if (point === 'hears guest-put') this.#put.add(`${name} ${about.unit}`);
         // Of the one that is ready there is no word of its own: its answer is it.
         const other = point === 'handoff-ready done' ? this.#sim.processes.get(peer) : undefined;
-        if (other !== undefined) this.#sim.mark(other, 'gave its ready');
+        if (other !== undefined) this.#sim.mark(other, 'gave its ready', name);
       });
       const end = (): void => {
         if (isOver) return;
@@ -425,7 +426,9 @@ class NodesRun implements ScenarioRun<NodesLife> {
   #whyNot(partition: number): string {
     const rows = this.#lives().flatMap(({ hooks }) => hooks.status());
     const row = rows.find(each => each.partition === partition);
-    return row === undefined ? 'nobody gives it away' : `${row.phase}, ${row.why}`;
+    const { running, taking } = (this.#process(row?.from ?? '').life?.node.gateway.describe() as any)?.handoffs ?? {};
+    const busy = `gives ${JSON.stringify(running)}, takes ${JSON.stringify(taking)}`;
+    return row === undefined ? 'nobody gives it away' : `${row.phase}, ${row.why}; ${row.from} ${busy}`;
   }
 
   async verdict(): Promise<readonly string[]> {
@@ -455,7 +458,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
       node.member.host.byName.get(type.type)?.live.has(keyIn(unit)) === true;
     const runners = this.#lives().filter(isHere);
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
-    if (runners.length === 1) return wrong;
+    // Whoever sleeps soon may sleep before his answer is here.
+    if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
     const names = runners.map(({ world }) => world.name).join(' and ') || 'no node';
     return [`${unit} is awake on ${names}`, ...wrong];
   }

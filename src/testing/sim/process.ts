@@ -24,7 +24,7 @@ export interface SimWorld extends World {
   /** The simulated network as this process sees it. */
   readonly wires: WireTransport;
   /** A named place that has been reached: faults may wait for it, and it is in the trace. */
-  mark(point: string): void;
+  mark(point: string, peer?: string): void;
 }
 
 /** What one life of a process is to those outside. */
@@ -147,8 +147,8 @@ export class SimProcess<L extends Life = Life> {
       },
       micro: fn => void resolved.then(fn),
     };
-    const mark = (point: string): void => {
-      if (isLive()) sim.mark(this, point);
+    const mark = (point: string, peer?: string): void => {
+      if (isLive()) sim.mark(this, point, peer);
     };
     return {
       name,

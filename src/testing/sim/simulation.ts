@@ -40,7 +40,7 @@ export class Simulation<L extends Life = Life> {
   /** Between the processes, on a clock that no fault of theirs touches. */
   readonly network: VirtualNetwork;
   /** Told of every mark, after it is in the trace. */
-  onMark: (target: SimProcess<L>, point: string) => void = () => undefined;
+  onMark: (target: SimProcess<L>, point: string, peer: string) => void = () => undefined;
   /** The memory of a process is gone. */
   onCrash: (target: SimProcess<L>) => void = () => undefined;
   now: Millis = 0;
@@ -129,9 +129,10 @@ export class Simulation<L extends Life = Life> {
     this.trace.add(this.now, who, what);
   }
 
-  mark(target: SimProcess<L>, point: string): void {
+  /** `peer`: the process with which that point is reached, if there is one. */
+  mark(target: SimProcess<L>, point: string, peer: string = ''): void {
     this.note(target.name, point);
-    this.onMark(target, point);
+    this.onMark(target, point, peer);
   }
 
   violation(what: string): void {
