@@ -52,9 +52,8 @@ export interface FarRouterOptions {
   readonly links: FarLinks;
   readonly wire: (router: FarRouter) => FarWire;
   readonly moves: (router: FarRouter) => FarMoves;
-  /** Of a node among others: who owns what. */
+  /** Of a node among others: who owns what; and the thread that speaks for it. */
   readonly nodes?: NodeTable | undefined;
-  /** On the thread that speaks for such a node. */
   readonly gateway?: ((router: FarRouter) => Gateway) | undefined;
 }
 
@@ -72,12 +71,11 @@ export class FarRouter implements Router {
   /** Rises whenever an actor may live elsewhere than before: refs look up again. */
   version = 1;
   private readonly handlers = new Map<string, ControlHandler>();
-  /** Peers below are threads of this process, those from here on other nodes. */
   readonly threads: number;
   readonly queries: FarQueries;
   readonly places: FarPlaces;
   readonly gateway: Gateway | null;
-  /** Partitions that change hands: `holding` is looked at before each message, and nearly always false. */
+  /** Partitions that change hands; `holding`: is there one? */
   readonly held: HeldPartitions;
   readonly hands: Hands;
   readonly awakeIn: Awake;
@@ -396,7 +394,7 @@ export class FarRouter implements Router {
       arrivals: this.arrivals.describe(),
       ...(this.gateway === null ? {} : { gateway: this.gateway.describe() }),
       moves: this.moves.describe(),
-      ...(this.holding ? { handoff: this.held.describe() } : {}),
+      held: this.held.describe(),
     };
   }
 }

@@ -260,6 +260,8 @@ export class Hands {
     host.epochs.renew();
     for (const act of acts) run(host, act);
     try {
+      // A guest's, or of a life in which it was not ours: armed where that was right.
+      host.reminders.suspend(partition);
       host.reminders.load([partition]);
     } catch (error) {
       host.world.log.error({ err: error, partition }, 'the reminders of a partition that has come cannot be read');
