@@ -13,6 +13,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import {
+  handoffFreezeMs,
   handoffPageBytes,
   handoffPageRecords,
   handoffPagesAhead,
@@ -287,6 +288,7 @@ export class Handing {
     await this.#inTime(crew.all('part-flush', null), 'flush');
     await this.#inTime(crew.all('part-flush', null), 'flush');
     await this.#inTime(this.#flushGuests(), 'reach the guests of other nodes');
+    await this.#rest();
     const packed = await crew.all<Packed>('part-freeze', partition);
     await gateway.homes.forgetReturned(partition);
     router.host.epochs.renew();
@@ -298,6 +300,22 @@ export class Handing {
     ]);
     const watched = new Set([...packed.flatMap(each => each.watched), ...gateway.watches.unitsOf(partition)]);
     await this.#ask('handoff-ready', { epoch, watched: [...watched] });
+  }
+
+  /** All threads at the same moment: actors that have come to rest on one may be asked by those that have not on another. */
+  async #rest(): Promise<void> {
+    const { crew, router, partition } = this.#seams;
+    const { host } = router;
+    const until = host.now() + handoffFreezeMs;
+    for (;;) {
+      const restless = (await crew.all<Unit | null>('part-still', partition)).find(unit => unit !== null);
+      if (restless === undefined) return;
+      await crew.all('part-stir', partition);
+      this.#goesOn();
+      if (host.now() >= until)
+        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
+      await new Promise<void>(done => host.world.clock.timer(1, done));
+    }
   }
 
   /** What was sent to guests of other nodes is there, before their home is another one. */

@@ -1,7 +1,8 @@
 // One thread's part in a partition that changes hands: thread 0 decides (handing.ts, taking.ts), every thread does this with what it has.
 //
-//     gives:   hold ─▶ flush, twice ─▶ freeze: actors at rest, packed ─▶ gone: their mailboxes follow, they end ─▶ release
-//                                        └──────▶ thaw: as before ─▶ release
+//     gives:   hold ─▶ flush, twice ─▶ still, on all threads ─▶ freeze: packed ─▶ gone: their mailboxes follow, they end ─▶ release
+//                                        ▲  │ not on one of them    └──────▶ thaw: as before ─▶ release
+//                                        └─stir
 //     takes:   install: there, and not running ─▶ hold ─▶ run ─▶ release          └──▶ discard
 //
 // Invariants: between freeze and (gone or thaw), and between install and (run or discard), an actor causes nothing; it is the same
@@ -60,6 +61,8 @@ export class Hands {
     router.on('part-hold', (_from, { partition, stage }) => this.hold(partition, stage));
     router.on('part-flush', () => this.#flush());
     router.on('part-echo', () => undefined);
+    router.on('part-still', (_from, partition: number) => this.#still(partition));
+    router.on('part-stir', (_from, partition: number) => this.#stir(partition));
     router.on('part-freeze', (_from, partition: number) => this.#freeze(partition));
     router.on('part-thaw', (_from, partition: number) => this.#thaw(partition));
     router.on('part-gone', (_from, partition: number) => this.#gone(partition));
@@ -105,45 +108,52 @@ export class Hands {
 
   // Giving.
 
+  /** Freezes them, unless one of them is in a turn, or writes: its name then. */
+  #still(partition: number): Unit | null {
+    const { host, held } = this.#router;
+    const now = held.get(partition);
+    if (now === undefined) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+    const acts = held.awake(partition);
+    const restless = acts.find(act => !this.#isStill(act))?.id ?? this.#inMotion(partition);
+    if (restless !== undefined) return restless;
+    for (const act of acts) {
+      const why = unmovable(act, true);
+      if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
+    }
+    this.#frozen.set(partition, acts);
+    now.stage = 'frozen';
+    for (const act of acts) freeze(host, act, () => undefined);
+    return null;
+  }
+
+  #isStill(act: Activation): boolean {
+    const isOpen = act.extras?.gate?.open ?? true;
+    return isOpen && this.#router.host.isQuiet(act) && (act.flags & (frozen | dead)) === 0;
+  }
+
+  /** Those of another thread were not at rest, and may ask these: they go on. Nothing has left, so under the epochs they have. */
+  #stir(partition: number): void {
+    const { host, held } = this.#router;
+    const acts = this.#frozen.get(partition) ?? [];
+    this.#frozen.delete(partition);
+    for (const act of acts) thaw(host, act, act.epochNumber);
+    held.stir(partition);
+  }
+
   async #freeze(partition: number): Promise<Packed> {
     const { host } = this.#router;
-    const { acts, stored } = await this.#rest(partition);
+    const acts = this.#frozen.get(partition);
     // After a wait: it may have been thawed meanwhile, and frozen anew by a later try, whose actors are not ours to touch.
-    const goesOn = (): boolean => this.#frozen.get(partition) === acts;
+    const goesOn = (): boolean => acts !== undefined && this.#frozen.get(partition) === acts;
     try {
-      await this.#inTime(stored, partition, 'have not stored their state');
-      await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
-      if (!goesOn()) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+      await this.#inTime(Promise.all((acts ?? []).map(act => leave(host, act, true))), partition, 'did not leave');
+      if (acts === undefined || !goesOn())
+        throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
       host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
       if (goesOn()) this.#thaw(partition);
       throw error;
-    }
-  }
-
-  /** Resolves, and freezes them, at a moment at which none of them is in a turn. */
-  async #rest(partition: number): Promise<{ acts: readonly Activation[]; stored: Promise<unknown> }> {
-    const { host, held } = this.#router;
-    const until = host.now() + handoffFreezeMs;
-    for (;;) {
-      const now = held.get(partition);
-      if (now === undefined) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
-      const acts = held.awake(partition);
-      const restless =
-        acts.find(act => !host.isQuiet(act) || (act.flags & (frozen | dead)) !== 0)?.id ?? this.#inMotion(partition);
-      if (restless === undefined) {
-        for (const act of acts) {
-          const why = unmovable(act, true);
-          if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
-        }
-        this.#frozen.set(partition, acts);
-        now.stage = 'frozen';
-        return { acts, stored: Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done)))) };
-      }
-      if (host.now() >= until)
-        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
-      await new Promise<void>(done => host.world.clock.timer(1, done));
     }
   }
 
@@ -187,9 +197,8 @@ export class Hands {
     const { host, held } = this.#router;
     const acts = this.#frozen.get(partition) ?? [];
     this.#frozen.delete(partition);
-    const now = held.get(partition);
-    if (now !== undefined) now.stage = 'leaving';
     for (const act of acts) thaw(host, act, host.epochs.next());
+    held.stir(partition);
     host.reminders.load([partition]);
   }
 
