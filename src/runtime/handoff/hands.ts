@@ -23,7 +23,7 @@ import { freeze, install, leave, type PackedActor, packAlone, retire, run, thaw,
 import type { BaseRef } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Sleeper } from '../sleepers.ts';
-import { type Change, HandsRecords, type Part } from './hands-records.ts';
+import { type Change, HandsRecords, type Part, type Span } from './hands-records.ts';
 import type { Stage } from './held.ts';
 import { ringPartition } from './ring-partition.ts';
 
@@ -54,7 +54,7 @@ export class Hands {
   constructor(router: FarRouter) {
     this.#router = router;
     const { host } = router;
-    this.records = new HandsRecords(host);
+    this.records = new HandsRecords(host, router.threads);
     this.#codec = travelCodec(host);
     router.on('part-track', (_from, partition: number) => router.awakeIn.track(partition));
     router.on('part-untrack', (_from, partition: number) => router.awakeIn.untrack(partition));
@@ -78,14 +78,16 @@ export class Hands {
     router.on('part-watch', (_from, partition: number) => records.watch(partition));
     router.on('part-unwatch', (_from, partition: number) => records.unwatch(partition));
     router.on('part-shards', (_from, partition: number) => records.shards(partition));
-    router.on('part-page', (_from, { shard, from, ship }) => records.page(shard, from, ship));
+    router.on('part-page', (_from, { shard, from, asked }) => records.page(shard, from, asked));
     router.on('part-dirty', (_from, partition: number) => records.dirty(partition));
     router.on('part-read', (_from, changes: Change[]) => records.read(changes));
     router.on('part-clean', (_from, { partition, keep }) => records.clean(partition, keep));
-    router.on('part-store', (_from, { partition, parts }: { partition: number; parts: Part[] }) =>
-      records.store(partition, parts),
+    router.on('part-store', (_from, { partition, parts, span }: { partition: number; parts: Part[]; span?: Span }) =>
+      records.store(partition, parts, span),
     );
-    router.on('part-clear', (_from, { partition, keep }) => records.clear(partition, keep));
+    router.on('part-same', (_from, { span, digest }) => records.same(span, digest));
+    router.on('part-drop', (_from, shard: string) => records.drop(shard));
+    router.on('part-clear', (_from, { partition, keep, bulk }) => records.clear(partition, keep, bulk));
     router.on('part-settle', () => records.settle());
   }
 
