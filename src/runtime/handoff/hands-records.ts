@@ -158,6 +158,8 @@ export class HandsRecords {
   async clear(partition: number, keep: readonly string[]): Promise<void> {
     const { engine } = this.#host;
     const kept = new Set(keep);
+    // What was read of it at a start is history: it may have come, or been cancelled, where the partition was.
+    this.#host.reminders.suspend(partition, kept);
     this.#host.epochs.renew();
     const epoch = this.#host.epochs.next();
     // The mark that it is to be cleared goes last, with its shard.
