@@ -139,8 +139,9 @@ describe.each(engines)('a store on %s, %i threads', (_engine, threads, options) 
     for (const name of ['n1', 'n2']) await nodes.stop(name);
     for (const name of ['n1', 'n2']) await nodes.again(name);
     const n1 = nodes.node('n1');
+    await until('it can be reached', async () => (await failureOf(n1.store('carts'))) === undefined);
     const again = await n1.store('carts');
-    await until('it can be reached', async () => (await failureOf(readAll(again))) === undefined);
+    await until('all of it can', async () => (await failureOf(readAll(again))) === undefined);
     const all = await readAll(again);
     for (const [key, values] of was) expect([key, all.get(key)]).toEqual([key, values]);
     for (const [partition, [, key]] of stay.entries()) {
