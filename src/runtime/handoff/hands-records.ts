@@ -54,6 +54,8 @@ export class HandsRecords {
   readonly #watching = new Map<number, Watching>();
   /** What this thread stores for a partition it takes in, it stores under one epoch. */
   readonly #epochs = new Map<number, number>();
+  /** Guests of this node that belong to it: what is here of them is newer than what their old node may have left lying over there. */
+  readonly #kept = new Map<number, ReadonlySet<string>>();
 
   /** `threads`: of this node. */
   constructor(host: Host, threads: number) {
@@ -155,6 +157,7 @@ export class HandsRecords {
   async clean(partition: number, keep: readonly string[]): Promise<string[]> {
     this.#host.epochs.renew();
     this.#epochs.set(partition, this.#host.epochs.next());
+    this.#kept.set(partition, new Set(keep));
     await this.clear(partition, keep, !this.#isOnePlace);
     return this.#isOnePlace ? this.shards(partition).filter(isBulk) : [];
   }
@@ -182,8 +185,10 @@ export class HandsRecords {
       parts.map(([name, records, gone]) => {
         if (!isShardOf(name, partition))
           throw new TroupeError('BAD_MESSAGE', `${name} is no shard of partition ${partition}`);
-        const ops: WriteOp[] = records.map(([key, version, value]) => ({ type: 'put', key, version, value }));
-        ops.push(...gone.map(key => ({ type: 'delete', key }) as const));
+        const kept = this.#kept.get(partition);
+        const isWanted = ({ key }: WriteOp): boolean => kept?.has(ownerIn(name, key)?.join('/') ?? '') !== true;
+        const puts = records.map(([key, version, value]): WriteOp => ({ type: 'put', key, version, value }));
+        const ops = [...puts, ...gone.map((key): WriteOp => ({ type: 'delete', key }))].filter(isWanted);
         if (span !== undefined && isBulk(name)) ops.push(...this.#strangers(span, records));
         if (ops.length === 0) return undefined;
         // Entries of h/ count their moves by themselves: any epoch of ours would be above theirs.
@@ -240,6 +245,7 @@ export class HandsRecords {
   }
 
   taken(partition: number): void {
+    this.#kept.delete(partition);
     this.#epochs.delete(partition);
   }
 }

@@ -316,9 +316,9 @@ class NodesRun implements ScenarioRun<NodesLife> {
     const said = this.#oracle.says(`${other.type}/${keyIn(key)}`, `${by}>${key}`, 'through');
     // Whoever heard it in vain may have heard it: until the word is there that it has, it may come late.
     said.isStray = true;
-    const ref = call(refOf(life, key), { deadlineMs: 12_000 });
+    const ref = call(refOf(life, key), { deadlineMs: 16_000 });
     try {
-      const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 5_000);
+      const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 8_000);
       said.isStray = outcome !== 'ok';
       this.#become(said, outcome as Outcome);
     } catch (error) {
