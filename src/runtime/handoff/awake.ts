@@ -25,10 +25,6 @@ export class Awake {
     this.#host = host;
   }
 
-  get any(): boolean {
-    return this.#tracked.size !== 0;
-  }
-
   async track(partition: number): Promise<void> {
     if (this.#tracked.has(partition)) return;
     const tracked: Tracked = { acts: new Set(), isWhole: false };
@@ -52,6 +48,7 @@ export class Awake {
 
   /** One has woken, or has come from another thread. */
   woke(act: Activation): void {
+    if (this.#tracked.size === 0) return;
     const partition = ringPartition(act.hosted, act.key);
     if (partition !== undefined) this.#tracked.get(partition)?.acts.add(act);
   }

@@ -88,6 +88,7 @@ export class Handing {
   async run(): Promise<HandingStats> {
     const { crew, cluster, partition, to } = this.#seams;
     const { host } = this.#seams.router;
+    let mayBeTheirs = false;
     try {
       await this.#begin();
       await this.#copy();
@@ -95,9 +96,13 @@ export class Handing {
       this.#frozenAt = host.now();
       await this.#freeze();
       this.#goesOn();
-      await cluster.handOn(partition, to);
+      await cluster.handOn(partition, to).catch(error => {
+        mayBeTheirs = error.outcome === 'unknown';
+        throw error;
+      });
     } catch (error) {
-      await this.#stay();
+      // This node has stopped, and its next life reads whose it is: nobody is told that it stays, or they would throw it away.
+      if (!mayBeTheirs) await this.#stay();
       throw error;
     }
     this.phase = 'committed';

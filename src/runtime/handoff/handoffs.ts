@@ -24,7 +24,7 @@ import { Takings } from './taking.ts';
 
 /** What it needs of the cluster. */
 export interface HandoffCluster {
-  /** Makes it the other node's: durable, then everywhere. Rejects with nothing changed. */
+  /** Makes it the other node's: durable, then everywhere. Rejects with nothing changed, or with the outcome 'unknown' as RingKeeper.handOn. */
   handOn(partition: number, to: string): Promise<unknown>;
   isUp(node: string): boolean;
   effectiveRing(): Ring | undefined;

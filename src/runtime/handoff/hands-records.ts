@@ -195,6 +195,27 @@ export class HandsRecords {
   }
 }
 
+/** What each thread is to store. `keeperOf`: where a record of that actor is looked after. */
+export function splitParts(
+  parts: readonly Part[],
+  keeperOf: (shard: string, owner: string | undefined) => number,
+): Map<number, Part[]> {
+  const all = new Map<number, Part[]>();
+  for (const [name, records, gone] of parts) {
+    const split = new Map<number, { records: RecordCopy[]; gone: Uint8Array[] }>();
+    const of = (key: Uint8Array): { records: RecordCopy[]; gone: Uint8Array[] } => {
+      const thread = keeperOf(name, ownerIn(name, key)?.join('/'));
+      const own = split.get(thread) ?? { records: [], gone: [] };
+      split.set(thread, own);
+      return own;
+    };
+    for (const record of records) of(record[0]).records.push(record);
+    for (const key of gone) of(key).gone.push(key);
+    for (const [thread, own] of split) all.set(thread, [...(all.get(thread) ?? []), [name, own.records, own.gone]]);
+  }
+  return all;
+}
+
 /** Holds nothing but the partition's own. */
 function isWhole(shard: string): boolean {
   return !shard.startsWith('a/') && !shard.startsWith('r/');

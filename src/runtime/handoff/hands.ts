@@ -107,14 +107,17 @@ export class Hands {
 
   async #freeze(partition: number): Promise<Packed> {
     const { host } = this.#router;
+    const { acts, stored } = await this.#rest(partition);
+    // After a wait: it may have been thawed meanwhile, and frozen anew by a later try, whose actors are not ours to touch.
+    const goesOn = (): boolean => this.#frozen.get(partition) === acts;
     try {
-      const { acts, stored } = await this.#rest(partition);
       await this.#inTime(stored, partition, 'have not stored their state');
       await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
+      if (!goesOn()) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
       host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
-      this.#thaw(partition);
+      if (goesOn()) this.#thaw(partition);
       throw error;
     }
   }
@@ -248,6 +251,8 @@ export class Hands {
     host.epochs.renew();
     for (const act of acts) run(host, act);
     try {
+      // A guest's, or of a life in which it was not ours: armed where that was right.
+      host.reminders.suspend(partition);
       host.reminders.load([partition]);
     } catch (error) {
       host.world.log.error({ err: error, partition }, 'the reminders of a partition that has come cannot be read');

@@ -15,7 +15,7 @@ import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { sendOrWait } from '../far-send.ts';
+import { sendOrWait, tellSurely } from '../far-send.ts';
 import { moving } from '../flags.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { argumentsOf } from '../messages.ts';
@@ -30,7 +30,7 @@ type Entry = { readonly ref: BaseRef; readonly message: FarMessage } | (() => vo
 export interface Held {
   readonly partition: number;
   stage: Stage;
-  readonly entries: Entry[];
+  entries: Entry[];
   /** Actors for which something waits. */
   readonly units: Set<string>;
   /** Resolves when it is over. */
@@ -96,8 +96,8 @@ export class HeldPartitions {
   take(held: Held, ref: BaseRef, message: FarMessage): Promise<void> | undefined {
     if (message.call?.state === ended) return undefined;
     const unit = ref.toString();
-    if (held.stage === 'leaving' && this.#mustRun(held, unit, message)) {
-      this.deliver(ref, message, this.#router.host.thread);
+    if (held.stage !== 'settling' && this.#mustRun(held, ref, message)) {
+      this.#letThrough(held, unit, ref, message);
       return undefined;
     }
     if (held.entries.length >= handoffHeldMax) {
@@ -111,16 +111,32 @@ export class HeldPartitions {
     return held.entries.length > handoffHeldMax / 2 ? held.over : undefined;
   }
 
-  /** An actor that shall come to rest waits for one beside it: that ask is let through, unless it would pass something. */
-  #mustRun({ partition, units }: Held, unit: string, { call }: FarMessage): boolean {
-    const from = call?.from ?? null;
-    if (from === null || units.has(unit)) return false;
-    return ringPartition(from.hosted, from.key) === partition && this.#isHere(unit);
+  /** An actor of that partition waits for it, itself or by way of others: held back it would keep that one from coming to rest. */
+  #mustRun({ partition, stage }: Held, ref: BaseRef, { call }: FarMessage): boolean {
+    const router = this.#router;
+    if (call === null || (router.moves.any && router.moves.inMotion(ref.toString()))) return false;
+    // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread.
+    if (stage === 'frozen' && router.threadFor(ref) === router.host.thread) return false;
+    if (call.from !== null && ringPartition(call.from.hosted, call.from.key) === partition) return true;
+    return router.chainFor(call)?.some(above => this.#isOf(above, partition)) === true;
   }
 
-  #isHere(unit: string): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && (hosted.live.has(key) || this.#router.ownsWhenOpen(hosted, key));
+  /** With all that waits for the same actor, or it would pass what its asker has told that one before. */
+  #letThrough(held: Held, unit: string, ref: BaseRef, message: FarMessage): void {
+    const before: FarMessage[] = [];
+    if (held.units.delete(unit))
+      held.entries = held.entries.filter(entry => {
+        if (typeof entry === 'function' || entry.ref.toString() !== unit) return true;
+        before.push(entry.message);
+        return false;
+      });
+    const { host, gateway } = this.#router;
+    for (const each of [...before, message])
+      try {
+        if (gateway?.take(ref, each) !== true) this.pass(ref, each, host.thread);
+      } catch (error) {
+        this.refuse(ref, each, error);
+      }
   }
 
   /** Runs when all that was held before it has left; at once when nothing is held. */
@@ -196,7 +212,7 @@ export class HeldPartitions {
       const act = host.find(ref);
       // Its sender was told that it is on its way: it is taken even beyond the bound.
       if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, true);
-      else this.#router.tellSurely(ref, code, a0, a1);
+      else tellSurely(this.#router, ref, code, a0, a1);
     } catch (error) {
       this.refuse(ref, message, error);
     }

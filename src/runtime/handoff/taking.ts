@@ -15,7 +15,7 @@ import { inTime } from '../in-time.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Crew } from './crew.ts';
 import type { Packed } from './hands.ts';
-import type { Part } from './hands-records.ts';
+import { type Part, splitParts } from './hands-records.ts';
 import type { Leftovers } from './leftovers.ts';
 
 interface Taking {
@@ -104,11 +104,9 @@ export class Takings {
 
   async #records(_taking: Taking, { partition, parts }: { partition: number; parts: unknown }): Promise<void> {
     if (!Array.isArray(parts)) throw new TroupeError('BAD_MESSAGE', 'records come in parts');
-    const byKeeper = new Map<number, Part[]>();
-    for (const part of parts as Part[]) {
-      const thread = this.#crew.keeperOf(textIn(part?.[0]), partition);
-      byKeeper.set(thread, [...(byKeeper.get(thread) ?? []), part]);
-    }
+    const byKeeper = splitParts(parts as Part[], (shard, owner) =>
+      this.#crew.keeperOf(textIn(shard), partition, owner),
+    );
     const stores = [...byKeeper].map(([thread, own]) =>
       this.#crew.ask(thread, 'part-store', { partition, parts: own }),
     );
