@@ -60,7 +60,7 @@ export function wrongHands(moving: readonly number[], left: readonly HandedOn[])
   const counts = new Map<number, number>();
   for (const { partition } of left) counts.set(partition, (counts.get(partition) ?? 0) + 1);
   return [
-    ...moving.filter(each => !counts.has(each)).map(each => `nobody has told that partition ${each} has left him`),
+    ...moving.filter(each => !counts.has(each)).map(each => `nobody has told that partition ${each} has left`),
     ...[...counts]
       .filter(([, count]) => count > 1)
       .map(([each, count]) => `partition ${each} was handed on ${count} times`),

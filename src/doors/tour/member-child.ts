@@ -183,7 +183,6 @@ const commands = {
   },
   relocate: (key: string, to: string) => node.relocate(node.ref(LogbookT, key), to),
   locate: async (key: string) => (await node.locate(node.ref(LogbookT, key))).node,
-  where: async (key: string) => JSON.stringify([await node.locate(node.ref(LogbookT, key)), ownerOf(key), node.describe()]),
   report: (key: string) => call(node.ref(LogbookT, key), { deadlineMs: patienceMs }).report(),
   stop: () => node.stop(),
 };

@@ -102,15 +102,20 @@ export class Traffic {
       const wrongs: string[] = [];
       const { lost, doubled, reordered } = compare(books, counts, wrongs);
       problems.push(...wrongs.map(text => `${key}: ${text}`));
-      if (wrongs.length > 0 && process.env.TOUR_DEBUG) {
-        for (const speaker of this.#speakers) problems.push(`DEBUG ${key} via ${speaker.name}: ${JSON.stringify(await speaker.ask('report', key))} at ${await speaker.ask('where', key)}`);
-      }
+      // Whoever asks, it is the same actor.
+      for (const speaker of this.#speakers)
+        if (JSON.stringify(sorted(await speaker.ask('report', key))) !== JSON.stringify(sorted([...books])))
+          problems.push(`${key} has another book for ${speaker.name} than for ${by.name}: there are two of it`);
       wrong.lost += lost;
       wrong.doubled += doubled;
       wrong.reordered += reordered;
     }
     return { messages: this.#messages - before, ...wrong, ...sums, put: pauseOf(putUs), problems };
   }
+}
+
+function sorted(books: readonly [string, Runs][]): readonly [string, Runs][] {
+  return [...books].sort(([one], [other]) => (one < other ? -1 : 1));
 }
 
 export function pauseOf(inUs: Histogram): Pause {
