@@ -100,6 +100,8 @@ export const ringCommitMs = 5_000;
 export const handoffStatusMs = 2_000;
 /** A node that leaves looks so often whether it is done, or its wish has to be said again. */
 export const leaveLookMs = 250;
+/** What still passes through it then, when it owns nothing any more, it waits for at most so long: several times an ask's usual deadline. */
+export const leavePassingMs = 30_000;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;

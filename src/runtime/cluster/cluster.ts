@@ -26,6 +26,7 @@ import { partitionOf } from '../partition.ts';
 import type { World } from '../world.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
+import { passed } from './passing.ts';
 import { type Committed, planOrThrow, RingClaims } from './ring-claims.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
@@ -125,6 +126,7 @@ export class Cluster {
       ring: () => this.#joined(),
       commit: planned => this.commit(planned),
       onLeaving: () => this.#gossiper?.leave(),
+      passed: () => passed({ world, gateway, linked: this.#numbers }),
       onLeft: () => this.#gossiper?.left(),
     });
     this.#search = new RingSearch({
