@@ -112,7 +112,7 @@ describe('troupe sim', () => {
     return { good, out };
   };
 
-  it('runs seeds of every scenario and says how fast', async () => {
+  it('runs seeds of every scenario and says how fast', { timeout: 60_000 }, async () => {
     const { good, out } = await sim('sim --seeds 2 --json');
     expect(good).toBe(true);
     const results = out
@@ -123,6 +123,7 @@ describe('troupe sim', () => {
       ['counters', 2, []],
       ['links', 2, []],
       ['membership', 2, []],
+      ['nodes', 2, []],
     ]);
     expect(results[0].eventsPerCpuSecond).toBeGreaterThan(0);
   });

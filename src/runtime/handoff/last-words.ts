@@ -34,6 +34,8 @@ interface Settling {
   readonly via: string;
   readonly marked: Set<string>;
   readonly waiting: Map<string, Waiting>;
+  /** Words of later turns, for whoever owns it by then: not before the one that is missed here, of the same node. */
+  readonly later: Map<string, (() => void)[]>;
   /** Resolves with our own last word. */
   readonly own: Promise<void>;
   readonly ownCame: () => void;
@@ -59,8 +61,8 @@ export class LastWords {
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
     this.#gateway = gateway;
-    gateway.on('last', (_from, word) =>
-      this.#heard(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.node)),
+    gateway.on('last', (from, word) =>
+      this.#heard(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.node), gateway.nameOf(from)),
     );
   }
 
@@ -75,7 +77,7 @@ export class LastWords {
     this.#end(partition);
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
-    this.#settling.set(partition, { turn, via, marked, waiting: new Map(), own, ownCame, count: 0 });
+    this.#settling.set(partition, { turn, via, marked, waiting: new Map(), later: new Map(), own, ownCame, count: 0 });
     this.#after(lastWordMs, partition, turn, () => this.#markAll(partition));
     this.#after(lastWordKeepMs, partition, turn, () => this.#end(partition));
   }
@@ -123,7 +125,7 @@ export class LastWords {
     if (settling === undefined) return;
     const { turn } = settling;
     if (!settling.marked.has(this.#self)) this.late++;
-    for (const node of [this.#self, ...settling.waiting.keys()]) {
+    for (const node of [this.#self, ...settling.waiting.keys(), ...settling.later.keys()]) {
       if (settling.waiting.has(node)) this.late++;
       this.#mark(partition, turn, node);
     }
@@ -141,6 +143,9 @@ export class LastWords {
     const waiting = settling.waiting.get(node);
     settling.waiting.delete(node);
     this.#letGo(partition, waiting);
+    const later = settling.later.get(node) ?? [];
+    settling.later.delete(node);
+    for (const pass of later) pass();
     // It may be handed on by now.
     if (settling.waiting.size === 0) this.#gateway.handoffs.ringChanged();
     const known = [...this.#gateway.nodes.names, ...this.#gateway.peers()];
@@ -192,10 +197,22 @@ export class LastWords {
     else this.#heard(partition, turn, this.#self);
   }
 
-  /** For us, or for whoever owns it by now: behind everything that we have sent on to him. */
-  #heard(partition: number, turn: number, node: string): void {
-    if (this.#settling.get(partition)?.turn === turn) this.#mark(partition, turn, node);
-    else this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
+  /**
+   * For us, or for whoever owns it by now: behind everything that we have sent on to him. A node that has spoken of a turn after ours
+   * directly may have sent by our old owner what is not here yet: its word waits for the one of our turn, which comes by that way.
+   */
+  #heard(partition: number, turn: number, node: string, from?: string): void {
+    const settling = this.#settling.get(partition);
+    if (settling?.turn === turn) return this.#mark(partition, turn, node);
+    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
+    if (settling !== undefined && settling.turn < turn && !settling.marked.has(node)) {
+      if (from !== settling.via) {
+        settling.later.set(node, [...(settling.later.get(node) ?? []), pass]);
+        return;
+      }
+      this.#mark(partition, settling.turn, node);
+    }
+    pass();
   }
 
   #pass(partition: number, turn: number, node: string): void {

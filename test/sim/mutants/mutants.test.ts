@@ -9,6 +9,7 @@ import { type Mutant, mutants } from './table.ts';
 const few: readonly [name: string, says: string][] = [
   ['an answer leaves before its write is durable', 'was acknowledged and is lost'],
   ['what a broken stream was given is not sent again', 'no rest'],
+  ['what was held is never released at the old owner', ''],
   ['a later heartbeat does not refute a verdict', 'member-down'],
 ];
 
