@@ -7,6 +7,7 @@ import { Actor } from '../../../src/runtime/actor.ts';
 import { defineActor } from '../../../src/runtime/define-actor.ts';
 import { call, tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit } from '../../../src/testing/cluster-kit-host.ts';
+import { TravellerT } from '../cluster/traveller.ts';
 import { LogT } from '../gateway/actors.ts';
 
 const gates: (() => void)[] = [];
@@ -23,7 +24,7 @@ const GateT = defineActor(import.meta.url, Gate, { type: 'gate' });
 let kit: ClusterKit;
 
 beforeEach(async () => {
-  kit = new ClusterKit(3, { actors: [LogT, GateT], seed: 7 });
+  kit = new ClusterKit(3, { actors: [LogT, GateT, TravellerT], seed: 7 });
   await kit.start();
 });
 afterEach(() => kit.close());
@@ -58,6 +59,15 @@ describe('a node that leaves', () => {
     await kit.run(leaving);
     await kit.clock.advance(2_000);
     expect(statusAt('n1', 'n2')).toBe('left');
+  });
+
+  it('sends home the actors that are its guests: nobody would find them again', async () => {
+    const [key = ''] = keysOf('n1');
+    await kit.run(kit.node('n1').relocate(TravellerT, key, 'n2'));
+    await kit.run(kit.node('n3').ref(TravellerT, key).hear('away'));
+    await kit.run(kit.node('n2').cluster.leave());
+    await kit.run(kit.node('n2').stop());
+    expect(await kit.run(kit.node('n3').ref(TravellerT, key).all())).toEqual(['away']);
   });
 
   it('takes nothing along that is sent to it meanwhile', async () => {
