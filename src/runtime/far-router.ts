@@ -332,6 +332,12 @@ export class FarRouter implements Router {
       this.host.world.clock.micro(() => this.onControl(thread, name, payload));
       return;
     }
+    if (name === 'watch' && thread >= this.threads && this.peers[thread]?.gone !== false) {
+      // As if its session had ended just after: what lives there is gone as far as anybody here can tell.
+      const { id } = payload as { id: string };
+      this.host.world.clock.micro(() => this.gateway?.watches.departed(id, 'thread-lost'));
+      return;
+    }
     this.toPeer(thread, () => this.wire.control(thread, name, payload));
   }
 

@@ -26,6 +26,7 @@ export interface Stored {
 }
 
 const text = new TextEncoder();
+const nobody: ReadonlySet<string> = new Set();
 
 /** Longest name of a reminder, in UTF-16 units. */
 const nameMax = 256;
@@ -91,10 +92,14 @@ export class Reminders {
 
   // Partitions that change hands.
 
-  /** None of that partition fires here any more. What is on its way to an actor at rest is called back. load() arms them again. */
-  suspend(partition: number): void {
+  /**
+   * None of that partition fires here any more, but those of actors in `keep`. What is on its way to an actor at rest is called back.
+   * load() arms them again.
+   */
+  suspend(partition: number, keep: ReadonlySet<string> = nobody): void {
     for (const [id, wake] of this.armed) {
       if (partitionOf(keyIn(id), this.host.partitions) !== partition || !this.isPlacedByRing(id)) continue;
+      if (keep.has(`${id.slice(0, id.indexOf('\u0000'))}/${keyIn(id)}`)) continue;
       this.host.disarm(wake);
       this.armed.delete(id);
       this.underWay.get(id)?.abort();

@@ -115,12 +115,6 @@ export const LocalTallyT: ActorType<Tally> = defineActor(import.meta.url, Tally,
   persist: 'snapshot',
   placement: 'local',
 });
-export const PinnedTallyT: ActorType<Tally> = defineActor(import.meta.url, Tally, {
-  type: 'pinned-tally',
-  persist: 'journal',
-  placement: 'pinned',
-  thread: 0,
-});
 
 type Event = ['line', Line] | ['note', string] | ['add', number];
 
@@ -149,28 +143,34 @@ export const LedgerT: ActorType<Ledger> = defineActor(import.meta.url, Ledger, {
   mailbox,
 });
 
+export const PinnedTallyT: ActorType<Ledger> = defineActor(import.meta.url, Ledger, {
+  type: 'pinned-tally',
+  persist: 'journal',
+  placement: 'pinned',
+  thread: 0,
+});
+
 interface TalkerState {
   said: Record<string, number>;
   troubles: string[];
   on: boolean;
   asks: number;
+  targets: Ref<Tally>[];
 }
 
 /** Writes numbered lines to others, by tells and asks, until it is told to stop. */
 export class Talker extends Actor<TalkerState> {
   override initial(): TalkerState {
-    return { said: {}, troubles: [], on: false, asks: 0 };
+    return { said: {}, troubles: [], on: false, asks: 0, targets: [] };
   }
   begin(targets: Ref<Tally>[]): void {
     this.state.on = true;
     this.self.after(1, 'speak');
-    this.targets = targets;
-    (this.state as unknown as { targets: Ref<Tally>[] }).targets = targets;
+    this.state.targets = targets;
   }
-  targets: Ref<Tally>[] | undefined;
   async speak(): Promise<void> {
-    const { targets } = this.state as unknown as { targets: Ref<Tally>[] };
-    for (const target of targets) {
+    if (!this.state.on) return;
+    for (const target of this.state.targets) {
       const to = String(target);
       const next = (): number => {
         const n = this.state.said[to] ?? 0;
@@ -186,8 +186,9 @@ export class Talker extends Actor<TalkerState> {
         this.state.troubles.push(`${to}: ${(error as { code?: string }).code} ${(error as Error).message}`);
       }
     }
-    if (this.state.on) this.self.after(3, 'speak');
+    this.self.after(3, 'speak');
   }
+  /** Says nothing more: a turn of its own, behind what it is saying. */
   end(): TalkerState {
     this.state.on = false;
     return this.state;

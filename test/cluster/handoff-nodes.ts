@@ -50,7 +50,15 @@ export class Nodes {
     const { durable = false, ...rest } = options;
     for (const name of names) {
       const first = this.nodes.values().next().value;
-      const own: NodeOptions = { threads: 0, partitions, actors: handoffTypes, listen: '127.0.0.1:0', ...rest, name };
+      const own: NodeOptions = {
+        threads: 0,
+        partitions,
+        autoJoin: false,
+        actors: handoffTypes,
+        listen: '127.0.0.1:0',
+        ...rest,
+        name,
+      };
       const at = durable ? { dataDir: this.#dir(name) } : {};
       const seeds = first === undefined ? [] : [first.cluster.address];
       await this.#start(name, { ...own, ...at, join: seeds });

@@ -1,7 +1,7 @@
 // Partitions of real nodes that change hands, on real sockets: their actors, on threads of their own.
 
-import { describe, expect, it } from 'vitest';
-import { call, type Node, type Ref, tell } from '../../src/index.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { call, type Node, type NodeOptions, type Ref, tell } from '../../src/index.ts';
 import { until } from '../threads/until.ts';
 import {
   BareTallyT,
@@ -36,15 +36,20 @@ function wrong(unit: string, lines: readonly Line[], said: ReadonlyMap<string, n
   return found;
 }
 
-describe.each([
+const engines: [string, number, NodeOptions & { durable?: boolean }][] = [
   ['troupe', 2, { durable: true }],
-  ['lmdb', 0, { durable: true, engine: 'lmdb' as const }],
+  ['lmdb', 0, { durable: true, engine: 'lmdb' }],
   ['memory', 2, {}],
   ['memory', 0, {}],
-])('actors on %s, %i threads', (_engine, threads, options) => {
+];
+
+// Each test has partitions of its own, which n1 owns when it begins.
+describe.each(engines)('actors on %s, %i threads', (_engine, threads, options) => {
+  const nodes = new Nodes();
+  beforeAll(() => nodes.start(three, { ...options, threads }), 60_000);
+  afterAll(() => nodes[Symbol.asyncDispose](), 30_000);
+
   it('go on talking to each other while their partitions go there and back', { timeout: 60_000 }, async () => {
-    await using nodes = new Nodes();
-    await nodes.start(three, { ...options, threads });
     // One partition each for n2 and n3, so that talkers of all nodes speak.
     await nodes.hand(14, 'n2');
     await nodes.hand(15, 'n3');
@@ -98,25 +103,15 @@ describe.each([
     const states = await Promise.all(talkers.map(talker => call(talker, { deadlineMs: 20_000 }).end()));
     expect(states.flatMap(({ troubles }) => troubles)).toEqual([]);
     for (const { asks } of states) expect(asks).toBeGreaterThan(20);
-    await until('the last of them have come', async () => {
-      const again = await Promise.all(talkers.map(talker => talker.end()));
-      const isOver = again.every(({ asks }, i) => asks === states[i]?.asks);
-      for (const [i, each] of again.entries()) states[i] = each as never;
-      await new Promise(resolve => setTimeout(resolve, 50));
-      return isOver;
-    });
     for (const ref of targets(nodes.node('n2'))) {
       const lines = await call(ref, { deadlineMs: 15_000 }).lines();
       const all = new Map(said);
-      for (const [i, key] of talkerKeys.entries())
-        all.set(`talker/${key}`, (states[i] as never as { said: Record<string, number> }).said[String(ref)] ?? 0);
+      for (const [i, key] of talkerKeys.entries()) all.set(`talker/${key}`, states[i]?.said[String(ref)] ?? 0);
       expect(wrong(String(ref), lines, all)).toEqual([]);
     }
   });
 
   it('take their state along however it is kept, asleep or awake, with timers, reminders, stash and answers', async () => {
-    await using nodes = new Nodes();
-    await nodes.start(three, { ...options, threads });
     const n1 = nodes.node('n1');
     const [key, other] = keysIn(3, 2) as [string, string];
     const refs = [TallyT, LedgerT, BareTallyT].map(type => n1.ref(type, key) as Ref<Tally>);
@@ -177,8 +172,6 @@ describe.each([
   });
 
   it('that live elsewhere than the ring says are found by the new owner', async () => {
-    await using nodes = new Nodes();
-    await nodes.start(three, { ...options, threads });
     const n1 = nodes.node('n1');
     const keys = keysIn(4, 4) as [string, string, string, string];
     const [between, onN3, onN2, home] = keys;
@@ -233,8 +226,6 @@ describe.each([
   });
 
   it('end once for everybody who watches them, wherever they are by then', async () => {
-    await using nodes = new Nodes();
-    await nodes.start(three, { ...options, threads });
     const n1 = nodes.node('n1');
     const [a, b, c] = keysIn(5, 3) as [string, string, string];
     const watchers = three.map(name => nodes.node(name).ref(MournerT, `m-${name}`));
@@ -255,8 +246,6 @@ describe.each([
   });
 
   it('stay, and say why, while one of them cannot move', async () => {
-    await using nodes = new Nodes();
-    await nodes.start(three, { ...options, threads });
     const n1 = nodes.node('n1');
     const [key] = keysIn(6, 1) as [string];
     const ref = n1.ref(TallyT, key);
@@ -286,5 +275,50 @@ describe.each([
     await mourner.end();
     await nodes.arrived(6, 'n1');
     expect(await ref.add(1)).toBe(3);
+  });
+
+  it.runIf(threads > 1)(
+    'are found on the thread that they were moved to, asleep or awake, when it has come back',
+    async () => {
+      const n1 = nodes.node('n1');
+      const [key] = keysIn(7, 1) as [string];
+      const refs = [TallyT, LedgerT].map(type => n1.ref(type, key) as Ref<Tally>);
+      for (const ref of refs) {
+        await ref.add(5);
+        await n1.relocate(ref, `n1/${(await n1.locate(ref)).thread === 1 ? 2 : 1}`);
+      }
+      for (const to of ['n1', 'n2', 'n1', 'n3', 'n1']) {
+        await nodes.hand(7, to);
+        for (const ref of refs) {
+          await ref.end();
+          expect([to, String(ref), await ref.add(0)]).toEqual([to, String(ref), 5]);
+        }
+      }
+    },
+  );
+
+  it('that hardly ever rest do not keep their partition, also on threads apart, and by way of another node', {
+    timeout: 60_000,
+  }, async () => {
+    const n1 = nodes.node('n1');
+    await nodes.hand(14, 'n2');
+    const [key] = keysIn(8, 1) as [string];
+    const [talker, mate, asker] = [n1.ref(TalkerT, key), n1.ref(BareTallyT, key), n1.ref(LedgerT, key)];
+    const between = n1.ref(BareTallyT, keysIn(14, 1)[0] as string);
+    await mate.add(0);
+    // Its turns are all asks; what is told in them is held back, and must not be passed.
+    await talker.begin(Array.from({ length: 20 }, () => mate as Ref<Tally>));
+    if (threads > 1) await n1.relocate(mate, `n1/${(await n1.locate(talker)).thread === 1 ? 2 : 1}`);
+    let on = true;
+    const roundabout = (async () => {
+      while (on) await call(asker, { deadlineMs: 15_000 }).through(between, mate as Ref<Tally>);
+    })();
+    for (const to of ['n2', 'n1', 'n3', 'n1']) await nodes.hand(8, to);
+    on = false;
+    await roundabout;
+    const { said, troubles } = await call(talker, { deadlineMs: 20_000 }).end();
+    expect(troubles).toEqual([]);
+    const count = said[String(mate)] as number;
+    expect(wrong(String(mate), await mate.lines(), new Map([[`talker/${key}`, count]]))).toEqual([]);
   });
 });

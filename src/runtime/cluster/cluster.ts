@@ -15,6 +15,7 @@ import { TroupeError } from '../../errors.ts';
 import { membersMax } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Peers, PeersDescription, PeersOptions } from '../links/peers.ts';
+import type { TlsIdentity } from '../links/tls-wire.ts';
 import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/gossip-types.ts';
 import { Gossiper } from '../membership/gossiper.ts';
 import { type Change, type RingState, turnsOf } from '../ownership/holdings.ts';
@@ -77,7 +78,7 @@ export interface ClusterDescription {
 /** What `node.cluster` offers. */
 export type ClusterView = Pick<
   Cluster,
-  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'address' | 'describe'
+  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'renewTls' | 'address' | 'describe'
 >;
 
 export class Cluster {
@@ -295,6 +296,11 @@ export class Cluster {
 
   #statusOf(name: string): MemberView['status'] | undefined {
     return this.members().find(member => member.name === name)?.status;
+  }
+
+  /** New connections prove this node by another certificate; those that are open go on. Throws BAD_OPTION, and nothing has changed. */
+  renewTls(tls: TlsIdentity): void {
+    this.#peers.renewTls(tls);
   }
 
   /** host:port that others dial. */

@@ -13,6 +13,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import {
+  handoffFreezeMs,
   handoffPageBytes,
   handoffPageRecords,
   handoffPagesAhead,
@@ -29,7 +30,7 @@ import type { Unit } from '../relocation-messages.ts';
 import type { Crew } from './crew.ts';
 import type { HandoffCluster } from './handoffs.ts';
 import type { Packed } from './hands.ts';
-import type { Change, Page, Part } from './hands-records.ts';
+import type { Asked, Change, Page, Part, Span } from './hands-records.ts';
 
 export interface HandingSeams {
   readonly router: FarRouter;
@@ -61,7 +62,11 @@ export class Handing {
   since = 0;
   #seams: HandingSeams;
   #isOff = false;
+  /** Shards of stores of which the other node has something already, of an earlier try. */
+  #there: ReadonlySet<string> = new Set();
   #actors = 0;
+  /** Bytes that were there already. */
+  #kept = 0;
   #frozenAt = 0;
 
   constructor(seams: HandingSeams) {
@@ -74,9 +79,10 @@ export class Handing {
   /** Ms until the copy is there, as far as that can be said. */
   get etaMs(): number | null {
     const { router } = this.#seams;
-    if (this.phase !== 'copying' || this.total === 0 || this.bytes === 0) return null;
-    const left = Math.max(0, this.total - this.bytes);
-    return Math.ceil((left * (router.host.now() - this.since)) / this.bytes);
+    if (this.phase !== 'copying' || this.total === 0 || this.bytes + this.#kept === 0) return null;
+    const done = this.bytes + this.#kept;
+    const left = Math.max(0, this.total - done);
+    return Math.ceil((left * (router.host.now() - this.since)) / done);
   }
 
   /** Ends before the commit, or not at all. */
@@ -159,7 +165,7 @@ export class Handing {
     const moved = gateway.homes.movingIn(partition);
     if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
     const keep = gateway.homes.awayIn(partition).filter(([, node]) => node === this.to);
-    await this.#ask('handoff-begin', { keep: keep.map(([unit]) => unit) });
+    this.#there = new Set(await this.#ask<string[]>('handoff-begin', { keep: keep.map(([unit]) => unit) }));
     await crew.all('part-watch', partition);
     await crew.all('part-track', partition);
     this.since = this.#seams.router.host.now();
@@ -170,21 +176,23 @@ export class Handing {
     const places = await this.#places();
     let total = 0;
     for (const [thread, shard] of places)
-      await this.#walk(thread, shard, false, page => {
+      await this.#walk(thread, shard, 'count', page => {
         total += page.bytes;
       });
     this.total = total;
     this.since = this.#seams.router.host.now();
     const ahead: Promise<unknown>[] = [];
     for (const [thread, shard] of places)
-      await this.#walk(thread, shard, true, async page => {
-        const sent = this.#ship([page.part], page.bytes);
+      await this.#walk(thread, shard, this.#there.has(shard) ? 'digest' : 'records', async (page, from) => {
+        const sent = this.#bring(page, from);
         // It is awaited below: until then nobody listens.
         sent.catch(() => undefined);
         ahead.push(sent);
         if (ahead.length >= handoffPagesAhead) await ahead.shift();
       });
     await Promise.all(ahead);
+    const here = new Set(places.map(([, shard]) => shard));
+    for (const shard of this.#there) if (!here.has(shard)) await this.#ask('handoff-drop', { shard });
   }
 
   async #places(): Promise<(readonly [thread: number, shard: string])[]> {
@@ -202,18 +210,34 @@ export class Handing {
     return [...shards].sort().map(shard => [crew.keeperOf(shard, partition), shard] as const);
   }
 
-  async #walk(thread: number, shard: string, ship: boolean, each: (page: Page) => unknown): Promise<void> {
+  /** A page; of what is there already, only if it is another one there. */
+  async #bring({ part, bytes, digest, next }: Page, from: Uint8Array | null): Promise<void> {
+    if (digest === null) return this.#ship([part], bytes);
+    const span = { shard: part[0], from, to: next };
+    if (await this.#ask<boolean>('handoff-same', { span, digest })) {
+      this.#kept += bytes;
+      return;
+    }
+    await this.#ship([part], bytes, span);
+  }
+
+  async #walk(
+    thread: number,
+    shard: string,
+    asked: Asked,
+    each: (page: Page, from: Uint8Array | null) => unknown,
+  ): Promise<void> {
     let from: Uint8Array | null = null;
     do {
       this.#goesOn();
-      const page: Page = await this.#seams.crew.ask(thread, 'part-page', { shard, from, ship });
-      if (page.records > 0) await each(page);
+      const page: Page = await this.#seams.crew.ask(thread, 'part-page', { shard, from, asked });
+      if (page.records > 0 || page.digest !== null) await each(page, from);
       from = page.next;
     } while (from !== null);
   }
 
-  async #ship(parts: readonly Part[], bytes: number): Promise<void> {
-    await this.#ask('handoff-records', { parts });
+  async #ship(parts: readonly Part[], bytes: number, span?: Span): Promise<void> {
+    await this.#ask('handoff-records', span === undefined ? { parts } : { parts, span });
     this.bytes += bytes;
     for (const [, records, gone] of parts) this.records += records.length + gone.length;
   }
@@ -287,6 +311,7 @@ export class Handing {
     await this.#inTime(crew.all('part-flush', null), 'flush');
     await this.#inTime(crew.all('part-flush', null), 'flush');
     await this.#inTime(this.#flushGuests(), 'reach the guests of other nodes');
+    await this.#rest();
     const packed = await crew.all<Packed>('part-freeze', partition);
     await gateway.homes.forgetReturned(partition);
     router.host.epochs.renew();
@@ -298,6 +323,22 @@ export class Handing {
     ]);
     const watched = new Set([...packed.flatMap(each => each.watched), ...gateway.watches.unitsOf(partition)]);
     await this.#ask('handoff-ready', { epoch, watched: [...watched] });
+  }
+
+  /** All threads at the same moment: actors that have come to rest on one may be asked by those that have not on another. */
+  async #rest(): Promise<void> {
+    const { crew, router, partition } = this.#seams;
+    const { host } = router;
+    const until = host.now() + handoffFreezeMs;
+    for (;;) {
+      const restless = (await crew.all<Unit | null>('part-still', partition)).find(unit => unit !== null);
+      if (restless === undefined) return;
+      await crew.all('part-stir', partition);
+      this.#goesOn();
+      if (host.now() >= until)
+        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
+      await new Promise<void>(done => host.world.clock.timer(1, done));
+    }
   }
 
   /** What was sent to guests of other nodes is there, before their home is another one. */

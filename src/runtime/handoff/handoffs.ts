@@ -107,6 +107,7 @@ export class Handoffs implements HandoffHooks {
     if (cluster === undefined || ring === undefined || host.closing) return;
     if (!this.#hasBegun) this.leftovers.resume();
     this.#hasBegun = true;
+    this.#takings.sweep(new Set(ring.next.filter(({ to }) => to === host.node).map(({ partition }) => partition)));
     const own = ring.next.filter(({ from }) => from === host.node);
     for (const [partition, handing] of this.#running)
       if (!own.some(transfer => transfer.partition === partition && transfer.to === handing.to)) handing.callOff();

@@ -1,7 +1,8 @@
 // One thread's part in a partition that changes hands: thread 0 decides (handing.ts, taking.ts), every thread does this with what it has.
 //
-//     gives:   hold ─▶ flush, twice ─▶ freeze: actors at rest, packed ─▶ gone: their mailboxes follow, they end ─▶ release
-//                                        └──────▶ thaw: as before ─▶ release
+//     gives:   hold ─▶ flush, twice ─▶ still, on all threads ─▶ freeze: packed ─▶ gone: their mailboxes follow, they end ─▶ release
+//                                        ▲  │ not on one of them    └──────▶ thaw: as before ─▶ release
+//                                        └─stir
 //     takes:   install: there, and not running ─▶ hold ─▶ run ─▶ release          └──▶ discard
 //
 // Invariants: between freeze and (gone or thaw), and between install and (run or discard), an actor causes nothing; it is the same
@@ -22,7 +23,7 @@ import { freeze, install, leave, type PackedActor, packAlone, retire, run, thaw,
 import type { BaseRef } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Sleeper } from '../sleepers.ts';
-import { type Change, HandsRecords, type Part } from './hands-records.ts';
+import { type Change, HandsRecords, type Part, type Span } from './hands-records.ts';
 import type { Stage } from './held.ts';
 import { ringPartition } from './ring-partition.ts';
 
@@ -53,13 +54,15 @@ export class Hands {
   constructor(router: FarRouter) {
     this.#router = router;
     const { host } = router;
-    this.records = new HandsRecords(host);
+    this.records = new HandsRecords(host, router.threads);
     this.#codec = travelCodec(host);
     router.on('part-track', (_from, partition: number) => router.awakeIn.track(partition));
     router.on('part-untrack', (_from, partition: number) => router.awakeIn.untrack(partition));
     router.on('part-hold', (_from, { partition, stage }) => this.hold(partition, stage));
     router.on('part-flush', () => this.#flush());
     router.on('part-echo', () => undefined);
+    router.on('part-still', (_from, partition: number) => this.#still(partition));
+    router.on('part-stir', (_from, partition: number) => this.#stir(partition));
     router.on('part-freeze', (_from, partition: number) => this.#freeze(partition));
     router.on('part-thaw', (_from, partition: number) => this.#thaw(partition));
     router.on('part-gone', (_from, partition: number) => this.#gone(partition));
@@ -75,14 +78,16 @@ export class Hands {
     router.on('part-watch', (_from, partition: number) => records.watch(partition));
     router.on('part-unwatch', (_from, partition: number) => records.unwatch(partition));
     router.on('part-shards', (_from, partition: number) => records.shards(partition));
-    router.on('part-page', (_from, { shard, from, ship }) => records.page(shard, from, ship));
+    router.on('part-page', (_from, { shard, from, asked }) => records.page(shard, from, asked));
     router.on('part-dirty', (_from, partition: number) => records.dirty(partition));
     router.on('part-read', (_from, changes: Change[]) => records.read(changes));
     router.on('part-clean', (_from, { partition, keep }) => records.clean(partition, keep));
-    router.on('part-store', (_from, { partition, parts }: { partition: number; parts: Part[] }) =>
-      records.store(partition, parts),
+    router.on('part-store', (_from, { partition, parts, span }: { partition: number; parts: Part[]; span?: Span }) =>
+      records.store(partition, parts, span),
     );
-    router.on('part-clear', (_from, { partition, keep }) => records.clear(partition, keep));
+    router.on('part-same', (_from, { span, digest }) => records.same(span, digest));
+    router.on('part-drop', (_from, shard: string) => records.drop(shard));
+    router.on('part-clear', (_from, { partition, keep, bulk }) => records.clear(partition, keep, bulk));
     router.on('part-settle', () => records.settle());
   }
 
@@ -105,45 +110,52 @@ export class Hands {
 
   // Giving.
 
+  /** Freezes them, unless one of them is in a turn, or writes: its name then. */
+  #still(partition: number): Unit | null {
+    const { host, held } = this.#router;
+    const now = held.get(partition);
+    if (now === undefined) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+    const acts = held.awake(partition);
+    const restless = acts.find(act => !this.#isStill(act))?.id ?? this.#inMotion(partition);
+    if (restless !== undefined) return restless;
+    for (const act of acts) {
+      const why = unmovable(act, true);
+      if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
+    }
+    this.#frozen.set(partition, acts);
+    now.stage = 'frozen';
+    for (const act of acts) freeze(host, act, () => undefined);
+    return null;
+  }
+
+  #isStill(act: Activation): boolean {
+    const isOpen = act.extras?.gate?.open ?? true;
+    return isOpen && this.#router.host.isQuiet(act) && (act.flags & (frozen | dead)) === 0;
+  }
+
+  /** Those of another thread were not at rest, and may ask these: they go on. Nothing has left, so under the epochs they have. */
+  #stir(partition: number): void {
+    const { host, held } = this.#router;
+    const acts = this.#frozen.get(partition) ?? [];
+    this.#frozen.delete(partition);
+    for (const act of acts) thaw(host, act, act.epochNumber);
+    held.stir(partition);
+  }
+
   async #freeze(partition: number): Promise<Packed> {
     const { host } = this.#router;
-    const { acts, stored } = await this.#rest(partition);
+    const acts = this.#frozen.get(partition);
     // After a wait: it may have been thawed meanwhile, and frozen anew by a later try, whose actors are not ours to touch.
-    const goesOn = (): boolean => this.#frozen.get(partition) === acts;
+    const goesOn = (): boolean => acts !== undefined && this.#frozen.get(partition) === acts;
     try {
-      await this.#inTime(stored, partition, 'have not stored their state');
-      await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
-      if (!goesOn()) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+      await this.#inTime(Promise.all((acts ?? []).map(act => leave(host, act, true))), partition, 'did not leave');
+      if (acts === undefined || !goesOn())
+        throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
       host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
       if (goesOn()) this.#thaw(partition);
       throw error;
-    }
-  }
-
-  /** Resolves, and freezes them, at a moment at which none of them is in a turn. */
-  async #rest(partition: number): Promise<{ acts: readonly Activation[]; stored: Promise<unknown> }> {
-    const { host, held } = this.#router;
-    const until = host.now() + handoffFreezeMs;
-    for (;;) {
-      const now = held.get(partition);
-      if (now === undefined) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
-      const acts = held.awake(partition);
-      const restless =
-        acts.find(act => !host.isQuiet(act) || (act.flags & (frozen | dead)) !== 0)?.id ?? this.#inMotion(partition);
-      if (restless === undefined) {
-        for (const act of acts) {
-          const why = unmovable(act, true);
-          if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
-        }
-        this.#frozen.set(partition, acts);
-        now.stage = 'frozen';
-        return { acts, stored: Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done)))) };
-      }
-      if (host.now() >= until)
-        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
-      await new Promise<void>(done => host.world.clock.timer(1, done));
     }
   }
 
@@ -187,9 +199,8 @@ export class Hands {
     const { host, held } = this.#router;
     const acts = this.#frozen.get(partition) ?? [];
     this.#frozen.delete(partition);
-    const now = held.get(partition);
-    if (now !== undefined) now.stage = 'leaving';
     for (const act of acts) thaw(host, act, host.epochs.next());
+    held.stir(partition);
     host.reminders.load([partition]);
   }
 

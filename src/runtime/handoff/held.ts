@@ -31,8 +31,8 @@ export interface Held {
   readonly partition: number;
   stage: Stage;
   entries: Entry[];
-  /** Actors for which something waits. */
-  readonly units: Set<string>;
+  /** Frozen, it has held back what may have to run if it is not frozen after all. */
+  hasLate: boolean;
   /** Resolves when it is over. */
   readonly over: Promise<void>;
   readonly end: () => void;
@@ -69,7 +69,7 @@ export class HeldPartitions {
     const known = this.#held.get(partition);
     if (known !== undefined) return known;
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
-    const held: Held = { partition, stage, entries: [], units: new Set(), over, end };
+    const held: Held = { partition, stage, entries: [], hasLate: false, over, end };
     this.#held.set(partition, held);
     for (const act of this.awake(partition)) act.flags |= moving;
     this.#router.version++;
@@ -97,46 +97,60 @@ export class HeldPartitions {
     if (message.call?.state === ended) return undefined;
     const unit = ref.toString();
     if (held.stage !== 'settling' && this.#mustRun(held, ref, message)) {
-      this.#letThrough(held, unit, ref, message);
-      return undefined;
+      // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread.
+      const isLate = held.stage === 'frozen' && this.#router.threadFor(ref) === this.#router.host.thread;
+      held.hasLate ||= isLate;
+      if (!isLate) {
+        this.#letThrough(held, unit, { ref, message });
+        return undefined;
+      }
     }
     if (held.entries.length >= handoffHeldMax) {
       const why = `partition ${held.partition} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
       throw new TroupeError('OVERLOADED', why, { details: { partition: held.partition } });
     }
     held.entries.push({ ref, message });
-    held.units.add(unit);
     this.held++;
     // The other half is for what is on its way until senders have heard of it.
     return held.entries.length > handoffHeldMax / 2 ? held.over : undefined;
   }
 
   /** An actor of that partition waits for it, itself or by way of others: held back it would keep that one from coming to rest. */
-  #mustRun({ partition, stage }: Held, ref: BaseRef, { call }: FarMessage): boolean {
+  #mustRun({ partition }: Held, ref: BaseRef, { call }: FarMessage): boolean {
     const router = this.#router;
     if (call === null || (router.moves.any && router.moves.inMotion(ref.toString()))) return false;
-    // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread.
-    if (stage === 'frozen' && router.threadFor(ref) === router.host.thread) return false;
     if (call.from !== null && ringPartition(call.from.hosted, call.from.key) === partition) return true;
     return router.chainFor(call)?.some(above => this.#isOf(above, partition)) === true;
   }
 
   /** With all that waits for the same actor, or it would pass what its asker has told that one before. */
-  #letThrough(held: Held, unit: string, ref: BaseRef, message: FarMessage): void {
-    const before: FarMessage[] = [];
-    if (held.units.delete(unit))
-      held.entries = held.entries.filter(entry => {
-        if (typeof entry === 'function' || entry.ref.toString() !== unit) return true;
-        before.push(entry.message);
-        return false;
-      });
+  #letThrough(held: Held, unit: string, last: Exclude<Entry, () => void>): void {
+    const entries: Exclude<Entry, () => void>[] = [];
+    held.entries = held.entries.filter(entry => {
+      if (typeof entry === 'function' || entry.ref.toString() !== unit) return true;
+      entries.push(entry);
+      return false;
+    });
+    if (!entries.includes(last)) entries.push(last);
     const { host, gateway } = this.#router;
-    for (const each of [...before, message])
+    for (const { ref, message } of entries)
       try {
-        if (gateway?.take(ref, each) !== true) this.pass(ref, each, host.thread);
+        if (gateway?.take(ref, message) !== true) this.pass(ref, message, host.thread);
       } catch (error) {
-        this.refuse(ref, each, error);
+        this.refuse(ref, message, error);
       }
+  }
+
+  /** It runs again, and so does what an actor of it waits for. */
+  stir(partition: number): void {
+    const held = this.#held.get(partition);
+    if (held === undefined) return;
+    held.stage = 'leaving';
+    if (!held.hasLate) return;
+    held.hasLate = false;
+    for (const entry of held.entries)
+      if (typeof entry !== 'function' && this.#mustRun(held, entry.ref, entry.message) && held.entries.includes(entry))
+        this.#letThrough(held, entry.ref.toString(), entry);
   }
 
   /** Runs when all that was held before it has left; at once when nothing is held. */
@@ -170,6 +184,7 @@ export class HeldPartitions {
     let act = hosted.live.get(key);
     if (act === undefined && held?.stage === 'frozen') {
       held.entries.push({ ref, message });
+      held.hasLate = true;
       return;
     }
     act ??= host.activate(hosted, key);

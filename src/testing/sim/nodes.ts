@@ -67,8 +67,9 @@ class NodesRun implements ScenarioRun<NodesLife> {
   readonly #oracle: LedgerOracle;
   readonly #watches: WatchOracle;
   readonly #wishes = new Map<number, string>();
-  /** Operations that have not ended, by the life they belong to. */
-  readonly #open = new Map<string, number>();
+  /** Operations that have not ended; and when the last one did. */
+  #open = 0;
+  #endedAt = 0;
   /** Where an operation ran last, by its line: that node has acknowledged it. */
   readonly #ranIn = new Map<string, SimProcess<NodesLife>>();
   readonly #keys: readonly string[];
@@ -78,7 +79,6 @@ class NodesRun implements ScenarioRun<NodesLife> {
   readonly #put = new Set<string>();
   /** Waits for a last word that ended without it: with them order is not promised. */
   #late = 0;
-  #quietAt: number | undefined;
 
   constructor(sim: Simulation<NodesLife>, plan: SimPlan) {
     this.#sim = sim;
@@ -223,25 +223,16 @@ class NodesRun implements ScenarioRun<NodesLife> {
   // What is asked for.
 
   begun(): void {
-    // Said when it is performed: a node that is stopped first has not said it.
+    this.#open++;
   }
 
   told(): void {
-    // As above.
+    this.#open--;
+    this.#endedAt = this.#sim.now;
   }
 
-  #count(life: string, by: number): void {
-    this.#open.set(life, (this.#open.get(life) ?? 0) + by);
-  }
-
-  async perform(operation: Operation, life: NodesLife): Promise<void> {
-    const by = this.#lifeOf(this.#process(operation.on));
-    this.#count(by, 1);
-    try {
-      await this.#do(operation, by, life);
-    } finally {
-      this.#count(by, -1);
-    }
+  perform(operation: Operation, life: NodesLife): Promise<unknown> {
+    return this.#do(operation, this.#lifeOf(this.#process(operation.on)), life);
   }
 
   #do(operation: Operation, by: string, life: NodesLife): Promise<unknown> {
@@ -325,9 +316,9 @@ class NodesRun implements ScenarioRun<NodesLife> {
     const said = this.#oracle.says(`${other.type}/${keyIn(key)}`, `${by}>${key}`, 'through');
     // Whoever heard it in vain may have heard it: until the word is there that it has, it may come late.
     said.isStray = true;
-    const ref = call(refOf(life, key), { deadlineMs: 12_000 });
+    const ref = call(refOf(life, key), { deadlineMs: 16_000 });
     try {
-      const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 5_000);
+      const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 8_000);
       said.isStray = outcome !== 'ok';
       this.#become(said, outcome as Outcome);
     } catch (error) {
@@ -368,7 +359,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
     await ref.remindMe(said.number, cancelledMs);
     await new Promise<void>(done => life.world.clock.timer(value, done));
     await ref.cancelIt(said.number);
-    if (this.#sim.now < dueAt) said.outcome = 'cancelled';
+    const sameClocks = this.#plan.faults.every(({ kind }) => kind !== 'suspend');
+    if (sameClocks && this.#sim.now < dueAt) said.outcome = 'cancelled';
   }
 
   async #watch({ id, key, on }: Operation, by: string, { node }: NodesLife): Promise<void> {
@@ -381,10 +373,12 @@ class NodesRun implements ScenarioRun<NodesLife> {
   // The end.
 
   async rest(): Promise<string | undefined> {
-    this.#quietAt ??= this.#sim.now + quietMs;
     const why = this.#restless();
     if (why !== undefined) return why;
-    if (this.#sim.now < this.#quietAt) return 'reminders may be due';
+    // By the clock of whichever node has the actor by now.
+    const stoodMs = Math.max(...[...this.#sim.processes.values()].map(each => each.stoodMs));
+    const quietAt = Math.max(this.#endedAt, this.#plan.safetyMs) + quietMs + stoodMs;
+    if (this.#sim.now < quietAt) return 'reminders may be due';
     for (const name of this.#plan.processes)
       for (const key of this.#keys)
         for (const unit of units(key)) {
@@ -416,17 +410,16 @@ class NodesRun implements ScenarioRun<NodesLife> {
       for (const [partition, to] of this.#wishes)
         if (ring.owners[partition] !== to)
           return `partition ${partition} is still ${ring.owners[partition]}'s, and shall be ${to}'s: ${this.#whyNot(partition)}`;
-      if ((this.#open.get(this.#lifeOf(target)) ?? 0) > 0) return `${name} waits for operations`;
       const left = leftIn(target.life);
       if (left !== undefined) return `${name} keeps ${left}`;
     }
-    return undefined;
+    return this.#open > 0 ? `${this.#open} operations have not ended` : undefined;
   }
 
   #whyNot(partition: number): string {
     const rows = this.#lives().flatMap(({ hooks }) => hooks.status());
     const row = rows.find(each => each.partition === partition);
-    const { running, taking } = (this.#process(row?.from ?? '').life?.node.gateway.describe() as any)?.handoffs ?? {};
+    const { running, taking } = (this.#process(row?.from ?? '')?.life?.node.gateway.describe() as any)?.handoffs ?? {};
     const busy = `gives ${JSON.stringify(running)}, takes ${JSON.stringify(taking)}`;
     return row === undefined ? 'nobody gives it away' : `${row.phase}, ${row.why}; ${row.from} ${busy}`;
   }

@@ -165,6 +165,19 @@ describe('a keeper', () => {
     expect(trail).toEqual([]);
   });
 
+  it('that stops while it stores tells nobody, and does not say that nothing has changed', async () => {
+    keeper.begin(state);
+    trail.length = 0;
+    let free = (): void => undefined;
+    saving = () => new Promise(resolve => (free = resolve));
+    const done = keeper.handOn(0, 'n2').catch(error => error);
+    await rest();
+    keeper.stop();
+    free();
+    expect(await done).toMatchObject({ code: 'STOPPED', outcome: 'unknown' });
+    expect(trail).toEqual(['stored']);
+  });
+
   it('goes through with a change that a hook cannot follow', async () => {
     keeper.begin(state);
     const broken = (): never => {
