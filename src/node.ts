@@ -230,16 +230,16 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   private async reserve(): Promise<void> {
     if (!reserveRunsLow(this.epochs)) return;
     try {
-      await this.home?.file.update({ epochChunkLimit: nextReserve(this.epochs) });
-      reserved(this.epochs);
+      const limit = nextReserve(this.epochs);
+      await this.raiseLimit(limit);
+      reserved(this.epochs, limit);
     } catch (error) {
       this.options.logger?.error({ err: error }, 'the reserve of epochs could not be extended');
     }
   }
 
   private async raiseLimit(limit: number): Promise<void> {
-    const { home } = this;
-    await home?.file.update({ epochChunkLimit: Math.max(limit, home.file.content.epochChunkLimit) });
+    await this.home?.file.raiseEpochLimit(limit);
   }
 
   private announce(name: string, payload: unknown): void {

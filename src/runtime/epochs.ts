@@ -46,8 +46,9 @@ export function nextReserve(memory: EpochMemory): number {
   return memory.base + Atomics.load(memory.cells, limitCell) + chunksPerReserve;
 }
 
-export function reserved(memory: EpochMemory): void {
-  Atomics.add(memory.cells, limitCell, chunksPerReserve);
+/** Up to that limit, which is synced. Not so many more than there are: raiseEpochs may have raised it since, and has stored no more than that. */
+export function reserved(memory: EpochMemory, limit: number): void {
+  raise(memory, limitCell, limit - memory.base);
 }
 
 /** Where the next run begins: above every chunk that this one may have handed out. */

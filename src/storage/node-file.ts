@@ -75,6 +75,11 @@ export class NodeFile {
     return this.#change(() => change);
   }
 
+  /** To that limit, or to a higher one that somebody has asked for meanwhile: two may raise it at once. */
+  raiseEpochLimit(limit: number): Promise<void> {
+    return this.#change(({ epochChunkLimit }) => ({ epochChunkLimit: Math.max(limit, epochChunkLimit) }));
+  }
+
   /** Counts one more start, durably, and says which it is. */
   async bump(): Promise<number> {
     await this.#change(({ bootCount }) => ({ bootCount: bootCount + 1 }));

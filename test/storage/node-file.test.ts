@@ -69,6 +69,12 @@ it('never lets a number go back, and goes on after refusing it', async () => {
   expect((await openNodeFile(dir, {})).content.epochChunkLimit).toBe(101);
 });
 
+it('takes the highest of limits that are raised at once', async () => {
+  const node = await openNodeFile(dir, {});
+  await Promise.all([300, 100, 200].map(limit => node.raiseEpochLimit(limit)));
+  expect((await openNodeFile(dir, {})).content.epochChunkLimit).toBe(300);
+});
+
 it('is whole although a write was interrupted: the half-written one is never looked at', async () => {
   const node = await openNodeFile(dir, { name: 'n1' });
   writeFileSync(`${file}.new`, '{"format": 1, "na');

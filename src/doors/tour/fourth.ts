@@ -135,8 +135,9 @@ export class Fourth {
     const members = this.#members;
     const before = await members.of('n1').ask('owners');
     const planned = await members.of(fourth).ask('planned', { leave: [fourth] });
-    // A guest whose home is about to be another.
+    // A guest whose home is about to be another, and one that has to go home.
     await members.relocate('n1', this.#goers[0] as string, 'n1');
+    await members.relocate('n1', this.#stayers[0] as string, fourth);
     view.step('n4 leaves, and hands its partitions back under load');
     await this.#changeHands('left', planned, before, () => members.of(fourth).ask('leave'));
     const problems = [...(await members.otherRings(everybody, planned.owners)), ...(await members.troubles([fourth]))];

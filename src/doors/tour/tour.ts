@@ -55,7 +55,7 @@ const full: Size = {
   kills: 4,
   killAfter: [2_000, 8_000],
   moves: 100,
-  cluster: { count: 60_000, offered: 4_000, rounds: 3 },
+  cluster: { count: 40_000, offered: 4_000, rounds: 3 },
 };
 const quick: Size = {
   flushed: 100,

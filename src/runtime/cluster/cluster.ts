@@ -26,7 +26,7 @@ import { partitionOf } from '../partition.ts';
 import type { World } from '../world.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
-import { passed } from './passing.ts';
+import { passed, recalled } from './passing.ts';
 import { type Committed, planOrThrow, RingClaims } from './ring-claims.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
@@ -126,6 +126,7 @@ export class Cluster {
       ring: () => this.#joined(),
       commit: planned => this.commit(planned),
       onLeaving: () => this.#gossiper?.leave(),
+      recalled: () => recalled({ world, gateway, linked: this.#numbers }),
       passed: () => passed({ world, gateway, linked: this.#numbers }),
       onLeft: () => this.#gossiper?.left(),
     });
@@ -254,8 +255,8 @@ export class Cluster {
   }
 
   /**
-   * Gives away all that this node owns, and says goodbye for good. Resolves when it owns nothing any more, which takes as long as its
-   * data needs: transfers() shows it. Throws BAD_OPTION with the reason 'nobody-left' when there is nobody to take it. stop() it then.
+   * Gives away all that this node owns, sends its guests home, and says goodbye for good. Resolves when it has nothing any more, which takes
+   * as long as its data needs: transfers() shows it. Throws BAD_OPTION with the reason 'nobody-left' when there is nobody to take it. stop() it then.
    */
   leave(): Promise<void> {
     return this.#leave.begin();

@@ -1,6 +1,6 @@
 // A node that wants to leave for good: it stays until nothing is left on it.
 //
-//     plan({ leave }) ──commit──▶ 'leaving': its partitions go, one by one ──▶ owns nothing, nothing passes ──▶ 'left', to everybody
+//     plan({ leave }) ──commit──▶ 'leaving': its partitions go, one by one ──▶ owns nothing, no guests, nothing passes ──▶ 'left', to everybody
 //          ▲                              │
 //          └── the wish was lost, or something came by an older wish ◀──┘
 //
@@ -22,6 +22,8 @@ export interface LeaveOptions {
   commit(planned: RingPlan): Promise<unknown>;
   /** The ring says that it goes: told to everybody. */
   onLeaving(): void;
+  /** Sends home the actors that are guests here; how many are here still. */
+  recalled(): Promise<number>;
   /** It owns nothing any more: resolves when nothing is on its way through it either. */
   passed(): Promise<void>;
   onLeft(): void;
@@ -65,7 +67,10 @@ export class Leave {
   }
 
   async #goes(onLeft: () => void): Promise<void> {
-    await this.#options.passed();
+    const { world, recalled, passed } = this.#options;
+    while ((await recalled()) > 0 && !this.#stopped)
+      await new Promise<void>(again => world.clock.timer(leaveLookMs, again));
+    await passed();
     if (this.#stopped) throw new TroupeError('STOPPED', `node ${this.#options.name} has stopped before it had left`);
     onLeft();
   }

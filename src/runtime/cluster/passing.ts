@@ -1,7 +1,7 @@
 // What still passes through a node that has just given its last partition away: asks whose answers come back through it, tells that were
 // sent before their senders had heard of it, and what had waited here for its actors.
 //
-//     flush: all that was sent here by the old way is here ─▶ none of it waits here, no ask is open ─▶ flush: what went on is there
+//     guests go home ─▶ flush: all that was sent here by the old way is here ─▶ none of it waits here, no ask is open ─▶ flush: what went on is there
 //
 // Intuition: whoever hears 'left' ends the session with this node, and what is on it ends with it: asks UNKNOWN_OUTCOME, tells lost. And
 // gossip may come by a quicker way than what was sent before it. So nobody is told while anything passes.
@@ -26,6 +26,19 @@ export async function passed(options: PassingOptions): Promise<void> {
   while (isPassing(gateway) && world.clock.mono() < until)
     await new Promise<void>(again => world.clock.timer(leaveLookMs, again));
   await flushed(options);
+}
+
+/**
+ * Its guests, whose homes are other nodes, go home: these would look for them here forever. How many are here still; at least one for each
+ * node that does not say.
+ */
+export async function recalled({ world, gateway, linked }: PassingOptions): Promise<number> {
+  const late = (): Error => new Error('late');
+  const counts = [...linked.values()].map(async number => {
+    const asked = gateway.asked(number, 'guest-recall', null);
+    return Number(await inTime(world.clock, leavePassingMs, asked, late).catch(() => 1));
+  });
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 function isPassing({ handoffs, relays }: Gateway): boolean {

@@ -34,6 +34,7 @@ export class GuestDesk {
         this.#onVerdict(this.#unitOf(from, told), told.verdict);
     });
     gateway.on('guest-where', (_from, asked) => homes.where(textIn(asked?.unit)) ?? null);
+    gateway.on('guest-recall', from => homes.recall(gateway.nameOf(from) ?? ''));
     router.host.reminders.whereabouts = stored => this.#livesHere(stored);
     gateway.on('guest-epoch', (_from, asked) => guests.epochOf(textIn(asked?.unit)));
   }

@@ -301,6 +301,14 @@ export class Homes {
     return { epoch, pausedMs: host.now() - since, shipped: moving.back.length, forwarded: moving.held.length };
   }
 
+  /** That node is about to leave for good: whoever of ours lives there comes home. How many are there still. */
+  async recall(node: string): Promise<number> {
+    const there = (): Unit[] => this.#away.units().filter(unit => this.#away.get(unit)?.node === node);
+    // What cannot be moved now is tried again when that node asks again.
+    for (const unit of there()) await this.relocate(unit, this.#self, async () => undefined).catch(() => undefined);
+    return there().length;
+  }
+
   #refuseLeaving(unit: Unit): void {
     const { hosted, key } = this.#router.host.split(unit);
     const partition = hosted === undefined ? undefined : ringPartition(hosted, key);
