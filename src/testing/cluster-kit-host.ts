@@ -21,7 +21,7 @@ import type { Relocation } from '../runtime/relocate-here.ts';
 import type { Log } from '../runtime/world.ts';
 import { MemoryStore } from '../storage/memory-store.ts';
 import type { RecordedEvent } from './kit.ts';
-import { NodeLife } from './node-life.ts';
+import { NodeLife } from './node-life-host.ts';
 import { type Faults, VirtualNetwork } from './virtual-network.ts';
 import { seededRandom, type VirtualClock, type VirtualWorld, virtualWorld } from './virtual-world.ts';
 

@@ -17,46 +17,25 @@ import { partitionOfShard } from '../../runtime/handoff/ring-partition.ts';
 import type { RingState } from '../../runtime/ownership/holdings.ts';
 import { type Ring, ringHash } from '../../runtime/ownership/ring.ts';
 import { partitionOf } from '../../runtime/partition.ts';
-import { call, type Ref, tell } from '../../runtime/refs.ts';
-import type { Engine } from '../../storage/engine.ts';
-import { NodeLife } from '../node-life.ts';
+import { call } from '../../runtime/refs.ts';
+import { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
 import { diskFaults } from './faults.ts';
-import {
-  type Ledger,
-  type Line,
-  MemoryT,
-  MortalT,
-  reminderSender,
-  SleeperT,
-  SnapshotT,
-  type Watcher,
-  WatcherT,
-  witness,
-} from './node-actors.ts';
+import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
 import { listenIn } from './node-marks.ts';
-import { LedgerOracle, type Outcome, type Said, WatchOracle } from './node-oracle.ts';
-import { cancelledMs, ledgers, partitions, plan, reminderMsMax } from './node-plan.ts';
-import type { Life, Program, SimProcess, SimWorld } from './process.ts';
+import { LedgerOracle, WatchOracle } from './node-oracle.ts';
+import { ledgers, partitions, plan, reminderMsMax } from './node-plan.ts';
+import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
+import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
-
-interface NodesLife extends Life {
-  readonly node: NodeLife;
-  readonly world: SimWorld;
-  readonly engine: Engine;
-  readonly hooks: HandoffHooks;
-}
 
 const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
 /** Storing the ring takes so long: a small file, synced. */
 const saveMs = 1;
-const retryMs = 50;
-const triesMax = 4;
 const reachMs = 2_000;
 /** Whatever has been reminded of, and was tried again, has come by then. */
 const quietMs: number = reminderMsMax + 6_000;
-const throughs: readonly ActorType<any>[] = ledgers.filter(type => type !== SnapshotT);
 const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
 
 class NodesRun implements ScenarioRun<NodesLife> {
@@ -71,6 +50,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
   #open = 0;
   #endedAt = 0;
   /** Where an operation ran last, by its line: that node has acknowledged it. */
+  readonly #talk: NodeTalk;
   readonly #ranIn = new Map<string, SimProcess<NodesLife>>();
   readonly #keys: readonly string[];
   /** Partitions that a node was given a copy of and never became the owner of: '<node> <partition>'. */
@@ -87,6 +67,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
     this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
+    this.#talk = new NodeTalk({ sim, plan, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     const { draw } = sim;
     // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
@@ -232,104 +213,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   perform(operation: Operation, life: NodesLife): Promise<unknown> {
-    return this.#do(operation, this.#lifeOf(this.#process(operation.on)), life);
-  }
-
-  #do(operation: Operation, by: string, life: NodesLife): Promise<unknown> {
-    const { key, value, name } = operation;
-    switch (name) {
-      case 'tell':
-        return this.#tell(this.#oracle.says(key, by, 'tell'), life, value);
-      case 'ask':
-        return this.#ask(this.#oracle.says(key, by, 'ask'), operation, life);
-      case 'once':
-        return this.#once(this.#oracle.says(key, by, 'once'), operation, life);
-      case 'through':
-        return this.#through(operation, by, life);
-      case 'move':
-        return this.#move(operation, life);
-      case 'hand':
-        return this.#hand(operation);
-      case 'remind':
-        return this.#remind(operation, life);
-      case 'cancel':
-        return this.#cancel(operation, life);
-      case 'watch':
-        return this.#watch(operation, by, life);
-      default:
-        return call(life.node.member.host.ref(MortalT, key), { deadlineMs: 5_000 }).end();
-    }
-  }
-
-  /** Resolves when its sender may go on: what then becomes of it nobody is told. */
-  async #tell(said: Said, life: NodesLife, slowMs: number): Promise<void> {
-    const ref = tell(refOf(life, said.unit)) as any;
-    said.outcome = 'sent';
-    try {
-      await (slowMs > 0 ? ref.hearSlowly(said.by, said.number, slowMs) : ref.hear(said.by, said.number));
-    } catch (error) {
-      said.outcome = 'refused';
-      throw error;
-    }
-  }
-
-  #deadlineOf({ id }: Operation): number {
-    const of = (what: string): number => this.#sim.draw('deadline', id, what);
-    return of('short') < 0.1 ? 10 + whole(of('ms'), 100) : 2_000 + whole(of('ms'), 10_000);
-  }
-
-  async #ask(said: Said, { id, value, ...rest }: Operation, life: NodesLife, opId?: string): Promise<void> {
-    const deadlineMs = this.#deadlineOf({ ...rest, id, value });
-    const ref = call(refOf(life, said.unit), opId === undefined ? { deadlineMs } : { deadlineMs, opId });
-    try {
-      await (value > 0 ? ref.hearSlowly(said.by, said.number, value) : ref.hear(said.by, said.number));
-      this.#become(said, 'ok');
-    } catch (error) {
-      // Once nobody knows, a later try that failed does not say that the first did.
-      if (said.outcome !== 'unknown') this.#become(said, outcomeOf(error));
-      throw error;
-    }
-  }
-
-  #become(said: Said, outcome: Outcome): void {
-    said.outcome = outcome;
-    const ranIn = this.#ranIn.get(`${said.unit} ${said.by} ${said.number}`);
-    if (outcome !== 'ok' || ranIn === undefined) return;
-    const isBusy = ranIn.life?.node.gateway.handoffs.isBusy === true;
-    if (isBusy || said.number % 8 === 0) this.#sim.mark(ranIn, isBusy ? 'acked while busy' : 'acked');
-  }
-
-  async #once(said: Said, operation: Operation, life: NodesLife): Promise<void> {
-    for (let tries = 1; ; tries++)
-      try {
-        return await this.#ask(said, operation, life, `${said.by}/${said.number}`);
-      } catch (error) {
-        if (tries === triesMax) throw error;
-        said.isStray = true;
-        await new Promise<void>(done => life.world.clock.timer(retryMs, done));
-      }
-  }
-
-  /** An actor of the same partition hears it, by one that asks it in its turn. */
-  async #through({ key, id }: Operation, by: string, life: NodesLife): Promise<void> {
-    const other = throughs[whole(this.#sim.draw('through', id), throughs.length)] as ActorType<Ledger>;
-    const said = this.#oracle.says(`${other.type}/${keyIn(key)}`, `${by}>${key}`, 'through');
-    // Whoever heard it in vain may have heard it: until the word is there that it has, it may come late.
-    said.isStray = true;
-    const ref = call(refOf(life, key), { deadlineMs: 16_000 });
-    try {
-      const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 8_000);
-      said.isStray = outcome !== 'ok';
-      this.#become(said, outcome as Outcome);
-    } catch (error) {
-      said.outcome = 'unknown';
-      throw error;
-    }
-  }
-
-  #move({ key, value }: Operation, { node }: NodesLife): Promise<unknown> {
-    const to = this.#plan.processes[value % this.#plan.processes.length] as string;
-    return node.relocate(typeOf(key), keyIn(key), to);
+    if (operation.name === 'hand') return this.#hand(operation);
+    return this.#talk.perform(operation, this.#lifeOf(this.#process(operation.on)), life);
   }
 
   async #hand({ key, value }: Operation): Promise<void> {
@@ -337,37 +222,6 @@ class NodesRun implements ScenarioRun<NodesLife> {
     this.#wishes.set(partitionOf(keyIn(key), partitions), to);
     this.#sim.note('sim', `partition ${partitionOf(keyIn(key), partitions)} shall go to ${to}`);
     for (const { hooks } of this.#lives()) hooks.ringChanged();
-  }
-
-  async #remind({ key, value }: Operation, life: NodesLife): Promise<void> {
-    const said = this.#oracle.says(key, reminderSender, 'reminder');
-    try {
-      await call(refOf(life, key), { deadlineMs: 10_000 }).remindMe(said.number, value);
-      said.outcome = 'ok';
-    } catch (error) {
-      said.outcome = outcomeOf(error);
-      throw error;
-    }
-  }
-
-  /** Reminds, and cancels that a while later: long before it would come. */
-  async #cancel({ key, value }: Operation, life: NodesLife): Promise<void> {
-    const said = this.#oracle.says(key, reminderSender, 'reminder');
-    said.outcome = 'unknown';
-    const ref = call(refOf(life, key), { deadlineMs: 5_000 });
-    const dueAt = this.#sim.now + cancelledMs;
-    await ref.remindMe(said.number, cancelledMs);
-    await new Promise<void>(done => life.world.clock.timer(value, done));
-    await ref.cancelIt(said.number);
-    const sameClocks = this.#plan.faults.every(({ kind }) => kind !== 'suspend');
-    if (sameClocks && this.#sim.now < dueAt) said.outcome = 'cancelled';
-  }
-
-  async #watch({ id, key, on }: Operation, by: string, { node }: NodesLife): Promise<void> {
-    const { host } = node.member;
-    const watch = `${by} watch ${id} of ${MortalT.type}/${keyIn(key)}`;
-    this.#watches.begins(watch);
-    await (host.ref(WatcherT, `w@${on}`) as Ref<Watcher>).see(host.ref(MortalT, keyIn(key)), watch);
   }
 
   // The end.
@@ -500,18 +354,7 @@ function leftIn({ node }: NodesLife): string | undefined {
   return undefined;
 }
 
-const typeOf = (unit: string): ActorType<Ledger> =>
-  ledgers.find(({ type }) => unit.startsWith(`${type}/`)) as ActorType<Ledger>;
-
-const keyIn = (unit: string): string => unit.slice(unit.indexOf('/') + 1);
-
-const refOf = ({ node }: NodesLife, unit: string): Ref<Ledger> => node.member.host.ref(typeOf(unit), keyIn(unit));
-
 const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);
-
-function outcomeOf(error: unknown): Outcome {
-  return error instanceof TroupeError ? error.outcome : 'unknown';
-}
 
 export const nodes: Scenario<NodesLife> = {
   name: 'nodes',

@@ -10,6 +10,7 @@ import type { Millis } from '../../runtime/world.ts';
 import { guardRealWorld } from '../virtual-world-trap.ts';
 import { type Draw, drawsOf } from './draws.ts';
 import { type Fault, type FaultKind, Faults } from './faults.ts';
+import { hearLoose } from './loose-host.ts';
 import type { Told } from './oracles.ts';
 import type { Life, Program, SimProcess } from './process.ts';
 import { Simulation, textOf } from './simulation.ts';
@@ -97,11 +98,11 @@ export async function runSeed<L extends Life>(
   const plan = options.plan ?? scenario.plan(drawsOf(seed));
   const unguard = guardRealWorld(what => sim.violation(what));
   const onLoose = (error: unknown): void => sim.violation(`nobody caught ${textOf(error)}`);
-  process.on('unhandledRejection', onLoose);
+  const unhear = hearLoose(onLoose);
   try {
     return await runPlan(scenario, sim, plan);
   } finally {
-    process.off('unhandledRejection', onLoose);
+    unhear();
     unguard();
   }
 }

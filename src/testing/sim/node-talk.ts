@@ -1,0 +1,182 @@
+// What the nodes of the scenario say to their actors, and what becomes of it: told to the oracle (node-oracle.ts).
+
+import { TroupeError } from '../../errors.ts';
+import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
+import type { ActorType } from '../../runtime/define-actor.ts';
+import { call, type Ref, tell } from '../../runtime/refs.ts';
+import type { Engine } from '../../storage/engine.ts';
+import type { NodeLife } from '../node-life-host.ts';
+import { whole } from './draws.ts';
+import { type Ledger, MortalT, reminderSender, SnapshotT, type Watcher, WatcherT } from './node-actors.ts';
+import type { LedgerOracle, Outcome, Said, WatchOracle } from './node-oracle.ts';
+import { cancelledMs, ledgers } from './node-plan.ts';
+import type { Life, SimProcess, SimWorld } from './process.ts';
+import type { Operation, SimPlan } from './runner.ts';
+import type { Simulation } from './simulation.ts';
+
+export interface NodesLife extends Life {
+  readonly node: NodeLife;
+  readonly world: SimWorld;
+  readonly engine: Engine;
+  readonly hooks: HandoffHooks;
+}
+
+export interface TalkSeams {
+  readonly sim: Simulation<NodesLife>;
+  readonly plan: SimPlan;
+  readonly oracle: LedgerOracle;
+  readonly watches: WatchOracle;
+  /** By word: where it ran last. */
+  readonly ranIn: ReadonlyMap<string, SimProcess<NodesLife>>;
+}
+
+const retryMs = 50;
+const triesMax = 4;
+const throughs: readonly ActorType<any>[] = ledgers.filter(type => type !== SnapshotT);
+
+export class NodeTalk {
+  readonly #seams: TalkSeams;
+
+  constructor(seams: TalkSeams) {
+    this.#seams = seams;
+  }
+
+  /** `by`: the life of the node that does it. */
+  perform(operation: Operation, by: string, life: NodesLife): Promise<unknown> {
+    const { key, value, name } = operation;
+    switch (name) {
+      case 'tell':
+        return this.#tell(this.#seams.oracle.says(key, by, 'tell'), life, value);
+      case 'ask':
+        return this.#ask(this.#seams.oracle.says(key, by, 'ask'), operation, life);
+      case 'once':
+        return this.#once(this.#seams.oracle.says(key, by, 'once'), operation, life);
+      case 'through':
+        return this.#through(operation, by, life);
+      case 'move':
+        return this.#move(operation, life);
+      case 'remind':
+        return this.#remind(operation, life);
+      case 'cancel':
+        return this.#cancel(operation, life);
+      case 'watch':
+        return this.#watch(operation, by, life);
+      default:
+        return call(life.node.member.host.ref(MortalT, key), { deadlineMs: 5_000 }).end();
+    }
+  }
+
+  /** Resolves when its sender may go on: what then becomes of it nobody is told. */
+  async #tell(said: Said, life: NodesLife, slowMs: number): Promise<void> {
+    const ref = tell(refOf(life, said.unit)) as any;
+    said.outcome = 'sent';
+    try {
+      await (slowMs > 0 ? ref.hearSlowly(said.by, said.number, slowMs) : ref.hear(said.by, said.number));
+    } catch (error) {
+      said.outcome = 'refused';
+      throw error;
+    }
+  }
+
+  #deadlineOf({ id }: Operation): number {
+    const of = (what: string): number => this.#seams.sim.draw('deadline', id, what);
+    return of('short') < 0.1 ? 10 + whole(of('ms'), 100) : 2_000 + whole(of('ms'), 10_000);
+  }
+
+  async #ask(said: Said, { id, value, ...rest }: Operation, life: NodesLife, opId?: string): Promise<void> {
+    const deadlineMs = this.#deadlineOf({ ...rest, id, value });
+    const ref = call(refOf(life, said.unit), opId === undefined ? { deadlineMs } : { deadlineMs, opId });
+    try {
+      await (value > 0 ? ref.hearSlowly(said.by, said.number, value) : ref.hear(said.by, said.number));
+      this.#become(said, 'ok');
+    } catch (error) {
+      // Once nobody knows, a later try that failed does not say that the first did.
+      if (said.outcome !== 'unknown') this.#become(said, outcomeOf(error));
+      throw error;
+    }
+  }
+
+  #become(said: Said, outcome: Outcome): void {
+    said.outcome = outcome;
+    const ranIn = this.#seams.ranIn.get(`${said.unit} ${said.by} ${said.number}`);
+    if (outcome !== 'ok' || ranIn === undefined) return;
+    const isBusy = ranIn.life?.node.gateway.handoffs.isBusy === true;
+    if (isBusy || said.number % 8 === 0) this.#seams.sim.mark(ranIn, isBusy ? 'acked while busy' : 'acked');
+  }
+
+  async #once(said: Said, operation: Operation, life: NodesLife): Promise<void> {
+    for (let tries = 1; ; tries++)
+      try {
+        return await this.#ask(said, operation, life, `${said.by}/${said.number}`);
+      } catch (error) {
+        if (tries === triesMax) throw error;
+        said.isStray = true;
+        await new Promise<void>(done => life.world.clock.timer(retryMs, done));
+      }
+  }
+
+  /** An actor of the same partition hears it, by one that asks it in its turn. */
+  async #through({ key, id }: Operation, by: string, life: NodesLife): Promise<void> {
+    const other = throughs[whole(this.#seams.sim.draw('through', id), throughs.length)] as ActorType<Ledger>;
+    const said = this.#seams.oracle.says(`${other.type}/${keyIn(key)}`, `${by}>${key}`, 'through');
+    // Whoever heard it in vain may have heard it: until the word is there that it has, it may come late.
+    said.isStray = true;
+    const ref = call(refOf(life, key), { deadlineMs: 16_000 });
+    try {
+      const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 8_000);
+      said.isStray = outcome !== 'ok';
+      this.#become(said, outcome as Outcome);
+    } catch (error) {
+      said.outcome = 'unknown';
+      throw error;
+    }
+  }
+
+  #move({ key, value }: Operation, { node }: NodesLife): Promise<unknown> {
+    const to = this.#seams.plan.processes[value % this.#seams.plan.processes.length] as string;
+    return node.relocate(typeOf(key), keyIn(key), to);
+  }
+
+  async #remind({ key, value }: Operation, life: NodesLife): Promise<void> {
+    const said = this.#seams.oracle.says(key, reminderSender, 'reminder');
+    try {
+      await call(refOf(life, key), { deadlineMs: 10_000 }).remindMe(said.number, value);
+      said.outcome = 'ok';
+    } catch (error) {
+      said.outcome = outcomeOf(error);
+      throw error;
+    }
+  }
+
+  /** Reminds, and cancels that a while later: long before it would come. */
+  async #cancel({ key, value }: Operation, life: NodesLife): Promise<void> {
+    const said = this.#seams.oracle.says(key, reminderSender, 'reminder');
+    said.outcome = 'unknown';
+    const ref = call(refOf(life, key), { deadlineMs: 5_000 });
+    const dueAt = this.#seams.sim.now + cancelledMs;
+    await ref.remindMe(said.number, cancelledMs);
+    await new Promise<void>(done => life.world.clock.timer(value, done));
+    await ref.cancelIt(said.number);
+    const sameClocks = this.#seams.plan.faults.every(({ kind }) => kind !== 'suspend');
+    if (sameClocks && this.#seams.sim.now < dueAt) said.outcome = 'cancelled';
+  }
+
+  async #watch({ id, key, on }: Operation, by: string, { node }: NodesLife): Promise<void> {
+    const { host } = node.member;
+    const watch = `${by} watch ${id} of ${MortalT.type}/${keyIn(key)}`;
+    this.#seams.watches.begins(watch);
+    await (host.ref(WatcherT, `w@${on}`) as Ref<Watcher>).see(host.ref(MortalT, keyIn(key)), watch);
+  }
+}
+
+export const typeOf = (unit: string): ActorType<Ledger> =>
+  ledgers.find(({ type }) => unit.startsWith(`${type}/`)) as ActorType<Ledger>;
+
+export const keyIn = (unit: string): string => unit.slice(unit.indexOf('/') + 1);
+
+export const refOf = ({ node }: NodesLife, unit: string): Ref<Ledger> =>
+  node.member.host.ref(typeOf(unit), keyIn(unit));
+
+function outcomeOf(error: unknown): Outcome {
+  return error instanceof TroupeError ? error.outcome : 'unknown';
+}
