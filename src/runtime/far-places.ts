@@ -33,6 +33,15 @@ export class FarPlaces {
     this.router.version++;
   }
 
+  isAway(unit: string): boolean {
+    return this.away.has(unit);
+  }
+
+  /** Does the ring, if there is one, say that it lives on this node? */
+  isOurs({ spec }: HostedType, key: string): boolean {
+    return this.nodes === null || this.nodes.nodeOf(spec, key) === here;
+  }
+
   setAway(unit: string, isAway: boolean): void {
     if (isAway) this.away.add(unit);
     else this.away.delete(unit);

@@ -8,7 +8,7 @@
 // moment at which all actors of a partition are at rest.
 
 import { TroupeError } from '../../errors.ts';
-import { handoffActorsBytesMax, handoffFreezeMs } from '../../limits.ts';
+import { handoffActorsBytesMax, handoffFreezeMs, shiftActorsBytesMax, shiftFreezeMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import type { Codec } from '../codec.ts';
@@ -19,12 +19,13 @@ import { dead, frozen, moving } from '../flags.ts';
 import { travelCodec } from '../gateway/dialect.ts';
 import { inTime } from '../in-time.ts';
 import { freeze, install, leave, type PackedActor, packAlone, retire, run, thaw, unmovable } from '../moves.ts';
+import { groupName, isSlot, isUnitIn } from '../rebalance/slot-group.ts';
+import { SlotHands } from '../rebalance/slot-hands.ts';
 import type { BaseRef } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Sleeper } from '../sleepers.ts';
 import { type Change, HandsRecords, type Part } from './hands-records.ts';
 import type { Stage } from './held.ts';
-import { ringPartition } from './ring-partition.ts';
 
 /** What a thread has of a partition besides its records. */
 export interface Packed {
@@ -45,6 +46,8 @@ function noCall(): never {
 
 export class Hands {
   readonly records: HandsRecords;
+  /** What is done otherwise where a slot changes threads. */
+  readonly slots: SlotHands;
   readonly #router: FarRouter;
   readonly #codec: Codec;
   readonly #frozen = new Map<number, Activation[]>();
@@ -54,6 +57,7 @@ export class Hands {
     this.#router = router;
     const { host } = router;
     this.records = new HandsRecords(host);
+    this.slots = new SlotHands(router);
     this.#codec = travelCodec(host);
     router.on('part-track', (_from, partition: number) => router.awakeIn.track(partition));
     router.on('part-untrack', (_from, partition: number) => router.awakeIn.untrack(partition));
@@ -111,7 +115,12 @@ export class Hands {
       const { acts, stored } = await this.#rest(partition);
       await this.#inTime(stored, partition, 'have not stored their state');
       await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
-      host.reminders.suspend(partition);
+      // It may have been called off meanwhile.
+      if (this.#frozen.get(partition) !== acts)
+        throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
+      if (isSlot(this.#router, partition))
+        await this.slots.settle(partition, () => this.#frozen.get(partition) === acts);
+      else host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
       this.#thaw(partition);
@@ -122,10 +131,11 @@ export class Hands {
   /** Resolves, and freezes them, at a moment at which none of them is in a turn. */
   async #rest(partition: number): Promise<{ acts: readonly Activation[]; stored: Promise<unknown> }> {
     const { host, held } = this.#router;
-    const until = host.now() + handoffFreezeMs;
+    const restMs = this.#restMs(partition);
+    const until = host.now() + restMs;
     for (;;) {
       const now = held.get(partition);
-      if (now === undefined) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+      if (now === undefined) throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
       const acts = held.awake(partition);
       const restless =
         acts.find(act => !host.isQuiet(act) || (act.flags & (frozen | dead)) !== 0)?.id ?? this.#inMotion(partition);
@@ -139,7 +149,7 @@ export class Hands {
         return { acts, stored: Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done)))) };
       }
       if (host.now() >= until)
-        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
+        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${restMs} ms`);
       await new Promise<void>(done => host.world.clock.timer(1, done));
     }
   }
@@ -151,16 +161,27 @@ export class Hands {
   }
 
   #inTime<T>(step: Promise<T>, partition: number, what: string): Promise<T> {
-    const why = `actors of partition ${partition} ${what} within ${handoffFreezeMs} ms`;
-    return inTime(this.#router.host.world.clock, handoffFreezeMs, step, () => new TroupeError('DEADLINE', why));
+    const ms = this.#restMs(partition);
+    const why = `actors of ${this.#name(partition)} ${what} within ${ms} ms`;
+    return inTime(this.#router.host.world.clock, ms, step, () => new TroupeError('DEADLINE', why));
+  }
+
+  #restMs(group: number): number {
+    return isSlot(this.#router, group) ? shiftFreezeMs : handoffFreezeMs;
+  }
+
+  #name(group: number): string {
+    return groupName(this.#router, group);
   }
 
   #pack(partition: number, acts: readonly Activation[]): Packed {
     const { host } = this.#router;
     const isOurs = (unit: Unit): boolean => this.#isOf(unit, partition);
-    let room = handoffActorsBytesMax;
+    const isOfSlot = isSlot(this.#router, partition);
+    let room = isOfSlot ? shiftActorsBytesMax : handoffActorsBytesMax;
     const actors = acts.map((act): [Unit, Uint8Array] => {
-      const packed: PackedActor = { ...packAlone(host, act), reportTo: [] };
+      const alone = packAlone(host, act);
+      const packed: PackedActor = isOfSlot ? alone : { ...alone, reportTo: [] };
       const bytes = this.#codec.encode(packed, Math.max(0, room));
       room -= bytes.length;
       return [act.id, bytes];
@@ -175,8 +196,7 @@ export class Hands {
   }
 
   #isOf(unit: Unit, partition: number): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && ringPartition(hosted, key) === partition;
+    return isUnitIn(this.#router, partition, unit);
   }
 
   /** It stays. */
@@ -187,14 +207,23 @@ export class Hands {
     const now = held.get(partition);
     if (now !== undefined) now.stage = 'leaving';
     for (const act of acts) thaw(host, act, host.epochs.next());
-    host.reminders.load([partition]);
+    this.#loadReminders(partition);
   }
 
-  /** It is another node's: what waits here in front of its actors goes there, before anything that has been held. */
+  #loadReminders(group: number): void {
+    if (isSlot(this.#router, group)) this.slots.loadReminders(group);
+    else this.#router.host.reminders.load([group]);
+  }
+
+  /** It is another node's, or thread's: what waits here in front of its actors goes there, before anything that has been held. */
   #gone(partition: number): void {
     const { host, gateway } = this.#router;
     const acts = this.#frozen.get(partition) ?? [];
     this.#frozen.delete(partition);
+    if (isSlot(this.#router, partition)) {
+      this.slots.gone(partition, acts);
+      acts.length = 0;
+    }
     for (const act of acts) {
       const unit = act.id;
       for (const message of drain(act)) {
@@ -230,8 +259,9 @@ export class Hands {
     for (const [unit, bytes] of actors) {
       const packed = this.#codec.decode(bytes) as PackedActor;
       if (`${packed?.type}/${packed?.key}` !== unit || !this.#isOf(unit, partition))
-        throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}, of partition ${partition}`);
-      const act = install(host, packed, host.epochs.next(), noCalls);
+        throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}, of ${this.#name(partition)}`);
+      const reportTo = packed.reportTo.filter(thread => thread !== host.thread);
+      const act = install(host, { ...packed, reportTo }, host.epochs.next(), noCalls);
       act.flags |= moving;
       acts.push(act);
     }
@@ -246,9 +276,10 @@ export class Hands {
     this.records.taken(partition);
     // What wakes here from now on has a higher epoch than it had over there.
     host.epochs.renew();
+    if (isSlot(this.#router, partition)) host.engine.refresh();
     for (const act of acts) run(host, act);
     try {
-      host.reminders.load([partition]);
+      this.#loadReminders(partition);
     } catch (error) {
       host.world.log.error({ err: error, partition }, 'the reminders of a partition that has come cannot be read');
     }

@@ -19,6 +19,8 @@ import { sendOrWait } from '../far-send.ts';
 import { moving } from '../flags.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { argumentsOf } from '../messages.ts';
+import { groupName, inGroup, isSlot, isUnitIn, slotGroup } from '../rebalance/slot-group.ts';
+import { SlotTopics } from '../rebalance/slot-topics.ts';
 import { type BaseRef, KEY, TYPE } from '../refs.ts';
 import { ringPartition } from './ring-partition.ts';
 
@@ -41,10 +43,14 @@ export interface Held {
 export class HeldPartitions {
   readonly #router: FarRouter;
   readonly #held = new Map<number, Held>();
+  /** Of a slot that changes threads: one at a time. */
+  slot: Held | undefined;
+  readonly topics: SlotTopics;
   held = 0;
 
   constructor(router: FarRouter) {
     this.#router = router;
+    this.topics = new SlotTopics(router);
   }
 
   /** Looked at before each message to another thread: nearly always false. */
@@ -62,7 +68,9 @@ export class HeldPartitions {
 
   of(hosted: HostedType, key: string): Held | undefined {
     const partition = ringPartition(hosted, key);
-    return partition === undefined ? undefined : this.#held.get(partition);
+    const held = partition === undefined ? undefined : this.#held.get(partition);
+    if (held !== undefined || this.slot === undefined) return held;
+    return slotGroup(this.#router, hosted, key) === this.slot.partition ? this.slot : undefined;
   }
 
   hold(partition: number, stage: Stage): Held {
@@ -71,20 +79,19 @@ export class HeldPartitions {
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
     const held: Held = { partition, stage, entries: [], units: new Set(), over, end };
     this.#held.set(partition, held);
+    if (isSlot(this.#router, partition)) this.slot = held;
     for (const act of this.awake(partition)) act.flags |= moving;
     this.#router.version++;
     this.#router.holding = true;
     // What waits for room has not left either: it is before all that comes from now on.
-    this.#router.host.outside(() => {
-      for (const peer of this.#router.peers)
-        for (const message of peer?.takeWaitingOf(unit => this.#isOf(unit, partition)) ?? []) message.again();
-    });
+    this.#router.host.outside(() => this.#sendWaiting(partition));
     return held;
   }
 
-  #isOf(unit: string, partition: number): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && ringPartition(hosted, key) === partition;
+  /** What waits for the mailbox of one of its actors goes whichever way is right by now. */
+  #sendWaiting(partition: number): void {
+    for (const peer of this.#router.peers)
+      for (const message of peer?.takeWaitingOf(unit => isUnitIn(this.#router, partition, unit)) ?? []) message.again();
   }
 
   /** Actors of that partition that are awake on this thread. */
@@ -101,7 +108,7 @@ export class HeldPartitions {
       return undefined;
     }
     if (held.entries.length >= handoffHeldMax) {
-      const why = `partition ${held.partition} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
+      const why = `${groupName(this.#router, held.partition)} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
       throw new TroupeError('OVERLOADED', why, { details: { partition: held.partition } });
     }
     held.entries.push({ ref, message });
@@ -115,7 +122,7 @@ export class HeldPartitions {
   #mustRun({ partition, units }: Held, unit: string, { call }: FarMessage): boolean {
     const from = call?.from ?? null;
     if (from === null || units.has(unit)) return false;
-    return ringPartition(from.hosted, from.key) === partition && this.#isHere(unit);
+    return inGroup(this.#router, partition, from.hosted, from.key) && this.#isHere(unit);
   }
 
   #isHere(unit: string): boolean {
@@ -167,10 +174,14 @@ export class HeldPartitions {
     if (held === undefined) return;
     const router = this.#router;
     this.#held.delete(partition);
+    if (this.slot === held) this.slot = undefined;
     router.holding = this.any;
-    for (const act of this.awake(partition)) if (!router.takesOwnWay(act.id)) act.flags &= ~moving;
+    for (const act of this.awake(partition))
+      if (!router.takesOwnWay(act.id) && this.of(act.hosted, act.key) === undefined) act.flags &= ~moving;
     router.version++;
     router.host.outside(() => {
+      // Paused by the thread they have left: nothing there would ever resume it.
+      this.#sendWaiting(partition);
       for (const entry of held.entries)
         if (typeof entry === 'function') entry();
         else this.send(entry.ref, entry.message);

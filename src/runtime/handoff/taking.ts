@@ -83,6 +83,7 @@ export class Takings {
   }
 
   async #begin(from: number, asked: { partition: number; id: unknown; keep: unknown }): Promise<void> {
+    await this.#router.shifts?.rest();
     const name = this.#owner(from, asked);
     const { partition } = asked;
     const { host } = this.#router;

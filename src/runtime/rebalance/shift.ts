@@ -1,0 +1,172 @@
+// One slot that changes threads, t1 to t2, as thread 0 leads it: the steps, and what is given up when one of them fails.
+//
+//     all threads: keep back (held.ts) ─▶ flush, twice ─▶ t1: at rest, packed ─▶ t2: installed ─▶ the table says t2 (the moment)
+//         │              anything fails, any thread dies: t2 discards, t1 thaws, all let go: nothing has changed
+//         └ after it    t2 runs ─▶ t1 sends on what waited in front of its actors, and ends them ─▶ flush ─▶ t2, t1, all let go
+//
+// The intuition: the same as a partition between nodes (handing.ts), but both threads see the same records, so only what is awake
+// travels; and the table, which thread 0 alone changes, is the word that decides.
+//
+// Order: what t1 has of a sender is on its link to t2 and read there before that sender lets go of anything. What others have published
+// or sent through thread 0 waits on the thread it came to, in line. So who lets go first matters only for t2 itself: before all others.
+//
+// Invariant: whatever fails or dies, and at whichever step, in the end no thread keeps anything back.
+
+import { TroupeError } from '../../errors.ts';
+import { shiftStepMs } from '../../limits.ts';
+import type { FarRouter } from '../far-router.ts';
+import { Crew } from '../handoff/crew.ts';
+import type { Packed } from '../handoff/hands.ts';
+import { inTime } from '../in-time.ts';
+import type { Overseer } from '../overseer.ts';
+import { groupOfSlot } from './slot-group.ts';
+
+export interface ShiftStats {
+  readonly slot: number;
+  readonly from: number;
+  readonly to: number;
+  /** From when senders began to keep back until the last of them let go. */
+  readonly pausedMs: number;
+  readonly actors: number;
+}
+
+type Phase = 'looking' | 'holding' | 'freezing' | 'installing' | 'committed';
+
+export class Shift {
+  readonly slot: number;
+  readonly from: number;
+  readonly to: number;
+  readonly group: number;
+  phase: Phase = 'looking';
+  readonly #router: FarRouter;
+  readonly #overseer: Overseer;
+  readonly #crew: Crew;
+  /** Why it is called off. */
+  #off: string | null = null;
+  #heldAt = 0;
+
+  constructor(router: FarRouter, overseer: Overseer, { slot, from, to }: Pick<ShiftStats, 'slot' | 'from' | 'to'>) {
+    this.#router = router;
+    this.#overseer = overseer;
+    this.#crew = new Crew(router);
+    this.slot = slot;
+    this.from = from;
+    this.to = to;
+    this.group = groupOfSlot(router, slot);
+  }
+
+  /** Ends before the commit, or not at all. */
+  callOff(why: string): void {
+    this.#off ??= why;
+  }
+
+  /** Resolves when the slot is the other thread's. Rejects, unchanged, with the reason. */
+  async run(): Promise<ShiftStats> {
+    let actors = 0;
+    try {
+      await this.#look();
+      await this.#hold();
+      const packed = await this.#freeze();
+      actors = packed.actors.length;
+      await this.#install(packed);
+      this.#overseer.moveSlot(this.slot, this.to);
+      this.phase = 'committed';
+    } catch (error) {
+      await this.#stay();
+      throw error;
+    }
+    await this.#go();
+    const { slot, from, to } = this;
+    return { slot, from, to, actors, pausedMs: this.#router.host.now() - this.#heldAt };
+  }
+
+  #goesOn(): void {
+    if (this.#off !== null)
+      throw new TroupeError('STOPPED', `the move of slot ${this.slot} was called off: ${this.#off}`);
+  }
+
+  async #step<T>(what: string, work: Promise<T>): Promise<T> {
+    const why = `slot ${this.slot} was not moved: not all threads could ${what} within ${shiftStepMs} ms`;
+    const done = await inTime(this.#router.host.world.clock, shiftStepMs, work, () => new TroupeError('DEADLINE', why));
+    this.#goesOn();
+    return done;
+  }
+
+  /** While it serves. */
+  async #look(): Promise<void> {
+    const { from, group } = this;
+    // A thread with a million actors goes through them for longer than a step takes.
+    await this.#crew.ask(from, 'part-track', group);
+    this.#goesOn();
+    const looked = this.#crew.ask<{ why: string | null }>(from, 'slot-look', group);
+    const { why } = await this.#step('look', looked);
+    if (why !== null) throw new TroupeError('OVERLOADED', `slot ${this.slot} was not moved: ${why}`);
+  }
+
+  async #hold(): Promise<void> {
+    this.phase = 'holding';
+    this.#heldAt = this.#router.host.now();
+    await this.#step('keep back', this.#crew.all('part-hold', { partition: this.group, stage: 'leaving' }));
+    // Twice: one that a thread has moved on to another is sent on once.
+    await this.#step('flush', this.#crew.all('part-flush', null));
+    await this.#step('flush', this.#crew.all('part-flush', null));
+  }
+
+  #freeze(): Promise<Packed> {
+    this.phase = 'freezing';
+    return this.#step('freeze', this.#crew.ask<Packed>(this.from, 'part-freeze', this.group));
+  }
+
+  async #install({ actors, sleepers, topics }: Packed): Promise<void> {
+    this.phase = 'installing';
+    const packed = { partition: this.group, actors, sleepers, topics };
+    await this.#step('install', this.#crew.ask(this.to, 'part-install', packed));
+  }
+
+  async #stay(): Promise<void> {
+    const { from, to, group } = this;
+    if (this.phase !== 'looking') {
+      await this.#surely(to, 'part-discard');
+      await this.#surely(from, 'part-thaw');
+      await this.#letGo([from]);
+    }
+    await this.#surely(from, 'part-untrack');
+    await this.#surely(to, 'part-untrack');
+    // Were there a second one by now, it would have another group or none.
+    this.#router.held.release(group);
+  }
+
+  /** What is decided is done, whoever dies over it. */
+  async #go(): Promise<void> {
+    const { from, to } = this;
+    await this.#surely(to, 'part-run');
+    await this.#surely(from, 'part-gone');
+    await this.#flush(from);
+    await this.#letGo([to, from]);
+    await this.#surely(from, 'part-untrack');
+  }
+
+  /** These first, one after the other: what they have kept is there before anything of the others. */
+  async #letGo(first: readonly number[]): Promise<void> {
+    for (const thread of first) {
+      await this.#surely(thread, 'part-release');
+      await this.#flush(thread);
+    }
+    await this.#crew.surely('part-release', this.group);
+  }
+
+  #flush(thread: number): Promise<void> {
+    return this.#surely(thread, 'part-flush');
+  }
+
+  /** Of a thread that dies meanwhile nothing is wanted any more. */
+  async #surely(thread: number, word: string): Promise<void> {
+    if (!this.#overseer.isLive(thread)) return;
+    try {
+      await this.#crew.ask(thread, word, this.group);
+    } catch (error) {
+      const { slot } = this;
+      this.#router.host.world.log.warn({ err: error, thread, word, slot }, 'a thread could not do its part for a slot');
+    }
+  }
+}
