@@ -47,6 +47,12 @@ export class Scheduler {
   private lookedAt: Millis = 0;
   private over = false;
   slices = 0;
+  /** Called about every blindMs of work, with the actor that has just run and what has passed since. Null: nobody wants to know. */
+  onSpent: ((act: Activation, ms: Millis) => void) | null = null;
+  /** Not yet told; ms a message takes; messages of earlier turns of the event loop that ended before a look. */
+  private spent: Millis = 0;
+  private cost: Millis = 0;
+  private unseen = 0;
   /** Called when a run of slices is over. */
   onRest: () => void = () => undefined;
   /** Called once a turn of the event loop in which actors have run. */
@@ -91,6 +97,10 @@ export class Scheduler {
   look(): boolean {
     const now = this.clock.mono();
     const spent = now - this.lookedAt;
+    if (spent > 0) {
+      this.spent += spent;
+      this.cost = spent / this.stride;
+    }
     const wish = spent <= 0 ? strideMax : (this.stride * blindMs) / spent;
     this.stride = wish > strideMax ? strideMax : wish < 1 ? 1 : wish | 0;
     this.left = this.stride;
@@ -117,6 +127,7 @@ export class Scheduler {
       act.flags &= outOfQueue;
       slices++;
       this.slice(act);
+      if (this.spent > 0) this.tell(act);
       if (this.over || slices === slicesPerDrainMax) break;
     }
     this.slices += slices;
@@ -125,6 +136,12 @@ export class Scheduler {
     this.onRest();
     if (this.awake) this.clock.soon(this.drain);
   };
+
+  private tell(act: Activation): void {
+    const { spent } = this;
+    this.spent = 0;
+    this.onSpent?.(act, spent);
+  }
 
   private takeBehind(): Activation {
     const act = this.ring[this.first] as Activation;
@@ -135,6 +152,12 @@ export class Scheduler {
   }
 
   private begin(): void {
+    // What ran since the last look of an earlier turn was not timed: it is taken to have cost what the others did.
+    this.unseen += this.stride - this.left;
+    if (this.unseen >= this.stride) {
+      this.spent += this.unseen * this.cost;
+      this.unseen = 0;
+    }
     this.lookedAt = this.clock.mono();
     this.budgetEnd = this.lookedAt + budgetMs;
     this.left = this.stride;

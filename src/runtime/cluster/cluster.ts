@@ -22,6 +22,7 @@ import { preference } from '../ownership/preference.ts';
 import { type Ring, ringHash } from '../ownership/ring.ts';
 import type { Changes, PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
+import { noRebalancer, type RebalancerDoor } from '../rebalance/rebalancer.ts';
 import type { World } from '../world.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
@@ -52,6 +53,8 @@ export interface ClusterOptions {
   readonly gossip?: Partial<GossipOptions>;
   /** Moves the data of partitions that change hands. Without: nothing moves. */
   readonly handoffs?: ((cluster: Cluster) => HandoffHooks) | undefined;
+  /** Between the threads of this node. */
+  readonly rebalancer?: RebalancerDoor | undefined;
   /** See RingKeeperOptions.save. */
   saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
@@ -76,7 +79,7 @@ export interface ClusterDescription {
 /** What `node.cluster` offers. */
 export type ClusterView = Pick<
   Cluster,
-  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'address' | 'describe'
+  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'address' | 'describe' | 'rebalancer'
 >;
 
 export class Cluster {
@@ -256,6 +259,10 @@ export class Cluster {
    */
   leave(): Promise<void> {
     return this.#leave.begin();
+  }
+
+  get rebalancer(): RebalancerDoor {
+    return this.#options.rebalancer ?? noRebalancer(this.#options.partitions);
   }
 
   #joined(): Ring {
