@@ -337,8 +337,10 @@ export const rebalanceMovesPerMinute = 12;
 /** A slot that has moved stays so long, and one that could not be moved is left alone so long, doubled each time up to the second. */
 export const rebalanceRestMs = 30_000;
 export const rebalanceRestMsMax: number = 16 * rebalanceRestMs;
-/** Looks until what was measured counts for little: 1/e of it is left. */
+/** After so long 1/e of what was measured still counts. */
 export const rebalanceMemoryMs = 10_000;
+/** What is seen of the loads before the first move: two looks. */
+export const rebalanceSeenMsMin = 3_000;
 /** A thread below this part of a core is not helped: nobody waits there. */
 export const rebalanceBusyMin = 0.5;
 /** Part of a core that a move has to win. Less is noise. */

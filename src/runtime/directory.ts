@@ -365,10 +365,6 @@ export class Directory {
     for (const { unit, host, epoch } of this.#entries.values()) if (this.#live.has(host)) yield { unit, host, epoch };
   }
 
-  unitsInMotion(): Unit[] {
-    return [...this.#motion].map(({ unit }) => unit);
-  }
-
   /** What a person or a test wants to see. Units in motion in full, the others as a count. */
   describe(): DirectoryReport {
     const motion = [...this.#motion].map(({ unit, host, epoch, state, move, next }) => ({

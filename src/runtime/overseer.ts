@@ -73,7 +73,7 @@ export class Overseer {
 
   /** One of those that is just being moved by itself. */
   inMotion(which: (unit: Unit) => boolean): Unit | undefined {
-    return this.directory.unitsInMotion().find(which);
+    return this.directory.describe().motion.find(({ unit }) => which(unit))?.unit;
   }
 
   /** Everybody knows of those that they live where the directory says, and not by the table. */

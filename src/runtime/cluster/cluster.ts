@@ -83,6 +83,7 @@ export type ClusterView = Pick<
 >;
 
 export class Cluster {
+  readonly rebalancer: RebalancerDoor;
   readonly #options: ClusterOptions;
   readonly #peers: Peers;
   readonly #gateway: Gateway;
@@ -100,6 +101,7 @@ export class Cluster {
   #stopped = false;
 
   constructor(gateway: Gateway, options: ClusterOptions) {
+    this.rebalancer = options.rebalancer ?? noRebalancer(options.partitions);
     this.#options = options;
     this.#gateway = gateway;
     this.#ready.promise.catch(() => undefined);
@@ -259,10 +261,6 @@ export class Cluster {
    */
   leave(): Promise<void> {
     return this.#leave.begin();
-  }
-
-  get rebalancer(): RebalancerDoor {
-    return this.#options.rebalancer ?? noRebalancer(this.#options.partitions);
   }
 
   #joined(): Ring {

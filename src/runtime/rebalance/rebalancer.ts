@@ -14,12 +14,13 @@ import {
   rebalanceReportMax,
   rebalanceRestMs,
   rebalanceRestMsMax,
+  rebalanceSeenMsMin,
   shiftStepMs,
 } from '../../limits.ts';
 import type { FarRouter } from '../far-router.ts';
 import { inTime } from '../in-time.ts';
 import type { Cancel, Millis } from '../world.ts';
-import { nextStep, type Step, threadLoads } from './rebalance-plan.ts';
+import { type Loads, nextStep, type Step, threadLoads } from './rebalance-plan.ts';
 import type { ShiftStats } from './shift.ts';
 import type { Shifts } from './shifts.ts';
 import type { ThreadLoad } from './slot-loads.ts';
@@ -81,7 +82,9 @@ export class Rebalancer {
   #cancel: Cancel | null = null;
   #lookAt: Millis = 0;
   #lookedAt: Millis | null = null;
-  #looks = 0;
+  #seenMs: Millis = 0;
+  /** How much of a full average the loads are: they begin at nothing. */
+  #weight = 0;
 
   /** `shifts`: null where there are no threads. */
   constructor(router: FarRouter, { everyMs = rebalanceEveryMs }: RebalancerOptions = {}) {
@@ -98,7 +101,6 @@ export class Rebalancer {
     this.#state = 'active';
     this.#why = 'it has just begun to look';
     this.#lookedAt = null;
-    this.#looks = 0;
     if (this.#impossible === null) this.#lookLater();
   }
 
@@ -173,19 +175,18 @@ export class Rebalancer {
       this.#rest[thread] = (this.#rest[thread] as number) * keep + load.restMs * share;
       for (const [slot, ms] of load.slots) this.#slots[slot] = (this.#slots[slot] as number) + ms * share;
     }
-    this.#looks++;
+    this.#weight = this.#weight * keep + 1 - keep;
+    this.#seenMs += passed;
   }
 
   #next(): Step | string {
     const { host, table } = this.#router;
     const now = host.now();
-    // A third of what there is has been seen by then.
-    const looksMin = Math.max(2, Math.ceil(rebalanceMemoryMs / 3 / this.#everyMs));
-    if (this.#looks < looksMin) return `it has looked ${this.#looks} times; it decides after ${looksMin}`;
+    if (this.#seenMs < rebalanceSeenMsMin) return `it looks for ${rebalanceSeenMsMin} ms before it decides`;
     while (this.#begun.length > 0 && (this.#begun[0] as number) <= now - 60_000) this.#begun.shift();
     if (this.#begun.length >= rebalanceMovesPerMinute) return `${rebalanceMovesPerMinute} slots were moved in a minute`;
     return nextStep({
-      loads: { slots: this.#slots, rest: this.#rest },
+      loads: this.#measured,
       table,
       threads: this.#threads.filter(thread => thread !== 0 && this.#known.has(thread)),
       busyMin: rebalanceBusyMin,
@@ -230,9 +231,13 @@ export class Rebalancer {
     this.#resting.set(slot, { ms, until: this.#router.host.now() + ms });
   }
 
+  get #measured(): Loads {
+    const weigh = (load: number): number => (this.#weight === 0 ? 0 : load / this.#weight);
+    return { slots: this.#slots.map(weigh), rest: this.#rest.map(weigh) };
+  }
+
   #loads(): Map<number, number> {
-    const loads = { slots: this.#slots, rest: this.#rest };
-    return threadLoads({ loads, table: this.#router.table, threads: this.#threads });
+    return threadLoads({ loads: this.#measured, table: this.#router.table, threads: this.#threads });
   }
 
   report(): RebalancerReport {
