@@ -330,6 +330,8 @@ export const shiftStepMs = 1_000;
 /** Awake actors that one slot takes along, and their bytes, packed: some 50 ms of packing, and one message on a link. */
 export const shiftActorsMax = 8_192;
 export const shiftActorsBytesMax: number = 4 << 20;
+/** Actors asleep in the memory of a thread (sleepersMax) are gone through for those of a slot while it stands still: 80 ms. */
+export const shiftSleepersMax = 262_144;
 /** How often loads are looked at. Moves cost senders a few ms each; a load that lasts shorter than a few looks is not worth one. */
 export const rebalanceEveryMs = 2_000;
 /** Slots moved in a minute, at most: a table of 64 is turned over in five. */

@@ -20,11 +20,18 @@ interface Tracked {
 export class Awake {
   readonly #host: Host;
   readonly #isIn: (group: number, hosted: HostedType, key: string) => boolean;
+  readonly #mayHave: (group: number) => boolean;
   readonly #tracked = new Map<number, Tracked>();
 
-  constructor(host: Host, isIn: (group: number, hosted: HostedType, key: string) => boolean) {
+  /** `mayHave`: false where none of that group can be awake yet. */
+  constructor(
+    host: Host,
+    isIn: (group: number, hosted: HostedType, key: string) => boolean,
+    mayHave: (group: number) => boolean,
+  ) {
     this.#host = host;
     this.#isIn = isIn;
+    this.#mayHave = mayHave;
   }
 
   get any(): boolean {
@@ -33,8 +40,9 @@ export class Awake {
 
   async track(partition: number): Promise<void> {
     if (this.#tracked.has(partition)) return;
-    const tracked: Tracked = { acts: new Set(), isWhole: false };
+    const tracked: Tracked = { acts: new Set(), isWhole: !this.#mayHave(partition) };
     this.#tracked.set(partition, tracked);
+    if (tracked.isWhole) return;
     let left = handoffSliceKeys;
     for (const hosted of this.#host.types) {
       if (!mayBeIn(hosted)) continue;

@@ -191,7 +191,7 @@ export class Hands {
       actors,
       sleepers: host.persistence.sleepers.those(isOurs),
       topics: host.topics.those(unit => isOurs(unit) && !awake.has(unit)),
-      watched: [...host.watches.watched(), ...host.watches.reported()].filter(isOurs),
+      watched: isOfSlot ? [] : [...host.watches.watched(), ...host.watches.reported()].filter(isOurs),
     };
   }
 
@@ -261,12 +261,14 @@ export class Hands {
       if (`${packed?.type}/${packed?.key}` !== unit || !this.#isOf(unit, partition))
         throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}, of ${this.#name(partition)}`);
       const reportTo = packed.reportTo.filter(thread => thread !== host.thread);
-      const act = install(host, { ...packed, reportTo }, host.epochs.next(), noCalls);
+      const topics = isSlot(this.#router, partition) ? this.slots.keepTopics(unit, packed.topics) : packed.topics;
+      const act = install(host, { ...packed, reportTo, topics }, host.epochs.next(), noCalls);
       act.flags |= moving;
       acts.push(act);
     }
     for (const [unit, sleeper] of sleepers) host.persistence.sleepers.take(unit, sleeper);
-    for (const [unit, names] of topics) host.topics.give(unit, names);
+    for (const [unit, names] of topics)
+      host.topics.give(unit, isSlot(this.#router, partition) ? this.slots.keepTopics(unit, names) : names);
   }
 
   run(partition: number): void {
@@ -276,7 +278,7 @@ export class Hands {
     this.records.taken(partition);
     // What wakes here from now on has a higher epoch than it had over there.
     host.epochs.renew();
-    if (isSlot(this.#router, partition)) host.engine.refresh();
+    if (isSlot(this.#router, partition)) this.slots.take();
     for (const act of acts) run(host, act);
     try {
       this.#loadReminders(partition);
@@ -302,6 +304,7 @@ export class Hands {
     const acts = this.#installed.get(partition) ?? [];
     this.#installed.delete(partition);
     this.records.taken(partition);
+    if (isSlot(this.#router, partition)) this.slots.discard();
     for (const act of acts) retire(host, act);
     for (const [unit] of host.persistence.sleepers.those(unit => this.#isOf(unit, partition)))
       host.persistence.sleepers.forget(unit);

@@ -183,6 +183,8 @@ export class Rebalancer {
     const { host, table } = this.#router;
     const now = host.now();
     if (this.#seenMs < rebalanceSeenMsMin) return `it looks for ${rebalanceSeenMsMin} ms before it decides`;
+    const waitsFor = this.#shifts?.waitsFor ?? null;
+    if (waitsFor !== null) return waitsFor;
     while (this.#begun.length > 0 && (this.#begun[0] as number) <= now - 60_000) this.#begun.shift();
     if (this.#begun.length >= rebalanceMovesPerMinute) return `${rebalanceMovesPerMinute} slots were moved in a minute`;
     return nextStep({

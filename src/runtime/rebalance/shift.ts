@@ -13,7 +13,7 @@
 // Invariant: whatever fails or dies, and at whichever step, in the end no thread keeps anything back.
 
 import { TroupeError } from '../../errors.ts';
-import { shiftStepMs } from '../../limits.ts';
+import { shiftFreezeMs, shiftStepMs } from '../../limits.ts';
 import type { FarRouter } from '../far-router.ts';
 import { Crew } from '../handoff/crew.ts';
 import type { Packed } from '../handoff/hands.ts';
@@ -69,6 +69,7 @@ export class Shift {
       const packed = await this.#freeze();
       actors = packed.actors.length;
       await this.#install(packed);
+      this.#goesOn();
       this.#overseer.moveSlot(this.slot, this.to);
       this.phase = 'committed';
     } catch (error) {
@@ -96,8 +97,11 @@ export class Shift {
   async #look(): Promise<void> {
     const { from, group } = this;
     // A thread with a million actors goes through them for longer than a step takes.
-    await this.#crew.ask(from, 'part-track', group);
+    await this.#crew.all('part-track', group);
     this.#goesOn();
+    const { clock } = this.#router.host.world;
+    const busy = `slot ${this.slot} was not moved: a thread has not answered within ${shiftFreezeMs} ms`;
+    await inTime(clock, shiftFreezeMs, this.#crew.all('part-echo', null), () => new TroupeError('OVERLOADED', busy));
     const looked = this.#crew.ask<{ why: string | null }>(from, 'slot-look', group);
     const { why } = await this.#step('look', looked);
     if (why !== null) throw new TroupeError('OVERLOADED', `slot ${this.slot} was not moved: ${why}`);
@@ -126,14 +130,14 @@ export class Shift {
   async #stay(): Promise<void> {
     const { from, to, group } = this;
     if (this.phase !== 'looking') {
-      await this.#surely(to, 'part-discard');
+      const discarded = this.#surely(to, 'part-discard');
       await this.#surely(from, 'part-thaw');
-      await this.#letGo([from]);
+      // Before the others: what it has kept of itself is there by then, and it takes what they have.
+      await this.#surely(from, 'part-release');
+      await this.#crew.surely('part-release', group);
+      await discarded;
     }
-    await this.#surely(from, 'part-untrack');
-    await this.#surely(to, 'part-untrack');
-    // Were there a second one by now, it would have another group or none.
-    this.#router.held.release(group);
+    await this.#crew.surely('part-untrack', group);
   }
 
   /** What is decided is done, whoever dies over it. */
@@ -141,29 +145,20 @@ export class Shift {
     const { from, to } = this;
     await this.#surely(to, 'part-run');
     await this.#surely(from, 'part-gone');
-    await this.#flush(from);
-    await this.#letGo([to, from]);
-    await this.#surely(from, 'part-untrack');
-  }
-
-  /** These first, one after the other: what they have kept is there before anything of the others. */
-  async #letGo(first: readonly number[]): Promise<void> {
-    for (const thread of first) {
-      await this.#surely(thread, 'part-release');
-      await this.#flush(thread);
-    }
+    await this.#surely(from, 'slot-flush', to);
+    await this.#surely(to, 'part-release');
+    // And what it has kept besides.
+    await this.#surely(from, 'part-release');
+    await this.#surely(from, 'slot-flush', to);
     await this.#crew.surely('part-release', this.group);
-  }
-
-  #flush(thread: number): Promise<void> {
-    return this.#surely(thread, 'part-flush');
+    await this.#crew.surely('part-untrack', this.group);
   }
 
   /** Of a thread that dies meanwhile nothing is wanted any more. */
-  async #surely(thread: number, word: string): Promise<void> {
+  async #surely(thread: number, word: string, payload: number = this.group): Promise<void> {
     if (!this.#overseer.isLive(thread)) return;
     try {
-      await this.#crew.ask(thread, word, this.group);
+      await this.#crew.ask(thread, word, payload);
     } catch (error) {
       const { slot } = this;
       this.#router.host.world.log.warn({ err: error, thread, word, slot }, 'a thread could not do its part for a slot');

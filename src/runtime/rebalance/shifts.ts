@@ -4,7 +4,9 @@
 // way round. It ends, and then nothing is kept back for it.
 
 import { TroupeError } from '../../errors.ts';
+import { shiftStepMs } from '../../limits.ts';
 import type { FarRouter } from '../far-router.ts';
+import { inTime } from '../in-time.ts';
 import type { Overseer } from '../overseer.ts';
 import { partitionOf } from '../partition.ts';
 import { Shift, type ShiftStats } from './shift.ts';
@@ -40,18 +42,25 @@ export class Shifts {
     return null;
   }
 
+  /** Why no slot can be moved now. */
+  get waitsFor(): string | null {
+    const { host, gateway, held } = this.#router;
+    if (host.closing) return `node ${host.node} is stopping`;
+    if (this.#now !== undefined) return `slot ${this.#now.slot} is on its way`;
+    return gateway?.handoffs.isBusy === true || held.any ? 'partitions are changing hands between nodes' : null;
+  }
+
   /** Why that one cannot be moved now. Throws BAD_OPTION for what is no slot, or no host thread. */
   #whyNot(slot: number, to: number): string | null {
-    const { host, threads, table, gateway, held } = this.#router;
+    const { threads, table } = this.#router;
     if (!Number.isInteger(slot) || slot < 0 || slot >= table.length)
       throw new TroupeError('BAD_OPTION', `a slot is a whole number from 0 to ${table.length - 1}, not ${slot}`);
     if (!Number.isInteger(to) || to < 1 || to >= threads)
       throw new TroupeError('BAD_OPTION', `slots live on host threads, 1 to ${threads - 1}, not on ${to}`);
     const from = table[slot] as number;
     if (from === to) throw new TroupeError('BAD_OPTION', `slot ${slot} is on thread ${to} already`);
-    if (host.closing) return `node ${host.node} is stopping`;
-    if (this.isBusy) return `slot ${this.#now?.slot} is on its way`;
-    if (gateway?.handoffs.isBusy === true || held.any) return 'partitions are changing hands between nodes';
+    const { waitsFor } = this;
+    if (waitsFor !== null) return waitsFor;
     for (const thread of [from, to]) if (!this.#overseer.isLive(thread)) return `thread ${thread} is being replaced`;
     const moving = this.#overseer.inMotion(unit => isUnitIn(this.#router, groupOfSlot(this.#router, slot), unit));
     return moving === undefined ? null : `${moving} is just being moved`;
@@ -111,7 +120,9 @@ export class Shifts {
   /** Of a node that stops. */
   async stop(): Promise<void> {
     this.#now?.callOff('the node is stopping');
-    await this.rest();
+    // A thread that is stuck in a turn must not hold it up.
+    const late = new Error('a slot is still on its way');
+    await inTime(this.#router.host.world.clock, shiftStepMs, this.rest(), () => late).catch(() => undefined);
   }
 
   describe(): object {

@@ -37,6 +37,11 @@ export function inGroup(router: FarRouter, group: number, hosted: HostedType, ke
   return (isSlot(router, group) ? slotGroup(router, hosted, key) : ringPartition(hosted, key)) === group;
 }
 
+/** Actors of a slot are awake on its own thread alone. */
+export function mayHave(router: FarRouter, group: number): boolean {
+  return !isSlot(router, group) || router.table[group - router.host.partitions] === router.host.thread;
+}
+
 export function isUnitIn(router: FarRouter, group: number, unit: string): boolean {
   const { hosted, key } = router.host.split(unit);
   return hosted !== undefined && inGroup(router, group, hosted, key);

@@ -4,7 +4,7 @@
 // Invariant: when settle() resolves, all that this thread has written for the slot can be read by the next one.
 
 import { TroupeError } from '../../errors.ts';
-import { shiftActorsMax } from '../../limits.ts';
+import { shiftActorsMax, shiftSleepersMax } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import { drain } from '../drain.ts';
@@ -16,10 +16,13 @@ import { groupName, isUnitIn } from './slot-group.ts';
 
 export class SlotHands {
   readonly #router: FarRouter;
+  /** What those that have been installed, and do not run yet, are subscribed to: until then their old thread delivers. */
+  #topics: (readonly [unit: string, topics: readonly string[]])[] = [];
 
   constructor(router: FarRouter) {
     this.#router = router;
     router.on('slot-look', (_from, group: number) => this.#look(group));
+    router.on('slot-flush', (_from, to: number) => router.query(to, 'part-echo', null));
     router.on('slot-table', (_from, { slot, thread, version }) => router.deaths.slotMoved(slot, thread, version));
   }
 
@@ -27,6 +30,12 @@ export class SlotHands {
   #look(group: number): { awake: number; why: string | null } {
     const acts = this.#router.awakeIn.of(group);
     const name = groupName(this.#router, group);
+    const sleeping = this.#router.host.persistence.sleepers.count;
+    if (sleeping > shiftSleepersMax)
+      return {
+        awake: acts.length,
+        why: `${sleeping} actors sleep in the memory of its thread, more than ${shiftSleepersMax}`,
+      };
     if (acts.length > shiftActorsMax)
       return { awake: acts.length, why: `${acts.length} actors of ${name} are awake, more than ${shiftActorsMax}` };
     for (const act of acts) {
@@ -47,6 +56,22 @@ export class SlotHands {
   loadReminders(group: number): void {
     const { host } = this.#router;
     host.reminders.load([group - host.partitions], unit => isUnitIn(this.#router, group, unit));
+  }
+
+  keepTopics(unit: string, topics: readonly string[]): readonly string[] {
+    this.#topics.push([unit, topics]);
+    return [];
+  }
+
+  /** It is ours. */
+  take(): void {
+    const { host } = this.#router;
+    for (const [unit, topics] of this.#topics.splice(0)) host.topics.give(unit, topics);
+    host.engine.refresh();
+  }
+
+  discard(): void {
+    this.#topics = [];
   }
 
   /** It is another thread's, and everybody goes by that: what waits here in front of its actors goes there, and they end. */
