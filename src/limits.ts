@@ -325,6 +325,8 @@ export const purgeAsksMax = 64;
 
 /** Actors of a slot have so long to come to rest: a tenth of the time people notice. A turn that takes longer is not waited for. */
 export const shiftFreezeMs = 100;
+/** So long a moment is waited for at which all are at rest by themselves; then no turn of theirs begins any more. */
+export const shiftCalmMs = 20;
 /** Each step of a thread, its event loop included. Above shiftFreezeMs, so that who is asked gives up first. */
 export const shiftStepMs = 1_000;
 /** Awake actors that one slot takes along, and their bytes, packed: some 50 ms of packing, and one message on a link. */

@@ -8,7 +8,13 @@
 // moment at which all actors of a partition are at rest.
 
 import { TroupeError } from '../../errors.ts';
-import { handoffActorsBytesMax, handoffFreezeMs, shiftActorsBytesMax, shiftFreezeMs } from '../../limits.ts';
+import {
+  handoffActorsBytesMax,
+  handoffFreezeMs,
+  shiftActorsBytesMax,
+  shiftCalmMs,
+  shiftFreezeMs,
+} from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import type { Codec } from '../codec.ts';
@@ -113,7 +119,7 @@ export class Hands {
     const { host } = this.#router;
     try {
       const { acts, stored } = await this.#rest(partition);
-      await this.#inTime(stored, partition, 'have not stored their state');
+      await this.#inTime(stored, partition, 'did not come to rest, or have not stored their state');
       await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
       // It may have been called off meanwhile.
       if (this.#frozen.get(partition) !== acts)
@@ -133,13 +139,14 @@ export class Hands {
     const { host, held } = this.#router;
     const restMs = this.#restMs(partition);
     const until = host.now() + restMs;
+    const calmUntil = isSlot(this.#router, partition) ? host.now() + shiftCalmMs : Number.POSITIVE_INFINITY;
     for (;;) {
       const now = held.get(partition);
       if (now === undefined) throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
       const acts = held.awake(partition);
       const restless =
         acts.find(act => !host.isQuiet(act) || (act.flags & (frozen | dead)) !== 0)?.id ?? this.#inMotion(partition);
-      if (restless === undefined) {
+      if (restless === undefined || (host.now() >= calmUntil && this.slots.mayFreezeEach(partition, acts))) {
         for (const act of acts) {
           const why = unmovable(act, true);
           if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);

@@ -10,6 +10,7 @@ import { ended } from '../call.ts';
 import { drain } from '../drain.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
+import { dead, frozen } from '../flags.ts';
 import { retire, unmovable } from '../moves.ts';
 import type { BaseRef } from '../refs.ts';
 import { groupName, isUnitIn } from './slot-group.ts';
@@ -43,6 +44,16 @@ export class SlotHands {
       if (why !== undefined) return { awake: acts.length, why: `${act.id} cannot move now: ${why}` };
     }
     return { awake: acts.length, why: null };
+  }
+
+  /**
+   * There was no moment at which all were at rest, for behind each turn the next one waits: then no turn begins any more, and each comes
+   * to rest by itself. Those that wait for each other would not.
+   */
+  mayFreezeEach(group: number, acts: readonly Activation[]): boolean {
+    const { moves } = this.#router;
+    if (acts.some(act => (act.flags & (frozen | dead)) !== 0)) return false;
+    return !moves.any || !moves.route.unitsInMotion().some(unit => isUnitIn(this.#router, group, unit));
   }
 
   /** Its reminders fire no more, and what was written is there for everybody. `goesOn`: it has not been called off. */

@@ -113,6 +113,10 @@ export class Kid extends Actor<null> {
 /** What a sender can send to. */
 export type Taker = Ref<Note> | Ref<Diary>;
 
+/** Messages to each in one turn of the event loop, and how many may be under way. */
+const burst = 4;
+const openMax = 200;
+
 /** Pinned to each thread: sends numbers until it is told to stop, and publishes. */
 export class Speaker extends Actor<{ departures: Departure[] }> {
   private speaking = false;
@@ -124,23 +128,30 @@ export class Speaker extends Actor<{ departures: Departure[] }> {
   async speak(to: readonly Taker[], sender: string, topic: string): Promise<{ sent: number; wrong: string[] }> {
     this.speaking = true;
     const wrong: string[] = [];
+    const open = new Set<Promise<void>>();
+    const send = async (each: Taker, i: number, n: number): Promise<void> => {
+      try {
+        if ((n + i) % 3 === 0) {
+          const answer = await ((n + i) % 2 === 0 ? each.take(sender, n) : each.takeSlowly(sender, n));
+          if (answer !== n) wrong.push(`${n} was answered ${answer}`);
+        } else await tell(each as Ref<Note>).take(sender, n);
+      } catch (error) {
+        wrong.push(`${n} to ${each.toString()}: ${(error as Error).message}`);
+      }
+    };
     let sent = 0;
-    for (; this.speaking; sent++) {
-      const n = sent;
-      const asks = to.map(async (each, i) => {
-        try {
-          if ((n + i) % 3 === 0) {
-            const answer = await ((n + i) % 2 === 0 ? each.take(sender, n) : each.takeSlowly(sender, n));
-            if (answer !== n) wrong.push(`${n} was answered ${answer}`);
-          } else await tell(each as Ref<Note>).take(sender, n);
-        } catch (error) {
-          wrong.push(`${n} to ${each.toString()}: ${(error as Error).message}`);
+    while (this.speaking) {
+      for (let i = 0; i < burst; i++, sent++) {
+        if (topic !== '') this.self.publish(topic, sent);
+        for (const [at, each] of to.entries()) {
+          const sending: Promise<void> = send(each, at, sent).finally(() => open.delete(sending));
+          open.add(sending);
         }
-      });
-      if (topic !== '') this.self.publish(topic, n);
-      if (n % 2 === 1) await Promise.all(asks);
+      }
+      if (open.size > openMax) await Promise.all(open);
       await new Promise(resolve => setImmediate(resolve));
     }
+    await Promise.all(open);
     return { sent, wrong };
   }
   hush(): void {
