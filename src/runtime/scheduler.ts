@@ -44,6 +44,9 @@ export class Scheduler {
   /** Messages until the clock is looked at again. */
   left = 1;
   private stride = 1;
+  /** What `left` began with. */
+  private asked = 1;
+  private dice = 1;
   private lookedAt: Millis = 0;
   private over = false;
   slices = 0;
@@ -99,11 +102,12 @@ export class Scheduler {
     const spent = now - this.lookedAt;
     if (spent > 0) {
       this.spent += spent;
-      this.cost = spent / this.stride;
+      this.cost = spent / this.asked;
     }
-    const wish = spent <= 0 ? strideMax : (this.stride * blindMs) / spent;
+    const wish = spent <= 0 ? strideMax : (this.asked * blindMs) / spent;
     this.stride = wish > strideMax ? strideMax : wish < 1 ? 1 : wish | 0;
-    this.left = this.stride;
+    this.asked = this.onSpent === null ? this.stride : this.about(this.stride);
+    this.left = this.asked;
     this.lookedAt = now;
     this.over = now >= this.budgetEnd;
     return this.over;
@@ -137,6 +141,13 @@ export class Scheduler {
     if (this.awake) this.clock.soon(this.drain);
   };
 
+  /** So many on average. Exactly so many, and of two actors that run in turn it is always the same one that is seen. */
+  private about(stride: number): number {
+    this.dice = (this.dice * 48_271) % 2_147_483_647;
+    const half = stride >>> 1;
+    return stride - half + ((this.dice >>> 8) % (2 * half + 1));
+  }
+
   private tell(act: Activation): void {
     const { spent } = this;
     this.spent = 0;
@@ -153,14 +164,14 @@ export class Scheduler {
 
   private begin(): void {
     // What ran since the last look of an earlier turn was not timed: it is taken to have cost what the others did.
-    this.unseen += this.stride - this.left;
-    if (this.unseen >= this.stride) {
+    this.unseen += this.asked - this.left;
+    if (this.unseen >= this.asked) {
       this.spent += this.unseen * this.cost;
       this.unseen = 0;
     }
     this.lookedAt = this.clock.mono();
     this.budgetEnd = this.lookedAt + budgetMs;
-    this.left = this.stride;
+    this.left = this.asked;
     this.onBegin(this.lookedAt);
     if (this.resetPlanned) return;
     this.resetPlanned = true;

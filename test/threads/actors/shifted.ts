@@ -74,6 +74,12 @@ export class Note extends Actor<NoteState> {
   adopt(): void {
     this.self.spawn(KidT);
   }
+  spoil(): void {
+    (this.state as unknown as { fn?: () => void }).fn = () => undefined;
+  }
+  mend(): void {
+    delete (this.state as unknown as { fn?: () => void }).fn;
+  }
   never(): Promise<void> {
     return new Promise(() => undefined);
   }
