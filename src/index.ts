@@ -27,6 +27,7 @@ export {
   type TimerId,
 } from './runtime/actor.ts';
 export type { ClusterView as Cluster } from './runtime/cluster/cluster.ts';
+export type { TransferPhase, TransferStatus } from './runtime/cluster/handoff-hooks.ts';
 export {
   type ActorOptions,
   type ActorType,
@@ -44,6 +45,7 @@ export {
   type Outcome as BehaviourOutcome,
 } from './runtime/define-behaviour.ts';
 export type { MemberView } from './runtime/membership/gossip-types.ts';
+export type { Changes as RingChanges, PlanOptions, RingPlan } from './runtime/ownership/ring-plan.ts';
 export type {
   RebalancerDoor as Rebalancer,
   RebalancerMove,

@@ -100,6 +100,8 @@ export const ringCommitMs = 5_000;
 export const handoffStatusMs = 2_000;
 /** A node that leaves looks so often whether it is done, or its wish has to be said again. */
 export const leaveLookMs = 250;
+/** What still passes through it then, when it owns nothing any more, it waits for at most so long: several times an ask's usual deadline. */
+export const leavePassingMs = 30_000;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;
@@ -123,8 +125,9 @@ export const handoffPageBytes: number = 256 << 10;
 export const handoffPageRecords = 512;
 /** Keys written while a partition is copied that are remembered; with more the copy begins anew. 100 bytes each. */
 export const handoffDirtyMax = 262_144;
-/** It is frozen when so few written keys are left to send: a few ms. Or after so many rounds, whatever is left. */
+/** It is frozen when so few written keys are left to send: a few ms. Or when rounds take no less time any more, of these so many. */
 export const handoffTailKeys = 64;
+export const handoffRoundsMin = 3;
 export const handoffRoundsMax = 16;
 /** Actors of a partition have so long to come to rest, all at the same moment. */
 export const handoffFreezeMs = 5_000;

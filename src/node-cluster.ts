@@ -2,6 +2,7 @@
 
 import type { CheckedCluster } from './cluster-options.ts';
 import { TroupeError } from './errors.ts';
+import { aboutDir } from './node-home-host.ts';
 import { Cluster } from './runtime/cluster/cluster.ts';
 import { storedStateOf } from './runtime/cluster/ring-text.ts';
 import type { Gateway } from './runtime/gateway/gateway.ts';
@@ -51,7 +52,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     emit,
     rebalancer: node.rebalancer,
     state,
-    saveState: async ring => file?.update({ ring }),
+    saveState: ring => save(file, ring),
     handoffs: own => gateway.handoffs.attach(own),
     peers: handlers =>
       socketPeers({
@@ -68,6 +69,15 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
         tls: options.tls,
       }),
   });
+}
+
+/** UNKNOWN_OUTCOME passes as it is: the keeper stands by such a save until it is known. */
+async function save(file: NodeFile | undefined, ring: RingState): Promise<void> {
+  try {
+    await file?.update({ ring });
+  } catch (error) {
+    throw aboutDir(file?.path, error);
+  }
 }
 
 function storedState(file: NodeFile | undefined, cluster: string, partitions: number): RingState | undefined {

@@ -28,14 +28,30 @@ export interface NodeEvents {
   'ring-changed': (event: { epoch: number; hash: string }) => void;
   /** Told on every node, once it routes by it. `turn`: how often that partition has changed hands. */
   'partition-handed': (event: { partition: number; from: string; to: string; turn: number }) => void;
+  /** Of those this node hands on or is handed: begun; done, and how long it stood still here; not done, and tried again; come. */
+  'partition-leaving': (event: { partition: number; to: string }) => void;
+  'partition-left': (event: HandedOn) => void;
+  'partition-stays': (event: { partition: number; to: string; reason: string }) => void;
+  'partition-arrived': (event: { partition: number; from: string }) => void;
   /** Two clusters of one name were founded apart and have met. */
   'ring-conflict': (event: { member: string; why: string }) => void;
   /** A node and this one do not let each other in: another cluster, secret, version, certificate. */
   'peer-refused': (event: Refusal) => void;
-  /** This node is no member any more: another life of it runs, or it was removed. */
+  /** This node is no member any more: it has left, another life of it runs, or it was removed. */
   halted: (event: { why: string }) => void;
   /** A flush or a merge has failed and is tried again, a file is damaged, or the disk does not answer. Told once, until it is something else. */
   'upkeep-trouble': (event: Trouble) => void;
+}
+
+export interface HandedOn {
+  readonly partition: number;
+  readonly to: string;
+  readonly pausedMs: number;
+  /** Of its records, sent while it served and after. */
+  readonly bytes: number;
+  readonly records: number;
+  /** That were awake, and went along as they were. */
+  readonly actors: number;
 }
 
 export interface MemberEvent {

@@ -231,8 +231,12 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
         graceMs: this.options.tombstoneGraceMs,
         now: () => host.world.clock.now(),
         stores: () => this.ref(StoresT, storesKey).list(),
-        floor: async (partition, store) =>
-          accepted((await this.ref(VnodeT, String(partition)).floor(store)) as Answer<number>),
+        floor: async (partition, store) => {
+          const vnode = this.ref(VnodeT, String(partition));
+          // Of a partition that is only just coming here, or has just left.
+          if (!this.troupe.isHere(vnode)) throw new TroupeError('FENCED', `partition ${partition} is not this node's`);
+          return accepted((await vnode.floor(store)) as Answer<number>);
+        },
       },
       shards,
     );

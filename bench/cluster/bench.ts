@@ -12,6 +12,7 @@ import {
 } from '../harness.ts';
 import type { Sampler } from '../stats.ts';
 import type { ThreadSide } from '../threads/side.ts';
+import { handing } from './handing.ts';
 import { KeptSide } from './kept-side.ts';
 import { moving } from './moving.ts';
 import { loadSide, wayNames } from './ways.ts';
@@ -65,6 +66,7 @@ const definition: BenchDefinition = defineBench({
       tell('small', messages),
       tell('1 KiB', messages),
       moving(moves),
+      handing(param('megabytes', 2, 100), param('handovers', 2, 20)),
     ];
   },
 });

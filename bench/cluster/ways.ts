@@ -36,9 +36,12 @@ const loaders: Readonly<Record<string, Loader>> = {
 
 export const wayNames: readonly string[] = Object.keys(loaders);
 
+const vnodeFar = async (): Promise<Listen> => (await import('./handing-node.ts')).listen;
+
 export const loadSide = (name: string): Promise<ThreadSide> => loaderOf(name).side();
 
-export const loadListen = (name: string): Promise<Listen> => loaderOf(name).listen();
+export const loadListen = (name: string): Promise<Listen> =>
+  name === 'a vnode' ? vnodeFar() : loaderOf(name).listen();
 
 function loaderOf(name: string): Loader {
   const loader = loaders[name];

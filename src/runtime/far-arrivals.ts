@@ -90,7 +90,7 @@ export class FarArrivals {
       return;
     }
     try {
-      if (moves.any && (moves.knows(unit) || moves.inMotion(unit))) {
+      if (moves.any && (moves.inMotion(unit) || (moves.knows(unit) && this.router.places.isOurs(hosted, key)))) {
         moves.arrived(from, unit, epoch, message);
         return;
       }

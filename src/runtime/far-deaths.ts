@@ -90,7 +90,8 @@ export class FarDeaths {
 
   /** The directory's word about a death has been read: the units of that thread are placed anew from now on. */
   settle(): void {
-    const { host, table, moves } = this.router;
+    const { host, moves } = this.router;
+    const { table } = this.router.places;
     for (const message of this.unsent.splice(0)) host.outside(() => message.again());
     // Reminders of what has moved may have been armed there, whatever their partition.
     const taken = new Set(this.taken.splice(0));
@@ -100,7 +101,8 @@ export class FarDeaths {
 
   /** A thread has come up: the reminders of actors that are pinned to it are read by those who own their partitions. */
   joined(thread: number): void {
-    const { host, table } = this.router;
+    const { host } = this.router;
+    const { table } = this.router.places;
     const isPinned = host.types.some(({ spec }) => spec.placement === 'pinned' && spec.thread >= thread);
     if (host.engine.shared && isPinned)
       host.reminders.load([...table.keys()].filter(each => table[each] === host.thread));

@@ -194,7 +194,9 @@ export class FarMoves {
     this.router.version++;
     if (message.type === 'moved') {
       this.topics.moved(message, topics);
-      this.router.moved(message.unit);
+      // What has been waiting for its mailbox over there is sent after it.
+      for (const peer of this.router.peers)
+        for (const waiting of peer?.takeWaiting(message.unit) ?? []) this.host.outside(() => waiting.again());
     } else {
       this.topics.died(threadOf(message.host));
       this.router.deaths.settle();

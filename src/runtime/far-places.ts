@@ -37,11 +37,6 @@ export class FarPlaces {
     return this.away.has(unit);
   }
 
-  /** Does the ring, if there is one, say that it lives on this node? */
-  isOurs({ spec }: HostedType, key: string): boolean {
-    return this.nodes === null || this.nodes.nodeOf(spec, key) === here;
-  }
-
   setAway(unit: string, isAway: boolean): void {
     if (isAway) this.away.add(unit);
     else this.away.delete(unit);
@@ -56,16 +51,26 @@ export class FarPlaces {
     if (this.anyAway || moves.any) {
       const unit = `${hosted.name}/${key}`;
       if (this.away.has(unit)) return gateway === null ? 0 : gateway.whereIs(unit);
-      const moved = moves.any ? moves.threadOf(unit) : undefined;
+      // Between the threads of this node: that says nothing once its partition is another node's, until it comes back.
+      const moved = moves.any && this.isOurs(hosted, key) ? moves.threadOf(unit) : undefined;
       if (moved !== undefined) return moved;
     }
     return this.homeOf(hosted, key);
   }
 
+  /** Is it one that this node places? */
+  isOurs(hosted: HostedType, key: string): boolean {
+    return this.nodeOf(hosted, key) === here;
+  }
+
+  private nodeOf({ spec }: HostedType, key: string): number {
+    return this.nodes === null ? here : this.nodes.nodeOf(spec, key);
+  }
+
   /** Where it lives unless something has moved it. */
   homeOf(hosted: HostedType, key: string): number {
     const { gateway, host, threads } = this.router;
-    const node = this.nodes === null ? here : this.nodes.nodeOf(hosted.spec, key);
+    const node = this.nodeOf(hosted, key);
     if (node !== here) return gateway === null ? 0 : gateway.numberOf(node);
     return homeOf(hosted.spec, key, this.table, host.thread, threads);
   }

@@ -12,18 +12,18 @@
 // Invariants: everything for one peer leaves in one order (a full link queues all of it); an ask ends exactly once, here;
 // a frame for an actor this host does not own is sent on, never dropped.
 
-import { fromWireError, quickError, TroupeError, toWireError, type WireError } from '../errors.ts';
+import { quickError, TroupeError, toWireError } from '../errors.ts';
 import type { Activation } from './activation.ts';
 import { type Asker, type Call, ended } from './call.ts';
 import { chainOf } from './deadlock.ts';
-import { abortedAsk } from './delivery.ts';
 import { FarArrivals } from './far-arrivals.ts';
 import { FarDeaths } from './far-deaths.ts';
 import type { FarMessage, FarMoves } from './far-moves.ts';
+import { FarOutcomes } from './far-outcomes.ts';
 import { FarPeer } from './far-peer.ts';
 import { FarPlaces } from './far-places.ts';
 import { FarQueries } from './far-queries.ts';
-import { OutgoingAsk, OutgoingTell, sendOrWait } from './far-send.ts';
+import { OutgoingAsk, OutgoingTell } from './far-send.ts';
 import { FarWatches } from './far-watches.ts';
 import type { FarLinks, FarWire } from './far-wire.ts';
 import type { Gateway } from './gateway/gateway.ts';
@@ -54,9 +54,8 @@ export interface FarRouterOptions {
   readonly links: FarLinks;
   readonly wire: (router: FarRouter) => FarWire;
   readonly moves: (router: FarRouter) => FarMoves;
-  /** Of a node among others: who owns what. */
+  /** Of a node among others: who owns what; and the thread that speaks for it. */
   readonly nodes?: NodeTable | undefined;
-  /** On the thread that speaks for such a node. */
   readonly gateway?: ((router: FarRouter) => Gateway) | undefined;
 }
 
@@ -66,6 +65,7 @@ export class FarRouter implements Router {
   readonly moves: FarMoves;
   readonly arrivals: FarArrivals;
   readonly deaths: FarDeaths;
+  readonly outcomes: FarOutcomes;
   readonly pending: PendingCalls;
   readonly peers: (FarPeer | undefined)[] = [];
   /** How many deaths the table has seen. */
@@ -73,12 +73,11 @@ export class FarRouter implements Router {
   /** Rises whenever an actor may live elsewhere than before: refs look up again. */
   version = 1;
   private readonly handlers = new Map<string, ControlHandler>();
-  /** Peers below are threads of this process, those from here on other nodes. */
   readonly threads: number;
   readonly queries: FarQueries;
   readonly places: FarPlaces;
   readonly gateway: Gateway | null;
-  /** Partitions that change hands: `holding` is looked at before each message, and nearly always false. */
+  /** Partitions that change hands; `holding`: is there one? */
   readonly held: HeldPartitions;
   readonly hands: Hands;
   readonly awakeIn: Awake;
@@ -94,16 +93,22 @@ export class FarRouter implements Router {
     this.wire = options.wire(this);
     this.arrivals = new FarArrivals(this);
     this.deaths = new FarDeaths(this);
+    this.outcomes = new FarOutcomes(this);
     this.moves = options.moves(this);
-    const soon = (fn: () => void): void => host.world.clock.soon(fn);
-    const peer = { wire: this.wire, links: options.links, soon, now: () => host.now() };
+    const { clock } = host.world;
+    const peer = {
+      wire: this.wire,
+      links: options.links,
+      soon: (fn: () => void) => clock.soon(fn),
+      now: () => host.now(),
+    };
     for (let thread = 0; thread < options.threads; thread++) {
       this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, peer);
     }
     this.on('publish', (from, published) => this.held.topics.heard(from, published));
     this.on('reminder', (_from, stored) => host.reminders.take(stored));
     this.on('reminded', (_from, stored) => host.reminders.done(stored));
-    this.on('started', (_from, id) => this.onStarted(id));
+    this.on('started', (_from, id) => this.outcomes.onStarted(id));
     this.on('verdict', (from, id) => this.arrivals.verdict(from, id));
     this.on('pause', (from, unit) => this.peers[from]?.pause(unit));
     this.on('resume', (from, unit) => this.peers[from]?.resume(unit));
@@ -120,10 +125,6 @@ export class FarRouter implements Router {
     this.held = new HeldPartitions(this);
     this.hands = new Hands(this);
     this.gateway = options.gateway?.(this) ?? null;
-  }
-
-  get table(): PartitionTable {
-    return this.places.table;
   }
 
   handlerOf(name: string): ControlHandler | undefined {
@@ -153,7 +154,7 @@ export class FarRouter implements Router {
   }
 
   woke(act: Activation): void {
-    if (this.awakeIn.any) this.awakeIn.woke(act);
+    this.awakeIn.woke(act);
   }
 
   /** Do messages to that actor of this thread take a way of their own? */
@@ -273,7 +274,7 @@ export class FarRouter implements Router {
     return true;
   }
 
-  private isInMotionHere(ref: BaseRef): boolean {
+  isInMotionHere(ref: BaseRef): boolean {
     return this.moves.any && this.moves.inMotion(ref.toString());
   }
 
@@ -308,20 +309,6 @@ export class FarRouter implements Router {
     if (message.call?.arrived === true) this.arrivals.silence(message.call);
   }
 
-  /** A tell whose sender was told that it is on its way. */
-  tellSurely(ref: BaseRef, code: number, a0: unknown, a1: unknown): void {
-    const thread = this.threadFor(ref);
-    if (this.peers[thread] === undefined || this.isInMotionHere(ref))
-      this.moves.send(ref.toString(), { code, a0, a1, call: null });
-    else sendOrWait(this, thread, ref, code, a0, a1);
-  }
-
-  /** The actor lives elsewhere from now on: what has been waiting for its mailbox is sent after it. */
-  moved(unit: string): void {
-    for (const peer of this.peers)
-      for (const message of peer?.takeWaiting(unit) ?? []) this.host.outside(() => message.again());
-  }
-
   answer(call: Asker, value: unknown): void {
     this.arrivals.answer(call, value);
   }
@@ -336,14 +323,7 @@ export class FarRouter implements Router {
   }
 
   verdict(call: Call, aborted: boolean): void {
-    // A deadline runs over there, too: the word about it is on its way, and asking for it would only fill the link.
-    if (this.pending.wasSent(call)) {
-      if (aborted) this.control(call.peer, 'verdict', call.id);
-    } else {
-      const signal = call.extra?.aborted;
-      const why = `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`;
-      this.host.fail(call, signal === undefined ? quickError('DEADLINE', why) : abortedAsk(call, false, signal));
-    }
+    this.outcomes.verdict(call, aborted);
   }
 
   forget(call: Call): void {
@@ -358,6 +338,12 @@ export class FarRouter implements Router {
   control(thread: number, name: string, payload: unknown): void {
     if (thread === this.host.thread) {
       this.host.world.clock.micro(() => this.onControl(thread, name, payload));
+      return;
+    }
+    if (name === 'watch' && thread >= this.threads && this.peers[thread]?.gone !== false) {
+      // As if its session had ended just after: what lives there is gone as far as anybody here can tell.
+      const { id } = payload as { id: string };
+      this.host.world.clock.micro(() => this.gateway?.watches.departed(id, 'thread-lost'));
       return;
     }
     this.toPeer(thread, () => this.wire.control(thread, name, payload));
@@ -395,32 +381,6 @@ export class FarRouter implements Router {
     if (this.moves.any) this.moves.units.onEnded(act);
   }
 
-  onAnswer(id: number, value: unknown): void {
-    const call = this.pending.take(id);
-    if (call !== undefined) this.host.answer(call, value);
-  }
-
-  onRefused(id: number, error: WireError): void {
-    const call = this.pending.take(id);
-    if (call === undefined) return;
-    const signal = call.extra?.aborted;
-    const failure = fromWireError(error);
-    // The receiver's word on an aborted ask: why it was, only its asker knows.
-    const isWord = failure.code === 'DEADLINE' && failure.details.aborted === true;
-    this.host.fail(call, signal !== undefined && isWord ? abortedAsk(call, false, signal) : failure);
-  }
-
-  onStarted(id: number): void {
-    const call = this.pending.at(id);
-    if (call === undefined) return;
-    const signal = call.extra?.aborted;
-    const why = `${call.to?.toString() ?? 'the actor'} had begun its turn but gave no answer within the deadline`;
-    this.host.fail(
-      call,
-      signal === undefined ? new TroupeError('UNKNOWN_OUTCOME', why) : abortedAsk(call, true, signal),
-    );
-  }
-
   onControl(from: number, name: string, payload: unknown): void {
     if (from >= this.threads) {
       this.gateway?.onControl(from, name, payload);
@@ -448,7 +408,7 @@ export class FarRouter implements Router {
       arrivals: this.arrivals.describe(),
       ...(this.gateway === null ? {} : { gateway: this.gateway.describe() }),
       moves: this.moves.describe(),
-      ...(this.holding ? { handoff: this.held.describe() } : {}),
+      held: this.held.describe(),
     };
   }
 }

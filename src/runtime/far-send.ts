@@ -72,6 +72,14 @@ export function sendOrWait(
   return message.sent;
 }
 
+/** The same, wherever its actor is by now. */
+export function tellSurely(router: FarRouter, ref: BaseRef, code: number, a0: unknown, a1: unknown): void {
+  const thread = router.threadFor(ref);
+  if (router.peers[thread] === undefined || router.isInMotionHere(ref))
+    router.moves.send(ref.toString(), { code, a0, a1, call: null });
+  else sendOrWait(router, thread, ref, code, a0, a1);
+}
+
 /** A tell to an `overflow: 'wait'` mailbox; its sender holds the promise. */
 export class OutgoingTell implements Outgoing {
   readonly sent: Promise<void>;

@@ -284,12 +284,12 @@ export class FarWire implements FrameHandler<FarPlace> {
 
   onReply(from: number, callId: number, value: unknown): void {
     if (from >= this.threads) this.router.gateway?.onReply(from, callId, value);
-    else this.router.onAnswer(callId, value);
+    else this.router.outcomes.onAnswer(callId, value);
   }
 
   onError(from: number, callId: number, error: WireError): void {
     if (from >= this.threads) this.router.gateway?.onError(from, callId, error);
-    else this.router.onRefused(callId, error);
+    else this.router.outcomes.onRefused(callId, error);
   }
 
   onControl(from: number, name: string, payload: unknown): void {

@@ -184,11 +184,11 @@ export class Overseer {
 
   /** The state of affairs, for a thread that has come up. */
   welcome(thread: number): void {
-    const { table, tableVersion: version, moves } = this.router;
+    const { places, tableVersion: version, moves } = this.router;
     const gone = this.router.peers.flatMap(peer =>
       peer?.gone === true && peer.thread < this.router.threads ? [peer.thread] : [],
     );
-    this.router.control(thread, 'welcome', { table: tableBytes(table), version, lives: moves.lives, gone });
+    this.router.control(thread, 'welcome', { table: tableBytes(places.table), version, lives: moves.lives, gone });
   }
 
   describe(): object {

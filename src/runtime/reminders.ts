@@ -26,6 +26,7 @@ export interface Stored {
 }
 
 const text = new TextEncoder();
+const nobody: ReadonlySet<string> = new Set();
 
 /** Longest name of a reminder, in UTF-16 units. */
 const nameMax = 256;
@@ -94,14 +95,19 @@ export class Reminders {
 
   // Partitions that change hands.
 
-  /** None of that partition fires here any more. What is on its way to an actor at rest is called back. load() arms them again. */
-  suspend(partition: number): void {
-    this.disarmThose(id => partitionOf(keyIn(id), this.host.partitions) === partition && this.isPlacedByRing(id));
+  /**
+   * None of that partition fires here any more, but those of actors in `keep`. What is on its way to an actor at rest is called back.
+   * load() arms them again.
+   */
+  suspend(partition: number, keep: ReadonlySet<string> = nobody): void {
+    const isOurs = (id: string): boolean =>
+      partitionOf(keyIn(id), this.host.partitions) === partition && this.isPlacedByRing(id);
+    this.disarmThose(id => isOurs(id) && !keep.has(unitOf(id)));
   }
 
   /** The same for the reminders of such actors. */
   suspendThose(which: (unit: string) => boolean): void {
-    this.disarmThose(id => which(`${id.slice(0, id.indexOf('\u0000'))}/${keyIn(id)}`));
+    this.disarmThose(id => which(unitOf(id)));
   }
 
   private disarmThose(which: (id: string) => boolean): void {
@@ -332,6 +338,10 @@ export class Reminders {
 
 function idOf(type: string, key: string, name: string): string {
   return `${type}\u0000${key.length}\u0000${key}${name}`;
+}
+
+function unitOf(id: string): string {
+  return `${id.slice(0, id.indexOf('\u0000'))}/${keyIn(id)}`;
 }
 
 function keyIn(id: string): string {

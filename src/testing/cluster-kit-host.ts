@@ -6,28 +6,22 @@
 //
 // Nothing reaches another node without time: `run(promise)` moves time until it has settled.
 
-import { createHmac } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import type { Actor } from '../runtime/actor.ts';
-import { Cluster } from '../runtime/cluster/cluster.ts';
+import type { Cluster } from '../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
-import { chunkAfter, type EpochMemory, epochMemory, raiseEpochs } from '../runtime/epochs.ts';
+import { chunkAfter, type EpochMemory, epochMemory } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
-import { withoutRing } from '../runtime/gateway/node-table.ts';
 import type { Host } from '../runtime/host.ts';
-import { Peers } from '../runtime/links/peers.ts';
 import type { MemberView } from '../runtime/membership/gossip-types.ts';
 import type { RingState } from '../runtime/ownership/holdings.ts';
-import type { BaseRef, Ref } from '../runtime/refs.ts';
-import { relocateAcross } from '../runtime/relocate-across.ts';
+import type { Ref } from '../runtime/refs.ts';
 import type { Relocation } from '../runtime/relocate-here.ts';
-import { type Member, makeMember } from '../runtime/thread-host.ts';
-import { createFabric } from '../runtime/thread-port.ts';
 import type { Log } from '../runtime/world.ts';
 import { MemoryStore } from '../storage/memory-store.ts';
 import type { RecordedEvent } from './kit.ts';
+import { NodeLife } from './node-life.ts';
 import { type Faults, VirtualNetwork } from './virtual-network.ts';
 import { seededRandom, type VirtualClock, type VirtualWorld, virtualWorld } from './virtual-world.ts';
 
@@ -47,7 +41,6 @@ export interface ClusterKitOptions {
 const partitionsDefault = 64;
 /** How long turns may go on when a node is stopped. */
 const drainMs = 1_000;
-const secret = 'the secret of a simulated cluster';
 
 /** One node, over all its lives. */
 export class KitNode {
@@ -60,7 +53,7 @@ export class KitNode {
   #epochs: EpochMemory | undefined;
   #state: RingState | undefined;
   #incarnation = 0;
-  #life: { member: Member; cluster: Cluster } | undefined;
+  #life: NodeLife | undefined;
 
   constructor(name: string, kit: ClusterKit) {
     this.name = name;
@@ -77,14 +70,14 @@ export class KitNode {
   }
 
   get gateway(): Gateway {
-    return this.#alive().member.router.gateway as Gateway;
+    return this.#alive().gateway;
   }
 
   get cluster(): Cluster {
     return this.#alive().cluster;
   }
 
-  #alive(): { member: Member; cluster: Cluster } {
+  #alive(): NodeLife {
     if (this.#life === undefined) throw new TroupeError('STOPPED', `node ${this.name} is down: restart it first`);
     return this.#life;
   }
@@ -95,10 +88,7 @@ export class KitNode {
 
   /** Moves an actor to another node, as node.relocate() does. */
   relocate(type: ActorType<any>, key: string, to: string): Promise<Relocation> {
-    const { member } = this.#alive();
-    const { host } = member;
-    const at = { node: this.name, threads: 0, member, lives: [0], epoch: async () => 0 };
-    return relocateAcross(at, this.gateway, host.ref(type, key) as unknown as BaseRef, to);
+    return this.#alive().relocate(type, key, to);
   }
 
   members(): MemberView[] {
@@ -110,7 +100,7 @@ export class KitNode {
     return this.#life?.member.host.byName.get(type.type)?.live.has(key) === true;
   }
 
-  async start(join: readonly string[]): Promise<void> {
+  async start(others: readonly string[]): Promise<void> {
     if (this.#life !== undefined) return;
     const { options, network, partitions } = this.#kit;
     const world = this.#kit.worldOf(this.name);
@@ -119,76 +109,30 @@ export class KitNode {
     this.#epochs = epochs;
     this.#incarnation++;
     const emit = (name: string, payload: unknown): void => {
-      if (this.#life?.cluster === cluster) this.events.push({ name, payload });
+      if (this.#life === life) this.events.push({ name, payload });
     };
-    const member = makeMember({
-      node: this.name,
-      thread: 0,
-      life: 0,
-      lives: [0],
-      threads: 1,
-      partitions,
-      table: new Uint16Array(partitions),
-      fabric: createFabric({ threads: 1 }),
-      epochs: this.#epochs,
-      types: options.actors,
-      engine: this.disk,
-      world,
-      events: { emit },
-      residentsMax: undefined,
-      relocateTurnMs: undefined,
-      nodes: withoutRing(this.name, partitions),
-      gateway: {
-        onBroken: (node, error) => cluster.onBroken(node, error),
-        raiseEpochs: above => raiseEpochs(epochs, above, async () => undefined),
-      },
-      onBroken: (_peer, error) => {
-        throw error;
-      },
-    });
-    const cluster: Cluster = new Cluster(member.router.gateway as Gateway, {
-      cluster: 'kit',
+    const life: NodeLife = new NodeLife({
       name: this.name,
-      incarnation: Math.floor(world.clock.now() / 1_000) + this.#incarnation,
+      types: options.actors,
       partitions,
-      zone: '',
-      rack: '',
-      weight: 1,
-      autoJoin: options.autoJoin ?? true,
-      join,
-      state: this.#state,
       world,
-      handoffs: own => options.handoffs?.(own, this.name) ?? (member.router.gateway as Gateway).handoffs.attach(own),
+      engine: this.disk,
+      transport: network.transport(this.name),
+      epochs,
+      incarnation: Math.floor(world.clock.now() / 1_000) + this.#incarnation,
+      others,
+      state: this.#state,
+      autoJoin: options.autoJoin ?? true,
+      handoffs: (own, gateway) => options.handoffs?.(own, this.name) ?? gateway.handoffs.attach(own),
       saveState: async state => {
-        if (this.#life?.cluster !== cluster) throw new TroupeError('STOPPED', `that life of ${this.name} is over`);
+        if (this.#life !== life) throw new TroupeError('STOPPED', `that life of ${this.name} is over`);
         if (this.disk.diskFull) throw new TroupeError('DISK_FULL', `the disk of ${this.name} is full`);
         this.#state = state;
       },
       emit,
-      peers: handlers =>
-        new Peers({
-          ...handlers,
-          name: this.name,
-          incarnation: Math.floor(world.clock.now() / 1_000) + this.#incarnation,
-          cluster: 'kit',
-          listen: addressOf(this.name),
-          advertise: undefined,
-          peerVia: {},
-          secret,
-          insecure: true,
-          world,
-          transport: network.transport(this.name),
-          crc32,
-          hmac: (key, data) => createHmac('sha256', key).update(data).digest(),
-        }),
     });
-    this.#life = { member, cluster };
-    this.gateway.homes.load();
-    this.gateway.on('relocate', (_from, { type, key, to }) =>
-      this.relocate(member.host.byName.get(String(type))?.source as ActorType, String(key), String(to)),
-    );
-    member.host.reminders.load(Array.from({ length: partitions }, (_, partition) => partition));
-    await cluster.start();
+    this.#life = life;
+    await life.open();
   }
 
   /** Memory and connections are gone at once, as with kill -9. `silent`: as if the machine had lost its power, too. */
@@ -210,8 +154,6 @@ export class KitNode {
     this.#life = undefined;
   }
 }
-
-const addressOf = (name: string): string => `${name}:7001`;
 
 export class ClusterKit {
   readonly seed: number;
@@ -277,8 +219,7 @@ export class ClusterKit {
   }
 
   private startNode(name: string): Promise<void> {
-    const join = this.nodes.filter(each => each.name !== name).map(each => addressOf(each.name));
-    return this.node(name).start(join);
+    return this.node(name).start(this.nodes.filter(each => each.name !== name).map(each => each.name));
   }
 
   /** Moves time until this has settled. Rejects with DEADLINE when it has not within so many virtual ms. */

@@ -230,11 +230,11 @@ describe('sound frames from code that knows other types and methods', () => {
     const { member } = (node as unknown as { troupe: { member: { router: FarRouter } } }).troupe;
     const wire = member.router.wire as unknown as { writer(thread: number): FrameWriter };
     const refusals = new Map<number, { code: string; message: string }>();
-    const { router } = member;
-    const before = router.onRefused;
-    router.onRefused = (id, error) => {
+    const { outcomes } = member.router;
+    const before = outcomes.onRefused;
+    outcomes.onRefused = (id, error) => {
       refusals.set(id, { code: error[0], message: error[1] });
-      before.call(router, id, error);
+      before.call(outcomes, id, error);
     };
     return { writer: wire.writer(1), refusals };
   }

@@ -1,6 +1,6 @@
 // Real nodes with real threads on real sockets, in one process: startNode, ready, refs, stores, stop, start again.
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -18,8 +18,10 @@ afterEach(async () => {
   for (const dir of dirs.splice(0)) await rm(dir, { recursive: true, force: true });
 });
 
+/** Who comes later is given nothing, where a test does not say otherwise: what is whose stays as it was founded. */
 async function start(name: string, join: string[], options: NodeOptions = {}): Promise<Node> {
-  const node = await startNode({ name, listen: '127.0.0.1:0', join, threads: 1, actors: [LogT], ...options });
+  const own = { name, listen: '127.0.0.1:0', join, threads: 1, actors: [LogT], autoJoin: false };
+  const node = await startNode({ ...own, ...options });
   nodes.set(name, node);
   return node;
 }
@@ -106,6 +108,31 @@ describe('two nodes', () => {
     expect(new Set(found)).toEqual(new Set(names));
   });
 
+  it('plan and commit on either; the ring wishes the same on both', async () => {
+    const [n1, n2] = await two({ threads: 0 });
+    const planned = n2.cluster.plan({ join: [{ name: 'n2' }] });
+    expect(planned.transfers).toHaveLength(32);
+    const committed = await n2.cluster.commit(planned);
+    expect(committed).toEqual({ epoch: expect.any(Number), hash: expect.stringMatching(/^[0-9a-f]{32}$/) });
+    await until(
+      'both hold it',
+      () => n2.cluster.ring().epoch >= committed.epoch && n1.cluster.ring().epoch >= committed.epoch,
+    );
+    expect(await n2.cluster.commit(planned).catch(error => error.details.reason)).toBe('plan-changed');
+  });
+
+  it('the second is taken into the ring by itself, where nobody says otherwise', async () => {
+    const [n1, n2] = await two({ threads: 0, autoJoin: true });
+    const { epoch } = n1.cluster.ring();
+    await until('a share is to be its', () => {
+      const { next, owners } = n2.cluster.ring();
+      return next.some(({ to }) => to === 'n2') || owners.includes('n2');
+    });
+    expect(n1.cluster.ring().epoch).toBeGreaterThan(epoch);
+    const shown = await n2.cluster.transfers();
+    expect(shown.every(({ from, to }) => from === 'n1' && to === 'n2')).toBe(true);
+  });
+
   it('describe() shows the cluster', async () => {
     const [n1] = await two();
     const { cluster } = (await n1.describe()) as { cluster: { members: { name: string; status: string }[] } };
@@ -128,6 +155,20 @@ describe('nodes with data', () => {
     const again = await start('n1', [], { dataDir: d1, listen });
     await until('the store answers', async () => (await store.get('k').catch(() => undefined))?.value === 'kept');
     expect(again.cluster.ring()).toEqual(ring);
+  });
+
+  it('of the time when rings did not change keep their ring', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'troupe-c5-'));
+    dirs.push(dir);
+    const n1 = await start('n1', [], { dataDir: dir, threads: 0 });
+    const before = n1.cluster.describe().ring;
+    await n1.stop();
+    const file = join(dir, 'troupe.json');
+    const content = JSON.parse(await readFile(file, 'utf8'));
+    expect(content.ring).toMatchObject({ birth: before?.birth, holdings: expect.any(Array) });
+    await writeFile(file, JSON.stringify({ ...content, ring: content.ring.claim }));
+    const again = await start('n1', [], { dataDir: dir, threads: 0 });
+    expect(again.cluster.describe().ring).toEqual(before);
   });
 
   it('of a node that was alone do not vanish behind the ring of others', async () => {

@@ -14,9 +14,15 @@ const refOf = (unit: string) => {
 let opened: Promise<Store> | undefined;
 /** Once: the node that knows its options may be dead later. */
 function store(): Promise<Store> {
-  opened ??= node.store('kept');
+  opened ??= node.store('kept').catch(error => {
+    opened = undefined;
+    throw error;
+  });
   return opened;
 }
+
+const pauses: number[] = [];
+node.on('partition-left', ({ pausedMs }) => pauses.push(pausedMs));
 
 const commands = {
   ready: () => node.ready(),
@@ -30,6 +36,16 @@ const commands = {
   read: (unit: string) => refOf(unit).read(),
   put: async (key: string, value: unknown) => void (await (await store()).put(key, value)),
   get: async (key: string) => (await (await store()).get(key)).values,
+  replace: async (key: string, value: unknown) => {
+    const kept = await store();
+    const { context } = await kept.get(key);
+    await kept.put(key, value, { context });
+  },
+  /** Partitions move, until each node has its share. */
+  weigh: (weights: Record<string, number>) => node.cluster.commit(node.cluster.plan({ weights })),
+  transfers: () => node.cluster.transfers(),
+  /** How long each partition stood still that was handed on since the last time. */
+  lefts: () => pauses.splice(0),
   stop: () => node.stop(),
 };
 export type NodeCommands = typeof commands;

@@ -7,15 +7,24 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { check, emptyTally, invented, troublesOf } from '../../src/doors/tour/check.ts';
 import { type City, cityOf, findCities, keyOf, NoCities, numberOf, readCities } from '../../src/doors/tour/cities.ts';
+import {
+  type HandedOn,
+  handoverInWords,
+  handoverOf,
+  ringStrip,
+  rowsInWords,
+  wrongHands,
+} from '../../src/doors/tour/handover.ts';
 import { makeHome } from '../../src/doors/tour/home.ts';
 import { inFlight } from '../../src/doors/tour/in-flight.ts';
 import { checkByKey, checkByScan, putAll, wrongCount } from '../../src/doors/tour/load.ts';
 import { compare } from '../../src/doors/tour/move.ts';
+import { type Allowed, Overwriting } from '../../src/doors/tour/overwriting.ts';
 import { arrived, judge, type Runs } from '../../src/doors/tour/runs.ts';
 import { readTourOptions } from '../../src/doors/tour/tour-options.ts';
 import { grouped, silentView, table, viewOn } from '../../src/doors/tour/view.ts';
 import { UsageError } from '../../src/doors/usage.ts';
-import { startNode } from '../../src/index.ts';
+import { type Store, startNode, TroupeError } from '../../src/index.ts';
 
 const never = new AbortController().signal;
 
@@ -191,6 +200,90 @@ describe('cities', () => {
       expect(() => readCities(join(dir, 'c.json'))).toThrow(NoCities);
     }
     rmSync(dir, { recursive: true });
+  });
+});
+
+describe('a city that is overwritten', () => {
+  const cities = [
+    { name: 'Vila', country: 'AD' },
+    { name: 'Lyon', country: 'FR' },
+  ] as City[];
+
+  /** Overwrites each of the two a few times, in a store that does what is planted. */
+  async function overwritten(plant: (put: number, key: string) => TroupeError | 'lost' | undefined) {
+    const kept = new Map<unknown, unknown>(cities.map((city, n) => [keyOf(cities, n), city]));
+    const overwriting = new Overwriting('n1', cities);
+    let puts = 0;
+    const store = {
+      get: async (key: string) => ({ values: kept.has(key) ? [kept.get(key)] : [], context: 'seen' }),
+      put: async (key: string, value: unknown, { context }: { context?: string }) => {
+        expect(context).toBe('seen');
+        if (++puts === 8) overwriting.hush();
+        const trouble = plant(puts, key);
+        if (trouble === undefined) kept.set(key, value);
+        else if (trouble !== 'lost') throw trouble;
+      },
+    } as unknown as Store;
+    const done = await overwriting.run(store, [0, 1]);
+    const look = { store, cities, view: silentView, signal: never };
+    return { done, read: (versions = done.versions) => checkByKey(look, 'reading', [0, 1], versions) };
+  }
+
+  it('is found as it was acknowledged last, and not as before', async () => {
+    const { done, read } = await overwritten(() => undefined);
+    expect(done).toMatchObject({ refused: {}, unknown: 0, problems: [] });
+    expect(done.reads).toBe(done.writes);
+    const [[, first = 0], [, second = 0]] = done.versions as unknown as [number[], number[]];
+    expect(first + second).toBe(done.writes);
+    expect((await read()).problems).toEqual([]);
+    const stale = done.versions.map(([n, version = 0]): Allowed => [n, version - 1]);
+    expect((await read(stale)).problems.join()).toMatch(/2 different/);
+    expect((await read([])).bad).toBe(2);
+  });
+
+  it('is reported when a write was acknowledged and is not there', async () => {
+    const { done, read } = await overwritten(put => (put === 3 ? 'lost' : undefined));
+    expect([...done.problems, ...(await read()).problems].join()).toMatch(/1 different/);
+  });
+
+  it('stays what it was after a refusal, and may be either after a put without an answer', async () => {
+    const refused = await overwritten(put => (put === 2 ? new TroupeError('OVERLOADED', 'full') : undefined));
+    expect(refused.done).toMatchObject({ refused: { OVERLOADED: 1 }, unknown: 0, problems: [] });
+    expect((await refused.read()).problems).toEqual([]);
+    const last = await overwritten(put => (put >= 8 ? new TroupeError('UNKNOWN_OUTCOME', 'who knows') : undefined));
+    expect(last.done.unknown).toBeGreaterThan(0);
+    expect(last.done.problems).toEqual([]);
+    expect(last.done.versions.some(allowed => allowed.length === 3)).toBe(true);
+    expect((await last.read()).problems).toEqual([]);
+  });
+});
+
+describe('partitions that change hands', () => {
+  const left = (partition: number, pausedMs = 1): HandedOn => ({
+    ...{ partition, to: 'n4', pausedMs },
+    ...{ bytes: 1_000_000, records: 10, actors: 1 },
+  });
+
+  it('are those that were planned, each once, or it is said which are not', () => {
+    expect(wrongHands([3, 5], [left(5), left(3)])).toEqual([]);
+    expect(wrongHands([3, 5], [left(5), left(5), left(7)])).toEqual([
+      'nobody has told that partition 3 has left',
+      'partition 5 was handed on 2 times',
+      'partition 7 was handed on unasked',
+    ]);
+  });
+
+  it('are summed up', () => {
+    const report = handoverOf([left(1, 10), left(2, 30)], 1, 2_000);
+    expect(report).toMatchObject({ partitions: 2, bytes: 2e6, records: 20, actors: 2, stayed: 1, tookMs: 2_000 });
+    expect(report.pause.maxMs).toBe(30);
+    expect(handoverInWords(report)).toMatch(
+      /^2 partitions \(20 records, 2.0 MB, 2 awake actors\) in 2.0 s;.* max 30 ms$/,
+    );
+    expect(rowsInWords([{ phase: 'frozen', bytes: 5e5 }, ...Array(2).fill({ phase: 'pending', bytes: 0 })])).toBe(
+      'frozen 1, pending 2; 0.5 MB of them sent',
+    );
+    expect(ringStrip(['n1', 'n2', 'n3', 'n4', 'n1', 'n1', 'n1', 'n1', 'n2'])).toBe('12341111 2');
   });
 });
 

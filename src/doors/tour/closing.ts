@@ -19,6 +19,8 @@ function rows({ put, flushed, get, scan, move, cluster }: TourReport): string[][
   const ms = (value: number): string => value.toFixed(value < 10 ? 2 : 1);
   const timed = (name: string, rate: { count: number; perSecond: number; p50Ms: number; p99Ms: number } | undefined) =>
     rate === undefined ? [] : [[name, grouped(rate.count), grouped(rate.perSecond), ms(rate.p50Ms), ms(rate.p99Ms)]];
+  const paused = (name: string, count: number | undefined, pause: { p50Ms: number; p99Ms: number } | undefined) =>
+    count === undefined || pause === undefined ? [] : [[name, grouped(count), '', ms(pause.p50Ms), ms(pause.p99Ms)]];
   return [
     ['', 'count', 'a second', 'p50 ms', 'p99 ms'],
     ...timed('put, committed, 256 in flight', put),
@@ -34,17 +36,10 @@ function rows({ put, flushed, get, scan, move, cluster }: TourReport): string[][
         ]),
     ...timed('put through one of 3 processes', cluster?.put),
     ...timed('get through one of 3 processes', cluster?.get),
-    ...(cluster?.moves === undefined || cluster.pause === undefined
-      ? []
-      : [
-          [
-            'pause of a move between processes',
-            grouped(cluster.moves),
-            '',
-            ms(cluster.pause.p50Ms),
-            ms(cluster.pause.p99Ms),
-          ],
-        ]),
+    ...paused('put while partitions move', cluster?.joined?.writes, cluster?.joined?.put),
+    ...paused('pause of a partition: n4 joins', cluster?.joined?.partitions, cluster?.joined?.pause),
+    ...paused('pause of a partition: n4 leaves', cluster?.left?.partitions, cluster?.left?.pause),
+    ...paused('pause of a move between processes', cluster?.moves, cluster?.pause),
   ];
 }
 

@@ -3,8 +3,9 @@
 
 import type { Store } from '../../index.ts';
 import { badOf, check, emptyTally, invented, type Tally, troublesOf } from './check.ts';
-import { type City, cityOf, keyOf, numberOf } from './cities.ts';
+import { type City, cityAt, cityOf, keyOf, numberOf } from './cities.ts';
 import { inFlight, type Rate, rateOf } from './in-flight.ts';
+import { type Allowed, whichOf } from './overwriting.ts';
 import { grouped, type View } from './view.ts';
 
 /** Requests under way at once: enough for a group commit to be worth its sync, far below what a mailbox takes. */
@@ -55,8 +56,17 @@ export async function putFlushed({ store, cities, view, signal }: Work, count: n
   return { rate: rateOf(timing), bad: 0, problems: [] };
 }
 
-/** Reads these records by key. `numbers` says which: n itself, or what a crash has left acknowledged. */
-export async function checkByKey(work: Work, what: string, numbers: readonly number[]): Promise<Part> {
+/**
+ * Reads these records by key. `numbers` says which: n itself, or what a crash has left acknowledged; `versions` what may be found of those that
+ * were overwritten.
+ */
+export async function checkByKey(
+  work: Work,
+  what: string,
+  numbers: readonly number[],
+  versions: readonly Allowed[] = [],
+): Promise<Part> {
+  const allowed = new Map(versions.map(([n, ...each]) => [n, each]));
   const { store, cities, view, signal } = work;
   const tally = emptyTally();
   const timing = await inFlight({
@@ -67,7 +77,9 @@ export async function checkByKey(work: Work, what: string, numbers: readonly num
       const n = numbers[i] as number;
       const key = keyOf(cities, n);
       const { values } = await store.get(key);
-      check(tally, key, cityOf(cities, n), values);
+      const either = allowed.get(n) ?? [0];
+      const version = whichOf(cities, n, either, values[0]) ?? (either[0] as number);
+      check(tally, key, cityAt(cities, n, version), values);
     },
     onDone: done => view.progress(done, numbers.length),
   });

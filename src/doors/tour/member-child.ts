@@ -1,15 +1,18 @@
-// A process that is one node of the tour's cluster, and does what the tour asks of it: load, look, talk, move.
+// A process that is one node of the tour's cluster, and does what the tour asks of it: load, look, talk, overwrite, move, leave.
 //
 // Invariant: a number in `acknowledged` is a record whose put() has resolved.
 
-import { call, type Store, startNode, TroupeError, tell } from '../../index.ts';
-import { type Burst, LogbookT } from './actors.ts';
+import { partition } from '../../cores.ts';
+import { call, type NodeEvents, type Store, startNode, TroupeError } from '../../index.ts';
+import { LogbookT } from './actors.ts';
 import { check, emptyTally, troublesOf } from './check.ts';
 import { cityOf, keyOf, readCities, sampleOf } from './cities.ts';
 import { countsOf } from './counts.ts';
 import { inFlight, rateOf } from './in-flight.ts';
 import { allNumbers, checkByKey, windowOfPuts } from './load.ts';
 import { sayToParent, serveParent } from './member.ts';
+import { type Allowed, Overwriting } from './overwriting.ts';
+import { Talking } from './talking.ts';
 import type { View } from './view.ts';
 
 export interface MemberTask {
@@ -32,8 +35,6 @@ export interface Loaded {
   readonly byOwner: Record<string, number>;
 }
 
-/** Tells between two asks of a sender. */
-const burstOf = 20;
 /** An ask may wait for a whole move on a busy machine. */
 const patienceMs = 30_000;
 /** A read that finds nobody gives up soon, and is tried again. */
@@ -46,8 +47,22 @@ const { name, dataDir, listen, join } = task;
 const node = await startNode({ name, dataDir, listen, join, threads: 1, actors: [LogbookT] });
 const never = new AbortController().signal;
 const storeName = 'cities';
-let talking = false;
+const talking = new Talking(node, name);
+const overwriting = new Overwriting(name, cities);
 let opened: Promise<Store> | undefined;
+
+/** Partitions that this node has handed on, and those that stayed and were tried again, since they were last asked for. */
+let left: Parameters<NodeEvents['partition-left']>[0][] = [];
+let stayed: string[] = [];
+/** What must not happen at all. */
+const troubles: string[] = [];
+node.on('partition-left', event => void left.push(event));
+node.on('partition-stays', ({ partition: which, to, reason }) => void stayed.push(`${which} to ${to}: ${reason}`));
+node.on(
+  'dead-letter',
+  ({ to, method, why }) => void troubles.push(`${name}: a message to ${to}.${method} was lost: ${why}`),
+);
+node.on('thread-died', ({ thread, error }) => void troubles.push(`${name}: host thread ${thread} died: ${error}`));
 
 /** Tells the parent how far it is, now and then. */
 const view: View = {
@@ -95,30 +110,6 @@ async function load(
   return { ...loaded, rate: rateOf(timing) };
 }
 
-/** Bursts to each of these actors in turn, until hush(). */
-async function talk(keys: readonly string[]): Promise<{ sent: Record<string, number>; problems: string[] }> {
-  const sent: Record<string, number> = {};
-  const problems: string[] = [];
-  talking = true;
-  while (talking)
-    await Promise.all(
-      keys.map(async key => {
-        const { sent: count, newest } = await burst(key, sent[key] ?? 0);
-        sent[key] = count;
-        if (newest !== count - 1)
-          problems.push(`${name} asked ${key} behind ${count} tells, and it knew of ${newest + 1}`);
-      }),
-    );
-  return { sent, problems };
-}
-
-async function burst(key: string, from: number): Promise<Burst> {
-  const ref = node.ref(LogbookT, key);
-  const teller = tell(ref);
-  for (let n = from; n < from + burstOf; n++) await teller.note(name, n);
-  return { sent: from + burstOf, newest: await call(ref, { deadlineMs: patienceMs }).newest(name) };
-}
-
 function ownerOf(key: string): string {
   return node.cluster.preference(key, 1)[0] ?? '';
 }
@@ -134,12 +125,44 @@ async function torn(numbers: readonly number[]): Promise<string[]> {
   return troublesOf('what was on its way when n2 died', tally, tally.checked);
 }
 
+/** What the ring would be, and the partitions that would change hands. */
+function planned(changes: Parameters<typeof node.cluster.plan>[0]): { owners: readonly string[]; moving: number[] } {
+  const { ring, transfers } = node.cluster.plan(changes);
+  return { owners: ring.owners, moving: transfers.map(each => each.partition) };
+}
+
+/** Keys of so many actors whose partition is one of these, and of as many whose is not. */
+function travellers(moving: readonly number[], count: number): { goers: string[]; stayers: string[] } {
+  const { partitions } = node.cluster.ring();
+  const [goers, stayers]: [string[], string[]] = [[], []];
+  for (let i = 0; goers.length < count || stayers.length < count; i++) {
+    const kind = moving.includes(partition.partitionOf(`book-${i}`, partitions)) ? goers : stayers;
+    if (kind.length < count) kind.push(`book-${i}`);
+  }
+  return { goers, stayers };
+}
+
 const commands = {
   ready: () => node.ready(),
   /** When all are ready. */
   open: async () => void (await open()),
   members: () => node.cluster.members().map(({ name: member, status, address }) => ({ name: member, status, address })),
   owners: () => node.cluster.ring().owners,
+  planned,
+  travellers,
+  /** The ring, how many partitions are to change hands, and how far those are. */
+  handing: async () => {
+    const rows = await node.cluster.transfers();
+    const { owners, next } = node.cluster.ring();
+    return { owners, pending: next.length, rows };
+  },
+  handed: () => {
+    const news = { left, stayed };
+    [left, stayed] = [[], []];
+    return news;
+  },
+  troubles: () => troubles,
+  leave: () => node.cluster.leave(),
   ownerOf,
   /** Puts the cities of so many numbers; each ends by its deadline. */
   load,
@@ -149,12 +172,14 @@ const commands = {
   oneOf: (owner: string) => allNumbers(cities.length).find(n => ownerOf(keyOf(cities, n)) === owner) ?? 0,
   reach: async (n: number) => void (await (await open()).get(keyOf(cities, n), { deadlineMs: reachMs })),
   /** Reads these numbers back, each compared with what was written. */
-  check: async (what: string, numbers: readonly number[]) =>
-    checkByKey({ store: await open(), cities, view, signal: never }, what, numbers),
+  check: async (what: string, numbers: readonly number[], versions: readonly Allowed[] = []) =>
+    checkByKey({ store: await open(), cities, view, signal: never }, what, numbers, versions),
   torn,
-  talk,
+  talk: (keys: readonly string[]) => talking.run(keys),
+  overwrite: async (numbers: readonly number[]) => overwriting.run(await open(), numbers),
   hush: () => {
-    talking = false;
+    talking.hush();
+    overwriting.hush();
   },
   relocate: (key: string, to: string) => node.relocate(node.ref(LogbookT, key), to),
   locate: async (key: string) => (await node.locate(node.ref(LogbookT, key))).node,

@@ -18,8 +18,8 @@ export const help = `Usage: npm start -- [options]
 A tour of Troupe on real input, in about two minutes: loads the GeoNames city list into a durable store, reads every record
 back after a restart, kills a loading process with SIGKILL and looks for every write it had acknowledged, and moves a busy
 actor between threads under traffic. Then the same on three processes that are one cluster: one is killed under load and
-started again, a fourth joins, and actors move onto it and home. Exit code 0 only if nothing was lost, doubled, changed or
-reordered.
+started again; a fourth joins and leaves, partitions and actors moving under load. Exit code 0 only if nothing was lost,
+doubled, changed or reordered.
 
   --quick           a sample of the cities, some ten seconds
   --json            one JSON object on stdout at the end; progress, if any, on stderr

@@ -5,8 +5,8 @@
 export interface View {
   /** A new part begins. */
   step(title: string): void;
-  /** How far it is; may be called as often as you like. */
-  progress(done: number, total: number): void;
+  /** How far it is, and what else there is to say of it; may be called as often as you like. */
+  progress(done: number, total: number, note?: string): void;
   /** The part is over, and this is what it showed. */
   held(ok: boolean, text: string): void;
   /** Plain text between parts. */
@@ -37,13 +37,13 @@ export function viewOn(screen: Screen, now: () => number = () => performance.now
   let title = '';
   let beganAt = 0;
   let drawnAt = 0;
-  const line = (done: number, total: number): string => {
+  const line = (done: number, total: number, note: string | undefined): string => {
     const share = total === 0 ? 1 : done / total;
     const full = Math.round(share * barWidth);
     const bar = `[${'#'.repeat(full)}${'-'.repeat(barWidth - full)}]`;
     const perSecond = Math.round(done / Math.max(0.001, (now() - beganAt) / 1_000));
     const percent = `${Math.floor(share * 100)}`.padStart(3);
-    return `  ${title}  ${bar} ${percent} %   ${grouped(done)} of ${grouped(total)}   ${grouped(perSecond)}/s`;
+    return `  ${title}  ${bar} ${percent} %   ${grouped(done)} of ${grouped(total)}   ${note ?? `${grouped(perSecond)}/s`}`;
   };
   return {
     step(name) {
@@ -52,11 +52,11 @@ export function viewOn(screen: Screen, now: () => number = () => performance.now
       drawnAt = beganAt;
       if (!terminal) screen.write(`  ${title} ...\n`);
     },
-    progress(done, total) {
+    progress(done, total, note) {
       if (now() - drawnAt < (terminal ? redrawMs : lineMs)) return;
       drawnAt = now();
-      if (!terminal) screen.write(`${line(done, total)}\n`);
-      else screen.write(clearLine + line(done, total).slice(0, Math.max(20, (screen.columns || 120) - 1)));
+      if (!terminal) screen.write(`${line(done, total, note)}\n`);
+      else screen.write(clearLine + line(done, total, note).slice(0, Math.max(20, (screen.columns || 120) - 1)));
     },
     held(ok, text) {
       screen.write(`${terminal ? clearLine : ''}  ${ok ? 'ok' : 'NO'}  ${text}\n`);

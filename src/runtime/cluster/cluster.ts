@@ -15,6 +15,7 @@ import { TroupeError } from '../../errors.ts';
 import { membersMax } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Peers, PeersDescription, PeersOptions } from '../links/peers.ts';
+import type { TlsIdentity } from '../links/tls-wire.ts';
 import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/gossip-types.ts';
 import { Gossiper } from '../membership/gossiper.ts';
 import { type Change, type RingState, turnsOf } from '../ownership/holdings.ts';
@@ -26,6 +27,7 @@ import { noRebalancer, type RebalancerDoor } from '../rebalance/rebalancer.ts';
 import type { World } from '../world.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
+import { passed } from './passing.ts';
 import { type Committed, planOrThrow, RingClaims } from './ring-claims.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
@@ -79,7 +81,17 @@ export interface ClusterDescription {
 /** What `node.cluster` offers. */
 export type ClusterView = Pick<
   Cluster,
-  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'address' | 'describe' | 'rebalancer'
+  | 'members'
+  | 'ring'
+  | 'preference'
+  | 'plan'
+  | 'commit'
+  | 'transfers'
+  | 'leave'
+  | 'renewTls'
+  | 'address'
+  | 'describe'
+  | 'rebalancer'
 >;
 
 export class Cluster {
@@ -129,6 +141,7 @@ export class Cluster {
       ring: () => this.#joined(),
       commit: planned => this.commit(planned),
       onLeaving: () => this.#gossiper?.leave(),
+      passed: () => passed({ world, gateway, linked: this.#numbers }),
       onLeft: () => this.#gossiper?.left(),
     });
     this.#search = new RingSearch({
@@ -297,6 +310,11 @@ export class Cluster {
 
   #statusOf(name: string): MemberView['status'] | undefined {
     return this.members().find(member => member.name === name)?.status;
+  }
+
+  /** New connections prove this node by another certificate; those that are open go on. Throws BAD_OPTION, and nothing has changed. */
+  renewTls(tls: TlsIdentity): void {
+    this.#peers.renewTls(tls);
   }
 
   /** host:port that others dial. */

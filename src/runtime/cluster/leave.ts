@@ -1,6 +1,6 @@
 // A node that wants to leave for good: it stays until nothing is left on it.
 //
-//     plan({ leave }) ──commit──▶ 'leaving': its partitions go, one by one ──▶ owns nothing ──▶ 'left', to everybody
+//     plan({ leave }) ──commit──▶ 'leaving': its partitions go, one by one ──▶ owns nothing, nothing passes ──▶ 'left', to everybody
 //          ▲                              │
 //          └── the wish was lost, or something came by an older wish ◀──┘
 //
@@ -22,7 +22,8 @@ export interface LeaveOptions {
   commit(planned: RingPlan): Promise<unknown>;
   /** The ring says that it goes: told to everybody. */
   onLeaving(): void;
-  /** It owns nothing any more. */
+  /** It owns nothing any more: resolves when nothing is on its way through it either. */
+  passed(): Promise<void>;
   onLeft(): void;
 }
 
@@ -54,13 +55,19 @@ export class Leave {
       if (this.#stopped) throw new TroupeError('STOPPED', `node ${name} has stopped before it had left`);
       const ring = this.#options.ring();
       const status = memberOf(ring, name)?.status;
-      if (!ring.owners.includes(name) && (status === undefined || status === 'exiting')) return onLeft();
+      if (!ring.owners.includes(name) && (status === undefined || status === 'exiting')) return this.#goes(onLeft);
       if (status === 'leaving' && !hasTold) {
         hasTold = true;
         onLeaving();
       }
       if (!(await this.#wishes(ring))) await new Promise<void>(again => world.clock.timer(leaveLookMs, again));
     }
+  }
+
+  async #goes(onLeft: () => void): Promise<void> {
+    await this.#options.passed();
+    if (this.#stopped) throw new TroupeError('STOPPED', `node ${this.#options.name} has stopped before it had left`);
+    onLeft();
   }
 
   /** True: a new wish is written. False: there is none to write, or not now. */

@@ -14,6 +14,7 @@ import { TroupeError } from '../../errors.ts';
 import { ringSaveAgainMs } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { tableOfRing } from '../gateway/node-table.ts';
+import { checkNodeName } from '../ids.ts';
 import type { AppState } from '../membership/member.ts';
 import {
   type Change,
@@ -150,19 +151,21 @@ export class RingKeeper {
 
   async #save(make: (state: RingState | undefined) => RingState): Promise<void> {
     const made = make(this.#state);
-    for (let isKnown = made === this.#saved; !isKnown; ) {
-      if (this.#stopped) throw this.#hasStopped();
+    let mayBe = made === this.#saved;
+    for (let isKnown = mayBe; !isKnown; ) {
+      if (this.#stopped) throw this.#hasStopped(mayBe);
       try {
         await this.#options.save(made);
-        isKnown = true;
+        [mayBe, isKnown] = [true, true];
       } catch (error) {
         // It may be on the disk, and then it is the truth of the next life: there is no way back.
         if ((error as TroupeError).outcome !== 'unknown') throw error;
+        mayBe = true;
         this.#complain(error);
         await new Promise<void>(again => this.#options.world.clock.timer(ringSaveAgainMs, again));
       }
     }
-    if (this.#stopped) throw this.#hasStopped();
+    if (this.#stopped) throw this.#hasStopped(mayBe);
     this.#saved = made;
     this.#hasFailed = false;
     this.#take(made);
@@ -170,13 +173,17 @@ export class RingKeeper {
     this.#saveSoon();
   }
 
-  #hasStopped(): TroupeError {
-    return new TroupeError('STOPPED', `node ${this.#options.name} has stopped`);
+  /** `mayBe`: it is, or may be, on the disk, and nobody has been told. */
+  #hasStopped(mayBe: boolean): TroupeError {
+    return new TroupeError('STOPPED', `node ${this.#options.name} has stopped`, {
+      outcome: mayBe ? 'unknown' : 'failed',
+    });
   }
 
   /**
    * Gives a partition of this node to another. It is done when it is durable here; resolves when it is also routed by and told.
-   * Rejects, and it is still ours, when it cannot be stored.
+   * Rejects, and it is still ours, when it cannot be stored; with the outcome 'unknown' when this node has stopped and its next life
+   * will know.
    */
   async handOn(partition: number, to: string): Promise<Change> {
     const { name } = this.#options;
@@ -190,6 +197,7 @@ export class RingKeeper {
       throw refuse(owner === undefined ? 'there is none' : `it is ${owner}'s`, 'not-ours');
     };
     own(this.#state);
+    checkNodeName(to);
     if (to === name) throw refuse('it is there', 'same-owner');
     if (this.#handing.has(partition)) throw refuse('it is being handed on', 'under-way');
     this.#handing.add(partition);

@@ -9,7 +9,7 @@ import { inTime } from '../in-time.ts';
 import type { MemberStatus } from '../membership/member-table.ts';
 import type { Transfer } from '../ownership/ring.ts';
 import type { Clock } from '../world.ts';
-import type { TransferStatus } from './handoff-hooks.ts';
+import type { TransferPhase, TransferStatus } from './handoff-hooks.ts';
 import type { RingKeeper } from './ring-keeper.ts';
 
 export interface TransfersOptions {
@@ -63,9 +63,19 @@ export class Transfers {
   }
 }
 
+const phases: readonly TransferPhase[] = ['pending', 'copying', 'catching-up', 'frozen', 'committed'];
+
+/** It comes from another node. */
+function isRow(row: TransferStatus | null): boolean {
+  if (typeof row !== 'object' || row === null || !phases.includes(row.phase)) return false;
+  const { bytes, records, etaMs, why } = row;
+  const isNumber = (value: unknown): boolean => typeof value === 'number';
+  return [bytes, records, etaMs ?? 0].every(isNumber) && (why === null || typeof why === 'string');
+}
+
 function rowOf({ partition, from, to }: Transfer, answer: Answer): TransferStatus {
   const nothingYet = { partition, from, to, phase: 'pending', bytes: 0, records: 0, etaMs: null } as const;
   if (typeof answer === 'string') return { ...nothingYet, why: answer };
-  const row = answer.find(each => each?.partition === partition && each.to === to);
+  const row = answer.find(each => isRow(each) && each.partition === partition && each.to === to);
   return row ?? { ...nothingYet, why: `${from} has not heard of it yet` };
 }

@@ -4,6 +4,9 @@
 //     (no entry)  at home, as the ring says        { node: n2 }  on n2        { node: this }  came back
 //
 // Invariant: an entry changes only after the change is durable; so after any crash exactly one node is named.
+//
+// Writes carry an epoch of this node, as all others do that touch the shard: the number of an entry says how often its actor has
+// moved, and is below whatever came here with the partition.
 
 import type { Engine, Shard } from '../../storage/engine.ts';
 import type { Codec } from '../codec.ts';
@@ -24,12 +27,14 @@ export class AwayTable {
   readonly #engine: Engine;
   readonly #codec: Codec;
   readonly #partitions: number;
+  readonly #epoch: () => number;
   readonly #entries = new Map<Unit, Entry>();
 
-  constructor(engine: Engine, codec: Codec, partitions: number) {
+  constructor(engine: Engine, codec: Codec, partitions: number, epoch: () => number) {
     this.#engine = engine;
     this.#codec = codec;
     this.#partitions = partitions;
+    this.#epoch = epoch;
   }
 
   /** What the last life has stored, or of a partition what came with it. Throws CORRUPT. */
@@ -60,7 +65,7 @@ export class AwayTable {
   async set(unit: Unit, entry: Entry): Promise<void> {
     const value = this.#codec.encode([unit, entry.node, entry.epoch]);
     const put = { type: 'put', key: text.encode(unit), version: new Uint8Array(0), value } as const;
-    await this.#shardOf(unit).commit({ epoch: entry.epoch, fence: 'record', ops: [put] }, 'flushed');
+    await this.#shardOf(unit).commit({ epoch: this.#epoch(), fence: 'record', ops: [put] }, 'flushed');
     this.#entries.set(unit, entry);
   }
 
@@ -69,7 +74,7 @@ export class AwayTable {
     const entry = this.#entries.get(unit);
     if (entry === undefined) return;
     const gone = { type: 'delete', key: text.encode(unit) } as const;
-    await this.#shardOf(unit).commit({ epoch: entry.epoch, fence: 'record', ops: [gone] }, 'flushed');
+    await this.#shardOf(unit).commit({ epoch: this.#epoch(), fence: 'record', ops: [gone] }, 'flushed');
     this.#entries.delete(unit);
   }
 

@@ -17,8 +17,7 @@ import type { FarMessage } from '../far-moves.ts';
 import { FarPeer } from '../far-peer.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { FarPlace } from '../far-wire.ts';
-import { Frame, frameAsk, frameTell } from '../frame.ts';
-import { readHeader } from '../frame-header.ts';
+import type { Frame } from '../frame.ts';
 import { Handoffs } from '../handoff/handoffs.ts';
 import { LastWords } from '../handoff/last-words.ts';
 import type { HostedType } from '../hosted-type.ts';
@@ -29,6 +28,7 @@ import { Dialect, travelCodec } from './dialect.ts';
 import { GuestDesk } from './guest-desk.ts';
 import { Guests } from './guests.ts';
 import { Homes, sentBack } from './homes.ts';
+import { LostAsks } from './lost-asks.ts';
 import type { NodeLink, NodeLinks } from './node-links.ts';
 import { here, NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
 import { NodeWatches } from './node-watches.ts';
@@ -83,7 +83,7 @@ export class Gateway {
     this.codec = travelCodec(host, this.#dialect);
     this.guests = new Guests(host, this.codec, options.raiseEpochs);
     this.homes = new Homes(router, this, this.guests);
-    this.on('started', (from, id) => this.#ofPeer(from, id) && router.onStarted(id));
+    this.on('started', (from, id) => this.#ofPeer(from, id) && router.outcomes.onStarted(id));
     this.on('verdict', (from, id) => this.relays.abort(from, numberIn(id)));
     this.on('pause', (from, unit) => router.peers[from]?.pause(textIn(unit)));
     this.on('resume', (from, unit) => router.peers[from]?.resume(textIn(unit)));
@@ -186,33 +186,17 @@ export class Gateway {
   /** It is over, and this is what became of the frames. */
   down(number: number, { unsent, unknown }: Remains): void {
     const router = this.#router;
-    const { host, pending } = router;
+    const { host } = router;
     const name = this.#names.get(number) ?? '';
     const peer = router.peers[number];
     if (peer === undefined || peer.gone) return;
-    const neverLeft = this.#asksIn(number, unsent, 'had not left when the link broke');
-    this.#asksIn(number, unknown, 'were on their way when the link broke, and may have arrived');
-    const lost = [...pending.all()].filter(call => call.peer === number && pending.wasSent(call));
+    const asks = new LostAsks(router, number, name, { unsent, unknown });
     const waiting = peer.die();
     this.#options.links.remove(number);
     router.wire.forget(number);
     this.#dialect.forget(number);
     router.version++;
-    for (const call of lost) {
-      pending.drop(call);
-      const to = call.to?.toString() ?? 'the actor';
-      const details = { node: name };
-      host.fail(
-        call,
-        neverLeft.has(call.id)
-          ? quickError('OVERLOADED', `the link to node ${name} broke; ${to} was not sent the message`, { details })
-          : new TroupeError(
-              'UNKNOWN_OUTCOME',
-              `${to} is on node ${name}, to which the link broke; the message may have run`,
-              { details },
-            ),
-      );
-    }
+    asks.end();
     this.relays.forget(number);
     router.queries.peerDied(number);
     this.watches.lost(number);
@@ -221,22 +205,6 @@ export class Gateway {
     host.outside(() => {
       for (const message of waiting) message.again();
     });
-  }
-
-  /** The asks among them, whose askers are told; of the tells nobody else would hear. */
-  #asksIn(number: number, frames: readonly Uint8Array[], why: string): Set<number> {
-    const asks = new Set<number>();
-    const frame = new Frame<FarPlace>();
-    let tells = 0;
-    for (const bytes of frames) {
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      readHeader(frame, bytes, view, 0, bytes.length);
-      if (frame.kind === frameAsk) asks.add(frame.callId);
-      else if (frame.kind === frameTell) tells++;
-    }
-    if (tells > 0)
-      this.#router.host.deadLetter(`actors on node ${this.#names.get(number)}`, '?', [], `${tells} messages ${why}`);
-    return asks;
   }
 
   // Frames from there.
@@ -312,11 +280,11 @@ export class Gateway {
   }
 
   onReply(from: number, id: number, value: unknown): void {
-    if (this.#ofPeer(from, id)) this.#router.onAnswer(id, value);
+    if (this.#ofPeer(from, id)) this.#router.outcomes.onAnswer(id, value);
   }
 
   onError(from: number, id: number, error: WireError): void {
-    if (this.#ofPeer(from, id)) this.#router.onRefused(id, error);
+    if (this.#ofPeer(from, id)) this.#router.outcomes.onRefused(id, error);
   }
 
   onControl(from: number, name: string, payload: unknown): void {

@@ -64,7 +64,10 @@ export class Homes {
     this.#gateway = gateway;
     this.#guests = guests;
     const { host } = router;
-    this.#away = new AwayTable(host.engine, host.codec, host.partitions);
+    this.#away = new AwayTable(host.engine, host.codec, host.partitions, () => {
+      host.epochs.renew();
+      return host.epochs.next();
+    });
   }
 
   /** What the last life has stored; told to the threads before anything is sent. */

@@ -229,6 +229,11 @@ export class Relays {
     for (const [unit, by] of this.#held) if (by.delete(from) && by.size === 0) this.#held.delete(unit);
   }
 
+  /** Is an ask under way that passes here, or does a tell wait here? */
+  get isBusy(): boolean {
+    return this.#held.size !== 0 || [...this.#asks.values()].some(open => open.size !== 0);
+  }
+
   describe(): object {
     return {
       passed: this.passed,

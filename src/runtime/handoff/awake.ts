@@ -34,10 +34,6 @@ export class Awake {
     this.#mayHave = mayHave;
   }
 
-  get any(): boolean {
-    return this.#tracked.size !== 0;
-  }
-
   async track(partition: number): Promise<void> {
     if (this.#tracked.has(partition)) return;
     const tracked: Tracked = { acts: new Set(), isWhole: !this.#mayHave(partition) };
@@ -62,7 +58,7 @@ export class Awake {
 
   /** One has woken, or has come from another thread. */
   woke(act: Activation): void {
-    if (!mayBeIn(act.hosted)) return;
+    if (this.#tracked.size === 0 || !mayBeIn(act.hosted)) return;
     for (const [group, { acts }] of this.#tracked) if (this.#isIn(group, act.hosted, act.key)) acts.add(act);
   }
 

@@ -42,10 +42,13 @@ export class Crew {
     return this.#router.host.engine.shared ? [0] : this.threads;
   }
 
-  /** Where the records of a shard are looked after: there they are read and written. */
-  keeperOf(shard: string, partition: number): number {
-    const { table } = this.#router;
+  /** Where the records of a shard are looked after: there they are read and written. `owner`: the actor that one of them belongs to. */
+  keeperOf(shard: string, partition: number, owner?: Unit): number {
+    const { host } = this.#router;
+    const { table } = this.#router.places;
     if (shard.startsWith('h/')) return 0;
+    // Where threads do not see each other's, it is found only where the actor will look for it.
+    if (owner !== undefined && !host.engine.shared) return this.#threadOf(owner);
     if (!shard.startsWith('kv/')) return table[partition] as number;
     const keeper = this.#router.host.types.find(({ spec }) => spec.ownsShards);
     return keeper === undefined ? (table[partition] as number) : this.#threadOf(`${keeper.name}/${partition}`);
@@ -57,10 +60,10 @@ export class Crew {
   }
 
   #threadOf(unit: Unit): number {
-    const { host, moves, table, threads } = this.#router;
+    const { host, moves, places, threads } = this.#router;
     const moved = moves.any ? moves.threadOf(unit) : undefined;
     if (moved !== undefined && moved >= 0) return moved;
     const { hosted, key } = host.split(unit);
-    return hosted === undefined ? 0 : homeOf(hosted.spec, key, table, 0, threads);
+    return hosted === undefined ? 0 : homeOf(hosted.spec, key, places.table, 0, threads);
   }
 }

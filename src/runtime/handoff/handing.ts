@@ -13,10 +13,12 @@
 
 import { TroupeError } from '../../errors.ts';
 import {
+  handoffFreezeMs,
   handoffPageBytes,
   handoffPageRecords,
   handoffPagesAhead,
   handoffRoundsMax,
+  handoffRoundsMin,
   handoffStepMs,
   handoffTailKeys,
 } from '../../limits.ts';
@@ -28,7 +30,7 @@ import type { Unit } from '../relocation-messages.ts';
 import type { Crew } from './crew.ts';
 import type { HandoffCluster } from './handoffs.ts';
 import type { Packed } from './hands.ts';
-import type { Change, Page, Part } from './hands-records.ts';
+import type { Asked, Change, Page, Part, Span } from './hands-records.ts';
 
 export interface HandingSeams {
   readonly router: FarRouter;
@@ -60,7 +62,11 @@ export class Handing {
   since = 0;
   #seams: HandingSeams;
   #isOff = false;
+  /** Shards of stores of which the other node has something already, of an earlier try. */
+  #there: ReadonlySet<string> = new Set();
   #actors = 0;
+  /** Bytes that were there already. */
+  #kept = 0;
   #frozenAt = 0;
 
   constructor(seams: HandingSeams) {
@@ -73,9 +79,10 @@ export class Handing {
   /** Ms until the copy is there, as far as that can be said. */
   get etaMs(): number | null {
     const { router } = this.#seams;
-    if (this.phase !== 'copying' || this.total === 0 || this.bytes === 0) return null;
-    const left = Math.max(0, this.total - this.bytes);
-    return Math.ceil((left * (router.host.now() - this.since)) / this.bytes);
+    if (this.phase !== 'copying' || this.total === 0 || this.bytes + this.#kept === 0) return null;
+    const done = this.bytes + this.#kept;
+    const left = Math.max(0, this.total - done);
+    return Math.ceil((left * (router.host.now() - this.since)) / done);
   }
 
   /** Ends before the commit, or not at all. */
@@ -87,6 +94,7 @@ export class Handing {
   async run(): Promise<HandingStats> {
     const { crew, cluster, partition, to } = this.#seams;
     const { host } = this.#seams.router;
+    let mayBeTheirs = false;
     try {
       await this.#begin();
       await this.#copy();
@@ -94,9 +102,13 @@ export class Handing {
       this.#frozenAt = host.now();
       await this.#freeze();
       this.#goesOn();
-      await cluster.handOn(partition, to);
+      await cluster.handOn(partition, to).catch(error => {
+        mayBeTheirs = error.outcome === 'unknown';
+        throw error;
+      });
     } catch (error) {
-      await this.#stay();
+      // This node has stopped, and its next life reads whose it is: nobody is told that it stays, or they would throw it away.
+      if (!mayBeTheirs) await this.#stay();
       throw error;
     }
     this.phase = 'committed';
@@ -153,7 +165,7 @@ export class Handing {
     const moved = gateway.homes.movingIn(partition);
     if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
     const keep = gateway.homes.awayIn(partition).filter(([, node]) => node === this.to);
-    await this.#ask('handoff-begin', { keep: keep.map(([unit]) => unit) });
+    this.#there = new Set(await this.#ask<string[]>('handoff-begin', { keep: keep.map(([unit]) => unit) }));
     await crew.all('part-watch', partition);
     await crew.all('part-track', partition);
     this.since = this.#seams.router.host.now();
@@ -164,21 +176,23 @@ export class Handing {
     const places = await this.#places();
     let total = 0;
     for (const [thread, shard] of places)
-      await this.#walk(thread, shard, false, page => {
+      await this.#walk(thread, shard, 'count', page => {
         total += page.bytes;
       });
     this.total = total;
     this.since = this.#seams.router.host.now();
     const ahead: Promise<unknown>[] = [];
     for (const [thread, shard] of places)
-      await this.#walk(thread, shard, true, async page => {
-        const sent = this.#ship([page.part], page.bytes);
+      await this.#walk(thread, shard, this.#there.has(shard) ? 'digest' : 'records', async (page, from) => {
+        const sent = this.#bring(page, from);
         // It is awaited below: until then nobody listens.
         sent.catch(() => undefined);
         ahead.push(sent);
         if (ahead.length >= handoffPagesAhead) await ahead.shift();
       });
     await Promise.all(ahead);
+    const here = new Set(places.map(([, shard]) => shard));
+    for (const shard of this.#there) if (!here.has(shard)) await this.#ask('handoff-drop', { shard });
   }
 
   async #places(): Promise<(readonly [thread: number, shard: string])[]> {
@@ -196,25 +210,50 @@ export class Handing {
     return [...shards].sort().map(shard => [crew.keeperOf(shard, partition), shard] as const);
   }
 
-  async #walk(thread: number, shard: string, ship: boolean, each: (page: Page) => unknown): Promise<void> {
+  /** A page; of what is there already, only if it is another one there. */
+  async #bring({ part, bytes, digest, next }: Page, from: Uint8Array | null): Promise<void> {
+    if (digest === null) return this.#ship([part], bytes);
+    const span = { shard: part[0], from, to: next };
+    if (await this.#ask<boolean>('handoff-same', { span, digest })) {
+      this.#kept += bytes;
+      return;
+    }
+    await this.#ship([part], bytes, span);
+  }
+
+  async #walk(
+    thread: number,
+    shard: string,
+    asked: Asked,
+    each: (page: Page, from: Uint8Array | null) => unknown,
+  ): Promise<void> {
     let from: Uint8Array | null = null;
     do {
       this.#goesOn();
-      const page: Page = await this.#seams.crew.ask(thread, 'part-page', { shard, from, ship });
-      if (page.records > 0) await each(page);
+      const page: Page = await this.#seams.crew.ask(thread, 'part-page', { shard, from, asked });
+      if (page.records > 0 || page.digest !== null) await each(page, from);
       from = page.next;
     } while (from !== null);
   }
 
-  async #ship(parts: readonly Part[], bytes: number): Promise<void> {
-    await this.#ask('handoff-records', { parts });
+  async #ship(parts: readonly Part[], bytes: number, span?: Span): Promise<void> {
+    await this.#ask('handoff-records', span === undefined ? { parts } : { parts, span });
     this.bytes += bytes;
     for (const [, records, gone] of parts) this.records += records.length + gone.length;
   }
 
   async #catchUp(): Promise<void> {
     this.phase = 'catching-up';
-    for (let round = 0; round < handoffRoundsMax; round++) if ((await this.#sendChanges()) <= handoffTailKeys) return;
+    const { host } = this.#seams.router;
+    let lastMs = Number.POSITIVE_INFINITY;
+    for (let round = 1; round <= handoffRoundsMax; round++) {
+      const since = host.now();
+      if ((await this.#sendChanges()) <= handoffTailKeys) return;
+      const ms = host.now() - since;
+      // Written as fast as it is sent: what is left now is what will be left.
+      if (round >= handoffRoundsMin && ms > lastMs * 0.8) return;
+      lastMs = ms;
+    }
   }
 
   /** What was written since the last time. How many keys that were. */
@@ -262,7 +301,7 @@ export class Handing {
   // While it stands still.
 
   async #freeze(): Promise<void> {
-    const { crew, gateway, partition } = this.#seams;
+    const { crew, gateway, router, partition } = this.#seams;
     this.phase = 'frozen';
     const held = await this.#inTime(crew.all<boolean>('part-hold', { partition, stage: 'leaving' }), 'keep back');
     if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ${partition} is still arriving here`);
@@ -272,13 +311,34 @@ export class Handing {
     await this.#inTime(crew.all('part-flush', null), 'flush');
     await this.#inTime(crew.all('part-flush', null), 'flush');
     await this.#inTime(this.#flushGuests(), 'reach the guests of other nodes');
+    await this.#rest();
     const packed = await crew.all<Packed>('part-freeze', partition);
     await gateway.homes.forgetReturned(partition);
-    while ((await this.#sendChanges()) > 0);
-    await this.#sendActors(packed);
-    await gateway.handoffs.leftovers.mark(partition);
+    router.host.epochs.renew();
+    const epoch = router.host.epochs.next();
+    await Promise.all([
+      this.#sendChanges(),
+      this.#sendActors(packed, epoch),
+      gateway.handoffs.leftovers.mark(partition),
+    ]);
     const watched = new Set([...packed.flatMap(each => each.watched), ...gateway.watches.unitsOf(partition)]);
-    await this.#ask('handoff-ready', { watched: [...watched] });
+    await this.#ask('handoff-ready', { epoch, watched: [...watched] });
+  }
+
+  /** All threads at the same moment: actors that have come to rest on one may be asked by those that have not on another. */
+  async #rest(): Promise<void> {
+    const { crew, router, partition } = this.#seams;
+    const { host } = router;
+    const until = host.now() + handoffFreezeMs;
+    for (;;) {
+      const restless = (await crew.all<Unit | null>('part-still', partition)).find(unit => unit !== null);
+      if (restless === undefined) return;
+      await crew.all('part-stir', partition);
+      this.#goesOn();
+      if (host.now() >= until)
+        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
+      await new Promise<void>(done => host.world.clock.timer(1, done));
+    }
   }
 
   /** What was sent to guests of other nodes is there, before their home is another one. */
@@ -289,10 +349,7 @@ export class Handing {
     await Promise.all(numbers.map(number => gateway.asked(number, 'handoff-flush', null)));
   }
 
-  async #sendActors(packed: readonly Packed[]): Promise<void> {
-    const { host } = this.#seams.router;
-    host.epochs.renew();
-    const epoch = host.epochs.next();
+  async #sendActors(packed: readonly Packed[], epoch: number): Promise<void> {
     for (const { actors, sleepers, topics } of packed) {
       this.#actors += actors.length;
       let some: (readonly [Unit, Uint8Array])[] = [];
@@ -304,7 +361,8 @@ export class Handing {
         await this.#ask('handoff-actors', { epoch, actors: some, sleepers: [], topics: [] });
         [some, bytes] = [[], 0];
       }
-      await this.#ask('handoff-actors', { epoch, actors: some, sleepers, topics });
+      if (some.length + sleepers.length + topics.length > 0)
+        await this.#ask('handoff-actors', { epoch, actors: some, sleepers, topics });
     }
   }
 }

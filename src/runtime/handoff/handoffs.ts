@@ -25,7 +25,7 @@ import { Takings } from './taking.ts';
 
 /** What it needs of the cluster. */
 export interface HandoffCluster {
-  /** Makes it the other node's: durable, then everywhere. Rejects with nothing changed. */
+  /** Makes it the other node's: durable, then everywhere. Rejects with nothing changed, or with the outcome 'unknown' as RingKeeper.handOn. */
   handOn(partition: number, to: string): Promise<unknown>;
   isUp(node: string): boolean;
   effectiveRing(): Ring | undefined;
@@ -108,6 +108,7 @@ export class Handoffs implements HandoffHooks {
     if (cluster === undefined || ring === undefined || host.closing) return;
     if (!this.#hasBegun) this.leftovers.resume();
     this.#hasBegun = true;
+    this.#takings.sweep(new Set(ring.next.filter(({ to }) => to === host.node).map(({ partition }) => partition)));
     const own = ring.next.filter(({ from }) => from === host.node);
     for (const [partition, handing] of this.#running)
       if (!own.some(transfer => transfer.partition === partition && transfer.to === handing.to)) handing.callOff();

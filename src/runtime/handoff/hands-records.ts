@@ -10,8 +10,9 @@ import { TroupeError } from '../../errors.ts';
 import { handoffDirtyMax, handoffPageBytes, handoffPageRecords } from '../../limits.ts';
 import type { Shard, StoredRecord, WriteOp } from '../../storage/engine.ts';
 import { keyAfter, nameOf } from '../../storage/key.ts';
-import { ownerOfRecord, ownerOfReminder } from '../actor-records.ts';
+import { equal, ownerOfRecord, ownerOfReminder } from '../actor-records.ts';
 import type { Host } from '../host.ts';
+import { md5 } from '../md5.ts';
 import type { RecordCopy } from '../moving-records.ts';
 import { isShardOf, leftKey } from './ring-partition.ts';
 
@@ -26,7 +27,19 @@ export interface Page {
   readonly bytes: number;
   /** Where the next page begins; null: this was the last. */
   readonly next: Uint8Array | null;
+  /** Of what is in it, where that was asked for. */
+  readonly digest: Uint8Array | null;
 }
+
+/** What a page covers: from the first key (null: from the beginning) to the last (null: to the end), which is not in it. */
+export interface Span {
+  readonly shard: string;
+  readonly from: Uint8Array | null;
+  readonly to: Uint8Array | null;
+}
+
+/** What a page is asked for: its records; only how many there are; or its records and their digest. */
+export type Asked = 'records' | 'count' | 'digest';
 
 interface Watching {
   stop: () => void;
@@ -36,12 +49,18 @@ interface Watching {
 
 export class HandsRecords {
   readonly #host: Host;
+  /** A shard is all in one place. */
+  readonly #isOnePlace: boolean;
   readonly #watching = new Map<number, Watching>();
   /** What this thread stores for a partition it takes in, it stores under one epoch. */
   readonly #epochs = new Map<number, number>();
+  /** Guests of this node that belong to it: what is here of them is newer than what their old node may have left lying over there. */
+  readonly #kept = new Map<number, ReadonlySet<string>>();
 
-  constructor(host: Host) {
+  /** `threads`: of this node. */
+  constructor(host: Host, threads: number) {
     this.#host = host;
+    this.#isOnePlace = host.engine.shared || threads === 1;
   }
 
   // Giving.
@@ -68,8 +87,8 @@ export class HandsRecords {
     return this.#host.engine.shards().filter(name => isShardOf(name, partition));
   }
 
-  /** `ship`: false only counts. Throws CORRUPT: what is damaged is not given away as if it were whole. */
-  page(name: string, from: Uint8Array | null, ship: boolean): Page {
+  /** Throws CORRUPT: what is damaged is not given away as if it were whole. */
+  page(name: string, from: Uint8Array | null, asked: Asked): Page {
     this.#host.engine.refresh(name);
     const records: RecordCopy[] = [];
     let [looked, count, bytes] = [0, 0, 0];
@@ -82,9 +101,10 @@ export class HandsRecords {
       if (!this.#travels(name, record.key)) continue;
       count++;
       bytes += sizeOf(record);
-      if (ship) records.push([record.key, record.version, record.value]);
+      if (asked !== 'count') records.push([record.key, record.version, record.value]);
     }
-    return { part: [name, records, []], records: count, bytes, next };
+    const digest = asked === 'digest' ? digestOf(records) : null;
+    return { part: [name, records, []], records: count, bytes, next, digest };
   }
 
   /** Keys written since the last call. Null: too many to remember. */
@@ -130,22 +150,46 @@ export class HandsRecords {
 
   // Taking.
 
-  /** What lies here of an earlier try goes. `keep`: guests of ours. From now on store() may be called. */
-  async clean(partition: number, keep: readonly string[]): Promise<void> {
+  /**
+   * What lies here of an earlier try goes, but for stores, which are compared (where threads have disks of their own they go, too). `keep`: guests of ours.
+   * From now on store() may be called. Answers with the shards that were left.
+   */
+  async clean(partition: number, keep: readonly string[]): Promise<string[]> {
     this.#host.epochs.renew();
     this.#epochs.set(partition, this.#host.epochs.next());
-    await this.clear(partition, keep);
+    this.#kept.set(partition, new Set(keep));
+    await this.clear(partition, keep, !this.#isOnePlace);
+    return this.#isOnePlace ? this.shards(partition).filter(isBulk) : [];
   }
 
-  async store(partition: number, parts: readonly Part[]): Promise<void> {
+  /** Is exactly that here? */
+  same({ shard, from, to }: Span, digest: Uint8Array): boolean {
+    return equal(digestOf([...this.#within(shard, from, to)]), digest);
+  }
+
+  *#within(name: string, from: Uint8Array | null, to: Uint8Array | null): Iterable<RecordCopy> {
+    this.#host.engine.refresh(name);
+    const range = { ...(from === null ? {} : { from }), ...(to === null ? {} : { to }) };
+    for (const { key, version, value } of this.#host.engine.shard(name).scan(range)) yield [key, version, value];
+  }
+
+  async drop(shard: string): Promise<void> {
+    if (isBulk(shard)) await this.#host.engine.drop(shard);
+  }
+
+  /** `span`: of the only part, a page of a store; what else is in there goes. */
+  async store(partition: number, parts: readonly Part[], span?: Span): Promise<void> {
     const epoch = this.#epochs.get(partition);
     if (epoch === undefined) throw new TroupeError('STOPPED', `partition ${partition} is not being taken in here`);
     await Promise.all(
       parts.map(([name, records, gone]) => {
         if (!isShardOf(name, partition))
           throw new TroupeError('BAD_MESSAGE', `${name} is no shard of partition ${partition}`);
-        const ops: WriteOp[] = records.map(([key, version, value]) => ({ type: 'put', key, version, value }));
-        ops.push(...gone.map(key => ({ type: 'delete', key }) as const));
+        const kept = this.#kept.get(partition);
+        const isWanted = ({ key }: WriteOp): boolean => kept?.has(ownerIn(name, key)?.join('/') ?? '') !== true;
+        const puts = records.map(([key, version, value]): WriteOp => ({ type: 'put', key, version, value }));
+        const ops = [...puts, ...gone.map((key): WriteOp => ({ type: 'delete', key }))].filter(isWanted);
+        if (span !== undefined && isBulk(name)) ops.push(...this.#strangers(span, records));
         if (ops.length === 0) return undefined;
         // Entries of h/ count their moves by themselves: any epoch of ours would be above theirs.
         const group = name.startsWith('h/') ? { epoch: 0, fence: 'record' as const } : { epoch, fence: fenceOf(name) };
@@ -154,15 +198,25 @@ export class HandsRecords {
     );
   }
 
-  /** Removes what belongs to the partition, but for what `keep` names. */
-  async clear(partition: number, keep: readonly string[]): Promise<void> {
+  #strangers({ shard, from, to }: Span, records: readonly RecordCopy[]): WriteOp[] {
+    const known = new Set(records.map(([key]) => nameOf(key)));
+    const gone: WriteOp[] = [];
+    for (const [key] of this.#within(shard, from, to)) if (!known.has(nameOf(key))) gone.push({ type: 'delete', key });
+    return gone;
+  }
+
+  /** Removes what belongs to the partition, but for what `keep` names; and not what is in stores, unless `bulk`. */
+  async clear(partition: number, keep: readonly string[], bulk: boolean): Promise<void> {
     const { engine } = this.#host;
     const kept = new Set(keep);
+    // What was read of it at a start is history: it may have come, or been cancelled, where the partition was.
+    this.#host.reminders.suspend(partition, kept);
     this.#host.epochs.renew();
     const epoch = this.#host.epochs.next();
     // The mark that it is to be cleared goes last, with its shard.
     const isLast = (name: string): number => Number(name.startsWith('h/'));
     for (const name of this.shards(partition).sort((a, b) => isLast(a) - isLast(b))) {
+      if (isBulk(name) && !bulk) continue;
       if (isWhole(name)) await engine.drop(name);
       else await this.#clearOwned(engine.shard(name), epoch, kept);
     }
@@ -191,13 +245,55 @@ export class HandsRecords {
   }
 
   taken(partition: number): void {
+    this.#kept.delete(partition);
     this.#epochs.delete(partition);
   }
+}
+
+/** What each thread is to store. `keeperOf`: where a record of that actor is looked after. */
+export function splitParts(
+  parts: readonly Part[],
+  keeperOf: (shard: string, owner: string | undefined) => number,
+): Map<number, Part[]> {
+  const all = new Map<number, Part[]>();
+  for (const [name, records, gone] of parts) {
+    const split = new Map<number, { records: RecordCopy[]; gone: Uint8Array[] }>();
+    const of = (key: Uint8Array): { records: RecordCopy[]; gone: Uint8Array[] } => {
+      const thread = keeperOf(name, ownerIn(name, key)?.join('/'));
+      const own = split.get(thread) ?? { records: [], gone: [] };
+      split.set(thread, own);
+      return own;
+    };
+    for (const record of records) of(record[0]).records.push(record);
+    for (const key of gone) of(key).gone.push(key);
+    for (const [thread, own] of split) all.set(thread, [...(all.get(thread) ?? []), [name, own.records, own.gone]]);
+  }
+  return all;
 }
 
 /** Holds nothing but the partition's own. */
 function isWhole(shard: string): boolean {
   return !shard.startsWith('a/') && !shard.startsWith('r/');
+}
+
+function isBulk(shard: string): boolean {
+  return shard.startsWith('kv/');
+}
+
+/** 128 bits over keys, versions, values and their lengths. */
+function digestOf(records: readonly RecordCopy[]): Uint8Array {
+  let length = 0;
+  for (const fields of records) for (const field of fields) length += 4 + field.length;
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const fields of records)
+    for (const field of fields) {
+      view.setUint32(at, field.length);
+      bytes.set(field, at + 4);
+      at += 4 + field.length;
+    }
+  return md5(bytes);
 }
 
 function fenceOf(shard: string): 'shard' | 'record' {

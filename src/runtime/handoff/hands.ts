@@ -1,7 +1,8 @@
 // One thread's part in a partition that changes hands: thread 0 decides (handing.ts, taking.ts), every thread does this with what it has.
 //
-//     gives:   hold ─▶ flush, twice ─▶ freeze: actors at rest, packed ─▶ gone: their mailboxes follow, they end ─▶ release
-//                                        └──────▶ thaw: as before ─▶ release
+//     gives:   hold ─▶ flush, twice ─▶ still, on all threads ─▶ freeze: packed ─▶ gone: their mailboxes follow, they end ─▶ release
+//                                        ▲  │ not on one of them    └──────▶ thaw: as before ─▶ release
+//                                        └─stir
 //     takes:   install: there, and not running ─▶ hold ─▶ run ─▶ release          └──▶ discard
 //
 // Invariants: between freeze and (gone or thaw), and between install and (run or discard), an actor causes nothing; it is the same
@@ -30,7 +31,7 @@ import { SlotHands } from '../rebalance/slot-hands.ts';
 import type { BaseRef } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Sleeper } from '../sleepers.ts';
-import { type Change, HandsRecords, type Part } from './hands-records.ts';
+import { type Change, HandsRecords, type Part, type Span } from './hands-records.ts';
 import type { Stage } from './held.ts';
 
 /** What a thread has of a partition besides its records. */
@@ -62,14 +63,17 @@ export class Hands {
   constructor(router: FarRouter) {
     this.#router = router;
     const { host } = router;
-    this.records = new HandsRecords(host);
+    this.records = new HandsRecords(host, router.threads);
     this.slots = new SlotHands(router);
+    router.on('slot-still', (_from, group: number) => this.#slotStill(group));
     this.#codec = travelCodec(host);
     router.on('part-track', (_from, partition: number) => router.awakeIn.track(partition));
     router.on('part-untrack', (_from, partition: number) => router.awakeIn.untrack(partition));
     router.on('part-hold', (_from, { partition, stage }) => this.hold(partition, stage));
     router.on('part-flush', () => this.#flush());
     router.on('part-echo', () => undefined);
+    router.on('part-still', (_from, partition: number) => this.#still(partition));
+    router.on('part-stir', (_from, partition: number) => this.#stir(partition));
     router.on('part-freeze', (_from, partition: number) => this.#freeze(partition));
     router.on('part-thaw', (_from, partition: number) => this.#thaw(partition));
     router.on('part-gone', (_from, partition: number) => this.#gone(partition));
@@ -85,14 +89,16 @@ export class Hands {
     router.on('part-watch', (_from, partition: number) => records.watch(partition));
     router.on('part-unwatch', (_from, partition: number) => records.unwatch(partition));
     router.on('part-shards', (_from, partition: number) => records.shards(partition));
-    router.on('part-page', (_from, { shard, from, ship }) => records.page(shard, from, ship));
+    router.on('part-page', (_from, { shard, from, asked }) => records.page(shard, from, asked));
     router.on('part-dirty', (_from, partition: number) => records.dirty(partition));
     router.on('part-read', (_from, changes: Change[]) => records.read(changes));
     router.on('part-clean', (_from, { partition, keep }) => records.clean(partition, keep));
-    router.on('part-store', (_from, { partition, parts }: { partition: number; parts: Part[] }) =>
-      records.store(partition, parts),
+    router.on('part-store', (_from, { partition, parts, span }: { partition: number; parts: Part[]; span?: Span }) =>
+      records.store(partition, parts, span),
     );
-    router.on('part-clear', (_from, { partition, keep }) => records.clear(partition, keep));
+    router.on('part-same', (_from, { span, digest }) => records.same(span, digest));
+    router.on('part-drop', (_from, shard: string) => records.drop(shard));
+    router.on('part-clear', (_from, { partition, keep, bulk }) => records.clear(partition, keep, bulk));
     router.on('part-settle', () => records.settle());
   }
 
@@ -115,49 +121,80 @@ export class Hands {
 
   // Giving.
 
-  async #freeze(partition: number): Promise<Packed> {
-    const { host } = this.#router;
-    try {
-      const { acts, stored } = await this.#rest(partition);
-      await this.#inTime(stored, partition, 'did not come to rest, or have not stored their state');
-      await this.#inTime(Promise.all(acts.map(act => leave(host, act, true))), partition, 'did not leave');
-      // It may have been called off meanwhile.
-      if (this.#frozen.get(partition) !== acts)
-        throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
-      if (isSlot(this.#router, partition))
-        await this.slots.settle(partition, () => this.#frozen.get(partition) === acts);
-      else host.reminders.suspend(partition);
-      return this.#pack(partition, acts);
-    } catch (error) {
-      this.#thaw(partition);
-      throw error;
+  /** Freezes them, unless one of them is in a turn, or writes: its name then. */
+  #still(partition: number): Unit | null {
+    const { host, held } = this.#router;
+    const now = held.get(partition);
+    if (now === undefined) throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
+    const acts = held.awake(partition);
+    const restless = acts.find(act => !this.#isStill(act))?.id ?? this.#inMotion(partition);
+    if (restless !== undefined) return restless;
+    for (const act of acts) {
+      const why = unmovable(act, true);
+      if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
+    }
+    this.#frozen.set(partition, acts);
+    now.stage = 'frozen';
+    for (const act of acts) freeze(host, act, () => undefined);
+    return null;
+  }
+
+  #isStill(act: Activation): boolean {
+    const isOpen = act.extras?.gate?.open ?? true;
+    return isOpen && this.#router.host.isQuiet(act) && (act.flags & (frozen | dead)) === 0;
+  }
+
+  /** Those of another thread were not at rest, and may ask these: they go on. Nothing has left, so under the epochs they have. */
+  #stir(partition: number): void {
+    const { host, held } = this.#router;
+    const acts = this.#frozen.get(partition) ?? [];
+    this.#frozen.delete(partition);
+    for (const act of acts) thaw(host, act, act.epochNumber);
+    held.stir(partition);
+  }
+
+  /** Resolves when those of a slot are at rest. Where there is no moment at which all are, no turn begins any more. */
+  async #slotStill(group: number): Promise<void> {
+    const { host, held } = this.#router;
+    const [until, calmUntil] = [host.now() + shiftFreezeMs, host.now() + shiftCalmMs];
+    for (;;) {
+      const restless = this.#still(group);
+      const now = held.get(group);
+      if (restless === null || now === undefined) return;
+      const acts = held.awake(group);
+      if (host.now() >= calmUntil && this.slots.mayFreezeEach(group, acts)) {
+        this.#frozen.set(group, acts);
+        now.stage = 'frozen';
+        const work = Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done))));
+        try {
+          await this.#inTime(work, group, 'did not come to rest');
+        } catch (error) {
+          if (this.#frozen.get(group) === acts) this.#thaw(group);
+          throw error;
+        }
+        return;
+      }
+      if (host.now() >= until)
+        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${shiftFreezeMs} ms`);
+      await new Promise<void>(done => host.world.clock.timer(1, done));
     }
   }
 
-  /** Resolves, and freezes them, at a moment at which none of them is in a turn. */
-  async #rest(partition: number): Promise<{ acts: readonly Activation[]; stored: Promise<unknown> }> {
-    const { host, held } = this.#router;
-    const restMs = this.#restMs(partition);
-    const until = host.now() + restMs;
-    const calmUntil = isSlot(this.#router, partition) ? host.now() + shiftCalmMs : Number.POSITIVE_INFINITY;
-    for (;;) {
-      const now = held.get(partition);
-      if (now === undefined) throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
-      const acts = held.awake(partition);
-      const restless =
-        acts.find(act => !host.isQuiet(act) || (act.flags & (frozen | dead)) !== 0)?.id ?? this.#inMotion(partition);
-      if (restless === undefined || (host.now() >= calmUntil && this.slots.mayFreezeEach(partition, acts))) {
-        for (const act of acts) {
-          const why = unmovable(act, true);
-          if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
-        }
-        this.#frozen.set(partition, acts);
-        now.stage = 'frozen';
-        return { acts, stored: Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done)))) };
-      }
-      if (host.now() >= until)
-        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${restMs} ms`);
-      await new Promise<void>(done => host.world.clock.timer(1, done));
+  async #freeze(partition: number): Promise<Packed> {
+    const { host } = this.#router;
+    const acts = this.#frozen.get(partition);
+    // After a wait: it may have been thawed meanwhile, and frozen anew by a later try, whose actors are not ours to touch.
+    const goesOn = (): boolean => acts !== undefined && this.#frozen.get(partition) === acts;
+    try {
+      await this.#inTime(Promise.all((acts ?? []).map(act => leave(host, act, true))), partition, 'did not leave');
+      if (acts === undefined || !goesOn())
+        throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
+      if (isSlot(this.#router, partition)) await this.slots.settle(partition, goesOn);
+      else host.reminders.suspend(partition);
+      return this.#pack(partition, acts);
+    } catch (error) {
+      if (goesOn()) this.#thaw(partition);
+      throw error;
     }
   }
 
@@ -168,13 +205,9 @@ export class Hands {
   }
 
   #inTime<T>(step: Promise<T>, partition: number, what: string): Promise<T> {
-    const ms = this.#restMs(partition);
+    const ms = isSlot(this.#router, partition) ? shiftFreezeMs : handoffFreezeMs;
     const why = `actors of ${this.#name(partition)} ${what} within ${ms} ms`;
     return inTime(this.#router.host.world.clock, ms, step, () => new TroupeError('DEADLINE', why));
-  }
-
-  #restMs(group: number): number {
-    return isSlot(this.#router, group) ? shiftFreezeMs : handoffFreezeMs;
   }
 
   #name(group: number): string {
@@ -211,15 +244,10 @@ export class Hands {
     const { host, held } = this.#router;
     const acts = this.#frozen.get(partition) ?? [];
     this.#frozen.delete(partition);
-    const now = held.get(partition);
-    if (now !== undefined) now.stage = 'leaving';
     for (const act of acts) thaw(host, act, host.epochs.next());
-    this.#loadReminders(partition);
-  }
-
-  #loadReminders(group: number): void {
-    if (isSlot(this.#router, group)) this.slots.loadReminders(group);
-    else this.#router.host.reminders.load([group]);
+    held.stir(partition);
+    if (isSlot(this.#router, partition)) this.slots.loadReminders(partition);
+    else host.reminders.load([partition]);
   }
 
   /** It is another node's, or thread's: what waits here in front of its actors goes there, before anything that has been held. */
@@ -287,8 +315,14 @@ export class Hands {
     host.epochs.renew();
     if (isSlot(this.#router, partition)) this.slots.take();
     for (const act of acts) run(host, act);
+    if (isSlot(this.#router, partition)) {
+      this.slots.loadReminders(partition);
+      return;
+    }
     try {
-      this.#loadReminders(partition);
+      // A guest's, or of a life in which it was not ours: armed where that was right.
+      host.reminders.suspend(partition);
+      host.reminders.load([partition]);
     } catch (error) {
       host.world.log.error({ err: error, partition }, 'the reminders of a partition that has come cannot be read');
     }

@@ -15,7 +15,7 @@ import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { sendOrWait } from '../far-send.ts';
+import { sendOrWait, tellSurely } from '../far-send.ts';
 import { moving } from '../flags.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { argumentsOf } from '../messages.ts';
@@ -32,9 +32,9 @@ type Entry = { readonly ref: BaseRef; readonly message: FarMessage } | (() => vo
 export interface Held {
   readonly partition: number;
   stage: Stage;
-  readonly entries: Entry[];
-  /** Actors for which something waits. */
-  readonly units: Set<string>;
+  entries: Entry[];
+  /** Frozen, it has held back what may have to run if it is not frozen after all. */
+  hasLate: boolean;
   /** Resolves when it is over. */
   readonly over: Promise<void>;
   readonly end: () => void;
@@ -77,7 +77,7 @@ export class HeldPartitions {
     const known = this.#held.get(partition);
     if (known !== undefined) return known;
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
-    const held: Held = { partition, stage, entries: [], units: new Set(), over, end };
+    const held: Held = { partition, stage, entries: [], hasLate: false, over, end };
     this.#held.set(partition, held);
     if (isSlot(this.#router, partition)) this.slot = held;
     for (const act of this.awake(partition)) act.flags |= moving;
@@ -91,7 +91,11 @@ export class HeldPartitions {
   /** What waits for the mailbox of one of its actors goes whichever way is right by now. */
   #sendWaiting(partition: number): void {
     for (const peer of this.#router.peers)
-      for (const message of peer?.takeWaitingOf(unit => isUnitIn(this.#router, partition, unit)) ?? []) message.again();
+      for (const message of peer?.takeWaitingOf(unit => this.#isOf(unit, partition)) ?? []) message.again();
+  }
+
+  #isOf(unit: string, partition: number): boolean {
+    return isUnitIn(this.#router, partition, unit);
   }
 
   /** Actors of that partition that are awake on this thread. */
@@ -103,31 +107,62 @@ export class HeldPartitions {
   take(held: Held, ref: BaseRef, message: FarMessage): Promise<void> | undefined {
     if (message.call?.state === ended) return undefined;
     const unit = ref.toString();
-    if (held.stage === 'leaving' && this.#mustRun(held, unit, message)) {
-      this.deliver(ref, message, this.#router.host.thread);
-      return undefined;
+    if (held.stage !== 'settling' && this.#mustRun(held, ref, message)) {
+      // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread.
+      const isHere = this.#router.threadFor(ref) === this.#router.host.thread;
+      const isLate = held.stage === 'frozen' && (isHere || isSlot(this.#router, held.partition));
+      held.hasLate ||= isLate;
+      if (!isLate) {
+        this.#letThrough(held, unit, { ref, message });
+        return undefined;
+      }
     }
     if (held.entries.length >= handoffHeldMax) {
       const why = `${groupName(this.#router, held.partition)} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
       throw new TroupeError('OVERLOADED', why, { details: { partition: held.partition } });
     }
     held.entries.push({ ref, message });
-    held.units.add(unit);
     this.held++;
     // The other half is for what is on its way until senders have heard of it.
     return held.entries.length > handoffHeldMax / 2 ? held.over : undefined;
   }
 
-  /** An actor that shall come to rest waits for one beside it: that ask is let through, unless it would pass something. */
-  #mustRun({ partition, units }: Held, unit: string, { call }: FarMessage): boolean {
-    const from = call?.from ?? null;
-    if (from === null || units.has(unit)) return false;
-    return inGroup(this.#router, partition, from.hosted, from.key) && this.#isHere(unit);
+  /** An actor of that partition waits for it, itself or by way of others: held back it would keep that one from coming to rest. */
+  #mustRun({ partition }: Held, ref: BaseRef, { call }: FarMessage): boolean {
+    const router = this.#router;
+    if (call === null || (router.moves.any && router.moves.inMotion(ref.toString()))) return false;
+    if (call.from !== null && inGroup(router, partition, call.from.hosted, call.from.key)) return true;
+    return router.chainFor(call)?.some(above => this.#isOf(above, partition)) === true;
   }
 
-  #isHere(unit: string): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && (hosted.live.has(key) || this.#router.ownsWhenOpen(hosted, key));
+  /** With all that waits for the same actor, or it would pass what its asker has told that one before. */
+  #letThrough(held: Held, unit: string, last: Exclude<Entry, () => void>): void {
+    const entries: Exclude<Entry, () => void>[] = [];
+    held.entries = held.entries.filter(entry => {
+      if (typeof entry === 'function' || entry.ref.toString() !== unit) return true;
+      entries.push(entry);
+      return false;
+    });
+    if (!entries.includes(last)) entries.push(last);
+    const { host, gateway } = this.#router;
+    for (const { ref, message } of entries)
+      try {
+        if (gateway?.take(ref, message) !== true) this.pass(ref, message, host.thread);
+      } catch (error) {
+        this.refuse(ref, message, error);
+      }
+  }
+
+  /** It runs again, and so does what an actor of it waits for. */
+  stir(partition: number): void {
+    const held = this.#held.get(partition);
+    if (held === undefined) return;
+    held.stage = 'leaving';
+    if (!held.hasLate) return;
+    held.hasLate = false;
+    for (const entry of held.entries)
+      if (typeof entry !== 'function' && this.#mustRun(held, entry.ref, entry.message) && held.entries.includes(entry))
+        this.#letThrough(held, entry.ref.toString(), entry);
   }
 
   /** Runs when all that was held before it has left; at once when nothing is held. */
@@ -161,6 +196,7 @@ export class HeldPartitions {
     let act = hosted.live.get(key);
     if (act === undefined && held?.stage === 'frozen') {
       held.entries.push({ ref, message });
+      held.hasLate = true;
       return;
     }
     act ??= host.activate(hosted, key);
@@ -207,7 +243,7 @@ export class HeldPartitions {
       const act = host.find(ref);
       // Its sender was told that it is on its way: it is taken even beyond the bound.
       if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, true);
-      else this.#router.tellSurely(ref, code, a0, a1);
+      else tellSurely(this.#router, ref, code, a0, a1);
     } catch (error) {
       this.refuse(ref, message, error);
     }

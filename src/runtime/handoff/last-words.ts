@@ -141,6 +141,8 @@ export class LastWords {
     const waiting = settling.waiting.get(node);
     settling.waiting.delete(node);
     this.#letGo(partition, waiting);
+    // It may be handed on by now.
+    if (settling.waiting.size === 0) this.#gateway.handoffs.ringChanged();
     const known = [...this.#gateway.nodes.names, ...this.#gateway.peers()];
     if (known.every(each => settling.marked.has(each))) this.#settling.delete(partition);
   }

@@ -52,7 +52,9 @@ export class Leftovers {
   async clear(partition: number): Promise<void> {
     this.#clearing.add(partition);
     try {
-      const work = this.#crew.keepers.map(thread => this.#crew.ask(thread, 'part-clear', { partition, keep: [] }));
+      const work = this.#crew.keepers.map(thread =>
+        this.#crew.ask(thread, 'part-clear', { partition, keep: [], bulk: true }),
+      );
       await Promise.all(work);
     } catch (error) {
       const why = 'what a partition has left behind could not be removed; it is tried again at the next start';

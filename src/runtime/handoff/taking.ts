@@ -15,8 +15,9 @@ import { inTime } from '../in-time.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Crew } from './crew.ts';
 import type { Packed } from './hands.ts';
-import type { Part } from './hands-records.ts';
+import { type Part, type Span, splitParts } from './hands-records.ts';
 import type { Leftovers } from './leftovers.ts';
+import { isShardOf } from './ring-partition.ts';
 
 interface Taking {
   readonly id: string;
@@ -33,6 +34,8 @@ export class Takings {
   readonly #leftovers: Leftovers;
   readonly #raiseEpochs: (above: number) => Promise<void>;
   readonly #takings = new Map<number, Taking>();
+  /** Tries that were broken off, with the guests that must stay. */
+  readonly #broken = new Map<number, readonly Unit[]>();
 
   constructor(
     router: FarRouter,
@@ -46,6 +49,8 @@ export class Takings {
     this.#raiseEpochs = parts.raiseEpochs;
     gateway.on('handoff-begin', (from, asked) => this.#begin(from, asked));
     gateway.on('handoff-records', (from, asked) => this.#records(this.#known(from, asked), asked));
+    gateway.on('handoff-same', (from, asked) => this.#same(this.#known(from, asked), asked));
+    gateway.on('handoff-drop', (from, asked) => this.#drop(this.#known(from, asked), asked));
     gateway.on('handoff-actors', (from, asked) => this.#actors(this.#known(from, asked), asked));
     gateway.on('handoff-ready', (from, asked) => this.#ready(this.#known(from, asked), asked));
     gateway.on('handoff-cancel', (from, told) => this.#cancel(from, told));
@@ -63,6 +68,7 @@ export class Takings {
   taken(partition: number): readonly Unit[] {
     const taking = this.#takings.get(partition);
     this.#takings.delete(partition);
+    this.#broken.delete(partition);
     return taking?.watched ?? [];
   }
 
@@ -82,7 +88,8 @@ export class Takings {
     throw new TroupeError('STOPPED', why);
   }
 
-  async #begin(from: number, asked: { partition: number; id: unknown; keep: unknown }): Promise<void> {
+  /** Answers with the shards of stores that lie here of an earlier try. */
+  async #begin(from: number, asked: { partition: number; id: unknown; keep: unknown }): Promise<string[]> {
     await this.#router.shifts?.rest();
     const name = this.#owner(from, asked);
     const { partition } = asked;
@@ -99,17 +106,42 @@ export class Takings {
     const taking: Taking = { id: textIn(asked.id), from: name, keep, ready: false, watched: [] };
     this.#takings.set(partition, taking);
     if (before !== undefined) await this.#crew.all('part-discard', partition);
-    await this.#crew.all('part-clean', { partition, keep });
+    const left = await this.#crew.all<string[]>('part-clean', { partition, keep });
     await this.#crew.all('part-track', partition);
+    return [...new Set(left.flat())];
   }
 
-  async #records(_taking: Taking, { partition, parts }: { partition: number; parts: unknown }): Promise<void> {
-    if (!Array.isArray(parts)) throw new TroupeError('BAD_MESSAGE', 'records come in parts');
-    const byKeeper = new Map<number, Part[]>();
-    for (const part of parts as Part[]) {
-      const thread = this.#crew.keeperOf(textIn(part?.[0]), partition);
-      byKeeper.set(thread, [...(byKeeper.get(thread) ?? []), part]);
+  #same(
+    _taking: Taking,
+    { partition, span, digest }: { partition: number; span: Span; digest: unknown },
+  ): Promise<boolean> {
+    if (!(digest instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a digest is bytes');
+    return this.#crew.ask(this.#keeperOf(span?.shard, partition), 'part-same', { span, digest });
+  }
+
+  async #drop(_taking: Taking, { partition, shard }: { partition: number; shard: unknown }): Promise<void> {
+    await this.#crew.ask(this.#keeperOf(shard, partition), 'part-drop', shard);
+  }
+
+  #keeperOf(shard: unknown, partition: number): number {
+    const name = textIn(shard);
+    if (isShardOf(name, partition)) return this.#crew.keeperOf(name, partition, undefined);
+    throw new TroupeError('BAD_MESSAGE', `${name} is no shard of partition ${partition}`);
+  }
+
+  async #records(
+    _taking: Taking,
+    { partition, parts, span }: { partition: number; parts: unknown; span?: Span },
+  ): Promise<void> {
+    if (span !== undefined) {
+      const thread = this.#keeperOf(span.shard, partition);
+      await this.#crew.ask(thread, 'part-store', { partition, parts, span });
+      return;
     }
+    if (!Array.isArray(parts)) throw new TroupeError('BAD_MESSAGE', 'records come in parts');
+    const byKeeper = splitParts(parts as Part[], (shard, owner) =>
+      this.#crew.keeperOf(textIn(shard), partition, owner),
+    );
     const stores = [...byKeeper].map(([thread, own]) =>
       this.#crew.ask(thread, 'part-store', { partition, parts: own }),
     );
@@ -139,7 +171,12 @@ export class Takings {
       throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
   }
 
-  async #ready(taking: Taking, { partition, watched }: { partition: number; watched: unknown }): Promise<void> {
+  async #ready(
+    taking: Taking,
+    { partition, epoch, watched }: { partition: number; epoch: unknown; watched: unknown },
+  ): Promise<void> {
+    // What wakes here later, from its records, must be above what it was over there.
+    await this.#raiseEpochs(numberIn(epoch));
     await this.#crew.all('part-settle', null);
     this.#isStill(partition, taking);
     taking.watched = Array.isArray(watched) ? watched.map(textIn) : [];
@@ -174,11 +211,23 @@ export class Takings {
     this.#takings.delete(partition);
     await this.#crew.surely('part-discard', partition);
     await this.#crew.surely('part-untrack', partition);
+    // What has come of its stores stays for the next try, as long as the ring wishes for one.
+    this.#broken.set(partition, taking.keep);
+    await this.#clear(partition, false);
+  }
+
+  /** What is left of tries that nobody wants to go on with. `wished`: partitions that shall come here. */
+  sweep(wished: ReadonlySet<number>): void {
+    for (const partition of this.#broken.keys())
+      if (!wished.has(partition) && !this.#takings.has(partition)) void this.#clear(partition, true);
+  }
+
+  async #clear(partition: number, bulk: boolean): Promise<void> {
+    const keep = this.#broken.get(partition) ?? [];
+    if (bulk) this.#broken.delete(partition);
     // Not when another try has begun, or it has become ours in the meantime.
     if (this.#takings.has(partition) || this.#gateway.nodes.ownerOf(partition) === this.#router.host.node) return;
-    const clears = this.#crew.keepers.map(thread =>
-      this.#crew.ask(thread, 'part-clear', { partition, keep: taking.keep }),
-    );
+    const clears = this.#crew.keepers.map(thread => this.#crew.ask(thread, 'part-clear', { partition, keep, bulk }));
     await Promise.all(clears).catch(error =>
       this.#router.host.world.log.warn({ err: error, partition }, 'what came of a partition could not be removed'),
     );

@@ -34,8 +34,9 @@ import { PeerLink } from './peer-link.ts';
 import { explainRefusal, isHopeless, type Refusal } from './refusals.ts';
 import type { Remains } from './remains.ts';
 import { Seed } from './seed.ts';
+import type { TlsIdentity } from './tls-wire.ts';
 import { Visitors } from './visitors.ts';
-import type { Wire, WireListener, WireTransport } from './wire.ts';
+import { renew, type Wire, type WireListener, type WireTransport } from './wire.ts';
 
 export type { Refusal } from './refusals.ts';
 
@@ -121,6 +122,10 @@ export class Peers {
       report: (peer, failure, remote) => this.onDialFailed(peer, peer.name, failure, remote),
       onEmpty: peer => this.peers.delete(peer.name),
     };
+  }
+
+  renewTls(tls: TlsIdentity): void {
+    renew(this.options.transport, tls);
   }
 
   /** What peers are told to dial; empty: nothing. */

@@ -7,7 +7,7 @@
 // A dialler is connected before its own certificate has been judged (TLS 1.3): it learns of a refusal from the first thing it reads.
 
 import { X509Certificate } from 'node:crypto';
-import { connect, createSecureContext, createServer, type SecureContext, type TLSSocket } from 'node:tls';
+import { connect, createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
 import { TroupeError } from '../../errors.ts';
 import { dialMs, unprovenMax } from '../../limits.ts';
 import { formatAddress, parseAddress } from './address.ts';
@@ -34,12 +34,19 @@ const versions = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
 
 /** Throws BAD_OPTION: what is given is no identity, or another node's. */
 export function tlsTransport({ name, tls, clock, onTrouble }: TlsTransportOptions): WireTransport {
-  const pem = pemOf(tls);
-  const secureContext = contextOf(name, pem);
+  let pem = pemOf(tls);
+  let secureContext = contextOf(name, pem);
+  const servers = new Set<Server>();
   const wireOf = (socket: TLSSocket, remote: string): Wire =>
     new SocketWire(socket, { remote, provenNames: namesOf(socket), encrypted: true, clock });
   return {
     secure: true,
+    renew(next) {
+      const nextPem = pemOf(next);
+      secureContext = contextOf(name, nextPem);
+      pem = nextPem;
+      for (const server of servers) server.setSecureContext({ ...pem, ...versions });
+    },
     async dial(text, { timeoutMs }) {
       const address = parseAddress(text);
       const socket = connect({
@@ -59,6 +66,8 @@ export function tlsTransport({ name, tls, clock, onTrouble }: TlsTransportOption
       const address = parseAddress(text);
       const proof = { requestCert: true, rejectUnauthorized: true, handshakeTimeout: dialMs };
       const server = createServer({ ...pem, ...versions, ...proof, noDelay: true, ...buffers });
+      servers.add(server);
+      server.on('close', () => servers.delete(server));
       /** Connections whose certificate has not come. */
       let unproven = 0;
       server.on('connection', socket => {

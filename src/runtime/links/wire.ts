@@ -4,6 +4,9 @@
 // everywhere. The real ones are edges; the simulated one belongs to the test kit.
 
 /** Why a stream ended: 'closed' by us, 'ended' by the other side, or an error with its code (ECONNRESET, ...). */
+import { TroupeError } from '../../errors.ts';
+import type { TlsIdentity } from './tls-wire.ts';
+
 export interface WireEnd {
   readonly why: 'closed' | 'ended' | 'error';
   readonly error?: Error;
@@ -49,4 +52,15 @@ export interface WireTransport {
   listen(address: string, onWire: (wire: Wire) => void): Promise<WireListener>;
   /** Streams are encrypted, and prove who is at the other end. */
   readonly secure: boolean;
+  /** New streams prove this node by another certificate. Throws BAD_OPTION: it is none of this node. Absent: nothing is proved. */
+  renew?(tls: TlsIdentity): void;
+}
+
+/** Throws BAD_OPTION: what is given is no identity of this node, or its streams prove nothing. */
+export function renew(transport: WireTransport, tls: TlsIdentity): void {
+  if (transport.renew === undefined)
+    throw new TroupeError('BAD_OPTION', "this node was started without 'tls'; start it again with it", {
+      details: { option: 'tls' },
+    });
+  transport.renew(tls);
 }

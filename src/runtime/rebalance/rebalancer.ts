@@ -180,7 +180,8 @@ export class Rebalancer {
   }
 
   #next(): Step | string {
-    const { host, table } = this.#router;
+    const { host, places } = this.#router;
+    const { table } = places;
     const now = host.now();
     if (this.#seenMs < rebalanceSeenMsMin) return `it looks for ${rebalanceSeenMsMin} ms before it decides`;
     const waitsFor = this.#shifts?.waitsFor ?? null;
@@ -239,7 +240,7 @@ export class Rebalancer {
   }
 
   #loads(): Map<number, number> {
-    return threadLoads({ loads: this.#measured, table: this.#router.table, threads: this.#threads });
+    return threadLoads({ loads: this.#measured, table: this.#router.places.table, threads: this.#threads });
   }
 
   report(): RebalancerReport {
@@ -250,7 +251,7 @@ export class Rebalancer {
       state: impossible === null ? this.#state : 'unavailable',
       why: impossible ?? this.#why,
       load: Array.from({ length: this.#router.threads }, (_, thread) => rounded(loads.get(thread))),
-      table: [...this.#router.table],
+      table: [...this.#router.places.table],
       moves: [...this.#moves],
       refused: [...this.#refused],
       nextLookInMs: isLooking ? Math.max(0, Math.round(this.#lookAt - this.#router.host.now())) : null,

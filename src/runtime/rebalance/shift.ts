@@ -116,8 +116,12 @@ export class Shift {
     await this.#step('flush', this.#crew.all('part-flush', null));
   }
 
-  #freeze(): Promise<Packed> {
+  async #freeze(): Promise<Packed> {
     this.phase = 'freezing';
+    await this.#step('come to rest', this.#crew.ask(this.from, 'slot-still', this.group));
+    // Nothing is let through to it any more, and what was is there.
+    await this.#step('keep all back', this.#crew.all('slot-shut', this.group));
+    await this.#step('flush', this.#crew.all('part-flush', null));
     return this.#step('freeze', this.#crew.ask<Packed>(this.from, 'part-freeze', this.group));
   }
 

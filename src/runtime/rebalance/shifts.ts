@@ -52,7 +52,8 @@ export class Shifts {
 
   /** Why that one cannot be moved now. Throws BAD_OPTION for what is no slot, or no host thread. */
   #whyNot(slot: number, to: number): string | null {
-    const { threads, table } = this.#router;
+    const { threads, places } = this.#router;
+    const { table } = places;
     if (!Number.isInteger(slot) || slot < 0 || slot >= table.length)
       throw new TroupeError('BAD_OPTION', `a slot is a whole number from 0 to ${table.length - 1}, not ${slot}`);
     if (!Number.isInteger(to) || to < 1 || to >= threads)
@@ -72,7 +73,11 @@ export class Shifts {
     if (impossible !== null) throw new TroupeError('BAD_OPTION', `slots are not moved: ${impossible}`);
     const why = this.#whyNot(slot, to);
     if (why !== null) throw new TroupeError('OVERLOADED', `slot ${slot} was not moved: ${why}; try again later`);
-    const shift = new Shift(this.#router, this.#overseer, { slot, from: this.#router.table[slot] as number, to });
+    const shift = new Shift(this.#router, this.#overseer, {
+      slot,
+      from: this.#router.places.table[slot] as number,
+      to,
+    });
     this.#now = shift;
     // To some thread a unit the directory knows may be one that never moved: now they all know.
     this.#overseer.tellOwners(unit => this.#isOfSlot(unit, slot));

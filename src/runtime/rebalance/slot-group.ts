@@ -39,7 +39,7 @@ export function inGroup(router: FarRouter, group: number, hosted: HostedType, ke
 
 /** Actors of a slot are awake on its own thread alone. */
 export function mayHave(router: FarRouter, group: number): boolean {
-  return !isSlot(router, group) || router.table[group - router.host.partitions] === router.host.thread;
+  return !isSlot(router, group) || router.places.table[group - router.host.partitions] === router.host.thread;
 }
 
 export function isUnitIn(router: FarRouter, group: number, unit: string): boolean {

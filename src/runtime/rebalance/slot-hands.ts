@@ -23,6 +23,10 @@ export class SlotHands {
   constructor(router: FarRouter) {
     this.#router = router;
     router.on('slot-look', (_from, group: number) => this.#look(group));
+    router.on('slot-shut', (_from, group: number) => {
+      const now = router.held.get(group);
+      if (now !== undefined) now.stage = 'frozen';
+    });
     router.on('slot-flush', (_from, to: number) => router.query(to, 'part-echo', null));
     router.on('slot-table', (_from, { slot, thread, version }) => router.deaths.slotMoved(slot, thread, version));
   }

@@ -53,6 +53,10 @@ export class SimDisk {
     if (this.#older.length > imagesMax) this.#older.shift();
   }
 
+  get full(): boolean {
+    return this.#full;
+  }
+
   set full(full: boolean) {
     this.#full = full;
     if (this.#store !== undefined) this.#store.diskFull = full;

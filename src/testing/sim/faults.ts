@@ -17,8 +17,9 @@ export type FaultKind = (typeof faultKinds)[number];
 export interface Fault {
   readonly id: number;
   readonly kind: FaultKind;
+  /** '*', of one that waits for a point: whoever reaches it. */
   readonly on: string;
-  /** The other end, for faults of the network. */
+  /** The other end, for faults of the network. '*', of one that waits for a point: with whom it is reached. */
   readonly other: string;
   /** A moment; or the nth time that this process reaches a point. */
   readonly when: { readonly atMs: Millis } | { readonly point: string; readonly nth: number };
@@ -35,17 +36,23 @@ export interface FaultPlanOptions {
   readonly safetyMs: Millis;
   /** Default 2 s. */
   readonly longestMs?: Millis;
+  /** Nothing happens before: a cluster comes up first. Default 0. */
+  readonly fromMs?: Millis;
+  /** At most the nth time of a point. Default 12. */
+  readonly nthMax?: number;
 }
 
 /** At most so many of one kind in a run: more is a storm in which nothing is ever acknowledged. */
 const perKindMax = 4;
 const longestMsDefault = 2_000;
+const nthMaxDefault = 12;
 /** The worst delay of a way, and the fewest bytes a ms: 20 KB/s. */
 const delayMsMax = 500;
 const slowBytesPerMs = 20;
 
 export function planFaults(options: FaultPlanOptions): Fault[] {
   const { draw, kinds, processes, points, safetyMs, longestMs = longestMsDefault } = options;
+  const { fromMs = 0, nthMax = nthMaxDefault } = options;
   const faults: Fault[] = [];
   for (const kind of kinds) {
     if (draw('class', kind) < 0.5) continue;
@@ -54,8 +61,9 @@ export function planFaults(options: FaultPlanOptions): Fault[] {
       const of = (what: string): number => draw('fault', kind, index, what);
       const on = processes[whole(of('on'), processes.length)] as string;
       const point = points[whole(of('point'), points.length)];
-      const atMs = Math.floor(of('at') * safetyMs);
-      const when = point === undefined || of('triggered') < 0.5 ? { atMs } : { point, nth: 1 + whole(of('nth'), 12) };
+      const atMs = fromMs + Math.floor(of('at') * (safetyMs - fromMs));
+      const when =
+        point === undefined || of('triggered') < 0.5 ? { atMs } : { point, nth: 1 + whole(of('nth'), nthMax) };
       const others = processes.filter(name => name !== on);
       const other = others[whole(of('other'), others.length)] ?? on;
       const forMs = Math.ceil(of('for') ** 2 * longestMs);
@@ -83,7 +91,7 @@ export class Faults<L extends Life> {
 
   constructor(sim: Simulation<L>, faults: readonly Fault[]) {
     this.#sim = sim;
-    sim.onMark = (target, point) => this.#reached(target, point);
+    sim.onMark = (target, point, peer) => this.#reached(target, point, peer);
     for (const fault of faults) {
       const { when } = fault;
       if ('point' in when) this.#armed.push({ fault, left: when.nth });
@@ -92,13 +100,22 @@ export class Faults<L extends Life> {
   }
 
   /** What waits for a point is looked at once a mark; it happens when the turn that made the mark is over. */
-  #reached(target: SimProcess<L>, point: string): void {
+  #reached({ name }: SimProcess<L>, point: string, peer: string): void {
     for (const each of this.#armed) {
       const { when, on } = each.fault;
-      if (!('point' in when) || when.point !== point || on !== target.name) continue;
-      if (--each.left === 0) this.#sim.plan(undefined, 0, `fault ${each.fault.id}`, () => this.#happen(each.fault));
+      if (!('point' in when) || when.point !== point || (on !== name && on !== '*') || --each.left > 0) continue;
+      const fault = { ...each.fault, on: name, other: this.#otherOf(each.fault, name, peer) };
+      this.#sim.plan(undefined, 0, `fault ${fault.id}`, () => this.#happen(fault));
     }
     this.#armed = this.#armed.filter(({ left }) => left > 0);
+  }
+
+  /** The peer; of a point that has none, any other. */
+  #otherOf({ other, draw }: Fault, name: string, peer: string): string {
+    if (other !== '*') return other;
+    if (peer !== '' && peer !== name) return peer;
+    const others = [...this.#sim.processes.keys()].filter(each => each !== name);
+    return others[whole(draw, others.length)] ?? name;
   }
 
   #happen(fault: Fault): void {
@@ -134,7 +151,7 @@ export class Faults<L extends Life> {
         });
       case 'stall':
         target.disk.stall();
-        return later(() => target.disk.go());
+        return later(() => this.#goOn(target));
       case 'error':
         target.disk.break(new Error('EIO'), draw < 0.5);
         return;
@@ -162,6 +179,11 @@ export class Faults<L extends Life> {
       case 'split':
         return this.#split(draw, later);
     }
+  }
+
+  /** Whoever waited for the disk goes on as that process. */
+  #goOn(target: SimProcess<L>): void {
+    this.#sim.plan(target, 0, 'disk goes on', () => target.disk.go());
   }
 
   #worsen({ on, other }: Fault, worse: Partial<WayFaults>, later: (undo: () => void) => void): void {
@@ -212,7 +234,7 @@ export class Faults<L extends Life> {
     for (const target of this.#sim.processes.values()) {
       target.disk.full = false;
       target.disk.break(undefined);
-      target.disk.go();
+      this.#goOn(target);
       target.resume();
       target.start();
     }

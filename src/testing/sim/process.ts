@@ -24,13 +24,15 @@ export interface SimWorld extends World {
   /** The simulated network as this process sees it. */
   readonly wires: WireTransport;
   /** A named place that has been reached: faults may wait for it, and it is in the trace. */
-  mark(point: string): void;
+  mark(point: string, peer?: string): void;
 }
 
 /** What one life of a process is to those outside. */
 export interface Life {
   /** Ends in good order. */
   stop?(): Promise<void>;
+  /** Called when its store cannot go on, at once: the process ends with the present event, and nothing may leave it any more. */
+  fatal?(): void;
   /** Called after a crash, to let go of what lies outside of the world. It can save nothing any more. */
   crashed?(): void;
 }
@@ -145,8 +147,8 @@ export class SimProcess<L extends Life = Life> {
       },
       micro: fn => void resolved.then(fn),
     };
-    const mark = (point: string): void => {
-      if (isLive()) sim.mark(this, point);
+    const mark = (point: string, peer?: string): void => {
+      if (isLive()) sim.mark(this, point, peer);
     };
     return {
       name,
@@ -170,6 +172,7 @@ export class SimProcess<L extends Life = Life> {
             onFatal: why => {
               if (!this.disk.isBroken)
                 sim.violation(`the store of ${name} gave up, and nothing was wrong with its disk: ${why.message}`);
+              if (isLive()) this.life?.fatal?.();
               sim.plan(this, 0, 'fatal', () => sim.failed(this, why.message));
             },
           }),

@@ -96,9 +96,12 @@ export async function runSeed<L extends Life>(
   });
   const plan = options.plan ?? scenario.plan(drawsOf(seed));
   const unguard = guardRealWorld(what => sim.violation(what));
+  const onLoose = (error: unknown): void => sim.violation(`nobody caught ${textOf(error)}`);
+  process.on('unhandledRejection', onLoose);
   try {
     return await runPlan(scenario, sim, plan);
   } finally {
+    process.off('unhandledRejection', onLoose);
     unguard();
   }
 }

@@ -3,6 +3,7 @@
 import { counters } from './counters.ts';
 import { links } from './links.ts';
 import { membership } from './membership.ts';
+import { nodes } from './nodes.ts';
 import type { Scenario } from './runner.ts';
 
 export type AnyScenario = Scenario<any>;
@@ -11,4 +12,5 @@ export const scenarios: ReadonlyMap<string, AnyScenario> = new Map<string, AnySc
   [counters.name, counters],
   [links.name, links],
   [membership.name, membership],
+  [nodes.name, nodes],
 ]);

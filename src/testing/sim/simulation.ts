@@ -40,10 +40,12 @@ export class Simulation<L extends Life = Life> {
   /** Between the processes, on a clock that no fault of theirs touches. */
   readonly network: VirtualNetwork;
   /** Told of every mark, after it is in the trace. */
-  onMark: (target: SimProcess<L>, point: string) => void = () => undefined;
+  onMark: (target: SimProcess<L>, point: string, peer: string) => void = () => undefined;
   /** The memory of a process is gone. */
   onCrash: (target: SimProcess<L>) => void = () => undefined;
   now: Millis = 0;
+  /** Whose event runs, with all that it sets in motion at once; undefined: nobody's. */
+  running: SimProcess<L> | undefined;
   readonly #heap = new EventHeap<SimEvent<L>>();
   readonly #eventsMax: number;
   #order = 0;
@@ -127,9 +129,10 @@ export class Simulation<L extends Life = Life> {
     this.trace.add(this.now, who, what);
   }
 
-  mark(target: SimProcess<L>, point: string): void {
+  /** `peer`: the process with which that point is reached, if there is one. */
+  mark(target: SimProcess<L>, point: string, peer: string = ''): void {
     this.note(target.name, point);
-    this.onMark(target, point);
+    this.onMark(target, point, peer);
   }
 
   violation(what: string): void {
@@ -183,6 +186,7 @@ export class Simulation<L extends Life = Life> {
         }
       }
       this.now = event.at;
+      this.running = target;
       this.trace.add(this.now, target?.name ?? 'sim', event.what);
       try {
         event.fn();

@@ -341,12 +341,4 @@ describe('transfers that are pending', () => {
     await kit.clock.advance(61_000);
     expect((await kit.run(node('n2').cluster.transfers()))[0]?.why).toBe('n3 is down');
   });
-
-  it('wait for ever where nothing moves data, and say so', async () => {
-    await start(2, 2, { handoffs: undefined as never });
-    await kit.run(node('n1').cluster.commit(node('n1').cluster.plan({ leave: ['n2'] })));
-    await kit.clock.advance(200);
-    expect((await kit.run(node('n1').cluster.transfers()))[0]?.why).toBe('n2 moves no data');
-    expect((await kit.run(node('n2').cluster.transfers()))[0]?.why).toBe('n2 moves no data');
-  });
 });

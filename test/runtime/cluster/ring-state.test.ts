@@ -277,7 +277,8 @@ describe('a disk', () => {
 describe('clusters founded apart', () => {
   it('hear of no change of each other', async () => {
     onBefore.clear();
-    kit = new ClusterKit(4, { actors: [LogT], partitions: 16 });
+    trail.clear();
+    kit = new ClusterKit(4, { actors: [LogT], partitions: 16, handoffs: (_, name) => hooks(name, () => undefined) });
     kit.partition([
       ['n1', 'n2'],
       ['n3', 'n4'],

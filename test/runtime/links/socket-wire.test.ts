@@ -10,7 +10,13 @@ import { stopFlushMs, unprovenMax } from '../../../src/limits.ts';
 import { parseAddress } from '../../../src/runtime/links/address.ts';
 import { tcpTransport } from '../../../src/runtime/links/tcp-wire.ts';
 import { type TlsIdentity, tlsTransport } from '../../../src/runtime/links/tls-wire.ts';
-import type { Wire, WireEnd, WireListener, WireTransport } from '../../../src/runtime/links/wire.ts';
+import {
+  renew,
+  type Wire,
+  type WireEnd,
+  type WireListener,
+  type WireTransport,
+} from '../../../src/runtime/links/wire.ts';
 import { realClock } from '../../../src/runtime/real-world.ts';
 import { Certificates } from './certificates.ts';
 import { HandClock } from './hand-clock.ts';
@@ -384,6 +390,28 @@ describe('TLS between nodes', () => {
     await outcome;
     for (const socket of sockets) socket.destroy();
     mute.close();
+  });
+
+  it('proves itself by a new certificate once it has one, also where it listens already, and keeps the old for a bad one', async () => {
+    const others = new Certificates();
+    const [first, next] = [certificates.issue('n2'), others.issue('n2')];
+    const transport = tls('n2', { identity: first });
+    const listener = await transport.listen('127.0.0.1:0', quiet);
+    const dial = (identity: TlsIdentity): Promise<Wire> =>
+      tls('n1', { identity }).dial(listener.address, { timeoutMs: 5_000 });
+    const theirs = others.issue('n1');
+    const open = await dial(identities.n1);
+    await expect(dial(theirs)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(() => transport.renew?.(others.issue('n3'))).toThrow(/certificate for n3/);
+    expect(() => transport.renew?.({ ...next, key: first.key })).toThrow(/cannot be used/);
+    (await dial(identities.n1)).close();
+    transport.renew?.(next);
+    (await dial(theirs)).close();
+    await expect(dial(identities.n1)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(() => renew(tcp(), next)).toThrow(/started without 'tls'/);
+    open.close();
+    await listener.close();
+    others.remove();
   });
 
   it.each<[string, string, string, string]>([

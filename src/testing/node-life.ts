@@ -1,0 +1,135 @@
+// One life of a node on a simulated network: the same host, gateway, links, membership and ring as in production, on whatever world,
+// disk and transport it is given. The test kit and the simulator make their nodes here.
+
+import { createHmac } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { Cluster } from '../runtime/cluster/cluster.ts';
+import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
+import type { ActorType } from '../runtime/define-actor.ts';
+import { type EpochMemory, raiseEpochs } from '../runtime/epochs.ts';
+import type { Gateway } from '../runtime/gateway/gateway.ts';
+import { withoutRing } from '../runtime/gateway/node-table.ts';
+import { Peers } from '../runtime/links/peers.ts';
+import type { WireTransport } from '../runtime/links/wire.ts';
+import type { RingState } from '../runtime/ownership/holdings.ts';
+import type { BaseRef } from '../runtime/refs.ts';
+import { relocateAcross } from '../runtime/relocate-across.ts';
+import type { Relocation } from '../runtime/relocate-here.ts';
+import { type Member, makeMember } from '../runtime/thread-host.ts';
+import { createFabric } from '../runtime/thread-port.ts';
+import type { World } from '../runtime/world.ts';
+import type { Engine } from '../storage/engine.ts';
+
+export interface NodeLifeOptions {
+  readonly name: string;
+  readonly types: readonly ActorType<any>[];
+  readonly partitions: number;
+  readonly world: World;
+  readonly engine: Engine;
+  readonly transport: WireTransport;
+  readonly epochs: EpochMemory;
+  /** Resolves when no later life begins below that limit. */
+  readonly storeEpochs?: (limit: number) => Promise<void>;
+  readonly incarnation: number;
+  /** The other nodes of the cluster, by name. */
+  readonly others: readonly string[];
+  /** What an earlier life has stored. */
+  readonly state: RingState | undefined;
+  readonly autoJoin: boolean;
+  readonly handoffs: (cluster: Cluster, gateway: Gateway) => HandoffHooks;
+  saveState(state: RingState): Promise<void>;
+  emit(name: string, payload: unknown): void;
+}
+
+const secret = 'the secret of a simulated cluster';
+export const addressOf = (name: string): string => `${name}:7001`;
+
+export class NodeLife {
+  readonly member: Member;
+  readonly cluster: Cluster;
+  readonly #options: NodeLifeOptions;
+
+  constructor(options: NodeLifeOptions) {
+    this.#options = options;
+    const { name, partitions, world, epochs, incarnation, others, emit } = options;
+    this.member = makeMember({
+      node: name,
+      thread: 0,
+      life: 0,
+      lives: [0],
+      threads: 1,
+      partitions,
+      table: new Uint16Array(partitions),
+      fabric: createFabric({ threads: 1 }),
+      epochs,
+      types: options.types,
+      engine: options.engine,
+      world,
+      events: { emit },
+      residentsMax: undefined,
+      relocateTurnMs: undefined,
+      nodes: withoutRing(name, partitions),
+      gateway: {
+        onBroken: (node, error) => this.cluster.onBroken(node, error),
+        raiseEpochs: above => raiseEpochs(epochs, above, options.storeEpochs ?? (async () => undefined)),
+      },
+      onBroken: (_peer, error) => {
+        throw error;
+      },
+    });
+    this.cluster = new Cluster(this.gateway, {
+      cluster: 'kit',
+      name,
+      incarnation,
+      partitions,
+      zone: '',
+      rack: '',
+      weight: 1,
+      join: others.map(addressOf),
+      autoJoin: options.autoJoin,
+      state: options.state,
+      world,
+      handoffs: own => options.handoffs(own, this.gateway),
+      saveState: state => options.saveState(state),
+      emit,
+      peers: handlers =>
+        new Peers({
+          ...handlers,
+          name,
+          incarnation,
+          cluster: 'kit',
+          listen: addressOf(name),
+          advertise: undefined,
+          peerVia: {},
+          secret,
+          insecure: true,
+          world,
+          transport: options.transport,
+          crc32,
+          hmac: (key, data) => createHmac('sha256', key).update(data).digest(),
+        }),
+    });
+  }
+
+  get gateway(): Gateway {
+    return this.member.router.gateway as Gateway;
+  }
+
+  /** Listens, and joins the others. */
+  async open(): Promise<void> {
+    const { host } = this.member;
+    this.gateway.homes.load();
+    this.gateway.on('relocate', (_from, { type, key, to }) =>
+      this.relocate(host.byName.get(String(type))?.source as ActorType, String(key), String(to)),
+    );
+    host.reminders.load(Array.from({ length: this.#options.partitions }, (_, partition) => partition));
+    await this.cluster.start();
+  }
+
+  /** Moves an actor to another node, as node.relocate() does. */
+  relocate(type: ActorType<any>, key: string, to: string): Promise<Relocation> {
+    const { member } = this;
+    const at = { node: this.#options.name, threads: 0, member, lives: [0], epoch: async () => 0 };
+    return relocateAcross(at, this.gateway, member.host.ref(type, key) as unknown as BaseRef, to);
+  }
+}

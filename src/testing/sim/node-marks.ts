@@ -1,0 +1,47 @@
+// Named places for faults in what nodes and threads say to each other while partitions and actors change hands. The gateway of a
+// simulated node is listened to from outside; nothing in it knows.
+//
+//     'handoff-ready'        this node asks it, or says it              'handoff-ready done'   ... and has been answered
+//     'hears handoff-ready'  it has come here                           'part-freeze'          its thread is asked to do its part
+
+import type { FarRouter } from '../../runtime/far-router.ts';
+import type { Gateway } from '../../runtime/gateway/gateway.ts';
+
+const isWord = (word: string): boolean => /^(part-|handoff-|guest-)|^(handed|last|watch|departed)$/.test(word);
+/** Pages and keys: too many to wait for one of them. */
+const isBulk = (word: string): boolean => /^part-(page|read|dirty|flush|echo)$/.test(word);
+const isOf = (word: string): boolean => isWord(word) && !isBulk(word);
+
+/** What a word is about, as far as it says so. */
+export interface About {
+  readonly partition?: unknown;
+  readonly unit?: unknown;
+}
+
+/** Told of what is done here by which a fault may happen. `peer`: the node it is done with, '' when it is this one. */
+type Mark = (point: string, peer: string, about: About) => void;
+
+export function listenIn(router: FarRouter, gateway: Gateway, mark: Mark): void {
+  const query = router.query.bind(router);
+  const control = router.control.bind(router);
+  const onControl = gateway.onControl.bind(gateway);
+  router.query = (to, word, payload) => {
+    const answer = query(to, word, payload);
+    if (!isOf(word)) return answer;
+    const peer = gateway.nameOf(to) ?? '';
+    mark(word, peer, payload as About);
+    return answer.then(value => {
+      mark(`${word} done`, peer, payload as About);
+      return value;
+    });
+  };
+  router.control = (to, word, payload) => {
+    control(to, word, payload);
+    if (isOf(word)) mark(word, gateway.nameOf(to) ?? '', payload as About);
+  };
+  gateway.onControl = (from, name, payload) => {
+    const query = name === 'query' ? (payload as { name: string; payload: unknown }) : { name, payload };
+    if (isOf(query.name)) mark(`hears ${query.name}`, gateway.nameOf(from) ?? '', query.payload as About);
+    onControl(from, name, payload);
+  };
+}

@@ -1,0 +1,145 @@
+// Who knows better about actors that move: what was said to each of them, what became of it, what was seen to run and what is kept.
+//
+//     acknowledged: there, once      told failed: not there, and it never ran      of one sender: in order      epochs only rise
+//
+// What ran is seen twice: by the witness in node-actors.ts, at the moment of the turn, and in the actor's state at the end.
+
+import { type Line, reminderSender } from './node-actors.ts';
+import { ActivationOracle } from './oracles.ts';
+
+/** 'sent': a tell that was not refused. 'cancelled': a reminder that must not come. */
+export type Outcome = 'open' | 'sent' | 'refused' | 'ok' | 'failed' | 'unknown' | 'cancelled';
+
+export interface Said {
+  readonly unit: string;
+  readonly by: string;
+  readonly number: number;
+  readonly what: 'tell' | 'ask' | 'once' | 'through' | 'reminder';
+  /** It may come late, behind what was said after it: it was tried again, or nobody waited for its end. */
+  isStray: boolean;
+  outcome: Outcome;
+}
+
+export interface LedgerRules {
+  /** Nothing breaks: no tell is lost either, and no reminder comes twice. */
+  readonly calm: boolean;
+  /** Disks refuse: what has run may be taken back, and told failed. */
+  readonly disksFail: boolean;
+}
+
+export class LedgerOracle {
+  readonly #rules: LedgerRules;
+  readonly #said = new Map<string, Said[]>();
+  /** Of one life of a sender, to one actor. */
+  readonly #numbers = new Map<string, number>();
+  /** By actor, in the order of the turns. */
+  readonly #ran = new Map<string, Line[]>();
+  readonly #epochs = new Map<string, number>();
+  readonly #activations = new ActivationOracle();
+  turns = 0;
+
+  constructor(rules: LedgerRules) {
+    this.#rules = rules;
+  }
+
+  says(unit: string, by: string, what: Said['what']): Said {
+    const path = `${by} ${unit}`;
+    const number = this.#numbers.get(path) ?? 0;
+    this.#numbers.set(path, number + 1);
+    const said: Said = { unit, by, number, what, isStray: false, outcome: 'open' };
+    const all = this.#said.get(unit) ?? [];
+    this.#said.set(unit, all);
+    all.push(said);
+    return said;
+  }
+
+  /** A turn, under that epoch, in that life of a node. What is wrong with it. */
+  heard(unit: string, epoch: number, line: Line, life: string): string[] {
+    this.turns++;
+    const lines = this.#ran.get(unit) ?? [];
+    this.#ran.set(unit, lines);
+    lines.push(line);
+    const wrong: string[] = [];
+    const before = this.#epochs.get(unit) ?? 0;
+    if (epoch < before) wrong.push(`${unit} ran under epoch ${epoch} after ${before}`);
+    this.#epochs.set(unit, Math.max(epoch, before));
+    const two = this.#activations.runs(unit, epoch, life);
+    if (two !== undefined) wrong.push(two);
+    return wrong;
+  }
+
+  /** When everything is at rest: does what it holds go with what was said? */
+  judge(unit: string, persists: boolean, held: readonly Line[]): string[] {
+    const { calm, disksFail } = this.#rules;
+    const wrong: string[] = [];
+    const ran = this.#ran.get(unit) ?? [];
+    const [heldTimes, ranTimes] = [countOf(held), countOf(ran)];
+    const said = this.#said.get(unit) ?? [];
+    for (const { by, number, what, isStray, outcome } of said) {
+      const name = `${unit}: ${by} ${number} (${what}, ${outcome})`;
+      const [times, turns] = [heldTimes.get(`${by} ${number}`) ?? 0, ranTimes.get(`${by} ${number}`) ?? 0];
+      const mayRepeat = what === 'reminder' && !calm;
+      if (times > 1 && !mayRepeat) wrong.push(`${name} is there ${times} times`);
+      if (turns > 1 && !isStray && !mayRepeat) wrong.push(`${name} ran ${turns} times`);
+      // remind() is a write of its own: it stays when the turn that made it fails afterwards.
+      const isNothing = (outcome === 'failed' || outcome === 'refused') && what !== 'reminder';
+      if (isNothing && (disksFail ? times : turns) > 0) wrong.push(`${name} ran`);
+      if (outcome === 'cancelled' && turns > 0) wrong.push(`${name} came`);
+      const mustBe = outcome === 'ok' || (outcome === 'sent' && calm);
+      if (mustBe && turns === 0) wrong.push(`${name} never ran`);
+      if (mustBe && times === 0 && (persists || calm)) wrong.push(`${name} is not there`);
+    }
+    const known = new Set(said.map(({ by, number }) => `${by} ${number}`));
+    for (const each of heldTimes.keys()) if (!known.has(each)) wrong.push(`${unit}: ${each} was never said`);
+    const loose = new Set(
+      said.filter(({ isStray, what }) => isStray || what === 'reminder').map(({ by, number }) => `${by} ${number}`),
+    );
+    return [...wrong, ...disorder(`${unit} ran`, ran, loose), ...disorder(`${unit} holds`, held, loose)];
+  }
+}
+
+function disorder(what: string, lines: readonly Line[], loose: ReadonlySet<string>): string[] {
+  const wrong: string[] = [];
+  const last = new Map<string, number>();
+  for (const [by, number] of lines) {
+    if (by === reminderSender || loose.has(`${by} ${number}`)) continue;
+    const before = last.get(by) ?? -1;
+    if (number < before) wrong.push(`${what} ${by} ${number} after ${before}`);
+    last.set(by, number);
+  }
+  return wrong;
+}
+
+function countOf(lines: readonly Line[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const [by, number] of lines) counts.set(`${by} ${number}`, (counts.get(`${by} ${number}`) ?? 0) + 1);
+  return counts;
+}
+
+/** Watches: whoever lives on is told once of the end of each, with the reason. */
+export class WatchOracle {
+  readonly #calm: boolean;
+  readonly #told = new Map<string, string[]>();
+
+  constructor({ calm }: LedgerRules) {
+    this.#calm = calm;
+  }
+
+  begins(watch: string): void {
+    this.#told.set(watch, []);
+  }
+
+  departed(watch: string, reason: string): string | undefined {
+    const told = this.#told.get(watch);
+    if (told === undefined) return `${watch} was told of an end and never asked`;
+    told.push(reason);
+    if (told.length > 1) return `${watch} was told ${told.length} times: ${told.join(', ')}`;
+    return this.#calm && reason !== 'stopped' ? `${watch} was told '${reason}', and nothing broke` : undefined;
+  }
+
+  /** Everything that was watched has ended. `lives`: does the watcher still? */
+  judge(lives: (watch: string) => boolean): string[] {
+    const silent = [...this.#told].filter(([watch, told]) => told.length === 0 && lives(watch));
+    return silent.map(([watch]) => `${watch} was never told`);
+  }
+}

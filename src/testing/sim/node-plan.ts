@@ -1,0 +1,151 @@
+// What happens in a run of the scenario of nodes: who says what to whom, what is moved, and what breaks. Drawn from the seed.
+//
+// Most of it is placed where it meets something: around the moments at which a partition is to change hands, everybody speaks to
+// the actors in it. A quarter of the seeds is calm: nothing breaks, and then nothing at all may be lost or come late.
+
+import { type Draw, whole } from './draws.ts';
+import { type Fault, type FaultKind, planFaults } from './faults.ts';
+import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
+import type { Operation, SimPlan } from './runner.ts';
+
+export const partitions = 8;
+export const ledgers = [SnapshotT, JournalT, MemoryT, SleeperT];
+/** There is a ring by then. */
+export const startMs = 4_000;
+const safetyMs = 18_000;
+const livenessMs = 180_000;
+const longestMs = 3_000;
+/** Long enough for members to be taken for dead, in some seeds. */
+const longestOfAllMs = 30_000;
+export const reminderMsMax = 2_500;
+/** One that is cancelled would come after this time. */
+export const cancelledMs = 6_000;
+
+const kinds: readonly FaultKind[] = [
+  'crash',
+  'power',
+  'stop',
+  'suspend',
+  'full',
+  'stall',
+  'error',
+  'cut',
+  'one-way',
+  'reset',
+  'delay',
+  'slow',
+  'split',
+];
+
+/** Of the node that gives a partition away, and of the one that gets it; between them; of a move of one actor; of an answer. */
+const points = [
+  ...['handoff-begin done', 'handoff-records done', 'part-freeze', 'part-freeze done', 'handoff-actors done'],
+  ...['handoff-ready', 'handoff-ready done', 'ring stored', 'handed', 'part-gone', 'part-release', 'part-clear'],
+  ...['hears handoff-begin', 'hears handoff-records', 'hears handoff-actors', 'hears handoff-ready', 'gave its ready'],
+  ...['hears handed', 'part-install', 'part-settle done', 'last', 'last', 'last', 'hears last', 'hears handoff-cancel'],
+  ...['guest-pack', 'hears guest-pack', 'hears guest-put', 'hears guest-verdict', 'guest-put done'],
+  ...['acked while busy', 'acked while busy', 'acked'],
+];
+
+export function plan(draw: Draw): SimPlan {
+  const processes = Array.from({ length: 3 + whole(draw('processes'), 2) }, (_, index) => `n${index + 1}`);
+  const keys = ['a', 'b', 'c'].map(letter => `${letter}${whole(draw('key', letter), 100)}`);
+  const spanMs = safetyMs - startMs - 1_500;
+  const operations: Operation[] = [];
+  const add = (on: string, atMs: number, name: string, key: string, value: number): void => {
+    operations.push({ id: operations.length, atMs: Math.floor(atMs), on, name, key, value });
+  };
+  const one = <T>(of: readonly T[], by: number): T => of[whole(by, of.length)] as T;
+  const unit = (by: number, key: string): string => `${one(ledgers, by).type}/${key}`;
+  const speak = (of: (what: string) => number, atMs: number, key: string): void => {
+    const on = one(processes, of('on'));
+    const kind = of('speak');
+    const name = kind < 0.45 ? 'tell' : kind < 0.78 ? 'ask' : kind < 0.88 ? 'once' : 'through';
+    const slowMs = of('slow') < 0.15 ? 1 + whole(of('slow ms'), 60) : 0;
+    const to = name === 'through' ? `${SnapshotT.type}/${key}` : unit(of('type'), key);
+    add(on, atMs, name, to, slowMs);
+  };
+
+  for (let i = 60 + whole(draw('steady'), 100); i > 0; i--) {
+    const of = (what: string): number => draw('steady', i, what);
+    speak(of, startMs + of('at') * spanMs, one(keys, of('key')));
+  }
+  for (let i = whole(draw('bursts'), 5); i > 0; i--) {
+    const of = (what: string): number => draw('burst', i, what);
+    const [on, to, atMs] = [
+      one(processes, of('on')),
+      unit(of('type'), one(keys, of('key'))),
+      startMs + of('at') * spanMs,
+    ];
+    for (let n = 5 + whole(of('count'), 40); n > 0; n--)
+      add(on, atMs, draw('burst', i, 'kind', n) < 0.6 ? 'tell' : 'ask', to, 0);
+  }
+  for (let i = 6 + whole(draw('hands'), 12); i > 0; i--) {
+    const of = (what: string): number => draw('hand', i, what);
+    const [key, atMs] = [one(keys, of('key')), startMs + of('at') * spanMs];
+    add(one(processes, of('on')), atMs, 'hand', unit(0, key), whole(of('to'), processes.length));
+    for (let n = whole(of('about'), 40); n > 0; n--) {
+      const about = (what: string): number => draw('hand', i, what, n);
+      speak(about, atMs - 20 + about('at') * 200, key);
+    }
+    // On and on, before everybody has heard of it; with a guest that it takes along; with one who ends just then.
+    if (of('on and on') < 0.4)
+      add(
+        one(processes, of('on')),
+        atMs + of('gap') ** 2 * 1_500,
+        'hand',
+        unit(0, key),
+        whole(of('then'), processes.length),
+      );
+    if (of('guest') < 0.3)
+      add(
+        one(processes, of('on')),
+        atMs - 50 - of('before') * 300,
+        'move',
+        unit(of('type'), key),
+        whole(of('host'), 4),
+      );
+    if (of('remind') < 0.4) {
+      const to = `${one([SnapshotT, JournalT, SleeperT], of('type')).type}/${key}`;
+      const inMs = 1 + whole(of('in'), 1_500);
+      add(one(processes, of('on')), atMs - of('reminds') * 300, of('cancel') < 0.5 ? 'remind' : 'cancel', to, inMs);
+    }
+    if (of('end') < 0.4) {
+      add(one(processes, of('watcher')), atMs - of('watch') * 300, 'watch', key, 0);
+      add(one(processes, of('ends')), atMs + of('end at') * 250, 'end', key, 0);
+    }
+  }
+  for (let i = whole(draw('moves'), 14); i > 0; i--) {
+    const of = (what: string): number => draw('move', i, what);
+    const [key, atMs] = [one(keys, of('key')), startMs + of('at') * spanMs];
+    add(one(processes, of('on')), atMs, 'move', unit(of('type'), key), whole(of('to'), processes.length));
+    for (let n = whole(of('about'), 10); n > 0; n--) {
+      const about = (what: string): number => draw('move', i, what, n);
+      speak(about, atMs - 10 + about('at') * 60, key);
+    }
+  }
+  for (let i = whole(draw('reminders'), 8); i > 0; i--) {
+    const of = (what: string): number => draw('reminder', i, what);
+    const to = `${one([SnapshotT, JournalT, SleeperT], of('type')).type}/${one(keys, of('key'))}`;
+    const name = of('name') < 0.7 ? 'remind' : 'cancel';
+    add(one(processes, of('on')), startMs + of('at') * spanMs, name, to, 1 + whole(of('in'), reminderMsMax));
+  }
+  for (let i = whole(draw('watches'), 10); i > 0; i--) {
+    const of = (what: string): number => draw('watch', i, what);
+    const name = of('name') < 0.7 ? 'watch' : 'end';
+    add(one(processes, of('on')), startMs + of('at') * spanMs, name, one(keys, of('key')), 0);
+  }
+  const isCalm = draw('calm') < 0.25;
+  return { processes, operations, faults: isCalm ? [] : drawFaults(draw, processes), safetyMs, livenessMs };
+}
+
+function drawFaults(draw: Draw, processes: readonly string[]): Fault[] {
+  const long = draw('long') < 0.15 ? longestOfAllMs : longestMs;
+  // Of 13 kinds half would be a storm.
+  const some = kinds.filter(kind => draw('some', kind) < 0.5);
+  const options = { draw, kinds: some, processes, points, safetyMs, fromMs: startMs, longestMs: long, nthMax: 6 };
+  return planFaults(options).map((fault): Fault => {
+    const isAnybodys = 'point' in fault.when && draw('anybody', fault.id) < 0.7;
+    return isAnybodys ? { ...fault, on: '*', other: '*' } : fault;
+  });
+}

@@ -1,0 +1,520 @@
+// The scenario of whole nodes: actors that are spoken to from everywhere while they and their partitions change hands, nodes die,
+// stand still and are cut off, and disks refuse. Everything but threads is as in production.
+//
+//     seed ─▶ plan: talk, moves, wishes about partitions, faults ─▶ heal ─▶ rest: one ring, no work left, all reachable ─▶ judge
+//
+// What it proves: nothing acknowledged is lost, nothing is doubled, each sender's order holds, one owner at a time under rising
+// epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts.
+
+import { TroupeError } from '../../errors.ts';
+import { ownerOfRecord, ownerOfReminder } from '../../runtime/actor-records.ts';
+import type { Cluster } from '../../runtime/cluster/cluster.ts';
+import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
+import type { ActorType } from '../../runtime/define-actor.ts';
+import { chunksPerReserve, epochMemory } from '../../runtime/epochs.ts';
+import type { Gateway } from '../../runtime/gateway/gateway.ts';
+import { partitionOfShard } from '../../runtime/handoff/ring-partition.ts';
+import type { RingState } from '../../runtime/ownership/holdings.ts';
+import { type Ring, ringHash } from '../../runtime/ownership/ring.ts';
+import { partitionOf } from '../../runtime/partition.ts';
+import { call, type Ref, tell } from '../../runtime/refs.ts';
+import type { Engine } from '../../storage/engine.ts';
+import { NodeLife } from '../node-life.ts';
+import { whole } from './draws.ts';
+import { diskFaults } from './faults.ts';
+import {
+  type Ledger,
+  type Line,
+  MemoryT,
+  MortalT,
+  reminderSender,
+  SleeperT,
+  SnapshotT,
+  type Watcher,
+  WatcherT,
+  witness,
+} from './node-actors.ts';
+import { listenIn } from './node-marks.ts';
+import { LedgerOracle, type Outcome, type Said, WatchOracle } from './node-oracle.ts';
+import { cancelledMs, ledgers, partitions, plan, reminderMsMax } from './node-plan.ts';
+import type { Life, Program, SimProcess, SimWorld } from './process.ts';
+import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
+import type { Simulation } from './simulation.ts';
+
+interface NodesLife extends Life {
+  readonly node: NodeLife;
+  readonly world: SimWorld;
+  readonly engine: Engine;
+  readonly hooks: HandoffHooks;
+}
+
+const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
+/** Storing the ring takes so long: a small file, synced. */
+const saveMs = 1;
+const retryMs = 50;
+const triesMax = 4;
+const reachMs = 2_000;
+/** Whatever has been reminded of, and was tried again, has come by then. */
+const quietMs: number = reminderMsMax + 6_000;
+const throughs: readonly ActorType<any>[] = ledgers.filter(type => type !== SnapshotT);
+const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
+
+class NodesRun implements ScenarioRun<NodesLife> {
+  readonly #sim: Simulation<NodesLife>;
+  readonly #plan: SimPlan;
+  readonly #calm: boolean;
+  readonly #disksFail: boolean;
+  readonly #oracle: LedgerOracle;
+  readonly #watches: WatchOracle;
+  readonly #wishes = new Map<number, string>();
+  /** Operations that have not ended; and when the last one did. */
+  #open = 0;
+  #endedAt = 0;
+  /** Where an operation ran last, by its line: that node has acknowledged it. */
+  readonly #ranIn = new Map<string, SimProcess<NodesLife>>();
+  readonly #keys: readonly string[];
+  /** Partitions that a node was given a copy of and never became the owner of: '<node> <partition>'. */
+  readonly #copied = new Set<string>();
+  /** Actors that a node was given: '<node> <unit>'. */
+  readonly #put = new Set<string>();
+  /** Waits for a last word that ended without it: with them order is not promised. */
+  #late = 0;
+
+  constructor(sim: Simulation<NodesLife>, plan: SimPlan) {
+    this.#sim = sim;
+    this.#plan = plan;
+    this.#calm = plan.faults.length === 0;
+    this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
+    this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
+    this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
+    this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
+    const { draw } = sim;
+    // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
+    const delayMsMax = draw('ways') < 0.5 ? 6 : 60;
+    for (const from of plan.processes)
+      for (const to of plan.processes) {
+        const delayMs = 1 + whole(delayMsMax === 6 ? draw('delay') : draw('delay', from, to) ** 2, delayMsMax);
+        const ways = { delayMs, jitterMs: whole(draw('jitter'), 12), chunkMax: draw('chunks') < 0.3 ? 700 : 0 };
+        if (from !== to) sim.network.set(from, to, ways);
+      }
+    witness.heard = (unit, epoch, line) => this.#heard(unit, epoch, line);
+    witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason));
+    witness.pause = ms => new Promise(done => this.#sim.plan(this.#sim.running, ms, 'pause', done));
+  }
+
+  #wrong(...what: (string | undefined)[]): void {
+    for (const each of what) if (each !== undefined) this.#sim.violation(each);
+  }
+
+  #heard(unit: string, epoch: number, line: Line): void {
+    const { running } = this.#sim;
+    if (running === undefined) return this.#sim.violation(`${unit} ran on no node`);
+    this.#sim.note(running.name, `${unit} under ${epoch} hears ${line.join(' ')}`);
+    this.#ranIn.set(`${unit} ${line.join(' ')}`, running);
+    this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running)));
+  }
+
+  #lifeOf({ name, lives }: SimProcess<NodesLife>): string {
+    return `${name}:${lives}`;
+  }
+
+  // A node.
+
+  program(): Program<NodesLife> {
+    return async world => {
+      const { name, files, clock } = world;
+      const self = this.#process(name);
+      let isOver = false;
+      const number = (file: string): number => Number(textOf(files.get(file)) ?? 0);
+      const keep = (file: string, value: unknown): void => {
+        if (!isOver) files.set(file, new TextEncoder().encode(String(value)));
+      };
+      const base = Math.max(1, number('epochs'));
+      keep('epochs', base + chunksPerReserve);
+      const incarnation = Math.max(number('incarnation') + 1, Math.floor(clock.now() / 1_000));
+      keep('incarnation', incarnation);
+      const stored = textOf(files.get('ring'));
+      const engine = world.storage.open({ kind: 'memory' });
+      let hooks: HandoffHooks | undefined;
+      const node = new NodeLife({
+        ...{ name, types, partitions, world, engine, incarnation, transport: world.wires, autoJoin: false },
+        epochs: epochMemory(base),
+        storeEpochs: async limit => {
+          await new Promise<void>(done => clock.timer(saveMs, done));
+          keep('epochs', limit);
+        },
+        others: this.#plan.processes.filter(other => other !== name),
+        state: stored === undefined ? undefined : (JSON.parse(stored) as RingState),
+        handoffs: (cluster, gateway) => {
+          hooks = this.#attach(cluster, gateway);
+          return hooks;
+        },
+        saveState: async state => {
+          await new Promise<void>(done => clock.timer(saveMs, done));
+          if (isOver) throw new TroupeError('STOPPED', `that life of ${name} is over`);
+          if (self.disk.full) throw new TroupeError('DISK_FULL', `the disk of ${name} is full`);
+          keep('ring', JSON.stringify(state));
+          world.mark('ring stored');
+        },
+        emit: (event, payload) => this.#emitted(world, event, payload),
+      });
+      listenIn(node.member.router, node.gateway, (point, peer, about) => {
+        world.mark(point, peer);
+        if (point === 'hears handoff-begin') this.#copied.add(`${name} ${about.partition}`);
+        if (point === 'hears guest-put') this.#put.add(`${name} ${about.unit}`);
+        // Of the one that is ready there is no word of its own: its answer is it.
+        const other = point === 'handoff-ready done' ? this.#sim.processes.get(peer) : undefined;
+        if (other !== undefined) this.#sim.mark(other, 'gave its ready', name);
+      });
+      const end = (): void => {
+        if (isOver) return;
+        isOver = true;
+        this.#late += node.gateway.lastWords.late;
+        node.member.host.halt();
+      };
+      const life: NodesLife = {
+        ...{ node, world, engine },
+        get hooks() {
+          return hooks as HandoffHooks;
+        },
+        fatal: end,
+        crashed: end,
+      };
+      await node.open();
+      return life;
+    };
+  }
+
+  /** Wishes take the place of what a claim wants. */
+  #attach(cluster: Cluster, gateway: Gateway): HandoffHooks {
+    return gateway.handoffs.attach({
+      handOn: (partition, to) => cluster.handOn(partition, to),
+      isUp: name => cluster.isUp(name),
+      effectiveRing: () => this.#wishedRing(cluster.effectiveRing()),
+    });
+  }
+
+  #wishedRing(ring: Ring | undefined): Ring | undefined {
+    if (ring === undefined) return undefined;
+    const owner = (partition: number): string => ring.owners[partition] as string;
+    const next = [...this.#wishes].flatMap(([partition, to]) =>
+      owner(partition) === to ? [] : [{ partition, from: owner(partition), to }],
+    );
+    return { ...ring, next };
+  }
+
+  #emitted(world: SimWorld, event: string, payload: unknown): void {
+    const { partition, reason } = (payload ?? {}) as { partition?: number; reason?: string };
+    world.mark(event);
+    if (event === 'partition-arrived') this.#copied.delete(`${world.name} ${partition}`);
+    if (partition !== undefined) this.#sim.note(world.name, `${event} ${partition} ${reason ?? ''}`);
+    if (this.#calm && event === 'partition-stays' && /within \d+ ms/.test(reason ?? ''))
+      this.#sim.violation(`partition ${partition} stays, and nothing broke: ${reason}`);
+  }
+
+  #process(name: string): SimProcess<NodesLife> {
+    return this.#sim.processes.get(name) as SimProcess<NodesLife>;
+  }
+
+  #lives(): NodesLife[] {
+    return this.#plan.processes.flatMap(name => this.#process(name).life ?? []);
+  }
+
+  // What is asked for.
+
+  begun(): void {
+    this.#open++;
+  }
+
+  told(): void {
+    this.#open--;
+    this.#endedAt = this.#sim.now;
+  }
+
+  perform(operation: Operation, life: NodesLife): Promise<unknown> {
+    return this.#do(operation, this.#lifeOf(this.#process(operation.on)), life);
+  }
+
+  #do(operation: Operation, by: string, life: NodesLife): Promise<unknown> {
+    const { key, value, name } = operation;
+    switch (name) {
+      case 'tell':
+        return this.#tell(this.#oracle.says(key, by, 'tell'), life, value);
+      case 'ask':
+        return this.#ask(this.#oracle.says(key, by, 'ask'), operation, life);
+      case 'once':
+        return this.#once(this.#oracle.says(key, by, 'once'), operation, life);
+      case 'through':
+        return this.#through(operation, by, life);
+      case 'move':
+        return this.#move(operation, life);
+      case 'hand':
+        return this.#hand(operation);
+      case 'remind':
+        return this.#remind(operation, life);
+      case 'cancel':
+        return this.#cancel(operation, life);
+      case 'watch':
+        return this.#watch(operation, by, life);
+      default:
+        return call(life.node.member.host.ref(MortalT, key), { deadlineMs: 5_000 }).end();
+    }
+  }
+
+  /** Resolves when its sender may go on: what then becomes of it nobody is told. */
+  async #tell(said: Said, life: NodesLife, slowMs: number): Promise<void> {
+    const ref = tell(refOf(life, said.unit)) as any;
+    said.outcome = 'sent';
+    try {
+      await (slowMs > 0 ? ref.hearSlowly(said.by, said.number, slowMs) : ref.hear(said.by, said.number));
+    } catch (error) {
+      said.outcome = 'refused';
+      throw error;
+    }
+  }
+
+  #deadlineOf({ id }: Operation): number {
+    const of = (what: string): number => this.#sim.draw('deadline', id, what);
+    return of('short') < 0.1 ? 10 + whole(of('ms'), 100) : 2_000 + whole(of('ms'), 10_000);
+  }
+
+  async #ask(said: Said, { id, value, ...rest }: Operation, life: NodesLife, opId?: string): Promise<void> {
+    const deadlineMs = this.#deadlineOf({ ...rest, id, value });
+    const ref = call(refOf(life, said.unit), opId === undefined ? { deadlineMs } : { deadlineMs, opId });
+    try {
+      await (value > 0 ? ref.hearSlowly(said.by, said.number, value) : ref.hear(said.by, said.number));
+      this.#become(said, 'ok');
+    } catch (error) {
+      // Once nobody knows, a later try that failed does not say that the first did.
+      if (said.outcome !== 'unknown') this.#become(said, outcomeOf(error));
+      throw error;
+    }
+  }
+
+  #become(said: Said, outcome: Outcome): void {
+    said.outcome = outcome;
+    const ranIn = this.#ranIn.get(`${said.unit} ${said.by} ${said.number}`);
+    if (outcome !== 'ok' || ranIn === undefined) return;
+    const isBusy = ranIn.life?.node.gateway.handoffs.isBusy === true;
+    if (isBusy || said.number % 8 === 0) this.#sim.mark(ranIn, isBusy ? 'acked while busy' : 'acked');
+  }
+
+  async #once(said: Said, operation: Operation, life: NodesLife): Promise<void> {
+    for (let tries = 1; ; tries++)
+      try {
+        return await this.#ask(said, operation, life, `${said.by}/${said.number}`);
+      } catch (error) {
+        if (tries === triesMax) throw error;
+        said.isStray = true;
+        await new Promise<void>(done => life.world.clock.timer(retryMs, done));
+      }
+  }
+
+  /** An actor of the same partition hears it, by one that asks it in its turn. */
+  async #through({ key, id }: Operation, by: string, life: NodesLife): Promise<void> {
+    const other = throughs[whole(this.#sim.draw('through', id), throughs.length)] as ActorType<Ledger>;
+    const said = this.#oracle.says(`${other.type}/${keyIn(key)}`, `${by}>${key}`, 'through');
+    // Whoever heard it in vain may have heard it: until the word is there that it has, it may come late.
+    said.isStray = true;
+    const ref = call(refOf(life, key), { deadlineMs: 16_000 });
+    try {
+      const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 8_000);
+      said.isStray = outcome !== 'ok';
+      this.#become(said, outcome as Outcome);
+    } catch (error) {
+      said.outcome = 'unknown';
+      throw error;
+    }
+  }
+
+  #move({ key, value }: Operation, { node }: NodesLife): Promise<unknown> {
+    const to = this.#plan.processes[value % this.#plan.processes.length] as string;
+    return node.relocate(typeOf(key), keyIn(key), to);
+  }
+
+  async #hand({ key, value }: Operation): Promise<void> {
+    const to = this.#plan.processes[value % this.#plan.processes.length] as string;
+    this.#wishes.set(partitionOf(keyIn(key), partitions), to);
+    this.#sim.note('sim', `partition ${partitionOf(keyIn(key), partitions)} shall go to ${to}`);
+    for (const { hooks } of this.#lives()) hooks.ringChanged();
+  }
+
+  async #remind({ key, value }: Operation, life: NodesLife): Promise<void> {
+    const said = this.#oracle.says(key, reminderSender, 'reminder');
+    try {
+      await call(refOf(life, key), { deadlineMs: 10_000 }).remindMe(said.number, value);
+      said.outcome = 'ok';
+    } catch (error) {
+      said.outcome = outcomeOf(error);
+      throw error;
+    }
+  }
+
+  /** Reminds, and cancels that a while later: long before it would come. */
+  async #cancel({ key, value }: Operation, life: NodesLife): Promise<void> {
+    const said = this.#oracle.says(key, reminderSender, 'reminder');
+    said.outcome = 'unknown';
+    const ref = call(refOf(life, key), { deadlineMs: 5_000 });
+    const dueAt = this.#sim.now + cancelledMs;
+    await ref.remindMe(said.number, cancelledMs);
+    await new Promise<void>(done => life.world.clock.timer(value, done));
+    await ref.cancelIt(said.number);
+    const sameClocks = this.#plan.faults.every(({ kind }) => kind !== 'suspend');
+    if (sameClocks && this.#sim.now < dueAt) said.outcome = 'cancelled';
+  }
+
+  async #watch({ id, key, on }: Operation, by: string, { node }: NodesLife): Promise<void> {
+    const { host } = node.member;
+    const watch = `${by} watch ${id} of ${MortalT.type}/${keyIn(key)}`;
+    this.#watches.begins(watch);
+    await (host.ref(WatcherT, `w@${on}`) as Ref<Watcher>).see(host.ref(MortalT, keyIn(key)), watch);
+  }
+
+  // The end.
+
+  async rest(): Promise<string | undefined> {
+    const why = this.#restless();
+    if (why !== undefined) return why;
+    // By the clock of whichever node has the actor by now.
+    const stoodMs = Math.max(...[...this.#sim.processes.values()].map(each => each.stoodMs));
+    const quietAt = Math.max(this.#endedAt, this.#plan.safetyMs) + quietMs + stoodMs;
+    if (this.#sim.now < quietAt) return 'reminders may be due';
+    for (const name of this.#plan.processes)
+      for (const key of this.#keys)
+        for (const unit of units(key)) {
+          const { life } = this.#process(name);
+          if (life === undefined) return `${name} is not up`;
+          const problem = await this.#reach(life, unit);
+          if (problem !== undefined) return `${unit} cannot be reached from ${name}: ${problem}`;
+        }
+    return this.#restless();
+  }
+
+  #reach(life: NodesLife, unit: string): Promise<string | undefined> {
+    return call(refOf(life, unit), { deadlineMs: reachMs })
+      .all()
+      .then(
+        () => undefined,
+        error => String((error as Error).message),
+      );
+  }
+
+  #restless(): string | undefined {
+    let hash: string | undefined;
+    for (const name of this.#plan.processes) {
+      const target = this.#process(name);
+      const ring = target.life?.node.cluster.effectiveRing();
+      if (target.life === undefined || ring === undefined) return `${name} has no ring`;
+      hash ??= ringHash(ring);
+      if (ringHash(ring) !== hash) return `${name} holds another ring than ${this.#plan.processes[0]}`;
+      for (const [partition, to] of this.#wishes)
+        if (ring.owners[partition] !== to)
+          return `partition ${partition} is still ${ring.owners[partition]}'s, and shall be ${to}'s: ${this.#whyNot(partition)}`;
+      const left = leftIn(target.life);
+      if (left !== undefined) return `${name} keeps ${left}`;
+    }
+    return this.#open > 0 ? `${this.#open} operations have not ended` : undefined;
+  }
+
+  #whyNot(partition: number): string {
+    const rows = this.#lives().flatMap(({ hooks }) => hooks.status());
+    const row = rows.find(each => each.partition === partition);
+    const { running, taking } = (this.#process(row?.from ?? '')?.life?.node.gateway.describe() as any)?.handoffs ?? {};
+    const busy = `gives ${JSON.stringify(running)}, takes ${JSON.stringify(taking)}`;
+    return row === undefined ? 'nobody gives it away' : `${row.phase}, ${row.why}; ${row.from} ${busy}`;
+  }
+
+  async verdict(): Promise<readonly string[]> {
+    const wrong: string[] = [];
+    const first = this.#lives()[0] as NodesLife;
+    for (const key of this.#keys) {
+      await call(first.node.member.host.ref(MortalT, key), { deadlineMs: reachMs }).end();
+      for (const unit of units(key)) wrong.push(...(await this.#judge(first, unit)));
+    }
+    await new Promise<void>(done => first.world.clock.timer(1_000, done));
+    wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
+    for (const { node } of this.#lives()) this.#late += node.gateway.lastWords.late;
+    if (this.#calm && this.#late > 0) wrong.push(`${this.#late} waits ended without a last word, and nothing broke`);
+    if (!this.#disksFail) for (const life of this.#lives()) wrong.push(...this.#leftovers(life));
+    // Order is kept as long as links hold, or the word comes in time.
+    return this.#late === 0 ? wrong : wrong.filter(each => !/ after \d+$/.test(each));
+  }
+
+  #isOf(watch: string, name: string): boolean {
+    return watch.startsWith(`${this.#lifeOf(this.#process(name))} `);
+  }
+
+  async #judge(life: NodesLife, unit: string): Promise<string[]> {
+    const held = (await call(refOf(life, unit), { deadlineMs: reachMs }).all()) as Line[];
+    const type = typeOf(unit);
+    const isHere = ({ node }: NodesLife): boolean =>
+      node.member.host.byName.get(type.type)?.live.has(keyIn(unit)) === true;
+    const runners = this.#lives().filter(isHere);
+    const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
+    // Whoever sleeps soon may sleep before his answer is here.
+    if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
+    const names = runners.map(({ world }) => world.name).join(' and ') || 'no node';
+    return [`${unit} is awake on ${names}`, ...wrong];
+  }
+
+  /** Records of actors that live elsewhere. Where something broke, what a try has left that came to nothing is excused. */
+  #leftovers({ node, engine, world }: NodesLife): string[] {
+    const wrong = new Set<string>();
+    for (const shard of engine.shards()) {
+      const partition = partitionOfShard(shard);
+      if (partition === undefined) continue;
+      const owner = node.gateway.nodes.ownerOf(partition) as string;
+      if (!this.#calm && this.#copied.has(`${world.name} ${partition}`)) continue;
+      for (const { key } of engine.shard(shard).scan()) {
+        const unit = unitOf(shard, key);
+        if (unit === undefined) {
+          if (owner !== world.name) wrong.add(`${world.name} keeps ${shard} of a partition that is not its own`);
+          continue;
+        }
+        const lives = this.#process(owner).life?.node.gateway.homes.where(unit);
+        if (lives === world.name || (!this.#calm && (owner === world.name || this.#put.has(`${world.name} ${unit}`))))
+          continue;
+        wrong.add(`${world.name} keeps records of ${unit} in ${shard}, which lives on ${lives}`);
+      }
+    }
+    return [...wrong];
+  }
+}
+
+/** Whose record that is; undefined: of the shard as a whole. */
+function unitOf(shard: string, key: Uint8Array): string | undefined {
+  if (shard.startsWith('a/')) return ownerOfRecord(key)?.join('/');
+  return shard.startsWith('r/') ? ownerOfReminder(key)?.join('/') : undefined;
+}
+
+/** What a node at rest has not got any more. */
+function leftIn({ node }: NodesLife): string | undefined {
+  const { homes, guests, asks, held, handoffs, lastWords } = node.gateway.describe() as any;
+  const detained = lastWords.settling.filter((each: any) => each.waitFor.length > 0);
+  const { running, taking } = handoffs;
+  const partitionsHeld = node.member.router.held.all().map(({ partition, stage }) => `${partition} ${stage}`);
+  const pending = node.member.router.pending.size;
+  const left = { moving: homes.moving, ...guests, asks, held, running, taking, detained, partitionsHeld, pending };
+  for (const [what, rest] of Object.entries(left))
+    if (Array.isArray(rest) ? rest.length > 0 : rest !== 0) return `'${what}' at rest: ${JSON.stringify(rest)}`;
+  return undefined;
+}
+
+const typeOf = (unit: string): ActorType<Ledger> =>
+  ledgers.find(({ type }) => unit.startsWith(`${type}/`)) as ActorType<Ledger>;
+
+const keyIn = (unit: string): string => unit.slice(unit.indexOf('/') + 1);
+
+const refOf = ({ node }: NodesLife, unit: string): Ref<Ledger> => node.member.host.ref(typeOf(unit), keyIn(unit));
+
+const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);
+
+function outcomeOf(error: unknown): Outcome {
+  return error instanceof TroupeError ? error.outcome : 'unknown';
+}
+
+export const nodes: Scenario<NodesLife> = {
+  name: 'nodes',
+  plan,
+  begin: (sim, drawn) => new NodesRun(sim, drawn),
+};

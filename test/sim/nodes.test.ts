@@ -1,0 +1,92 @@
+// The scenario of whole nodes: it finds nothing, repeats itself, and its oracles can see.
+
+import { describe, expect, it } from 'vitest';
+import { drawsOf } from '../../src/testing/sim/draws.ts';
+import { explore } from '../../src/testing/sim/explore.ts';
+import type { Line } from '../../src/testing/sim/node-actors.ts';
+import { LedgerOracle, WatchOracle } from '../../src/testing/sim/node-oracle.ts';
+import { plan } from '../../src/testing/sim/node-plan.ts';
+import { nodes } from '../../src/testing/sim/nodes.ts';
+
+it('the nodes scenario finds nothing in 16 seeds, some of them the same twice', { timeout: 120_000 }, async () => {
+  const found = await explore(nodes, { from: 1, seeds: 16, twiceEvery: 8 });
+  expect(found.failed.flatMap(({ seed, violations }) => violations.map(each => `${seed}: ${each}`))).toEqual([]);
+  expect(found.unrepeatable).toEqual([]);
+});
+
+it('some seeds are calm, in others everything breaks at some time', () => {
+  const plans = Array.from({ length: 200 }, (_, seed) => plan(drawsOf(seed)));
+  const kinds = new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)));
+  expect(plans.filter(({ faults }) => faults.length === 0).length).toBeGreaterThan(30);
+  expect(kinds.size).toBe(13);
+  expect(new Set(plans.flatMap(({ operations }) => operations.map(({ name }) => name))).size).toBe(10);
+});
+
+describe('the oracle of ledgers', () => {
+  const calm = { calm: true, disksFail: false };
+  const trouble = { calm: false, disksFail: false };
+  const begin = (rules = trouble) => {
+    const oracle = new LedgerOracle(rules);
+    const says = (outcome: 'ok' | 'failed' | 'unknown' | 'sent') => {
+      const said = oracle.says('log/a', 'n1:1', outcome === 'sent' ? 'tell' : 'ask');
+      said.outcome = outcome;
+      return said;
+    };
+    const hears = (number: number, epoch = 1, life = 'n1:1') => oracle.heard('log/a', epoch, ['n1:1', number], life);
+    const judge = (...numbers: number[]) =>
+      oracle.judge(
+        'log/a',
+        true,
+        numbers.map((number): Line => ['n1:1', number]),
+      );
+    return { says, hears, judge };
+  };
+
+  it('sees what was acknowledged and is lost, what failed and ran, and what is there twice', () => {
+    const { says, hears, judge } = begin();
+    says('ok');
+    says('failed');
+    says('unknown');
+    for (const number of [0, 1, 2]) hears(number);
+    expect(judge(2, 2)).toEqual([
+      'log/a: n1:1 0 (ask, ok) is not there',
+      'log/a: n1:1 1 (ask, failed) ran',
+      'log/a: n1:1 2 (ask, unknown) is there 2 times',
+    ]);
+  });
+
+  it('sees a sender out of order, unless that one was tried again', () => {
+    const { says, hears, judge } = begin();
+    says('ok');
+    const second = says('ok');
+    for (const number of [1, 0]) hears(number);
+    expect(judge(1, 0)).toEqual(['log/a ran n1:1 0 after 1', 'log/a holds n1:1 0 after 1']);
+    second.isStray = true;
+    expect(judge(1, 0)).toEqual([]);
+  });
+
+  it('sees an epoch that falls, and one that runs in two lives', () => {
+    const { hears } = begin();
+    expect(hears(0, 5)).toEqual([]);
+    expect(hears(1, 4)).toEqual(['log/a ran under epoch 4 after 5']);
+    expect(hears(2, 5, 'n2:1')).toEqual(['log/a under epoch 5 runs in n2:1 and ran in n1:1']);
+  });
+
+  it('lets a tell be lost only where something broke', () => {
+    for (const rules of [calm, trouble]) {
+      const { says, judge } = begin(rules);
+      says('sent');
+      expect(judge().length > 0).toBe(rules.calm);
+    }
+  });
+
+  it('sees a watch that is told twice, without a reason, or never', () => {
+    const watches = new WatchOracle(calm);
+    for (const name of ['a', 'b']) watches.begins(name);
+    expect(watches.departed('a', 'stopped')).toBeUndefined();
+    expect(watches.departed('a', 'stopped')).toContain('told 2 times');
+    expect(watches.judge(() => true)).toEqual(['b was never told']);
+    expect(watches.judge(() => false)).toEqual([]);
+    expect(watches.departed('b', 'thread-lost')).toContain('nothing broke');
+  });
+});
