@@ -36,7 +36,6 @@ import type { HostedType } from './hosted-type.ts';
 import { PendingCalls } from './pending-calls.ts';
 import type { PartitionTable } from './placement.ts';
 import type { Shifts } from './rebalance/shifts.ts';
-import { inGroup, mayHave } from './rebalance/slot-group.ts';
 import { ACT, type BaseRef, FAR, KEY, TYPE } from './refs.ts';
 import type { Router } from './router.ts';
 
@@ -117,11 +116,7 @@ export class FarRouter implements Router {
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.queries = new FarQueries(this);
     new FarWatches(this);
-    this.awakeIn = new Awake(
-      host,
-      (group, hosted, key) => inGroup(this, group, hosted, key),
-      group => mayHave(this, group),
-    );
+    this.awakeIn = new Awake(this);
     this.held = new HeldPartitions(this);
     this.hands = new Hands(this);
     this.gateway = options.gateway?.(this) ?? null;

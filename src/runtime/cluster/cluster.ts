@@ -81,18 +81,8 @@ export interface ClusterDescription {
 /** What `node.cluster` offers. */
 export type ClusterView = Pick<
   Cluster,
-  | 'members'
-  | 'ring'
-  | 'preference'
-  | 'plan'
-  | 'commit'
-  | 'transfers'
-  | 'leave'
-  | 'renewTls'
-  | 'address'
-  | 'describe'
-  | 'rebalancer'
->;
+  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'renewTls' | 'address' | 'describe'
+> & { readonly rebalancer: RebalancerDoor };
 
 export class Cluster {
   readonly rebalancer: RebalancerDoor;

@@ -7,9 +7,11 @@
 
 import { handoffSliceKeys } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
+import type { FarRouter } from '../far-router.ts';
 import { dead } from '../flags.ts';
 import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
+import { inGroup, mayHave } from '../rebalance/slot-group.ts';
 
 interface Tracked {
   readonly acts: Set<Activation>;
@@ -19,31 +21,24 @@ interface Tracked {
 
 export class Awake {
   readonly #host: Host;
-  readonly #isIn: (group: number, hosted: HostedType, key: string) => boolean;
-  readonly #mayHave: (group: number) => boolean;
+  readonly #router: FarRouter;
   readonly #tracked = new Map<number, Tracked>();
 
-  /** `mayHave`: false where none of that group can be awake yet. */
-  constructor(
-    host: Host,
-    isIn: (group: number, hosted: HostedType, key: string) => boolean,
-    mayHave: (group: number) => boolean,
-  ) {
-    this.#host = host;
-    this.#isIn = isIn;
-    this.#mayHave = mayHave;
+  constructor(router: FarRouter) {
+    this.#router = router;
+    this.#host = router.host;
   }
 
   async track(partition: number): Promise<void> {
     if (this.#tracked.has(partition)) return;
-    const tracked: Tracked = { acts: new Set(), isWhole: !this.#mayHave(partition) };
+    const tracked: Tracked = { acts: new Set(), isWhole: !mayHave(this.#router, partition) };
     this.#tracked.set(partition, tracked);
     if (tracked.isWhole) return;
     let left = handoffSliceKeys;
     for (const hosted of this.#host.types) {
       if (!mayBeIn(hosted)) continue;
       for (const [key, act] of hosted.live) {
-        if (this.#isIn(partition, hosted, key)) tracked.acts.add(act);
+        if (inGroup(this.#router, partition, hosted, key)) tracked.acts.add(act);
         if (--left > 0) continue;
         left = handoffSliceKeys;
         await new Promise<void>(turned => this.#host.world.clock.soon(turned));
@@ -59,7 +54,7 @@ export class Awake {
   /** One has woken, or has come from another thread. */
   woke(act: Activation): void {
     if (this.#tracked.size === 0 || !mayBeIn(act.hosted)) return;
-    for (const [group, { acts }] of this.#tracked) if (this.#isIn(group, act.hosted, act.key)) acts.add(act);
+    for (const [group, { acts }] of this.#tracked) if (inGroup(this.#router, group, act.hosted, act.key)) acts.add(act);
   }
 
   of(partition: number): Activation[] {
@@ -71,7 +66,8 @@ export class Awake {
     }
     const acts: Activation[] = [];
     for (const hosted of this.#host.types)
-      if (mayBeIn(hosted)) for (const [key, act] of hosted.live) if (this.#isIn(partition, hosted, key)) acts.push(act);
+      if (mayBeIn(hosted))
+        for (const [key, act] of hosted.live) if (inGroup(this.#router, partition, hosted, key)) acts.push(act);
     return acts;
   }
 }
