@@ -46,6 +46,12 @@ export {
 } from './runtime/define-behaviour.ts';
 export type { MemberView } from './runtime/membership/gossip-types.ts';
 export type { Changes as RingChanges, PlanOptions, RingPlan } from './runtime/ownership/ring-plan.ts';
+export type {
+  RebalancerDoor as Rebalancer,
+  RebalancerMove,
+  RebalancerRefusal,
+  RebalancerReport,
+} from './runtime/rebalance/rebalancer.ts';
 export { type AnyRef, type CallOptions, call, type Ref, type TellStub, tell } from './runtime/refs.ts';
 export type { Relocation } from './runtime/relocate-here.ts';
 export type { SupervisionOptions } from './runtime/supervision.ts';

@@ -321,4 +321,35 @@ export const mergeBytesPerSecondMin: number = 1 << 20;
 /** Vnodes asked at once before a merge that purges. As many as a small node has; they answer in microseconds. */
 export const purgeAsksMax = 64;
 
+// Slots that change threads.
+
+/** Actors of a slot have so long to come to rest: a tenth of the time people notice. A turn that takes longer is not waited for. */
+export const shiftFreezeMs = 100;
+/** So long a moment is waited for at which all are at rest by themselves; then no turn of theirs begins any more. */
+export const shiftCalmMs = 20;
+/** Each step of a thread, its event loop included. Above shiftFreezeMs, so that who is asked gives up first. */
+export const shiftStepMs = 1_000;
+/** Awake actors that one slot takes along, and their bytes, packed: some 50 ms of packing, and one message on a link. */
+export const shiftActorsMax = 8_192;
+export const shiftActorsBytesMax: number = 4 << 20;
+/** Actors asleep in the memory of a thread (sleepersMax) are gone through for those of a slot while it stands still: 80 ms. */
+export const shiftSleepersMax = 262_144;
+/** How often loads are looked at. Moves cost senders a few ms each; a load that lasts shorter than a few looks is not worth one. */
+export const rebalanceEveryMs = 2_000;
+/** Slots moved in a minute, at most: a table of 64 is turned over in five. */
+export const rebalanceMovesPerMinute = 12;
+/** A slot that has moved stays so long, and one that could not be moved is left alone so long, doubled each time up to the second. */
+export const rebalanceRestMs = 30_000;
+export const rebalanceRestMsMax: number = 16 * rebalanceRestMs;
+/** After so long 1/e of what was measured still counts. */
+export const rebalanceMemoryMs = 10_000;
+/** What is seen of the loads before the first move: two looks. */
+export const rebalanceSeenMsMin = 3_000;
+/** A thread below this part of a core is not helped: nobody waits there. */
+export const rebalanceBusyMin = 0.5;
+/** Part of a core that a move has to win. Less is noise. */
+export const rebalanceGainMin = 0.05;
+/** Moves that the report remembers. */
+export const rebalanceReportMax = 64;
+
 export * from './limits-cluster.ts';

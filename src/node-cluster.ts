@@ -8,6 +8,7 @@ import { storedStateOf } from './runtime/cluster/ring-text.ts';
 import type { Gateway } from './runtime/gateway/gateway.ts';
 import { socketPeers } from './runtime/links/socket-peers-host.ts';
 import type { RingState } from './runtime/ownership/holdings.ts';
+import type { RebalancerDoor } from './runtime/rebalance/rebalancer.ts';
 import type { World } from './runtime/world.ts';
 import type { NodeFile } from './storage/node-file.ts';
 
@@ -18,6 +19,7 @@ export interface NodeClusterOptions {
   /** Undefined: nothing of this node is kept. */
   readonly file: NodeFile | undefined;
   readonly world: World;
+  readonly rebalancer: RebalancerDoor;
   emit(name: string, payload: unknown): void;
 }
 
@@ -48,6 +50,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     join,
     world,
     emit,
+    rebalancer: node.rebalancer,
     state,
     saveState: ring => save(file, ring),
     handoffs: own => gateway.handoffs.attach(own),

@@ -1,6 +1,7 @@
 // What node.on() tells, and what goes out on the diagnostics channels 'troupe:<event>'.
 
 import type { Refusal } from './runtime/links/peers.ts';
+import type { RebalancerMove } from './runtime/rebalance/rebalancer.ts';
 import type { Trouble } from './storage/upkeep.ts';
 
 /** What node.on() tells. Payloads are plain data. */
@@ -12,6 +13,8 @@ export interface NodeEvents {
   'actor-failed': (event: { id: string; epoch: number; error: unknown; action: string }) => void;
   'thread-died': (event: { thread: number; error: string }) => void;
   'thread-restarted': (event: { thread: number; afterMs: number }) => void;
+  /** A slot of the partition table, with all its actors, lives on another thread. */
+  'slot-moved': (event: RebalancerMove) => void;
   'disk-low': (event: { freeBytes: number }) => void;
   /** What this node makes of another: heard of, reached, not heard of any more, gone. */
   'member-joined': (event: MemberEvent) => void;

@@ -43,6 +43,7 @@ import {
 import { withoutRing } from './runtime/gateway/node-table.ts';
 import { isHostThread } from './runtime/host-thread.ts';
 import { realRandom, realWorld } from './runtime/real-world.ts';
+import { noRebalancer, type RebalancerDoor } from './runtime/rebalance/rebalancer.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
 import type { Relocation } from './runtime/relocate-here.ts';
 import { show } from './runtime/show.ts';
@@ -136,6 +137,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       world: realWorld({ threads: options.threads, log: options.logger }),
       heapMb: options.threadHeapMb,
       residentsMax: options.residentsMax,
+      rebalance: options.rebalance,
       emit: (name, payload) => this.announce(name, payload),
       gateway: options.cluster && {
         nodes: withoutRing(this.name, partitions),
@@ -182,7 +184,15 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     if (gateway === undefined || options === undefined) return;
     const { name, home } = this;
     const emit = (event: string, payload: unknown): void => this.announce(event, payload);
-    const own = { name, partitions: host.partitions, options, file: home?.file, world: host.world, emit };
+    const own = {
+      name,
+      partitions: host.partitions,
+      options,
+      file: home?.file,
+      world: host.world,
+      emit,
+      rebalancer: this.rebalancer,
+    };
     try {
       this.joined = await makeCluster(gateway, own);
       await this.joined.start();
@@ -197,6 +207,11 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     if (this.joined !== undefined) return this.joined;
     const why = `node ${this.name} is in no cluster: start it with 'listen', and 'join' unless it is the first`;
     throw new TroupeError('BAD_OPTION', why, { details: { option: 'listen' } });
+  }
+
+  /** Moves slots of actors from busy threads of this node to idle ones. */
+  get rebalancer(): RebalancerDoor {
+    return this.troupe.rebalancer ?? noRebalancer(this.troupe.host.partitions);
   }
 
   private get engineUpkeep(): EngineUpkeep | undefined {

@@ -34,6 +34,8 @@ export interface NodeOptions extends ClusterNodeOptions {
   readonly diskFreeLowWater?: number;
   /** How long what was deleted or has expired is kept before a merge may remove it for good. Default an hour. */
   readonly tombstoneGraceMs?: number;
+  /** Moves slots of actors from busy threads to idle ones by measured load. Default true where there are two host threads. */
+  readonly rebalance?: boolean;
   /** Heap limits of the host threads, in MiB. A thread that exceeds them dies alone and is restarted. */
   readonly threadHeapMb?: number;
 }
@@ -52,6 +54,7 @@ export interface CheckedOptions {
   readonly diskFreeLowWater: number | undefined;
   readonly threadHeapMb: number | undefined;
   readonly tombstoneGraceMs: number;
+  readonly rebalance: boolean;
 }
 
 const known: readonly string[] = [
@@ -66,6 +69,7 @@ const known: readonly string[] = [
   'diskFreeLowWater',
   'threadHeapMb',
   'tombstoneGraceMs',
+  'rebalance',
 ];
 const logMethods = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 const engines: readonly EngineKind[] = ['troupe', 'lmdb', 'memory'];
@@ -103,14 +107,18 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
     throw bad('engine', `engine must be one of ${engines.join(', ')}, not ${show(engine)}`);
   if (engine !== undefined && engine !== 'memory' && dataDir === undefined)
     throw bad('engine', `engine '${engine}' needs a dataDir`);
-  const { logger } = options;
+  const { logger, rebalance } = options;
+  if (rebalance !== undefined && typeof rebalance !== 'boolean')
+    throw bad('rebalance', `rebalance must be true or false, not ${show(rebalance)}`);
   if (logger !== undefined && !logMethods.every(name => typeof (logger as Partial<Log> | null)?.[name] === 'function'))
     throw bad('logger', `logger must have the methods ${logMethods.join(', ')}, as pino has`);
+  const threadCount = threads === 'auto' ? Math.min(threadsMax, Math.max(1, cores - 1)) : threads;
   return {
     name: options.name === undefined ? undefined : checkNodeName(options.name),
     dataDir,
     cluster: checkClusterOptions(options),
-    threads: threads === 'auto' ? Math.min(threadsMax, Math.max(1, cores - 1)) : threads,
+    threads: threadCount,
+    rebalance: rebalance ?? threadCount >= 2,
     partitions,
     actors: actors as readonly ActorType[],
     engine: engine ?? (dataDir === undefined ? 'memory' : 'troupe'),

@@ -63,7 +63,23 @@ export class FarDeaths {
   }
 
   private isLost(call: Call, thread: number): boolean {
-    return call.to !== null && this.router.pending.wasSent(call) && this.router.threadFor(call.to) === thread;
+    const { router } = this;
+    if (call.to === null || !router.pending.wasSent(call)) return false;
+    // One of a slot that has left that thread since: it may have been there still.
+    const wasThere = call.peer === thread && !router.moves.knows(call.to.toString());
+    return wasThere || router.threadFor(call.to) === thread;
+  }
+
+  /** A slot lives on another thread from now on. */
+  slotMoved(slot: number, thread: number, version: number): void {
+    const { router } = this;
+    const table = router.places.table.slice();
+    table[slot] = thread;
+    router.places.table = table;
+    router.tableVersion = version;
+    router.version++;
+    router.broadcast('table', version);
+    router.host.outside(() => router.arrivals.tableChanged());
   }
 
   /** Is that where messages to it go? */

@@ -33,6 +33,10 @@ export class FarPlaces {
     this.router.version++;
   }
 
+  isAway(unit: string): boolean {
+    return this.away.has(unit);
+  }
+
   setAway(unit: string, isAway: boolean): void {
     if (isAway) this.away.add(unit);
     else this.away.delete(unit);

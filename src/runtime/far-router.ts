@@ -35,6 +35,7 @@ import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import { PendingCalls } from './pending-calls.ts';
 import type { PartitionTable } from './placement.ts';
+import type { Shifts } from './rebalance/shifts.ts';
 import { ACT, type BaseRef, FAR, KEY, TYPE } from './refs.ts';
 import type { Router } from './router.ts';
 
@@ -79,6 +80,8 @@ export class FarRouter implements Router {
   readonly held: HeldPartitions;
   readonly hands: Hands;
   readonly awakeIn: Awake;
+  /** Slots that change threads: only on thread 0, and only if there are others. */
+  shifts: Shifts | null = null;
   holding = false;
 
   constructor(host: Host, options: FarRouterOptions) {
@@ -101,7 +104,7 @@ export class FarRouter implements Router {
     for (let thread = 0; thread < options.threads; thread++) {
       this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, peer);
     }
-    this.on('publish', (from, { topic, value }) => host.topics.deliver(topic, value, from));
+    this.on('publish', (from, published) => this.held.topics.heard(from, published));
     this.on('reminder', (_from, stored) => host.reminders.take(stored));
     this.on('reminded', (_from, stored) => host.reminders.done(stored));
     this.on('started', (_from, id) => this.outcomes.onStarted(id));
@@ -113,7 +116,7 @@ export class FarRouter implements Router {
     this.on('table', (from, version) => this.arrivals.heardTable(from, version));
     this.queries = new FarQueries(this);
     new FarWatches(this);
-    this.awakeIn = new Awake(host);
+    this.awakeIn = new Awake(this);
     this.held = new HeldPartitions(this);
     this.hands = new Hands(this);
     this.gateway = options.gateway?.(this) ?? null;

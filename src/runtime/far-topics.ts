@@ -16,6 +16,7 @@ import type { FarMoves } from './far-moves.ts';
 import { threadOf } from './far-moves.ts';
 import type { FarRouter } from './far-router.ts';
 import { topicMethod } from './hosted-type.ts';
+import { isUnitIn } from './rebalance/slot-group.ts';
 import type { Epoch, Moved, Unit } from './relocation-messages.ts';
 import type { TopicGate } from './topics.ts';
 
@@ -48,7 +49,20 @@ export class FarTopics implements TopicGate {
     return coming.awaiting === undefined ? coming.early.has(from) : !coming.awaiting.has(from);
   }
 
+  get apart(): number | undefined {
+    return this.router.held.slot?.partition;
+  }
+
+  later(group: number, topic: string, value: unknown): void {
+    this.router.held.topics.later(group, topic, value);
+  }
+
+  isIn(group: number, unit: Unit): boolean {
+    return isUnitIn(this.router, group, unit);
+  }
+
   relay(unit: Unit, from: number, topic: string, value: unknown): boolean {
+    if (this.router.held.topics.relay(unit, from, topic, value)) return true;
     if (from === this.router.host.thread || !this.moves.any || !this.moves.inMotion(unit)) return false;
     const payload = { code: (topicMethod << 2) | 2, a0: topic, a1: value, call: null };
     // Published by somebody who has read of a switch that we have not: the route keeps it until we have.

@@ -63,6 +63,30 @@ export class Overseer {
     return hostOf(thread, this.router.moves.lives[thread] ?? 0);
   }
 
+  /** A slot of the table goes to another thread: this is the moment. Everybody hears it behind all that was said before. */
+  moveSlot(slot: number, thread: number): void {
+    const version = this.router.tableVersion + 1;
+    for (const other of this.live)
+      if (other !== this.host.thread) this.router.control(other, 'slot-table', { slot, thread, version });
+    this.router.deaths.slotMoved(slot, thread, version);
+  }
+
+  /** One of those that is just being moved by itself. */
+  inMotion(which: (unit: Unit) => boolean): Unit | undefined {
+    return this.directory.describe().motion.find(({ unit }) => which(unit))?.unit;
+  }
+
+  /** Everybody knows of those that they live where the directory says, and not by the table. */
+  tellOwners(which: (unit: Unit) => boolean): void {
+    for (const { unit, host, epoch } of this.directory.owners())
+      if (which(unit))
+        for (const thread of this.live) this.post(this.lifeOf(thread), { type: 'located', unit, host, epoch });
+  }
+
+  isLive(thread: number): boolean {
+    return this.live.has(thread);
+  }
+
   /** A message for the directory. */
   heard(from: HostId, message: ToDirectory): void {
     if (message.type === 'resolve' && this.isHomeless(message.unit)) this.early.push({ from, message });
@@ -132,6 +156,7 @@ export class Overseer {
   /** A thread is certainly dead. Everybody else hears it, with the table of partitions that follows. */
   threadDied(thread: number, life: number): void {
     this.live.delete(thread);
+    this.router.shifts?.threadDied(thread);
     const hosts = [...this.live].filter(each => each !== 0);
     const table = without(this.router.places.table, thread, hosts);
     const version = this.router.tableVersion + 1;
@@ -153,6 +178,7 @@ export class Overseer {
     this.welcome(thread);
     for (const other of others) this.router.control(other, 'peer-joined', { thread, life });
     this.router.deaths.joined(thread);
+    this.router.shifts?.tellThread(thread);
     for (const { from, message } of this.early.splice(0)) this.heard(from, message);
   }
 

@@ -25,6 +25,7 @@ export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, t
   const home = gateway.nodes.nodeOf(spec, ref[KEY]);
   const partition = ringPartition(ref[TYPE], ref[KEY]);
   if (partition !== undefined) gateway.handoffs.refuseMove(unit, partition);
+  at.member?.router.shifts?.refuseMove(unit);
   const isHome = home === here;
   if (isHome && node === at.node && thread !== undefined && !gateway.isAway(unit)) return relocateHere(at, ref, to);
   if (!gateway.nodes.names.includes(node))

@@ -42,6 +42,7 @@ export async function relocateHere(here: Here, ref: BaseRef, to: string): Promis
     throw new TroupeError('BAD_OPTION', `${unit} lives on another node; only that node moves it, between its threads`);
   const reason = (await router.query(owner(), 'movable', unit)) as string | undefined;
   if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
+  router.shifts?.refuseMove(unit);
   if (!router.moves.knows(unit)) overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });
   const outcome = await router.moves.propose(unit, hostOf(thread, lives[thread] as number));
   switch (outcome.result) {

@@ -63,11 +63,14 @@ export class Reminders {
   /**
    * Reads everything stored for partitions of this host, and arms it on the thread where its actor lives. Those that are
    * armed already stay as they are, so it may be done again. One that is damaged is lost, and said so; the others are not.
+   * `which`: only those of such actors.
    */
-  load(partitions: Iterable<number>): void {
+  load(partitions: Iterable<number>, which?: (unit: string) => boolean): void {
     for (const partition of partitions) {
-      for (const record of this.host.engine.shard(`r/${partition}`).scan({ onCorrupt: error => this.lost(error) }))
-        this.take(this.host.codec.decode(record.value) as Stored);
+      for (const record of this.host.engine.shard(`r/${partition}`).scan({ onCorrupt: error => this.lost(error) })) {
+        const stored = this.host.codec.decode(record.value) as Stored;
+        if (which === undefined || which(`${stored.type}/${stored.key}`)) this.take(stored);
+      }
     }
   }
 
@@ -97,9 +100,19 @@ export class Reminders {
    * load() arms them again.
    */
   suspend(partition: number, keep: ReadonlySet<string> = nobody): void {
+    const isOurs = (id: string): boolean =>
+      partitionOf(keyIn(id), this.host.partitions) === partition && this.isPlacedByRing(id);
+    this.disarmThose(id => isOurs(id) && !keep.has(unitOf(id)));
+  }
+
+  /** The same for the reminders of such actors. */
+  suspendThose(which: (unit: string) => boolean): void {
+    this.disarmThose(id => which(unitOf(id)));
+  }
+
+  private disarmThose(which: (id: string) => boolean): void {
     for (const [id, wake] of this.armed) {
-      if (partitionOf(keyIn(id), this.host.partitions) !== partition || !this.isPlacedByRing(id)) continue;
-      if (keep.has(`${id.slice(0, id.indexOf('\u0000'))}/${keyIn(id)}`)) continue;
+      if (!which(id)) continue;
       this.host.disarm(wake);
       this.armed.delete(id);
       this.underWay.get(id)?.abort();
@@ -325,6 +338,10 @@ export class Reminders {
 
 function idOf(type: string, key: string, name: string): string {
   return `${type}\u0000${key.length}\u0000${key}${name}`;
+}
+
+function unitOf(id: string): string {
+  return `${id.slice(0, id.indexOf('\u0000'))}/${keyIn(id)}`;
 }
 
 function keyIn(id: string): string {

@@ -44,9 +44,18 @@ export class Scheduler {
   /** Messages until the clock is looked at again. */
   left = 1;
   private stride = 1;
+  /** What `left` began with. */
+  private asked = 1;
+  private dice = 1;
   private lookedAt: Millis = 0;
   private over = false;
   slices = 0;
+  /** Called about every blindMs of work, with the actor that has just run and what has passed since. Null: nobody wants to know. */
+  onSpent: ((act: Activation, ms: Millis) => void) | null = null;
+  /** Not yet told; ms a message takes; messages of earlier turns of the event loop that ended before a look. */
+  private spent: Millis = 0;
+  private cost: Millis = 0;
+  private unseen = 0;
   /** Called when a run of slices is over. */
   onRest: () => void = () => undefined;
   /** Called once a turn of the event loop in which actors have run. */
@@ -91,9 +100,14 @@ export class Scheduler {
   look(): boolean {
     const now = this.clock.mono();
     const spent = now - this.lookedAt;
-    const wish = spent <= 0 ? strideMax : (this.stride * blindMs) / spent;
+    if (spent > 0) {
+      this.spent += spent;
+      this.cost = spent / this.asked;
+    }
+    const wish = spent <= 0 ? strideMax : (this.asked * blindMs) / spent;
     this.stride = wish > strideMax ? strideMax : wish < 1 ? 1 : wish | 0;
-    this.left = this.stride;
+    this.asked = this.onSpent === null ? this.stride : this.about(this.stride);
+    this.left = this.asked;
     this.lookedAt = now;
     this.over = now >= this.budgetEnd;
     return this.over;
@@ -117,6 +131,7 @@ export class Scheduler {
       act.flags &= outOfQueue;
       slices++;
       this.slice(act);
+      if (this.spent > 0) this.tell(act);
       if (this.over || slices === slicesPerDrainMax) break;
     }
     this.slices += slices;
@@ -125,6 +140,19 @@ export class Scheduler {
     this.onRest();
     if (this.awake) this.clock.soon(this.drain);
   };
+
+  /** So many on average. Exactly so many, and of two actors that run in turn it is always the same one that is seen. */
+  private about(stride: number): number {
+    this.dice = (this.dice * 48_271) % 2_147_483_647;
+    const half = stride >>> 1;
+    return stride - half + ((this.dice >>> 8) % (2 * half + 1));
+  }
+
+  private tell(act: Activation): void {
+    const { spent } = this;
+    this.spent = 0;
+    this.onSpent?.(act, spent);
+  }
 
   private takeBehind(): Activation {
     const act = this.ring[this.first] as Activation;
@@ -135,9 +163,15 @@ export class Scheduler {
   }
 
   private begin(): void {
+    // What ran since the last look of an earlier turn was not timed: it is taken to have cost what the others did.
+    this.unseen += this.asked - this.left;
+    if (this.unseen >= this.asked) {
+      this.spent += this.unseen * this.cost;
+      this.unseen = 0;
+    }
     this.lookedAt = this.clock.mono();
     this.budgetEnd = this.lookedAt + budgetMs;
-    this.left = this.stride;
+    this.left = this.asked;
     this.onBegin(this.lookedAt);
     if (this.resetPlanned) return;
     this.resetPlanned = true;

@@ -15,6 +15,8 @@ import { Host } from './host.ts';
 import type { HostEvents } from './host-types.ts';
 import { Overseer, tableOf } from './overseer.ts';
 import type { PartitionTable } from './placement.ts';
+import { Shifts } from './rebalance/shifts.ts';
+import { SlotLoads } from './rebalance/slot-loads.ts';
 import type { ToDirectory } from './relocation-messages.ts';
 import { type FabricMemory, type PeerRings, ThreadPort } from './thread-port.ts';
 import type { World } from './world.ts';
@@ -116,7 +118,13 @@ export function makeMember(options: MemberOptions): Member {
   });
   const made = router as unknown as FarRouter;
   made.moves.lives.push(...options.lives);
-  if (options.thread === 0) overseer = new Overseer(made, options.threads, options.relocateTurnMs);
+  if (options.thread === 0) {
+    overseer = new Overseer(made, options.threads, options.relocateTurnMs);
+    if (options.threads > 1) made.shifts = new Shifts(made, overseer);
+  }
+  const loads = new SlotLoads(options.partitions);
+  if (options.threads > 1) host.scheduler.onSpent = loads.ran;
+  made.on('load', () => loads.take());
   // A thread that comes back knows nothing of the others before it has been welcomed.
   if (options.life > 0) for (const peer of made.peers) if (peer !== undefined && peer.thread !== 0) peer.gone = true;
   const fresh = new Map<number, () => void>();

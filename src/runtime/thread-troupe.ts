@@ -16,6 +16,7 @@ import { Host } from './host.ts';
 import { checkActorKey } from './ids.ts';
 import { tableBytes } from './overseer.ts';
 import { spread } from './placement.ts';
+import { Rebalancer } from './rebalance/rebalancer.ts';
 import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
 import { relocateAcross } from './relocate-across.ts';
 import { type Relocation, relocateHere } from './relocate-here.ts';
@@ -39,6 +40,8 @@ export interface TroupeOptions {
   readonly heapMb: number | undefined;
   readonly residentsMax: number | undefined;
   readonly relocateTurnMs?: number | undefined;
+  /** Slots go from busy threads to idle ones by themselves. */
+  readonly rebalance?: boolean | undefined;
   /** Makes it a node among others; `nodes`: who owns what at first. */
   readonly gateway?: (GatewayEdges & { readonly nodes: NodeTableData }) | undefined;
   emit(name: string, payload: unknown): void;
@@ -53,6 +56,8 @@ export interface Location {
 
 export class Troupe {
   readonly host: Host;
+  /** Undefined: the host is alone. */
+  readonly rebalancer: Rebalancer | undefined;
   private readonly options: TroupeOptions;
   private readonly engine: Engine;
   private readonly member: Member | undefined;
@@ -93,6 +98,7 @@ export class Troupe {
         residentsMax: options.residentsMax,
         router: host => new LocalRouter(host),
       });
+      this.rebalancer = undefined;
       return;
     }
     this.fabric = createFabric({ threads });
@@ -117,6 +123,7 @@ export class Troupe {
       onBroken: (peer, error) => options.world.log.error({ err: error, peer }, 'a ring is broken'),
     });
     this.host = this.member.host;
+    this.rebalancer = new Rebalancer(this.member.router);
     const { gateway } = this;
     gateway?.on('locate', (_from, { type, key, isGuest }) =>
       this.locateHere(String(type), String(key), isGuest === true),
@@ -170,6 +177,7 @@ export class Troupe {
       await Promise.all(starts);
       this.gateway?.homes.load();
       for (const thread of this.hostThreads()) member.overseer?.welcome(thread);
+      if (this.options.rebalance === true) this.rebalancer?.resume();
     } catch (error) {
       // Those that did not come up have nothing to bring to an end, and would not answer.
       for (const peer of member.router.peers) if (peer !== undefined && !this.running.has(peer.thread)) peer.die();
@@ -360,6 +368,7 @@ export class Troupe {
     return {
       threads: [describeHost(router, port), ...others],
       directory: overseer?.describe(),
+      rebalancer: this.rebalancer?.describe(),
       restarts: this.pool?.restarts ?? 0,
     };
   }
@@ -368,6 +377,7 @@ export class Troupe {
     if (this.stopped) return;
     this.stopped = true;
     for (const cancel of this.cancelPauses) cancel();
+    await this.rebalancer?.stop();
     const { host, member, pool, jobs, engine } = this;
     const { world } = this.options;
     await endAll({ world, host, member, pool, threads: this.hostThreads(), jobs, engine }, drainMs);

@@ -14,6 +14,10 @@ export interface TopicGate {
   hears(id: string, from: number): boolean;
   /** True when it has seen to the delivery itself. */
   relay(id: string, from: number, topic: string, value: unknown): boolean;
+  /** The group of a slot that changes threads: its subscribers are left out now, and served by later(). */
+  readonly apart: number | undefined;
+  later(group: number, topic: string, value: unknown): void;
+  isIn(group: number, id: string): boolean;
 }
 
 export class Topics {
@@ -40,11 +44,7 @@ export class Topics {
     checkTopic(topic);
     // Held back at a gate, it must stay what it was; and each subscriber gets a copy of its own (deliver).
     const value = from.hosted.persists ? this.copy(given) : given;
-    const send = (): void => {
-      // The others first: what cannot be sent to them reaches nobody.
-      this.host.router.broadcast('publish', { topic, value });
-      this.deliver(topic, value, this.host.thread);
-    };
+    const send = (): void => this.send(topic, value);
     this.host.observer?.effect(from, 'publish', { topic, value: this.copy(value) });
     const refuse = (error: unknown): void =>
       this.host.deadLetter(topic, 'onTopic', [topic, value], describeThrown(error).message);
@@ -52,10 +52,24 @@ export class Topics {
     else send();
   }
 
-  /** To the subscribers of this thread, what thread `from` has published. */
-  deliver(topic: string, value: unknown, from: number): void {
+  private send(topic: string, value: unknown): void {
+    const { gate } = this;
+    const without = gate?.apart;
+    // The others first: what cannot be sent to them reaches nobody.
+    this.host.router.broadcast('publish', without === undefined ? { topic, value } : { topic, value, without });
+    if (gate === null || without === undefined) {
+      this.deliver(topic, value, this.host.thread);
+      return;
+    }
+    this.deliver(topic, value, this.host.thread, id => !gate.isIn(without, id));
+    gate.later(without, topic, this.copy(value));
+  }
+
+  /** To the subscribers of this thread, what thread `from` has published; `which`: only to those. */
+  deliver(topic: string, value: unknown, from: number, which: ((id: string) => boolean) | null = null): void {
     const { gate } = this;
     for (const id of this.table.match(topic)) {
+      if (which !== null && !which(id)) continue;
       if (gate !== null && (!gate.hears(id, from) || gate.relay(id, from, topic, value))) continue;
       try {
         // Not tell(): what publishes has passed its gate already, and the message is nobody's but the publisher's.

@@ -23,6 +23,7 @@ import { preference } from '../ownership/preference.ts';
 import { type Ring, ringHash } from '../ownership/ring.ts';
 import type { Changes, PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
+import { noRebalancer, type RebalancerDoor } from '../rebalance/rebalancer.ts';
 import type { World } from '../world.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
@@ -54,6 +55,8 @@ export interface ClusterOptions {
   readonly gossip?: Partial<GossipOptions>;
   /** Moves the data of partitions that change hands. Without: nothing moves. */
   readonly handoffs?: ((cluster: Cluster) => HandoffHooks) | undefined;
+  /** Between the threads of this node. */
+  readonly rebalancer?: RebalancerDoor | undefined;
   /** See RingKeeperOptions.save. */
   saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
@@ -79,9 +82,10 @@ export interface ClusterDescription {
 export type ClusterView = Pick<
   Cluster,
   'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'renewTls' | 'address' | 'describe'
->;
+> & { readonly rebalancer: RebalancerDoor };
 
 export class Cluster {
+  readonly rebalancer: RebalancerDoor;
   readonly #options: ClusterOptions;
   readonly #peers: Peers;
   readonly #gateway: Gateway;
@@ -99,6 +103,7 @@ export class Cluster {
   #stopped = false;
 
   constructor(gateway: Gateway, options: ClusterOptions) {
+    this.rebalancer = options.rebalancer ?? noRebalancer(options.partitions);
     this.#options = options;
     this.#gateway = gateway;
     this.#ready.promise.catch(() => undefined);

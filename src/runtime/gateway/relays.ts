@@ -135,9 +135,8 @@ export class Relays {
     const { lastWords, homes } = router.gateway as Gateway;
     if (mark >= sentBack || !(router.holding || lastWords.any)) return false;
     const partition = ringPartition(ref[TYPE], ref[KEY]);
-    if (partition === undefined) return false;
-    if (lastWords.detain(partition, from, ref, message, onWait)) return true;
-    const held = router.held.get(partition);
+    if (partition !== undefined && lastWords.detain(partition, from, ref, message, onWait)) return true;
+    const held = router.held.of(ref[TYPE], ref[KEY]);
     if (held === undefined) return false;
     if (held.stage !== 'settling' || from < router.threads) {
       const until = router.held.take(held, ref, message);

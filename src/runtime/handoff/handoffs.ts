@@ -16,6 +16,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import type { Change } from '../ownership/holdings.ts';
 import type { Ring, Transfer } from '../ownership/ring.ts';
 import { startable } from '../ownership/ring-plan.ts';
+import { isSlot } from '../rebalance/slot-group.ts';
 import { Crew } from './crew.ts';
 import { Handing } from './handing.ts';
 import { Leftovers } from './leftovers.ts';
@@ -86,7 +87,7 @@ export class Handoffs implements HandoffHooks {
   /** A thread that has just come up. */
   tellThread(thread: number): void {
     for (const { partition, stage } of this.#router.held.all())
-      this.#router.control(thread, 'part-hold', { partition, stage });
+      if (!isSlot(this.#router, partition)) this.#router.control(thread, 'part-hold', { partition, stage });
   }
 
   // What the ring wishes.
@@ -126,6 +127,7 @@ export class Handoffs implements HandoffHooks {
     const { host, held } = this.#router;
     if (failed !== undefined && failed.until > host.now()) return failed.why;
     if (!this.#reaches(to)) return `node ${to} cannot be reached`;
+    if (this.#router.shifts?.isBusy === true) return 'a slot is just changing threads here';
     if (held.get(partition)?.stage === 'settling' || !this.#gateway.lastWords.isSettled(partition))
       return 'it has just arrived, and its senders have not all heard of it';
     return null;

@@ -9,7 +9,13 @@
 // moment at which all actors of a partition are at rest.
 
 import { TroupeError } from '../../errors.ts';
-import { handoffActorsBytesMax, handoffFreezeMs } from '../../limits.ts';
+import {
+  handoffActorsBytesMax,
+  handoffFreezeMs,
+  shiftActorsBytesMax,
+  shiftCalmMs,
+  shiftFreezeMs,
+} from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import type { Codec } from '../codec.ts';
@@ -20,12 +26,13 @@ import { dead, frozen, moving } from '../flags.ts';
 import { travelCodec } from '../gateway/dialect.ts';
 import { inTime } from '../in-time.ts';
 import { freeze, install, leave, type PackedActor, packAlone, retire, run, thaw, unmovable } from '../moves.ts';
+import { groupName, isSlot, isUnitIn } from '../rebalance/slot-group.ts';
+import { SlotHands } from '../rebalance/slot-hands.ts';
 import type { BaseRef } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Sleeper } from '../sleepers.ts';
 import { type Change, HandsRecords, type Part, type Span } from './hands-records.ts';
 import type { Stage } from './held.ts';
-import { ringPartition } from './ring-partition.ts';
 
 /** What a thread has of a partition besides its records. */
 export interface Packed {
@@ -46,6 +53,8 @@ function noCall(): never {
 
 export class Hands {
   readonly records: HandsRecords;
+  /** What is done otherwise where a slot changes threads. */
+  readonly slots: SlotHands;
   readonly #router: FarRouter;
   readonly #codec: Codec;
   readonly #frozen = new Map<number, Activation[]>();
@@ -55,6 +64,8 @@ export class Hands {
     this.#router = router;
     const { host } = router;
     this.records = new HandsRecords(host, router.threads);
+    this.slots = new SlotHands(router);
+    router.on('slot-still', (_from, group: number) => this.#slotStill(group));
     this.#codec = travelCodec(host);
     router.on('part-track', (_from, partition: number) => router.awakeIn.track(partition));
     router.on('part-untrack', (_from, partition: number) => router.awakeIn.untrack(partition));
@@ -114,7 +125,7 @@ export class Hands {
   #still(partition: number): Unit | null {
     const { host, held } = this.#router;
     const now = held.get(partition);
-    if (now === undefined) throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+    if (now === undefined) throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
     const acts = held.awake(partition);
     const restless = acts.find(act => !this.#isStill(act))?.id ?? this.#inMotion(partition);
     if (restless !== undefined) return restless;
@@ -142,6 +153,33 @@ export class Hands {
     held.stir(partition);
   }
 
+  /** Resolves when those of a slot are at rest. Where there is no moment at which all are, no turn begins any more. */
+  async #slotStill(group: number): Promise<void> {
+    const { host, held } = this.#router;
+    const [until, calmUntil] = [host.now() + shiftFreezeMs, host.now() + shiftCalmMs];
+    for (;;) {
+      const restless = this.#still(group);
+      const now = held.get(group);
+      if (restless === null || now === undefined) return;
+      const acts = held.awake(group);
+      if (host.now() >= calmUntil && this.slots.mayFreezeEach(group, acts)) {
+        this.#frozen.set(group, acts);
+        now.stage = 'frozen';
+        const work = Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done))));
+        try {
+          await this.#inTime(work, group, 'did not come to rest');
+        } catch (error) {
+          if (this.#frozen.get(group) === acts) this.#thaw(group);
+          throw error;
+        }
+        return;
+      }
+      if (host.now() >= until)
+        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${shiftFreezeMs} ms`);
+      await new Promise<void>(done => host.world.clock.timer(1, done));
+    }
+  }
+
   async #freeze(partition: number): Promise<Packed> {
     const { host } = this.#router;
     const acts = this.#frozen.get(partition);
@@ -150,8 +188,9 @@ export class Hands {
     try {
       await this.#inTime(Promise.all((acts ?? []).map(act => leave(host, act, true))), partition, 'did not leave');
       if (acts === undefined || !goesOn())
-        throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
-      host.reminders.suspend(partition);
+        throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
+      if (isSlot(this.#router, partition)) await this.slots.settle(partition, goesOn);
+      else host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
       if (goesOn()) this.#thaw(partition);
@@ -166,16 +205,23 @@ export class Hands {
   }
 
   #inTime<T>(step: Promise<T>, partition: number, what: string): Promise<T> {
-    const why = `actors of partition ${partition} ${what} within ${handoffFreezeMs} ms`;
-    return inTime(this.#router.host.world.clock, handoffFreezeMs, step, () => new TroupeError('DEADLINE', why));
+    const ms = isSlot(this.#router, partition) ? shiftFreezeMs : handoffFreezeMs;
+    const why = `actors of ${this.#name(partition)} ${what} within ${ms} ms`;
+    return inTime(this.#router.host.world.clock, ms, step, () => new TroupeError('DEADLINE', why));
+  }
+
+  #name(group: number): string {
+    return groupName(this.#router, group);
   }
 
   #pack(partition: number, acts: readonly Activation[]): Packed {
     const { host } = this.#router;
     const isOurs = (unit: Unit): boolean => this.#isOf(unit, partition);
-    let room = handoffActorsBytesMax;
+    const isOfSlot = isSlot(this.#router, partition);
+    let room = isOfSlot ? shiftActorsBytesMax : handoffActorsBytesMax;
     const actors = acts.map((act): [Unit, Uint8Array] => {
-      const packed: PackedActor = { ...packAlone(host, act), reportTo: [] };
+      const alone = packAlone(host, act);
+      const packed: PackedActor = isOfSlot ? alone : { ...alone, reportTo: [] };
       const bytes = this.#codec.encode(packed, Math.max(0, room));
       room -= bytes.length;
       return [act.id, bytes];
@@ -185,13 +231,12 @@ export class Hands {
       actors,
       sleepers: host.persistence.sleepers.those(isOurs),
       topics: host.topics.those(unit => isOurs(unit) && !awake.has(unit)),
-      watched: [...host.watches.watched(), ...host.watches.reported()].filter(isOurs),
+      watched: isOfSlot ? [] : [...host.watches.watched(), ...host.watches.reported()].filter(isOurs),
     };
   }
 
   #isOf(unit: Unit, partition: number): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && ringPartition(hosted, key) === partition;
+    return isUnitIn(this.#router, partition, unit);
   }
 
   /** It stays. */
@@ -201,14 +246,19 @@ export class Hands {
     this.#frozen.delete(partition);
     for (const act of acts) thaw(host, act, host.epochs.next());
     held.stir(partition);
-    host.reminders.load([partition]);
+    if (isSlot(this.#router, partition)) this.slots.loadReminders(partition);
+    else host.reminders.load([partition]);
   }
 
-  /** It is another node's: what waits here in front of its actors goes there, before anything that has been held. */
+  /** It is another node's, or thread's: what waits here in front of its actors goes there, before anything that has been held. */
   #gone(partition: number): void {
     const { host, gateway } = this.#router;
     const acts = this.#frozen.get(partition) ?? [];
     this.#frozen.delete(partition);
+    if (isSlot(this.#router, partition)) {
+      this.slots.gone(partition, acts);
+      acts.length = 0;
+    }
     for (const act of acts) {
       const unit = act.id;
       for (const message of drain(act)) {
@@ -244,13 +294,16 @@ export class Hands {
     for (const [unit, bytes] of actors) {
       const packed = this.#codec.decode(bytes) as PackedActor;
       if (`${packed?.type}/${packed?.key}` !== unit || !this.#isOf(unit, partition))
-        throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}, of partition ${partition}`);
-      const act = install(host, packed, host.epochs.next(), noCalls);
+        throw new TroupeError('BAD_MESSAGE', `what came is not ${unit}, of ${this.#name(partition)}`);
+      const reportTo = packed.reportTo.filter(thread => thread !== host.thread);
+      const topics = isSlot(this.#router, partition) ? this.slots.keepTopics(unit, packed.topics) : packed.topics;
+      const act = install(host, { ...packed, reportTo, topics }, host.epochs.next(), noCalls);
       act.flags |= moving;
       acts.push(act);
     }
     for (const [unit, sleeper] of sleepers) host.persistence.sleepers.take(unit, sleeper);
-    for (const [unit, names] of topics) host.topics.give(unit, names);
+    for (const [unit, names] of topics)
+      host.topics.give(unit, isSlot(this.#router, partition) ? this.slots.keepTopics(unit, names) : names);
   }
 
   run(partition: number): void {
@@ -260,7 +313,12 @@ export class Hands {
     this.records.taken(partition);
     // What wakes here from now on has a higher epoch than it had over there.
     host.epochs.renew();
+    if (isSlot(this.#router, partition)) this.slots.take();
     for (const act of acts) run(host, act);
+    if (isSlot(this.#router, partition)) {
+      this.slots.loadReminders(partition);
+      return;
+    }
     try {
       // A guest's, or of a life in which it was not ours: armed where that was right.
       host.reminders.suspend(partition);
@@ -287,6 +345,7 @@ export class Hands {
     const acts = this.#installed.get(partition) ?? [];
     this.#installed.delete(partition);
     this.records.taken(partition);
+    if (isSlot(this.#router, partition)) this.slots.discard();
     for (const act of acts) retire(host, act);
     for (const [unit] of host.persistence.sleepers.those(unit => this.#isOf(unit, partition)))
       host.persistence.sleepers.forget(unit);

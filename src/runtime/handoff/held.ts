@@ -19,6 +19,8 @@ import { sendOrWait, tellSurely } from '../far-send.ts';
 import { moving } from '../flags.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { argumentsOf } from '../messages.ts';
+import { groupName, inGroup, isSlot, isUnitIn, slotGroup } from '../rebalance/slot-group.ts';
+import { SlotTopics } from '../rebalance/slot-topics.ts';
 import { type BaseRef, KEY, TYPE } from '../refs.ts';
 import { ringPartition } from './ring-partition.ts';
 
@@ -41,10 +43,14 @@ export interface Held {
 export class HeldPartitions {
   readonly #router: FarRouter;
   readonly #held = new Map<number, Held>();
+  /** Of a slot that changes threads: one at a time. */
+  slot: Held | undefined;
+  readonly topics: SlotTopics;
   held = 0;
 
   constructor(router: FarRouter) {
     this.#router = router;
+    this.topics = new SlotTopics(router);
   }
 
   /** Looked at before each message to another thread: nearly always false. */
@@ -62,7 +68,9 @@ export class HeldPartitions {
 
   of(hosted: HostedType, key: string): Held | undefined {
     const partition = ringPartition(hosted, key);
-    return partition === undefined ? undefined : this.#held.get(partition);
+    const held = partition === undefined ? undefined : this.#held.get(partition);
+    if (held !== undefined || this.slot === undefined) return held;
+    return slotGroup(this.#router, hosted, key) === this.slot.partition ? this.slot : undefined;
   }
 
   hold(partition: number, stage: Stage): Held {
@@ -71,20 +79,23 @@ export class HeldPartitions {
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
     const held: Held = { partition, stage, entries: [], hasLate: false, over, end };
     this.#held.set(partition, held);
+    if (isSlot(this.#router, partition)) this.slot = held;
     for (const act of this.awake(partition)) act.flags |= moving;
     this.#router.version++;
     this.#router.holding = true;
     // What waits for room has not left either: it is before all that comes from now on.
-    this.#router.host.outside(() => {
-      for (const peer of this.#router.peers)
-        for (const message of peer?.takeWaitingOf(unit => this.#isOf(unit, partition)) ?? []) message.again();
-    });
+    this.#router.host.outside(() => this.#sendWaiting(partition));
     return held;
   }
 
+  /** What waits for the mailbox of one of its actors goes whichever way is right by now. */
+  #sendWaiting(partition: number): void {
+    for (const peer of this.#router.peers)
+      for (const message of peer?.takeWaitingOf(unit => this.#isOf(unit, partition)) ?? []) message.again();
+  }
+
   #isOf(unit: string, partition: number): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && ringPartition(hosted, key) === partition;
+    return isUnitIn(this.#router, partition, unit);
   }
 
   /** Actors of that partition that are awake on this thread. */
@@ -98,7 +109,8 @@ export class HeldPartitions {
     const unit = ref.toString();
     if (held.stage !== 'settling' && this.#mustRun(held, ref, message)) {
       // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread.
-      const isLate = held.stage === 'frozen' && this.#router.threadFor(ref) === this.#router.host.thread;
+      const isHere = this.#router.threadFor(ref) === this.#router.host.thread;
+      const isLate = held.stage === 'frozen' && (isHere || isSlot(this.#router, held.partition));
       held.hasLate ||= isLate;
       if (!isLate) {
         this.#letThrough(held, unit, { ref, message });
@@ -106,7 +118,7 @@ export class HeldPartitions {
       }
     }
     if (held.entries.length >= handoffHeldMax) {
-      const why = `partition ${held.partition} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
+      const why = `${groupName(this.#router, held.partition)} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
       throw new TroupeError('OVERLOADED', why, { details: { partition: held.partition } });
     }
     held.entries.push({ ref, message });
@@ -119,7 +131,7 @@ export class HeldPartitions {
   #mustRun({ partition }: Held, ref: BaseRef, { call }: FarMessage): boolean {
     const router = this.#router;
     if (call === null || (router.moves.any && router.moves.inMotion(ref.toString()))) return false;
-    if (call.from !== null && ringPartition(call.from.hosted, call.from.key) === partition) return true;
+    if (call.from !== null && inGroup(router, partition, call.from.hosted, call.from.key)) return true;
     return router.chainFor(call)?.some(above => this.#isOf(above, partition)) === true;
   }
 
@@ -198,10 +210,14 @@ export class HeldPartitions {
     if (held === undefined) return;
     const router = this.#router;
     this.#held.delete(partition);
+    if (this.slot === held) this.slot = undefined;
     router.holding = this.any;
-    for (const act of this.awake(partition)) if (!router.takesOwnWay(act.id)) act.flags &= ~moving;
+    for (const act of this.awake(partition))
+      if (!router.takesOwnWay(act.id) && this.of(act.hosted, act.key) === undefined) act.flags &= ~moving;
     router.version++;
     router.host.outside(() => {
+      // Paused by the thread they have left: nothing there would ever resume it.
+      this.#sendWaiting(partition);
       for (const entry of held.entries)
         if (typeof entry === 'function') entry();
         else this.send(entry.ref, entry.message);

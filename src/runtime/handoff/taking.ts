@@ -90,6 +90,7 @@ export class Takings {
 
   /** Answers with the shards of stores that lie here of an earlier try. */
   async #begin(from: number, asked: { partition: number; id: unknown; keep: unknown }): Promise<string[]> {
+    await this.#router.shifts?.rest();
     const name = this.#owner(from, asked);
     const { partition } = asked;
     const { host } = this.#router;
