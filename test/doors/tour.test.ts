@@ -12,8 +12,8 @@ import type { TourReport } from '../../src/doors/tour/tour.ts';
 const main = join(import.meta.dirname, '../../src/doors/tour/main.ts');
 const folder = mkdtempSync(join(tmpdir(), 'troupe-tour-test-'));
 const minuteMs = 60_000;
-/** Eight processes start one after the other, and other tests run beside them. */
-const tourMs = 2 * minuteMs;
+/** Nine processes start, partitions move twice, and other tests run beside them. */
+const tourMs = 4 * minuteMs;
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

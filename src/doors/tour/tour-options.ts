@@ -21,7 +21,7 @@ actor between threads under traffic. Then the same on three processes that are o
 started again; a fourth joins and leaves, partitions and actors moving under load. Exit code 0 only if nothing was lost,
 doubled, changed or reordered.
 
-  --quick           a sample of the cities, some ten seconds
+  --quick           a sample of the cities, some twenty seconds
   --json            one JSON object on stdout at the end; progress, if any, on stderr
   --data-dir DIR    keep the data in DIR, which must not exist or be empty (default: a temporary directory, removed at the end)
   --threads N       host threads of the first parts, at least 2 (default: cores - 1, at least 2)
