@@ -9,7 +9,7 @@
 // Invariant: a partition is begun again only after a wait that grows; whatever fails, it stays with its owner.
 
 import { TroupeError } from '../../errors.ts';
-import { handoffRetryMsMax, handoffRetryMsMin } from '../../limits.ts';
+import { handoffQueuedMs, handoffRetryMsMax, handoffRetryMsMin } from '../../limits.ts';
 import type { HandoffHooks, TransferStatus } from '../cluster/handoff-hooks.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -164,16 +164,20 @@ export class Handoffs implements HandoffHooks {
 
   #fails(partition: number, to: string, error: Error): void {
     const { host } = this.#router;
-    this.#counts.failed++;
     const before = this.#failed.get(partition)?.waitMs ?? handoffRetryMsMin / 2;
-    const waitMs = Math.min(before * 2, handoffRetryMsMax);
-    this.#failed.set(partition, { why: error.message, waitMs, until: host.now() + waitMs });
+    // Others give to the same node: that is no failure, and the turn of this one comes.
+    const isQueued = error instanceof TroupeError && error.details.takes !== undefined;
+    const waitMs = isQueued ? handoffQueuedMs : Math.min(before * 2, handoffRetryMsMax);
+    const until = host.now() + waitMs;
+    this.#failed.set(partition, { why: error.message, waitMs: isQueued ? before : waitMs, until });
+    host.world.clock.timer(waitMs + 1, () => this.ringChanged());
+    if (isQueued) return;
+    this.#counts.failed++;
     host.world.log.warn(
       { err: error, partition, to, againInMs: waitMs },
       'a partition could not be handed on; it stays',
     );
     host.events.emit('partition-stays', { partition, to, reason: error.message });
-    host.world.clock.timer(waitMs + 1, () => this.ringChanged());
   }
 
   status(): TransferStatus[] {

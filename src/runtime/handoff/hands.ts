@@ -311,6 +311,8 @@ export class Hands {
     const acts = this.#installed.get(partition) ?? [];
     this.#installed.delete(partition);
     this.records.taken(partition);
+    const came = new Set(acts);
+    const guests = this.#router.held.awake(partition).filter(act => !came.has(act));
     // What wakes here from now on has a higher epoch than it had over there.
     host.epochs.renew();
     if (isSlot(this.#router, partition)) this.slots.take();
@@ -320,8 +322,8 @@ export class Hands {
       return;
     }
     try {
-      // A guest's, or of a life in which it was not ours: armed where that was right.
-      host.reminders.suspend(partition);
+      // Of a life in which it was not ours: armed where that was right. Those of guests are, and one may be on its way.
+      host.reminders.suspend(partition, new Set(guests.map(({ id }) => id)));
       host.reminders.load([partition]);
     } catch (error) {
       host.world.log.error({ err: error, partition }, 'the reminders of a partition that has come cannot be read');

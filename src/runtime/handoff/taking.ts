@@ -102,7 +102,9 @@ export class Takings {
       );
     const before = this.#takings.get(partition);
     if (before === undefined && this.#takings.size >= transfersInMax)
-      throw new TroupeError('OVERLOADED', `node ${host.node} takes in ${transfersInMax} partitions already`);
+      throw new TroupeError('OVERLOADED', `node ${host.node} takes in ${transfersInMax} partitions already`, {
+        details: { takes: transfersInMax },
+      });
     const taking: Taking = { id: textIn(asked.id), from: name, keep, ready: false, watched: [] };
     this.#takings.set(partition, taking);
     if (before !== undefined) await this.#crew.all('part-discard', partition);
