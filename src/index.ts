@@ -26,7 +26,7 @@ export {
   type Self,
   type TimerId,
 } from './runtime/actor.ts';
-export type { ClusterView as Cluster } from './runtime/cluster/cluster.ts';
+export type { ClusterView as Cluster } from './runtime/cluster/cluster-view.ts';
 export type { TransferPhase, TransferStatus } from './runtime/cluster/handoff-hooks.ts';
 export {
   type ActorOptions,

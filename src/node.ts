@@ -29,7 +29,8 @@ import type { NodeEvents } from './node-events.ts';
 import { aboutDir, type Home, openHome } from './node-home-host.ts';
 import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
 import type { Actor } from './runtime/actor.ts';
-import type { Cluster, ClusterView } from './runtime/cluster/cluster.ts';
+import type { Cluster } from './runtime/cluster/cluster.ts';
+import type { ClusterView } from './runtime/cluster/cluster-view.ts';
 import type { ActorType } from './runtime/define-actor.ts';
 import {
   chunksPerReserve,

@@ -34,7 +34,7 @@ export interface NodeOptions extends ClusterNodeOptions {
   readonly diskFreeLowWater?: number;
   /** How long what was deleted or has expired is kept before a merge may remove it for good. Default an hour. */
   readonly tombstoneGraceMs?: number;
-  /** Moves slots of actors from busy threads to idle ones by measured load. Default true where there are two host threads. */
+  /** Moves slots of actors from busy threads to idle ones by measured load, one at a time. Default false: node.rebalancer does it when asked. */
   readonly rebalance?: boolean;
   /** Heap limits of the host threads, in MiB. A thread that exceeds them dies alone and is restarted. */
   readonly threadHeapMb?: number;
@@ -118,7 +118,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
     dataDir,
     cluster: checkClusterOptions(options),
     threads: threadCount,
-    rebalance: rebalance ?? threadCount >= 2,
+    rebalance: rebalance ?? false,
     partitions,
     actors: actors as readonly ActorType[],
     engine: engine ?? (dataDir === undefined ? 'memory' : 'troupe'),

@@ -107,7 +107,7 @@ export class FarArrivals {
   private arriveHeld(from: number, { hosted, key }: FarPlace, message: FarMessage): boolean {
     const { held, gateway } = this.router;
     const now = held.of(hosted, key);
-    if (now === undefined || this.router.takesOwnWay(`${hosted.name}/${key}`)) return false;
+    if (now === undefined || this.router.places.takesOwnWay(`${hosted.name}/${key}`)) return false;
     const ref = new hosted.stubs.Ref(key);
     try {
       // Sent by a thread that takes us for the way to the old owner: not before what it has sent by that way is back.

@@ -74,4 +74,19 @@ export class FarPlaces {
     if (node !== here) return gateway === null ? 0 : gateway.numberOf(node);
     return homeOf(hosted.spec, key, this.table, host.thread, threads);
   }
+
+  /** The same, were its partition not about to change hands. */
+  ownsWhenOpen(hosted: HostedType, key: string): boolean {
+    return (
+      this.where(hosted, key) === this.router.host.thread &&
+      !(this.router.moves.any && this.router.moves.inMotion(`${hosted.name}/${key}`))
+    );
+  }
+
+  /** Do messages to that actor of this thread take a way of their own? */
+  takesOwnWay(unit: string): boolean {
+    return (
+      (this.router.moves.any && this.router.moves.inMotion(unit)) || this.router.gateway?.livesElsewhere(unit) === true
+    );
+  }
 }

@@ -138,23 +138,11 @@ export class FarRouter implements Router {
 
   owns(hosted: HostedType, key: string): boolean {
     if (this.holding && this.held.of(hosted, key) !== undefined) return false;
-    return this.ownsWhenOpen(hosted, key);
-  }
-
-  /** The same, were its partition not about to change hands. */
-  ownsWhenOpen(hosted: HostedType, key: string): boolean {
-    return (
-      this.where(hosted, key) === this.host.thread && !(this.moves.any && this.moves.inMotion(`${hosted.name}/${key}`))
-    );
+    return this.places.ownsWhenOpen(hosted, key);
   }
 
   woke(act: Activation): void {
     this.awakeIn.woke(act);
-  }
-
-  /** Do messages to that actor of this thread take a way of their own? */
-  takesOwnWay(unit: string): boolean {
-    return (this.moves.any && this.moves.inMotion(unit)) || this.gateway?.livesElsewhere(unit) === true;
   }
 
   isFar(ref: BaseRef): boolean {

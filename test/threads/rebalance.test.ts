@@ -96,8 +96,11 @@ test('at rest it moves nothing, and says what it waits for', async () => {
 });
 
 describe('the option', () => {
-  test('is on where there are two host threads and something that they share', async () => {
+  test('is off, and on where it is asked for', async () => {
     await start();
+    expect(node.rebalancer.report().state).toBe('suspended');
+    await node.stop();
+    await start({ rebalance: true });
     expect(node.rebalancer.report()).toMatchObject({ state: 'active', refused: [] });
     node.rebalancer.suspend();
     expect(node.rebalancer.report().state).toBe('suspended');

@@ -14,7 +14,7 @@
 import { TroupeError } from '../../errors.ts';
 import { membersMax } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import type { Peers, PeersDescription, PeersOptions } from '../links/peers.ts';
+import type { Peers, PeersOptions } from '../links/peers.ts';
 import type { TlsIdentity } from '../links/tls-wire.ts';
 import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/gossip-types.ts';
 import { Gossiper } from '../membership/gossiper.ts';
@@ -25,6 +25,7 @@ import type { Changes, PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
 import { noRebalancer, type RebalancerDoor } from '../rebalance/rebalancer.ts';
 import type { World } from '../world.ts';
+import type { ClusterDescription } from './cluster-view.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
 import { passed, recalled } from './passing.ts';
@@ -61,28 +62,6 @@ export interface ClusterOptions {
   saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
 }
-
-export interface ClusterDescription {
-  readonly cluster: string;
-  readonly incarnation: number;
-  /** `turns`: how often partitions have changed hands; `pending`: how many are to. */
-  readonly ring: {
-    readonly epoch: number;
-    readonly hash: string;
-    readonly birth: string;
-    readonly turns: number;
-    readonly pending: number;
-  } | null;
-  readonly members: readonly MemberView[];
-  readonly gossip: object;
-  readonly links: PeersDescription;
-}
-
-/** What `node.cluster` offers. */
-export type ClusterView = Pick<
-  Cluster,
-  'members' | 'ring' | 'preference' | 'plan' | 'commit' | 'transfers' | 'leave' | 'renewTls' | 'address' | 'describe'
-> & { readonly rebalancer: RebalancerDoor };
 
 export class Cluster {
   readonly rebalancer: RebalancerDoor;
@@ -284,11 +263,6 @@ export class Cluster {
     return this.#keeper.ring;
   }
 
-  /** The number of the session with it. */
-  nodeNumber(name: string): number | undefined {
-    return this.#numbers.get(name);
-  }
-
   /** See RingKeeper.handOn: the commit point of a handoff. */
   handOn(partition: number, to: string): Promise<Change> {
     return this.#keeper.handOn(partition, to);
@@ -356,7 +330,8 @@ export class Cluster {
       case 'refused':
       case 'refused-by':
         // One a message: what is said of them is for describe(), and once for the log.
-        if (this.#isNews(`${event.name} ${event.why} ${event.member}`)) world.log.warn({ ...event }, 'membership');
+        if (isNews(this.#told, `${event.name} ${event.why} ${event.member}`))
+          world.log.warn({ ...event }, 'membership');
         return;
       case 'name-conflict':
         world.log.warn({ ...event }, 'two processes run under one name');
@@ -374,14 +349,6 @@ export class Cluster {
     this.#keeper.lookAround();
   }
 
-  /** Has it been told before? Forgets all of it when it is too much to remember. */
-  #isNews(what: string): boolean {
-    if (this.#told.has(what)) return false;
-    if (this.#told.size >= membersMax) this.#told.clear();
-    this.#told.add(what);
-    return true;
-  }
-
   #connect(name: string): void {
     const member = this.members().find(each => each.name === name);
     if (member === undefined || name === this.#options.name || member.address === '') return;
@@ -393,7 +360,7 @@ export class Cluster {
   /** Two clusters that were founded apart have met; or this node would join one that it does not fit. */
   #onForeign(from: string, error?: TroupeError): void {
     if (this.#keeper.state === undefined) return this.#onNoRing(error);
-    if (!this.#isNews(`foreign ${from}`)) return;
+    if (!isNews(this.#told, `foreign ${from}`)) return;
     const why = `${from} goes by another ring than ${this.#options.name}: two clusters of one name were founded apart. Keep one of them, and let the nodes of the other begin in empty directories`;
     this.#options.world.log.error({ member: from }, why);
     this.#options.emit('ring-conflict', { member: from, why });
@@ -401,8 +368,16 @@ export class Cluster {
 
   #onNoRing(error: TroupeError | undefined): void {
     if (error === undefined || this.#stopped) return;
-    if (this.#isNews(`take ${error.message}`))
+    if (isNews(this.#told, `take ${error.message}`))
       this.#options.world.log.error({ err: error }, 'a ring could not be had; it is tried again');
     if (error.code === 'BAD_OPTION') this.#ready.reject(error);
   }
+}
+
+/** Has it been told before? Forgets all of it when it is too much to remember. */
+function isNews(told: Set<string>, what: string): boolean {
+  if (told.has(what)) return false;
+  if (told.size >= membersMax) told.clear();
+  told.add(what);
+  return true;
 }

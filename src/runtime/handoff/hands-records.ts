@@ -158,7 +158,7 @@ export class HandsRecords {
     this.#host.epochs.renew();
     this.#epochs.set(partition, this.#host.epochs.next());
     this.#kept.set(partition, new Set(keep));
-    await this.clear(partition, keep, !this.#isOnePlace);
+    await this.clear(partition, keep, this.#isOnePlace ? 'actors' : 'all');
     return this.#isOnePlace ? this.shards(partition).filter(isBulk) : [];
   }
 
@@ -205,18 +205,18 @@ export class HandsRecords {
     return gone;
   }
 
-  /** Removes what belongs to the partition, but for what `keep` names; and not what is in stores, unless `bulk`. */
-  async clear(partition: number, keep: readonly string[], bulk: boolean): Promise<void> {
+  /** Removes what belongs to the partition, but for what `keep` names: of actors, of stores, or all of it. */
+  async clear(partition: number, keep: readonly string[], what: 'actors' | 'stores' | 'all'): Promise<void> {
     const { engine } = this.#host;
     const kept = new Set(keep);
     // What was read of it at a start is history: it may have come, or been cancelled, where the partition was.
-    this.#host.reminders.suspend(partition, kept);
+    if (what !== 'stores') this.#host.reminders.suspend(partition, kept);
     this.#host.epochs.renew();
     const epoch = this.#host.epochs.next();
     // The mark that it is to be cleared goes last, with its shard.
     const isLast = (name: string): number => Number(name.startsWith('h/'));
     for (const name of this.shards(partition).sort((a, b) => isLast(a) - isLast(b))) {
-      if (isBulk(name) && !bulk) continue;
+      if (what !== 'all' && isBulk(name) !== (what === 'stores')) continue;
       if (isWhole(name)) await engine.drop(name);
       else await this.#clearOwned(engine.shard(name), epoch, kept);
     }

@@ -98,7 +98,7 @@ export class Hands {
     );
     router.on('part-same', (_from, { span, digest }) => records.same(span, digest));
     router.on('part-drop', (_from, shard: string) => records.drop(shard));
-    router.on('part-clear', (_from, { partition, keep, bulk }) => records.clear(partition, keep, bulk));
+    router.on('part-clear', (_from, { partition, keep, what }) => records.clear(partition, keep, what));
     router.on('part-settle', () => records.settle());
   }
 

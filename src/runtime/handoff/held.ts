@@ -213,7 +213,7 @@ export class HeldPartitions {
     if (this.slot === held) this.slot = undefined;
     router.holding = this.any;
     for (const act of this.awake(partition))
-      if (!router.takesOwnWay(act.id) && this.of(act.hosted, act.key) === undefined) act.flags &= ~moving;
+      if (!router.places.takesOwnWay(act.id) && this.of(act.hosted, act.key) === undefined) act.flags &= ~moving;
     router.version++;
     router.host.outside(() => {
       // Paused by the thread they have left: nothing there would ever resume it.

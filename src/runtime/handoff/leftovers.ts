@@ -49,18 +49,25 @@ export class Leftovers {
   }
 
   /** It is another node's. What cannot be removed now is told, and removed at the next start. */
-  async clear(partition: number): Promise<void> {
+  clear(partition: number): Promise<void> {
+    return this.clearing(partition, async () => {
+      const what = { partition, keep: [], what: 'all' };
+      await Promise.all(this.#crew.keepers.map(thread => this.#crew.ask(thread, 'part-clear', what)));
+    });
+  }
+
+  /**
+   * Meanwhile no guest of that partition is taken in, nor the partition itself: what came would go. Where it fails that is so until the
+   * next start, which clears what has a mark.
+   */
+  async clearing(partition: number, work: () => Promise<void>): Promise<void> {
     this.#clearing.add(partition);
     try {
-      const work = this.#crew.keepers.map(thread =>
-        this.#crew.ask(thread, 'part-clear', { partition, keep: [], bulk: true }),
-      );
-      await Promise.all(work);
+      await work();
+      this.#clearing.delete(partition);
     } catch (error) {
       const why = 'what a partition has left behind could not be removed; it is tried again at the next start';
       this.#router.host.world.log.warn({ err: error, partition }, why);
-    } finally {
-      this.#clearing.delete(partition);
     }
   }
 

@@ -34,8 +34,8 @@ export class Takings {
   readonly #leftovers: Leftovers;
   readonly #raiseEpochs: (above: number) => Promise<void>;
   readonly #takings = new Map<number, Taking>();
-  /** Tries that were broken off, with the guests that must stay. */
-  readonly #broken = new Map<number, readonly Unit[]>();
+  /** Of tries that were broken off, what came of stores is still here. */
+  readonly #broken = new Set<number>();
 
   constructor(
     router: FarRouter,
@@ -211,28 +211,30 @@ export class Takings {
 
   async #discard(partition: number, taking: Taking): Promise<void> {
     this.#takings.delete(partition);
-    await this.#crew.surely('part-discard', partition);
-    await this.#crew.surely('part-untrack', partition);
     // What has come of its stores stays for the next try, as long as the ring wishes for one.
-    this.#broken.set(partition, taking.keep);
-    await this.#clear(partition, false);
+    this.#broken.add(partition);
+    await this.#leftovers.clearing(partition, async () => {
+      await this.#crew.surely('part-discard', partition);
+      await this.#crew.surely('part-untrack', partition);
+      await this.#clear(partition, { keep: taking.keep, what: 'actors' });
+    });
   }
 
   /** What is left of tries that nobody wants to go on with. `wished`: partitions that shall come here. */
   sweep(wished: ReadonlySet<number>): void {
-    for (const partition of this.#broken.keys())
-      if (!wished.has(partition) && !this.#takings.has(partition)) void this.#clear(partition, true);
+    for (const partition of this.#broken) {
+      if (wished.has(partition) || this.#takings.has(partition)) continue;
+      this.#broken.delete(partition);
+      // Not what belongs to actors: by now a guest may have come, and that went when the try was broken off.
+      void this.#leftovers.clearing(partition, () => this.#clear(partition, { keep: [], what: 'stores' }));
+    }
   }
 
-  async #clear(partition: number, bulk: boolean): Promise<void> {
-    const keep = this.#broken.get(partition) ?? [];
-    if (bulk) this.#broken.delete(partition);
-    // Not when another try has begun, or it has become ours in the meantime.
-    if (this.#takings.has(partition) || this.#gateway.nodes.ownerOf(partition) === this.#router.host.node) return;
-    const clears = this.#crew.keepers.map(thread => this.#crew.ask(thread, 'part-clear', { partition, keep, bulk }));
-    await Promise.all(clears).catch(error =>
-      this.#router.host.world.log.warn({ err: error, partition }, 'what came of a partition could not be removed'),
-    );
+  async #clear(partition: number, what: object): Promise<void> {
+    // It may have become ours in the meantime.
+    if (this.#gateway.nodes.ownerOf(partition) === this.#router.host.node) return;
+    const clears = this.#crew.keepers.map(thread => this.#crew.ask(thread, 'part-clear', { partition, ...what }));
+    await Promise.all(clears);
   }
 
   /** A session has ended: a try that was not ready is over. */
