@@ -131,11 +131,8 @@ export class Reminders {
    */
   pack(type: string, key: string, toNode: boolean = false): Stored[] {
     if (this.armed.size === 0) return [];
-    const [from, to] = [keyOf({ type, key, name: '' }), keyOf({ type, key, name: '' }, 0xff)];
     const packed: Stored[] = [];
-    const shard = this.host.engine.shard(`r/${partitionOf(key, this.host.partitions)}`);
-    for (const record of shard.scan({ from, to })) {
-      const stored = this.host.codec.decode(record.value) as Stored;
+    for (const stored of this.storedOf(type, key)) {
       const id = idOf(type, key, stored.name);
       const wake = this.armed.get(id);
       if (wake === undefined || (this.underWay.has(id) && !toNode)) continue;
@@ -174,9 +171,22 @@ export class Reminders {
     }
   }
 
-  /** Those of an actor that comes from another node: resolves when they are durable. */
-  async keep(packed: readonly Stored[], epoch: number): Promise<void> {
-    await Promise.all(packed.map(stored => this.store(stored, epoch, 'flushed')));
+  /** Those of an actor that comes from another node, and no others: resolves when they are durable. A crash may have left older ones here. */
+  async keep(unit: Pick<Stored, 'type' | 'key'>, packed: readonly Stored[], epoch: number): Promise<void> {
+    const names = new Set(packed.map(({ name }) => name));
+    const stale = this.storedOf(unit.type, unit.key).filter(({ name }) => !names.has(name));
+    const isStale = new Set(stale.map(({ type, key, name }) => idOf(type, key, name)));
+    this.disarmThose(id => isStale.has(id));
+    await Promise.all([
+      ...packed.map(stored => this.store(stored, epoch, 'flushed')),
+      ...stale.map(stored => this.remove(stored, epoch, 'flushed')),
+    ]);
+  }
+
+  private storedOf(type: string, key: string): Stored[] {
+    const [from, to] = [keyOf({ type, key, name: '' }), keyOf({ type, key, name: '' }, 0xff)];
+    const shard = this.host.engine.shard(`r/${partitionOf(key, this.host.partitions)}`);
+    return [...shard.scan({ from, to })].map(({ value }) => this.host.codec.decode(value) as Stored);
   }
 
   private warn(error: unknown, { type, key, name }: Stored, what: string): void {

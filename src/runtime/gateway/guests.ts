@@ -186,7 +186,7 @@ export class Guests {
       this.#host.epochs.renew();
       epoch = this.#host.epochs.next();
       await this.#host.persistence.moving.keep(actor.type, actor.key, epoch, records);
-      await this.#host.reminders.keep(reminders, epoch);
+      await this.#host.reminders.keep(actor, reminders, epoch);
       this.#goesOn(unit, arriving);
       arriving.act = install(this.#host, actor, epoch, noCalls);
       arriving.act.flags |= moving;
