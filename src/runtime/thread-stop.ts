@@ -27,6 +27,8 @@ export interface Ending {
   readonly threads: readonly number[];
   readonly jobs: Jobs;
   readonly engine: Engine;
+  /** What moves between threads comes to its end. */
+  rest(): Promise<unknown>;
 }
 
 export async function endAll(all: Ending, drainMs: number): Promise<void> {
@@ -37,6 +39,7 @@ export async function endAll(all: Ending, drainMs: number): Promise<void> {
   // A merge can be done in the next life; flushes go on, for what is written until all is at rest.
   all.engine.upkeep?.finish();
   const until = clock.mono() + drainMs;
+  await within(all, drainMs + stopGraceMs, [all.rest()]);
   const drain = (): Promise<boolean> => {
     const ms = Math.max(0, until - clock.mono());
     return within(all, ms + stopGraceMs, [...everywhere(all, 'drain', ms), host.drain(ms)]);

@@ -377,10 +377,10 @@ export class Troupe {
     if (this.stopped) return;
     this.stopped = true;
     for (const cancel of this.cancelPauses) cancel();
-    await this.rebalancer?.stop();
     const { host, member, pool, jobs, engine } = this;
     const { world } = this.options;
-    await endAll({ world, host, member, pool, threads: this.hostThreads(), jobs, engine }, drainMs);
+    const rest = (): Promise<unknown> => this.rebalancer?.stop() ?? Promise.resolve();
+    await endAll({ world, host, member, pool, threads: this.hostThreads(), jobs, engine, rest }, drainMs);
   }
 
   /** Throws STOPPED once stop() was called. */
