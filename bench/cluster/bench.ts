@@ -66,7 +66,7 @@ const definition: BenchDefinition = defineBench({
       tell('small', messages),
       tell('1 KiB', messages),
       moving(moves),
-      handing(param('megabytes', 2, 100), param('handovers', 2, 20)),
+      handing(param('megabytes', 2, 100), param('handovers', 2, 8)),
     ];
   },
 });
