@@ -35,25 +35,30 @@ export class BookOracle {
   /** Everything that is wrong with the lines of a unit, in words. */
   troubles(unit: string, lines: readonly Line[]): string[] {
     const found: string[] = [];
-    const seen = new Map<string, number[]>();
+    /** By sender: the numbers of its lines, in their order. */
+    const seen = new Map<string, Set<number>>();
+    const latest = new Map<string, number>();
     let last = 0;
     for (const [sender, n, epoch] of lines) {
       const what = `${unit}: line ${n} of ${sender}`;
       const fate = this.#fates.get(unit)?.get(sender)?.[n];
-      const before = seen.get(sender) ?? [];
-      if (before.includes(n)) found.push(`${what} is doubled`);
-      else if (n < (before.at(-1) ?? -1)) found.push(`${what} is reordered, after ${before.at(-1)}`);
+      const before = seen.get(sender) ?? new Set();
+      seen.set(sender, before);
+      const newest = latest.get(sender) ?? -1;
+      if (before.has(n)) found.push(`${what} is doubled`);
+      else if (n < newest) found.push(`${what} is reordered, after ${newest}`);
       if (fate === undefined) found.push(`${what} was never written`);
       if (fate === 'failed') found.push(`${what} is there, and its sender was told that it is not`);
       if (typeof fate === 'number' && fate !== epoch)
         found.push(`${what} was acknowledged under epoch ${fate}, and is there under ${epoch}`);
       if (epoch < last) found.push(`${what} was accepted under epoch ${epoch}, after ${last}`);
       last = Math.max(last, epoch);
-      seen.set(sender, [...before, n]);
+      before.add(n);
+      latest.set(sender, n);
     }
     for (const [sender, fates] of this.#fates.get(unit) ?? [])
       for (const [n, fate] of fates.entries())
-        if (typeof fate === 'number' && !seen.get(sender)?.includes(n))
+        if (typeof fate === 'number' && seen.get(sender)?.has(n) !== true)
           found.push(`${unit}: line ${n} of ${sender} was acknowledged, and is lost`);
     return found;
   }
