@@ -277,9 +277,8 @@ describe.each(engines)('actors on %s, %i threads', (_engine, threads, options) =
     expect(await ref.add(1)).toBe(3);
   });
 
-  it.runIf(threads > 1)(
-    'are found on the thread that they were moved to, asleep or awake, when it has come back',
-    async () => {
+  if (threads > 1)
+    it('are found on the thread that they were moved to, asleep or awake, when it has come back', async () => {
       const n1 = nodes.node('n1');
       const [key] = keysIn(7, 1) as [string];
       const refs = [TallyT, LedgerT].map(type => n1.ref(type, key) as Ref<Tally>);
@@ -294,8 +293,7 @@ describe.each(engines)('actors on %s, %i threads', (_engine, threads, options) =
           expect([to, String(ref), await ref.add(0)]).toEqual([to, String(ref), 5]);
         }
       }
-    },
-  );
+    });
 
   it('that hardly ever rest do not keep their partition, also on threads apart, and by way of another node', {
     timeout: 60_000,
