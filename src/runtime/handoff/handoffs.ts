@@ -240,11 +240,10 @@ export class Handoffs implements HandoffHooks {
     this.ringChanged();
   }
 
-  #leave({ partition, to, turn }: Change): void {
+  #leave({ partition, to }: Change): void {
     const { watches, homes } = this.#gateway;
     for (const unit of watches.unitsOf(partition)) this.#guard(partition, () => watches.moved(unit, to));
     homes.leave(partition);
-    this.#gateway.lastWords.gave(partition, turn, to);
     this.#watchAnew(partition);
   }
 

@@ -33,8 +33,6 @@ interface Settling {
   /** The old owner; what comes from there passes. */
   readonly via: string;
   readonly marked: Set<string>;
-  /** Who has spoken, but not by the old owner. */
-  readonly straight: Set<string>;
   readonly waiting: Map<string, Waiting>;
   /** Words of later turns, for whoever owns it by then: not before the one that is missed here, of the same node. */
   readonly later: Map<string, (() => void)[]>;
@@ -57,8 +55,6 @@ export class LastWords {
   readonly #gateway: Gateway;
   readonly #settling = new Map<number, Settling>();
   readonly #said = new Map<number, Said>();
-  /** What this node has given away, and under which turn. */
-  readonly #gave = new Map<number, number>();
   /** Waits that ended without a word. */
   late = 0;
 
@@ -81,17 +77,7 @@ export class LastWords {
     this.#end(partition);
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
-    this.#settling.set(partition, {
-      turn,
-      via,
-      marked,
-      waiting: new Map(),
-      later: new Map(),
-      straight: new Set(),
-      own,
-      ownCame,
-      count: 0,
-    });
+    this.#settling.set(partition, { turn, via, marked, waiting: new Map(), later: new Map(), own, ownCame, count: 0 });
     this.#after(lastWordMs, partition, turn, () => this.#markAll(partition));
     this.#after(lastWordKeepMs, partition, turn, () => this.#end(partition));
   }
@@ -192,19 +178,6 @@ export class LastWords {
     this.#settling.delete(partition);
   }
 
-  // At the old owner.
-
-  /** It is another node's from now on. Whoever cannot reach us has sent all that will come by this way. */
-  gave(partition: number, turn: number, to: string): void {
-    this.#gave.set(partition, turn);
-    this.#router.host.world.clock.timer(lastWordKeepMs, () => {
-      if (this.#gave.get(partition) === turn) this.#gave.delete(partition);
-    });
-    for (const name of this.#gateway.nodes.names)
-      if (name !== to && name !== this.#self && this.#gateway.linked(name) === undefined)
-        this.#heard(partition, turn, name);
-  }
-
   // Everywhere.
 
   /** This node goes by the new owner from now on. */
@@ -230,13 +203,7 @@ export class LastWords {
    */
   #heard(partition: number, turn: number, node: string, from?: string): void {
     const settling = this.#settling.get(partition);
-    if (settling?.turn === turn) {
-      // Said straight, because its link to the old owner broke: what it had sent there may still come from there, and so does his word for it.
-      const mayCome = node !== this.#self && from !== settling.via && this.#gateway.linked(settling.via) !== undefined;
-      if (mayCome) settling.straight.add(node);
-      else this.#mark(partition, turn, node);
-      return;
-    }
+    if (settling?.turn === turn) return this.#mark(partition, turn, node);
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
     if (settling !== undefined && settling.turn < turn && !settling.marked.has(node)) {
       if (from !== settling.via) {
@@ -264,11 +231,7 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
-    // What others have sent there may still be on its way to it. Theirs to say: by the old owner once it is back, or straight.
-    for (const [partition, { via, turn, straight }] of this.#settling)
-      if (via === name) for (const node of [this.#self, ...straight]) this.#mark(partition, turn, node);
-    // It can say no more here: we say it, behind what we have sent on for it.
-    for (const [partition, turn] of this.#gave) this.#heard(partition, turn, name);
+    for (const [partition, { via }] of this.#settling) if (via === name) this.#markAll(partition);
     for (const [partition, { turn, by }] of this.#said) if (by === name) this.#say(partition, turn, by);
   }
 

@@ -619,8 +619,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the old owner keeps the entries of guests in memory',
     scenario: 'nodes',
     file: handoff('handoffs'),
-    find: 'homes.leave(partition);\n    this.#gateway.lastWords.gave',
-    replace: 'void homes;\n    this.#gateway.lastWords.gave',
+    find: 'homes.leave(partition);\n    this.#watchAnew',
+    replace: 'void homes;\n    this.#watchAnew',
   },
   {
     name: 'who watches is not told where it is watched now',
@@ -809,8 +809,8 @@ export const mutants: readonly Mutant[] = [
     name: 'any word is for us while we settle',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (settling?.turn === turn) {',
-    replace: 'if (settling !== undefined) {',
+    find: 'if (settling?.turn === turn) return this.#mark',
+    replace: 'if (settling !== undefined) return this.#mark',
   },
   {
     name: 'a word does not wait behind what is held',
@@ -844,7 +844,7 @@ export const mutants: readonly Mutant[] = [
     name: 'whoever has lost the old owner goes on waiting',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (via === name) for (const node of [this.#self, ...straight]) this.#mark(partition, turn, node);',
+    find: 'for (const [partition, { via }] of this.#settling) if (via === name) this.#markAll(partition);',
     replace: '',
   },
   {
