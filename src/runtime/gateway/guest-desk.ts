@@ -109,6 +109,16 @@ export class GuestDesk {
     this.#gateway.homes.refuse(unit, message, why);
   }
 
+  /** Asked of its home, which may be another than when the move began: its partition has changed hands. */
+  async #whereIs(unit: Unit, home: string): Promise<unknown> {
+    const { nodes, homes } = this.#gateway;
+    const { hosted, key } = this.#router.host.split(unit);
+    const partition = hosted === undefined ? undefined : ringPartition(hosted, key);
+    const now = (partition === undefined ? undefined : nodes.ownerOf(partition)) ?? home;
+    if (now === this.#router.host.node) return homes.where(unit) ?? null;
+    return this.#gateway.asked(this.#gateway.numberOfName(now), 'guest-where', { unit });
+  }
+
   #onVerdict(unit: Unit, verdict: unknown): void {
     const { guests } = this.#gateway;
     if (verdict === 'run') guests.run(unit, true);
@@ -127,7 +137,7 @@ export class GuestDesk {
     };
     this.#router.host.world.clock.timer(verdictEveryMs, () => {
       if (guests.waiting(unit) !== waits) return;
-      this.#gateway.asked(this.#gateway.numberOfName(home), 'guest-where', { unit }).then(node => {
+      this.#whereIs(unit, home).then(node => {
         // Null: the move goes on over there.
         if (node === null || guests.waiting(unit) !== waits) again();
         else guests.settle(unit, node === this.#router.host.node);

@@ -96,11 +96,12 @@ export class Homes {
   }
 
   /** The node of its partition: ours, or of one that has been given away. */
-  #ownerOf(unit: Unit): string {
+  #ownerOf(unit: Unit): string | undefined {
     const { nodes } = this.#gateway;
     const { hosted, key } = this.#router.host.split(unit);
     const node = hosted === undefined ? 0 : nodes.nodeOf(hosted.spec, key);
-    return node === 0 ? this.#self : (nodes.names[node] ?? this.#self);
+    // Another is its home: what its entry says is there.
+    return node === 0 ? this.#self : undefined;
   }
 
   isMoving(unit: Unit): boolean {
