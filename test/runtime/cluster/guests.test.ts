@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FarRouter } from '../../../src/runtime/far-router.ts';
 import { type BaseRef, FAR, tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
+import { MemoryT, witness } from '../../../src/testing/sim/node-actors.ts';
 import { LogT } from '../gateway/actors.ts';
-import { MemoryT, witness } from './ledger.ts';
 
 let kit: ClusterKit;
 /** Of n1. */
