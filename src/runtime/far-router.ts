@@ -379,6 +379,7 @@ export class FarRouter implements Router {
   stop(): void {
     this.queries.stop();
     this.moves.stop();
+    this.gateway?.timers.stop();
   }
 
   describe(): object {

@@ -150,6 +150,7 @@ export class KitNode {
     if (life === undefined) return;
     await life.member.host.drain(drainMs);
     life.member.host.halt();
+    life.member.router.stop();
     await life.cluster.stop();
     this.#life = undefined;
   }

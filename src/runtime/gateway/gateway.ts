@@ -31,6 +31,7 @@ import { Homes, sentBack } from './homes.ts';
 import { LostAsks } from './lost-asks.ts';
 import type { NodeLink, NodeLinks } from './node-links.ts';
 import { here, NodeTable, type NodeTableData, unknownNode } from './node-table.ts';
+import { NodeTimers } from './node-timers.ts';
 import { NodeWatches } from './node-watches.ts';
 import { Relays } from './relays.ts';
 import { numberIn, textIn } from './words.ts';
@@ -54,6 +55,7 @@ export interface GatewayOptions extends GatewayEdges {
 export type NodeWord = (from: number, payload: any) => unknown;
 
 export class Gateway {
+  readonly timers: NodeTimers;
   readonly relays: Relays;
   readonly guests: Guests;
   readonly homes: Homes;
@@ -79,6 +81,7 @@ export class Gateway {
     this.nodes = new NodeTable(nodes);
     this.relays = new Relays(router);
     const { host } = router;
+    this.timers = new NodeTimers(host.world.clock);
     this.#dialect = new Dialect(host);
     this.codec = travelCodec(host, this.#dialect);
     this.guests = new Guests(host, this.codec, options.raiseEpochs);

@@ -135,7 +135,7 @@ export class GuestDesk {
     const again = (): void => {
       if (guests.waiting(unit) === waits) this.#awaitVerdict(unit, home);
     };
-    this.#router.host.world.clock.timer(verdictEveryMs, () => {
+    this.#gateway.timers.later(verdictEveryMs, () => {
       if (guests.waiting(unit) !== waits) return;
       this.#whereIs(unit, home).then(node => {
         // Null: the move goes on over there.

@@ -170,7 +170,7 @@ export class Handoffs implements HandoffHooks {
     const waitMs = isQueued ? handoffQueuedMs : Math.min(before * 2, handoffRetryMsMax);
     const until = host.now() + waitMs;
     this.#failed.set(partition, { why: error.message, waitMs: isQueued ? before : waitMs, until });
-    host.world.clock.timer(waitMs + 1, () => this.ringChanged());
+    this.#gateway.timers.later(waitMs + 1, () => this.ringChanged());
     if (isQueued) return;
     this.#counts.failed++;
     host.world.log.warn(

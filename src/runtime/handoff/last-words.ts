@@ -83,7 +83,7 @@ export class LastWords {
   }
 
   #after(ms: number, partition: number, turn: number, then: () => void): void {
-    this.#router.host.world.clock.timer(ms, () => {
+    this.#gateway.timers.later(ms, () => {
       if (this.#settling.get(partition)?.turn === turn) then();
     });
   }
@@ -183,7 +183,7 @@ export class LastWords {
   /** This node goes by the new owner from now on. */
   say(partition: number, turn: number, from: string): void {
     this.#said.set(partition, { turn, by: from });
-    this.#router.host.world.clock.timer(lastWordKeepMs, () => {
+    this.#gateway.timers.later(lastWordKeepMs, () => {
       if (this.#said.get(partition)?.turn === turn) this.#said.delete(partition);
     });
     this.#say(partition, turn, from);
@@ -225,7 +225,7 @@ export class LastWords {
       return hosted !== undefined && ringPartition(hosted, key) === partition;
     };
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
-      this.#router.host.world.clock.timer(lookAgainMs, () => this.#pass(partition, turn, node));
+      this.#gateway.timers.later(lookAgainMs, () => this.#pass(partition, turn, node));
     else this.#gateway.say(number, 'last', { partition, turn, node });
   }
 

@@ -190,7 +190,7 @@ export class Takings {
   #askLater(partition: number, taking: Taking): void {
     const { clock } = this.#router.host.world;
     const again = (): void => this.#askLater(partition, taking);
-    clock.timer(handoffAskMs, () => {
+    this.#gateway.timers.later(handoffAskMs, () => {
       if (this.#takings.get(partition) !== taking) return;
       const number = this.#gateway.linked(taking.from);
       if (number === undefined) return again();
