@@ -9,7 +9,7 @@ import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { OutgoingAsk, OutgoingTell } from '../far-send.ts';
-import { ringPartition } from '../handoff/ring-partition.ts';
+import { ringPartitionOf } from '../handoff/ring-partition.ts';
 import { FAR } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Stored } from '../reminders.ts';
@@ -76,8 +76,7 @@ export class GuestDesk {
 
   #put(from: number, unit: Unit, bytes: unknown): Promise<number> {
     if (!(bytes instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a packed actor is bytes');
-    const { hosted, key } = this.#router.host.split(unit);
-    const partition = hosted === undefined ? undefined : ringPartition(hosted, key);
+    const partition = ringPartitionOf(this.#router.host, unit);
     if (partition !== undefined && this.#gateway.handoffs.leftovers.isClearing(partition))
       throw new TroupeError('OVERLOADED', `what partition ${partition} has left here is just being cleared away`);
     const home = this.#gateway.nameOf(from) ?? '';
@@ -112,8 +111,7 @@ export class GuestDesk {
   /** Asked of its home, which may be another than when the move began: its partition has changed hands. */
   async #whereIs(unit: Unit, home: string): Promise<unknown> {
     const { nodes, homes } = this.#gateway;
-    const { hosted, key } = this.#router.host.split(unit);
-    const partition = hosted === undefined ? undefined : ringPartition(hosted, key);
+    const partition = ringPartitionOf(this.#router.host, unit);
     const now = (partition === undefined ? undefined : nodes.ownerOf(partition)) ?? home;
     if (now === this.#router.host.node) return homes.where(unit) ?? null;
     return this.#gateway.asked(this.#gateway.numberOfName(now), 'guest-where', { unit });

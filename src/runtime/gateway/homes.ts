@@ -24,7 +24,7 @@ import { ended } from '../call.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { sendOrWait } from '../far-send.ts';
-import { ringPartition } from '../handoff/ring-partition.ts';
+import { ringPartitionOf } from '../handoff/ring-partition.ts';
 import { inTime } from '../in-time.ts';
 import { argumentsOf } from '../messages.ts';
 import { type BaseRef, FAR } from '../refs.ts';
@@ -92,11 +92,11 @@ export class Homes {
 
   /** What `guest-where` is answered. Undefined: ask again when the move is over. */
   where(unit: Unit): string | undefined {
-    return this.#moving.has(unit) ? undefined : (this.#away.get(unit)?.node ?? this.#ownerOf(unit));
+    return this.#moving.has(unit) ? undefined : (this.#away.get(unit)?.node ?? this.#byRing(unit));
   }
 
-  /** The node of its partition: ours, or of one that has been given away. */
-  #ownerOf(unit: Unit): string | undefined {
+  /** Without an entry: here, if we are its home. */
+  #byRing(unit: Unit): string | undefined {
     const { nodes } = this.#gateway;
     const { hosted, key } = this.#router.host.split(unit);
     const node = hosted === undefined ? 0 : nodes.nodeOf(hosted.spec, key);
@@ -111,17 +111,12 @@ export class Homes {
   // Partitions that change hands, and take their entries along.
 
   #isOf(unit: Unit, partition: number): boolean {
-    const { hosted, key } = this.#router.host.split(unit);
-    return hosted !== undefined && ringPartition(hosted, key) === partition;
+    return ringPartitionOf(this.#router.host, unit) === partition;
   }
 
   /** Those of which an actor is elsewhere, or was. */
   partitions(): Set<number> {
-    const { host } = this.#router;
-    const all = this.#away.units().map(unit => {
-      const { hosted, key } = host.split(unit);
-      return hosted === undefined ? undefined : ringPartition(hosted, key);
-    });
+    const all = this.#away.units().map(unit => ringPartitionOf(this.#router.host, unit));
     return new Set(all.filter(partition => partition !== undefined));
   }
 
@@ -311,8 +306,7 @@ export class Homes {
   }
 
   #refuseLeaving(unit: Unit): void {
-    const { hosted, key } = this.#router.host.split(unit);
-    const partition = hosted === undefined ? undefined : ringPartition(hosted, key);
+    const partition = ringPartitionOf(this.#router.host, unit);
     if (partition !== undefined) this.#gateway.handoffs.refuseMove(unit, partition);
   }
 

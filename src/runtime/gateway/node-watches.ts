@@ -1,7 +1,7 @@
 // Watches across nodes: the word of an end comes to the thread that speaks for the node, from whichever side, and goes on from there.
 
 import type { FarRouter } from '../far-router.ts';
-import { ringPartition } from '../handoff/ring-partition.ts';
+import { ringPartitionOf } from '../handoff/ring-partition.ts';
 import type { Gateway } from './gateway.ts';
 import { textIn } from './words.ts';
 
@@ -54,10 +54,8 @@ export class NodeWatches {
   /** Actors of a partition of whose end somebody wants to hear by this thread. */
   unitsOf(partition: number): string[] {
     const { host } = this.#router;
-    return [...new Set([...this.#watchers.keys(), ...host.watches.reported()])].filter(id => {
-      const { hosted, key } = host.split(id);
-      return hosted !== undefined && ringPartition(hosted, key) === partition;
-    });
+    const all = new Set([...this.#watchers.keys(), ...host.watches.reported()]);
+    return [...all].filter(id => ringPartitionOf(host, id) === partition);
   }
 
   departed(id: string, reason: unknown): void {

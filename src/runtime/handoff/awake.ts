@@ -1,5 +1,5 @@
-// Which actors of a partition, or of a slot (slot-group.ts), are awake on this thread. A thread may have a million, and a key's hash takes a third of a microsecond:
-// so before anything is held they are gone through in slices, and from then on each that wakes is looked at.
+// Which actors of a partition, or of a slot (slot-group.ts), are awake on this thread. A thread may have a million, and a key's hash takes
+// a third of a microsecond: so before anything is held they are gone through in slices, and from then on each that wakes is looked at.
 //
 //     track ─▶ slices of handoffSliceKeys, the event loop turns in between ─▶ known: of() is a list ─▶ untrack
 //

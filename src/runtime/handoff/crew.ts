@@ -48,18 +48,14 @@ export class Crew {
     const { table } = this.#router.places;
     if (shard.startsWith('h/')) return 0;
     // Where threads do not see each other's, it is found only where the actor will look for it.
-    if (owner !== undefined && !host.engine.shared) return this.#threadOf(owner);
+    if (owner !== undefined && !host.engine.shared) return this.threadFor(owner);
     if (!shard.startsWith('kv/')) return table[partition] as number;
     const keeper = this.#router.host.types.find(({ spec }) => spec.ownsShards);
-    return keeper === undefined ? (table[partition] as number) : this.#threadOf(`${keeper.name}/${partition}`);
+    return keeper === undefined ? (table[partition] as number) : this.threadFor(`${keeper.name}/${partition}`);
   }
 
   /** The thread that an actor which comes here will live on. */
   threadFor(unit: Unit): number {
-    return this.#threadOf(unit);
-  }
-
-  #threadOf(unit: Unit): number {
     const { host, moves, places, threads } = this.#router;
     const moved = moves.any ? moves.threadOf(unit) : undefined;
     if (moved !== undefined && moved >= 0) return moved;

@@ -20,7 +20,7 @@ import { isSlot } from '../rebalance/slot-group.ts';
 import { Crew } from './crew.ts';
 import { Handing } from './handing.ts';
 import { Leftovers } from './leftovers.ts';
-import { ringPartition } from './ring-partition.ts';
+import { ringPartitionOf } from './ring-partition.ts';
 import { Takings } from './taking.ts';
 
 /** What it needs of the cluster. */
@@ -250,20 +250,13 @@ export class Handoffs implements HandoffHooks {
   #pass({ partition, from, turn }: Change): void {
     const { lastWords } = this.#gateway;
     const number = this.#gateway.linked(from);
-    const waiting =
-      number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(this.#isOf(partition)) ?? []);
+    const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
+    const waiting = number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(isOf) ?? []);
     this.#router.host.outside(() => {
       for (const message of waiting) message.again();
     });
     lastWords.say(partition, turn, from);
     this.#watchAnew(partition);
-  }
-
-  #isOf(partition: number): (unit: string) => boolean {
-    return unit => {
-      const { hosted, key } = this.#router.host.split(unit);
-      return hosted !== undefined && ringPartition(hosted, key) === partition;
-    };
   }
 
   #watchAnew(partition: number): void {

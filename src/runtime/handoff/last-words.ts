@@ -20,7 +20,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import type { OnWait } from '../gateway/homes.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
-import { ringPartition } from './ring-partition.ts';
+import { ringPartitionOf } from './ring-partition.ts';
 
 interface Waiting {
   readonly entries: { readonly ref: BaseRef; readonly message: FarMessage; readonly from: number }[];
@@ -220,10 +220,7 @@ export class LastWords {
     if (owner === this.#self) return;
     const number = owner === undefined ? undefined : this.#gateway.linked(owner);
     if (number === undefined) return;
-    const isOf = (unit: string): boolean => {
-      const { hosted, key } = this.#router.host.split(unit);
-      return hosted !== undefined && ringPartition(hosted, key) === partition;
-    };
+    const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
       this.#gateway.timers.later(lookAgainMs, () => this.#pass(partition, turn, node));
     else this.#gateway.say(number, 'last', { partition, turn, node });

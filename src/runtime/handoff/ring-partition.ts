@@ -1,5 +1,6 @@
 // Which partition an actor changes hands with. Pure.
 
+import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
 import { partitionOf } from '../partition.ts';
 
@@ -10,6 +11,12 @@ export const leftKey: Uint8Array = Uint8Array.of(0);
 export function ringPartition({ spec, host }: HostedType, key: string): number | undefined {
   if (spec.placement !== 'ring' || key.charCodeAt(0) === 0) return undefined;
   return spec.ownsShards ? Number(key) : partitionOf(key, host.partitions);
+}
+
+/** Undefined also for one of a type that this node does not have. `unit`: type/key. */
+export function ringPartitionOf(host: Host, unit: string): number | undefined {
+  const { hosted, key } = host.split(unit);
+  return hosted === undefined ? undefined : ringPartition(hosted, key);
 }
 
 /** Does that shard belong to it? Names: a/p, r/p, h/p, kv/<store>/p. */
