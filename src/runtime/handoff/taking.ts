@@ -34,6 +34,8 @@ export class Takings {
   readonly #leftovers: Leftovers;
   readonly #raiseEpochs: (above: number) => Promise<void>;
   readonly #takings = new Map<number, Taking>();
+  /** What an earlier try has left is just going, on a disk that may be slow: nothing may come meanwhile. */
+  readonly #cleaning = new Set<number>();
   /** Of tries that were broken off, what came of stores is still here. */
   readonly #broken = new Set<number>();
 
@@ -54,10 +56,6 @@ export class Takings {
     gateway.on('handoff-actors', (from, asked) => this.#actors(this.#known(from, asked), asked));
     gateway.on('handoff-ready', (from, asked) => this.#ready(this.#known(from, asked), asked));
     gateway.on('handoff-cancel', (from, told) => this.#cancel(from, told));
-  }
-
-  has(partition: number): boolean {
-    return this.#takings.has(partition);
   }
 
   get any(): boolean {
@@ -95,7 +93,7 @@ export class Takings {
     const { partition } = asked;
     const { host } = this.#router;
     const keep = Array.isArray(asked.keep) ? asked.keep.map(textIn) : [];
-    if (this.#leftovers.isClearing(partition))
+    if (this.#leftovers.isClearing(partition) || this.#cleaning.has(partition))
       throw new TroupeError(
         'OVERLOADED',
         `node ${host.node} is still clearing away what partition ${partition} has left`,
@@ -107,10 +105,16 @@ export class Takings {
       });
     const taking: Taking = { id: textIn(asked.id), from: name, keep, ready: false, watched: [] };
     this.#takings.set(partition, taking);
-    if (before !== undefined) await this.#crew.all('part-discard', partition);
-    const left = await this.#crew.all<string[]>('part-clean', { partition, keep });
-    await this.#crew.all('part-track', partition);
-    return [...new Set(left.flat())];
+    this.#cleaning.add(partition);
+    try {
+      if (before !== undefined) await this.#crew.all('part-discard', partition);
+      const left = await this.#crew.all<string[]>('part-clean', { partition, keep });
+      this.#isStill(partition, taking);
+      await this.#crew.all('part-track', partition);
+      return [...new Set(left.flat())];
+    } finally {
+      this.#cleaning.delete(partition);
+    }
   }
 
   #same(
