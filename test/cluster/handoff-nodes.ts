@@ -179,7 +179,14 @@ export class Nodes {
       .find(each => each.partition === partition);
   }
 
-  describe(name: string): { handed: number; taken: number; failed: number; running: object[]; taking: object[] } {
+  describe(name: string): {
+    handed: number;
+    taken: number;
+    failed: number;
+    running: object[];
+    taking: object[];
+    retries: object[];
+  } {
     return inside(this.node(name)).gateway.handoffs.describe() as never;
   }
 

@@ -23,14 +23,18 @@ export class Crew {
 
   /** What is decided is done, whoever fails at it; the failures are told. */
   async surely(word: string, payload: unknown): Promise<void> {
-    const done = this.threads.map(async thread => {
+    await Promise.all(this.each(word, payload));
+  }
+
+  /** The same, of each by itself: the thread that asks is the first. */
+  each(word: string, payload: unknown): Promise<void>[] {
+    return this.threads.map(async thread => {
       try {
         await this.#router.query(thread, word, payload);
       } catch (error) {
         this.#router.host.world.log.warn({ err: error, thread, word }, 'a thread could not do its part in a handoff');
       }
     });
-    await Promise.all(done);
   }
 
   ask<T>(thread: number, word: string, payload: unknown): Promise<T> {

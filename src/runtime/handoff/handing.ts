@@ -55,6 +55,8 @@ export class Handing {
   readonly to: string;
   readonly id: string;
   phase: TransferPhase = 'pending';
+  /** It has failed, and is being taken back: as long as a thread that hangs needs for it. */
+  why: string | null = null;
   bytes = 0;
   records = 0;
   /** What there was when it began; 0 while that is not known. */
@@ -107,6 +109,8 @@ export class Handing {
         throw error;
       });
     } catch (error) {
+      this.phase = 'pending';
+      this.why = error instanceof Error ? error.message : String(error);
       // This node has stopped, and its next life reads whose it is: nobody is told that it stays, or they would throw it away.
       if (!mayBeTheirs) await this.#stay();
       throw error;
@@ -123,21 +127,24 @@ export class Handing {
 
   async #stay(): Promise<void> {
     const { crew, gateway, router, partition } = this.#seams;
+    // Each thread hears these in this order. One that hangs keeps no other waiting.
+    const told: Promise<unknown>[] = [];
     if (router.held.get(partition) !== undefined) {
-      await crew.surely('part-thaw', partition);
+      told.push(...crew.each('part-thaw', partition));
+      await told[0];
       router.held.release(partition);
-      await crew.surely('part-release', partition);
+      told.push(crew.surely('part-release', partition));
     }
-    await this.#forget();
+    told.push(this.#forget());
     await gateway.handoffs.leftovers.unmark(partition).catch(() => undefined);
     const number = gateway.linked(this.to);
     if (number !== undefined) gateway.say(number, 'handoff-cancel', { partition, id: this.id });
+    await Promise.all(told);
   }
 
   async #forget(): Promise<void> {
     const { crew, partition } = this.#seams;
-    await crew.surely('part-unwatch', partition);
-    await crew.surely('part-untrack', partition);
+    await Promise.all([crew.surely('part-unwatch', partition), crew.surely('part-untrack', partition)]);
   }
 
   #goesOn(): void {
@@ -146,28 +153,35 @@ export class Handing {
 
   #ask<T>(word: string, payload: object): Promise<T> {
     this.#goesOn();
-    const { gateway, router, partition } = this.#seams;
+    const { gateway, partition } = this.#seams;
     const asked = gateway.asked(gateway.numberOfName(this.to), word, { partition, id: this.id, ...payload });
-    const why = `node ${this.to} did not answer '${word}' within ${handoffStepMs} ms`;
-    return inTime(router.host.world.clock, handoffStepMs, asked as Promise<T>, () => new TroupeError('DEADLINE', why));
+    return this.#inTime(asked as Promise<T>, `node ${this.to} did not answer '${word}'`);
   }
 
-  /** A thread may be busy for long; a partition must not stand still for so long. */
+  /** A thread may be busy for long, or hang; a partition must not stand still for so long. */
+  #all<T>(word: string, payload: unknown = this.partition): Promise<T[]> {
+    return this.#inTime(this.#seams.crew.all(word, payload), `not all threads answered '${word}'`);
+  }
+
+  #askThread<T>(thread: number, word: string, payload: unknown = this.partition): Promise<T> {
+    return this.#inTime(this.#seams.crew.ask(thread, word, payload), `thread ${thread} did not answer '${word}'`);
+  }
+
   #inTime<T>(step: Promise<T>, what: string): Promise<T> {
-    const why = `not all threads could ${what} within ${handoffStepMs} ms`;
+    const why = `${what} within ${handoffStepMs} ms`;
     return inTime(this.#seams.router.host.world.clock, handoffStepMs, step, () => new TroupeError('DEADLINE', why));
   }
 
   // While it serves.
 
   async #begin(): Promise<void> {
-    const { gateway, crew, partition } = this.#seams;
+    const { gateway, partition } = this.#seams;
     const moved = gateway.homes.movingIn(partition);
     if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
     const keep = gateway.homes.awayIn(partition).filter(([, node]) => node === this.to);
     this.#there = new Set(await this.#ask<string[]>('handoff-begin', { keep: keep.map(([unit]) => unit) }));
-    await crew.all('part-watch', partition);
-    await crew.all('part-track', partition);
+    await this.#all('part-watch');
+    await this.#all('part-track');
     this.since = this.#seams.router.host.now();
     this.phase = 'copying';
   }
@@ -200,13 +214,13 @@ export class Handing {
     if (!router.host.engine.shared) {
       const of = await Promise.all(
         crew.threads.map(async thread => {
-          const shards = await crew.ask<string[]>(thread, 'part-shards', partition);
+          const shards = await this.#askThread<string[]>(thread, 'part-shards');
           return shards.map(shard => [thread, shard] as const);
         }),
       );
       return of.flat();
     }
-    const shards = new Set((await crew.all<string[]>('part-shards', partition)).flat());
+    const shards = new Set((await this.#all<string[]>('part-shards')).flat());
     return [...shards].sort().map(shard => [crew.keeperOf(shard, partition), shard] as const);
   }
 
@@ -230,7 +244,7 @@ export class Handing {
     let from: Uint8Array | null = null;
     do {
       this.#goesOn();
-      const page: Page = await this.#seams.crew.ask(thread, 'part-page', { shard, from, asked });
+      const page: Page = await this.#askThread(thread, 'part-page', { shard, from, asked });
       if (page.records > 0 || page.digest !== null) await each(page, from);
       from = page.next;
     } while (from !== null);
@@ -260,7 +274,7 @@ export class Handing {
   async #sendChanges(): Promise<number> {
     const { crew, partition } = this.#seams;
     const threads = crew.threads;
-    const lists = await Promise.all(threads.map(thread => crew.ask<Change[] | null>(thread, 'part-dirty', partition)));
+    const lists = await Promise.all(threads.map(thread => this.#askThread<Change[] | null>(thread, 'part-dirty')));
     if (lists.includes(null))
       throw new TroupeError(
         'OVERLOADED',
@@ -288,7 +302,7 @@ export class Handing {
   async #sendOf(thread: number, changes: readonly Change[]): Promise<void> {
     for (let at = 0; at < changes.length; ) {
       const some = changes.slice(at, at + handoffPageRecords);
-      const { parts, read, bytes } = await this.#seams.crew.ask<{ parts: Part[]; read: number; bytes: number }>(
+      const { parts, read, bytes } = await this.#askThread<{ parts: Part[]; read: number; bytes: number }>(
         thread,
         'part-read',
         some,
@@ -301,18 +315,18 @@ export class Handing {
   // While it stands still.
 
   async #freeze(): Promise<void> {
-    const { crew, gateway, router, partition } = this.#seams;
+    const { gateway, router, partition } = this.#seams;
     this.phase = 'frozen';
-    const held = await this.#inTime(crew.all<boolean>('part-hold', { partition, stage: 'leaving' }), 'keep back');
+    const held = await this.#all<boolean>('part-hold', { partition, stage: 'leaving' });
     if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ${partition} is still arriving here`);
     const moved = gateway.homes.movingIn(partition);
     if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
     // Twice: one that a thread has moved on to another is sent on once, by news that is at most one message old.
-    await this.#inTime(crew.all('part-flush', null), 'flush');
-    await this.#inTime(crew.all('part-flush', null), 'flush');
-    await this.#inTime(this.#flushGuests(), 'reach the guests of other nodes');
+    await this.#all('part-flush', null);
+    await this.#all('part-flush', null);
+    await this.#inTime(this.#flushGuests(), `not all nodes that have guests of partition ${partition} answered`);
     await this.#rest();
-    const packed = await crew.all<Packed>('part-freeze', partition);
+    const packed = await this.#all<Packed>('part-freeze');
     await gateway.homes.forgetReturned(partition);
     router.host.epochs.renew();
     const epoch = router.host.epochs.next();
@@ -327,13 +341,13 @@ export class Handing {
 
   /** All threads at the same moment: actors that have come to rest on one may be asked by those that have not on another. */
   async #rest(): Promise<void> {
-    const { crew, router, partition } = this.#seams;
+    const { router } = this.#seams;
     const { host } = router;
     const until = host.now() + handoffFreezeMs;
     for (;;) {
-      const restless = (await crew.all<Unit | null>('part-still', partition)).find(unit => unit !== null);
+      const restless = (await this.#all<Unit | null>('part-still')).find(unit => unit !== null);
       if (restless === undefined) return;
-      await crew.all('part-stir', partition);
+      await this.#all('part-stir');
       this.#goesOn();
       if (host.now() >= until)
         throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);

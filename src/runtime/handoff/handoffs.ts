@@ -185,9 +185,9 @@ export class Handoffs implements HandoffHooks {
     const own = (this.#cluster?.effectiveRing()?.next ?? []).filter(transfer => transfer.from === from);
     return own.map(transfer => {
       const { partition, to } = transfer;
-      const { phase = 'pending', bytes = 0, records = 0, etaMs = null } = this.#running.get(partition) ?? {};
-      const isRunning = this.#running.has(partition);
-      const why = isRunning ? null : (this.#whyNot(transfer) ?? 'others are on their way');
+      const handing = this.#running.get(partition);
+      const { phase = 'pending', bytes = 0, records = 0, etaMs = null } = handing ?? {};
+      const why = handing === undefined ? (this.#whyNot(transfer) ?? 'others are on their way') : handing.why;
       return { partition, from, to, phase, bytes, records, etaMs, why };
     });
   }
@@ -283,7 +283,7 @@ export class Handoffs implements HandoffHooks {
       ...this.#counts,
       running: [...this.#running.values()].map(({ partition, to, phase, bytes }) => ({ partition, to, phase, bytes })),
       taking: this.#takings.describe(),
-      failed: [...this.#failed].map(([partition, { why }]) => ({ partition, why })),
+      retries: [...this.#failed].map(([partition, { why }]) => ({ partition, why })),
     };
   }
 }
