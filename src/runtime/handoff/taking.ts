@@ -4,7 +4,7 @@
 //        ready ──'handed'──▶ ours (handoffs.ts)        ready ──'off'──▶ discarded          not ready ──cancel, or another begin──▶ discarded
 //
 // Only the owner is listened to. Once it is ready the word may come from anybody who knows: the old owner, or a node that has heard of
-// it; if none comes, this node asks. What is stored stays until the owner says that it does not come: after a crash it may be ours.
+// it. A word may be lost, or come before what it is about, so this node asks from time to time. What is stored stays until the owner says that it does not come: after a crash it may be ours.
 
 import { TroupeError } from '../../errors.ts';
 import { handoffAskMs, handoffStepMs, transfersInMax } from '../../limits.ts';
@@ -105,6 +105,7 @@ export class Takings {
       });
     const taking: Taking = { id: textIn(asked.id), from: name, keep, ready: false, watched: [] };
     this.#takings.set(partition, taking);
+    this.#askLater(partition, taking);
     this.#cleaning.add(partition);
     try {
       if (before !== undefined) await this.#crew.all('part-discard', partition);
@@ -187,10 +188,9 @@ export class Takings {
     this.#isStill(partition, taking);
     taking.watched = Array.isArray(watched) ? watched.map(textIn) : [];
     taking.ready = true;
-    this.#askLater(partition, taking);
   }
 
-  /** The word that it is ours may be lost with its link, and so may the one that it is not. */
+  /** The word that it is ours may be lost with its link, and so may the one that it is not; or the partition has gone to another node. */
   #askLater(partition: number, taking: Taking): void {
     const { clock } = this.#router.host.world;
     const again = (): void => this.#askLater(partition, taking);
