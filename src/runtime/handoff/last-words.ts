@@ -7,7 +7,9 @@
 // The intuition: links are first in, first out, and n1 sends on what it gets in the order in which it got it. So when the last word
 // is there, everything before it is. n2 itself is a sender, too: its own threads wait (held.ts) for its own last word.
 //
-// Where a link breaks, what was on it is lost or refused, and nothing need be waited for: X says its last word to n2 directly.
+// Where a session ends, what was on it is lost or refused, and nothing need be waited for: X says its last word to n2 directly.
+// Where n2 has been started anew it waits for nobody, and what X sent by n1 may still be on a link that is down: so the first that X says
+// to n2 is that it has a last word under way. n1 keeps the words for n2 until there is a session with it.
 // A wait ends after lastWordMs in any case, and is counted: order is kept as long as links hold.
 //
 // Invariant: from each sender n2 passes on what came by n1 first; the word carries the turn that X believes in, so an old one ends nothing.
@@ -33,6 +35,8 @@ interface Settling {
   /** The old owner; what comes from there passes. */
   readonly via: string;
   readonly marked: Set<string>;
+  /** It became ours in an earlier life of this node, and only these have said that their last word is under way. */
+  readonly only: Set<string> | null;
   readonly waiting: Map<string, Waiting>;
   /** Words of later turns, for whoever owns it by then: not before the one that is missed here, of the same node. */
   readonly later: Map<string, (() => void)[]>;
@@ -40,6 +44,12 @@ interface Settling {
   readonly own: Promise<void>;
   readonly ownCame: () => void;
   count: number;
+}
+
+interface Word {
+  readonly partition: number;
+  readonly turn: number;
+  readonly node: string;
 }
 
 interface Said {
@@ -55,6 +65,10 @@ export class LastWords {
   readonly #gateway: Gateway;
   readonly #settling = new Map<number, Settling>();
   readonly #said = new Map<number, Said>();
+  /** The turn with which a partition became ours in this life. */
+  readonly #begun = new Map<number, number>();
+  /** Words of others for an owner that there is no session with, by partition and node. */
+  readonly #kept = new Map<string, Word>();
   /** Waits that ended without a word. */
   late = 0;
 
@@ -63,6 +77,9 @@ export class LastWords {
     this.#gateway = gateway;
     gateway.on('last', (from, word) =>
       this.#heard(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.node), gateway.nameOf(from)),
+    );
+    gateway.on('last-comes', (from, word) =>
+      this.#comes(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.by), gateway.nameOf(from)),
     );
   }
 
@@ -75,11 +92,32 @@ export class LastWords {
   /** It is ours from now on. Resolves when whatever this node has sent by the old way is back. */
   begin(partition: number, turn: number, via: string): void {
     this.#end(partition);
+    this.#begun.set(partition, turn);
+    this.#settle(partition, turn, via, null);
+  }
+
+  #settle(partition: number, turn: number, via: string, only: Set<string> | null): void {
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
-    this.#settling.set(partition, { turn, via, marked, waiting: new Map(), later: new Map(), own, ownCame, count: 0 });
+    const none = { waiting: new Map(), later: new Map(), count: 0 };
+    this.#settling.set(partition, { turn, via, marked, only, own, ownCame, ...none });
     this.#after(lastWordMs, partition, turn, () => this.#markAll(partition));
     this.#after(lastWordKeepMs, partition, turn, () => this.#end(partition));
+  }
+
+  /** Of one who has heard that it is ours. In this life it is known whom to wait for; in a later one that has been forgotten. */
+  #comes(partition: number, turn: number, by: string, node = ''): void {
+    const isOurs = this.#gateway.nodes.ownerOf(partition) === this.#self;
+    if (!isOurs || by === this.#self || (this.#begun.get(partition) ?? -1) >= turn) return;
+    const settling = this.#settling.get(partition);
+    if (settling === undefined || settling.turn < turn) {
+      this.#end(partition);
+      this.#settle(partition, turn, by, new Set([node]));
+    } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
+  }
+
+  #waitsFor({ marked, only }: Settling, node: string): boolean {
+    return !marked.has(node) && only?.has(node) !== false;
   }
 
   #after(ms: number, partition: number, turn: number, then: () => void): void {
@@ -103,7 +141,7 @@ export class LastWords {
     const settling = this.#settling.get(partition);
     if (settling === undefined || from < this.#router.threads) return false;
     const node = this.#gateway.nameOf(from) ?? '';
-    if (settling.marked.has(node)) return false;
+    if (!this.#waitsFor(settling, node)) return false;
     if (settling.count >= handoffHeldMax) {
       const why = `${handoffHeldMax} messages wait for the last word of their senders by the old owner of partition ${partition}; this one, to ${ref.toString()}, was not run`;
       throw new TroupeError('OVERLOADED', why, { details: { partition } });
@@ -123,12 +161,16 @@ export class LastWords {
   #markAll(partition: number): void {
     const settling = this.#settling.get(partition);
     if (settling === undefined) return;
-    const { turn } = settling;
-    if (!settling.marked.has(this.#self)) this.late++;
-    for (const node of [this.#self, ...settling.waiting.keys(), ...settling.later.keys()]) {
-      if (settling.waiting.has(node)) this.late++;
+    const { turn, waiting, later } = settling;
+    if (this.#waitsFor(settling, this.#self)) this.late++;
+    for (const node of new Set([this.#self, ...waiting.keys(), ...later.keys(), ...this.#awaited(settling)])) {
+      if (waiting.has(node)) this.late++;
       this.#mark(partition, turn, node);
     }
+  }
+
+  #awaited({ only }: Settling): Iterable<string> {
+    return only ?? [...this.#gateway.nodes.names, ...this.#gateway.peers()];
   }
 
   get #self(): string {
@@ -148,8 +190,9 @@ export class LastWords {
     for (const pass of later) pass();
     // It may be handed on by now.
     if (settling.waiting.size === 0) this.#gateway.handoffs.ringChanged();
-    const known = [...this.#gateway.nodes.names, ...this.#gateway.peers()];
-    if (known.every(each => settling.marked.has(each))) this.#settling.delete(partition);
+    const isOver = settling.waiting.size === 0 && settling.later.size === 0;
+    if (isOver && [...this.#awaited(settling)].every(each => settling.marked.has(each)))
+      this.#settling.delete(partition);
   }
 
   #letGo(partition: number, waiting: Waiting | undefined): void {
@@ -191,6 +234,9 @@ export class LastWords {
 
   #say(partition: number, turn: number, by: string): void {
     const word = { partition, turn, node: this.#self };
+    const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
+    const number = owner === by ? undefined : this.#gateway.linked(owner);
+    if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by });
     const old = this.#gateway.linked(by);
     if (old !== undefined) this.#gateway.say(old, 'last', word);
     // Nothing of ours is on its way there.
@@ -205,7 +251,7 @@ export class LastWords {
     const settling = this.#settling.get(partition);
     if (settling?.turn === turn) return this.#mark(partition, turn, node);
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
-    if (settling !== undefined && settling.turn < turn && !settling.marked.has(node)) {
+    if (settling !== undefined && settling.turn < turn && this.#waitsFor(settling, node)) {
       if (from !== settling.via) {
         settling.later.set(node, [...(settling.later.get(node) ?? []), pass]);
         return;
@@ -219,11 +265,24 @@ export class LastWords {
     const owner = this.#gateway.nodes.ownerOf(partition);
     if (owner === this.#self) return;
     const number = owner === undefined ? undefined : this.#gateway.linked(owner);
-    if (number === undefined) return;
+    if (number === undefined) {
+      this.#keep({ partition, turn, node });
+      return;
+    }
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
       this.#gateway.timers.later(lookAgainMs, () => this.#pass(partition, turn, node));
     else this.#gateway.say(number, 'last', { partition, turn, node });
+  }
+
+  /** Nothing can pass to that owner meanwhile, so it is still behind everything when there is a session. */
+  #keep(word: Word): void {
+    const id = `${word.partition} ${word.node}`;
+    if ((this.#kept.get(id)?.turn ?? -1) > word.turn) return;
+    this.#kept.set(id, word);
+    this.#gateway.timers.later(lastWordKeepMs, () => {
+      if (this.#kept.get(id) === word) this.#kept.delete(id);
+    });
   }
 
   /** A session has ended: nothing that was on it comes any more. */
@@ -236,6 +295,11 @@ export class LastWords {
   linked(name: string): void {
     for (const [partition, { turn, by }] of this.#said)
       if (this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, turn, by);
+    for (const [id, { partition, turn, node }] of this.#kept) {
+      if (this.#gateway.nodes.ownerOf(partition) !== name) continue;
+      this.#kept.delete(id);
+      this.#heard(partition, turn, node);
+    }
   }
 
   describe(): object {

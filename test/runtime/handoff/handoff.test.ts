@@ -74,4 +74,21 @@ describe('a partition that changes hands', () => {
         Array.from({ length: next * 3 }, (_, number) => number),
       );
   });
+
+  it('keeps the order of a sender whose link to the old owner is down while the new one is started anew', async () => {
+    const speaks = (word: string): unknown => tell(node('n3').ref(LogT, key)).hear(word);
+    for (const [from, to] of [['n3', 'n1'] as const, ['n1', 'n3'] as const]) kit.network.block(from, to);
+    speaks('first');
+    await hand(kit, partition, 'n2');
+    await kit.clock.advance(50);
+    await kit.crash('n2');
+    await kit.restart('n2');
+    await kit.clock.advance(500);
+    speaks('second');
+    await kit.clock.advance(500);
+    for (const [from, to] of [['n3', 'n1'] as const, ['n1', 'n3'] as const]) kit.network.free(from, to);
+    await kit.clock.advance(2_000);
+    expect(await all('n2')).toEqual(['first', 'second']);
+    expect(node('n2').gateway.lastWords.describe()).toMatchObject({ settling: [], late: 0 });
+  });
 });
