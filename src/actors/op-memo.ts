@@ -3,7 +3,8 @@
 // the same value (A-83, research/wounds.md W11).
 //
 // Intuition: the id also lies beside the value in the record, which survives crashes; this memo answers when the value has
-// already been replaced. Both can only forget: then a retry becomes a sibling, which is a nuisance and not a loss.
+// already been replaced, and survives sleep and moves. Both can only forget: then a retry becomes a sibling, which is a nuisance
+// and not a loss.
 //
 // Invariant: at most `max` operations are remembered, the oldest go first; an operation belongs to one key of one store.
 
@@ -11,11 +12,15 @@ import { opMemoMax } from '../limits.ts';
 import { nameOf } from '../storage/key.ts';
 import type { Dot } from './dvv.ts';
 
+/** By operation, key and store; the oldest first. Plain data: it is the state of the vnode, and travels with it. */
+export type Operations = Map<string, Dot>;
+
 export class OpMemo {
-  private readonly dots = new Map<string, Dot>();
+  private readonly dots: Operations;
   private readonly max: number;
 
-  constructor(max: number = opMemoMax) {
+  constructor(dots: Operations = new Map(), max: number = opMemoMax) {
+    this.dots = dots;
     this.max = max;
   }
 

@@ -1,12 +1,14 @@
 // vnode/p: the actor that owns partition p on this node, in all stores. It reads, decides and commits in one go, so its
 // requests may overlap while they wait for the disk: every method is `interleave`.
 //
-// Invariant: no state of its own. What it knows is on the disk, or rebuilt (the memo of operations is allowed to forget).
+// Invariant: what it knows is on the disk, or rebuilt, but for its state: the operations done lately, which sleep and moves keep, and
+// which it is allowed to forget.
 
 import { frameBytesMax } from '../limits.ts';
 import type { Activation } from '../runtime/activation.ts';
 import { Actor } from '../runtime/actor.ts';
 import { type ActorType, defineActor } from '../runtime/define-actor.ts';
+import type { Operations } from './op-memo.ts';
 import { type KeeperStats, VnodeKeeper } from './vnode-keeper.ts';
 import type {
   DeleteWire,
@@ -21,52 +23,57 @@ import type {
   WriteReply,
 } from './vnode-messages.ts';
 
-export class Vnode extends Actor<null> {
-  readonly #keeper: VnodeKeeper = keeperFor(this);
+export class Vnode extends Actor<Operations> {
+  #keeper: VnodeKeeper | undefined;
 
-  override initial(): null {
-    return null;
+  override initial(): Operations {
+    return new Map();
+  }
+
+  private get keeper(): VnodeKeeper {
+    this.#keeper ??= keeperFor(this);
+    return this.#keeper;
   }
 
   put(store: string, key: Uint8Array, write: PutWire): Soon<WriteReply> {
-    return this.#keeper.put(store, key, write);
+    return this.keeper.put(store, key, write);
   }
 
   delete(store: string, key: Uint8Array, write: DeleteWire): Soon<WriteReply> {
-    return this.#keeper.delete(store, key, write);
+    return this.keeper.delete(store, key, write);
   }
 
   merge(store: string, key: Uint8Array, record: MergeWire): Soon<boolean> {
-    return this.#keeper.merge(store, key, record);
+    return this.keeper.merge(store, key, record);
   }
 
   get(store: string, key: Uint8Array): Soon<RecordWire | null> {
-    return this.#keeper.get(store, key);
+    return this.keeper.get(store, key);
   }
 
   inspect(store: string, key: Uint8Array): Soon<InspectReply | null> {
-    return this.#keeper.inspect(store, key);
+    return this.keeper.inspect(store, key);
   }
 
   scan(store: string, page: ScanWire): Soon<PageReply> {
-    return this.#keeper.scan(store, page);
+    return this.keeper.scan(store, page);
   }
 
   digest(store: string, from: Uint8Array | null): Soon<DigestReply> {
-    return this.#keeper.digest(store, from);
+    return this.keeper.digest(store, from);
   }
 
   count(store: string): Soon<number> {
-    return this.#keeper.count(store);
+    return this.keeper.count(store);
   }
 
   /** A merge is about to purge this store's share: the answer says what it must leave alone. */
   floor(store: string): Soon<number> {
-    return this.#keeper.floor(store);
+    return this.keeper.floor(store);
   }
 
   stats(): KeeperStats {
-    return this.#keeper.stats;
+    return this.keeper.stats;
   }
 }
 
@@ -75,6 +82,7 @@ function keeperFor(vnode: Vnode): VnodeKeeper {
   const { host } = (vnode.self as Activation).hosted;
   return new VnodeKeeper({
     engine: host.engine,
+    operations: vnode.state,
     node: host.node,
     partition: Number(vnode.self.key),
     fence: () => vnode.self.epoch,

@@ -24,7 +24,7 @@ import {
 } from './context.ts';
 import { size } from './dvv.ts';
 import { beginning, laterStamp, type Stamp } from './hlc.ts';
-import { OpMemo } from './op-memo.ts';
+import { type Operations, OpMemo } from './op-memo.ts';
 import { type SiblingSet, stampOf } from './sibling.ts';
 import { prefixRange } from './store-key.ts';
 import { type Corrupt, decodeSet, encodeSet, isCorrupt } from './version-codec.ts';
@@ -49,6 +49,8 @@ import { type ShardPlace, shardNameOf, VnodeShard } from './vnode-shard.ts';
 
 export interface KeeperPlace extends ShardPlace {
   readonly engine: Pick<Engine, 'shard'>;
+  /** Done lately, before this activation. Left out: none are known. */
+  readonly operations?: Operations;
   /** A write was refused because a later activation of this vnode writes already: this one must end. */
   onFenced(): void;
   /** Monotonic ms. Left out: no write is too late. */
@@ -86,7 +88,7 @@ export class VnodeKeeper {
   readonly stats: KeeperStats = { puts: 0, deletes: 0, merges: 0, repeated: 0, manySiblings: 0, lost: 0, refused: 0 };
   private readonly place: KeeperPlace;
   private readonly shards = new Map<string, VnodeShard>();
-  private readonly memo = new OpMemo();
+  private readonly memo: OpMemo;
   private stamp: Stamp = beginning;
   private committing = 0;
   /** What the last commit took, from here and back: what the next one will take while others are under way. */
@@ -94,6 +96,7 @@ export class VnodeKeeper {
 
   constructor(place: KeeperPlace) {
     this.place = place;
+    this.memo = new OpMemo(place.operations);
   }
 
   put(store: string, key: Uint8Array, wire: PutWire): Soon<WriteReply> {

@@ -93,6 +93,11 @@ describe.each(engines)('a store on %s, %i threads', (_engine, threads, options) 
     );
     const twins = keys.filter((_, i) => i % 50 === 2);
     await Promise.all(twins.map(key => first.put(key, `twin ${key}`)));
+    // Done once, and replaced since: only the memo of its vnode knows.
+    const once = (key: string): Promise<unknown> => first.put(key, 'once', { opId: `op-${key}` });
+    const repeated = keys.filter((_, i) => i % 50 === 4);
+    for (const key of repeated) await once(key);
+    for (const key of repeated) await first.put(key, 'later', { context: (await first.get(key)).context });
     const was = await readAll(first);
 
     const stay: [Node, string][] = [];
@@ -124,6 +129,8 @@ describe.each(engines)('a store on %s, %i threads', (_engine, threads, options) 
       expect((await first.inspect(mortal[0] as string)).preference[0]?.siblings[0]?.expiresAt).toBeGreaterThan(0);
       expect(all.get(twins[0] as string)).toHaveLength(2);
     }
+    for (const key of repeated) await once(key);
+    for (const key of repeated) expect((await first.get(key)).values).toEqual(['later']);
 
     for (const [partition, [n1, key]] of stay.entries()) {
       const left = recordsOf(n1, partition);
