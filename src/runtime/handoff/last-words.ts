@@ -10,7 +10,7 @@
 // Where a session ends, what was on it is lost or refused, and nothing need be waited for: X says its last word to n2 directly.
 // Where n2 has been started anew it waits for nobody, and what X sent by n1 may still be on a link that is down: so the first that X says
 // to n2 is that it has a last word under way. n1 keeps the words for n2 until there is a session with it.
-// A wait ends after lastWordMs in any case, and is counted: order is kept as long as links hold.
+// What waits does so for lastWordMs at most, and is counted when that was too short.
 //
 // Invariant: from each sender n2 passes on what came by n1 first; the word carries the turn that X believes in, so an old one ends nothing.
 
@@ -101,7 +101,7 @@ export class LastWords {
     const marked = new Set([via]);
     const none = { waiting: new Map(), later: new Map(), count: 0 };
     this.#settling.set(partition, { turn, via, marked, only, own, ownCame, ...none });
-    this.#after(lastWordMs, partition, turn, () => this.#markAll(partition));
+    this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
     this.#after(lastWordKeepMs, partition, turn, () => this.#end(partition));
   }
 
@@ -151,6 +151,7 @@ export class LastWords {
       const { promise: over, resolve: end } = Promise.withResolvers<void>();
       waiting = { entries: [], over, end };
       settling.waiting.set(node, waiting);
+      this.#after(lastWordMs, partition, settling.turn, () => this.#isLate(partition, node));
     }
     waiting.entries.push({ ref, message, from });
     settling.count++;
@@ -158,15 +159,12 @@ export class LastWords {
     return true;
   }
 
-  #markAll(partition: number): void {
+  /** It has not come in time. */
+  #isLate(partition: number, node: string): void {
     const settling = this.#settling.get(partition);
-    if (settling === undefined) return;
-    const { turn, waiting, later } = settling;
-    if (this.#waitsFor(settling, this.#self)) this.late++;
-    for (const node of new Set([this.#self, ...waiting.keys(), ...later.keys(), ...this.#awaited(settling)])) {
-      if (waiting.has(node)) this.late++;
-      this.#mark(partition, turn, node);
-    }
+    if (settling === undefined || !this.#waitsFor(settling, node)) return;
+    this.late++;
+    this.#mark(partition, settling.turn, node);
   }
 
   #awaited({ only }: Settling): Iterable<string> {
@@ -217,7 +215,10 @@ export class LastWords {
   #end(partition: number): void {
     const settling = this.#settling.get(partition);
     if (settling === undefined) return;
-    this.#markAll(partition);
+    for (const node of new Set([this.#self, ...settling.waiting.keys(), ...settling.later.keys()])) {
+      if (settling.waiting.has(node)) this.late++;
+      this.#mark(partition, settling.turn, node);
+    }
     this.#settling.delete(partition);
   }
 
@@ -287,7 +288,6 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
-    for (const [partition, { via }] of this.#settling) if (via === name) this.#markAll(partition);
     for (const [partition, { turn, by }] of this.#said) if (by === name) this.#say(partition, turn, by);
   }
 
