@@ -181,10 +181,8 @@ export class FarRouter implements Router {
   // Sending.
 
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
-    if (this.holding) {
-      const held = this.held.of(ref[TYPE], ref[KEY]);
-      if (held !== undefined) return this.held.take(held, ref, { code, a0, a1, call: null });
-    }
+    const held = this.holding ? this.held.of(ref[TYPE], ref[KEY]) : undefined;
+    if (held !== undefined) return this.held.take(held, ref, { code, a0, a1, call: null });
     if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call: null }) === true) return undefined;
     const thread = this.threadFor(ref);
     const peer = this.peers[thread];
@@ -208,12 +206,10 @@ export class FarRouter implements Router {
   }
 
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
-    if (this.holding) {
-      const held = this.held.of(ref[TYPE], ref[KEY]);
-      if (held !== undefined) {
-        this.held.take(held, ref, { code, a0, a1, call });
-        return;
-      }
+    const held = this.holding ? this.held.of(ref[TYPE], ref[KEY]) : undefined;
+    if (held !== undefined) {
+      this.held.take(held, ref, { code, a0, a1, call });
+      return;
     }
     if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call }) === true) return;
     this.askAt(this.threadFor(ref), ref, call, code, a0, a1);
@@ -255,6 +251,10 @@ export class FarRouter implements Router {
     const { overflow, capacity, bytes } = ref[TYPE].spec;
     if (overflow === 'wait') (this.peers[thread] as FarPeer).sentTo(ref, wire.slot, wire.bytes, capacity, bytes);
     return true;
+  }
+
+  goesBack(ref: BaseRef, message: FarMessage): boolean {
+    return this.holding && this.held.goesBack(ref, message);
   }
 
   isInMotionHere(ref: BaseRef): boolean {

@@ -178,6 +178,7 @@ export class Host extends Registry {
     try {
       const ref = new act.hosted.stubs.Ref(act.keyed);
       const code = message.head & 1023;
+      if (this.router.goesBack(ref, { code, a0: message.a0, a1: message.a1, call: message.meta })) return true;
       const next = message.meta === null && this.observer === null ? this.find(ref) : null;
       if (next !== null) {
         // Its sender was told that it is on its way: it is taken even beyond the bound, as it was the first time.

@@ -3,6 +3,7 @@
 
 import type { Activation } from './activation.ts';
 import type { Asker, Call } from './call.ts';
+import type { FarMessage } from './far-moves.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
 import type { BaseRef } from './refs.ts';
@@ -20,6 +21,8 @@ export interface Router {
   threadOf(hosted: HostedType, key: string): number;
   tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined;
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void;
+  /** What waited in front of an actor that has just fallen asleep. True: it goes before what is held back, and has been taken. */
+  goesBack(ref: BaseRef, message: FarMessage): boolean;
   /** Outcomes of calls that arrived from another thread. */
   answer(call: Asker, value: unknown): void;
   refuse(call: Asker, error: unknown): void;
@@ -79,6 +82,10 @@ export class LocalRouter implements Router {
 
   ask(): never {
     throw alone();
+  }
+
+  goesBack(): boolean {
+    return false;
   }
 
   answer(): void {

@@ -187,6 +187,16 @@ export class HeldPartitions {
     return undefined;
   }
 
+  /**
+   * It waited in front of an actor that fell asleep here, its store being slow: it came before its partition was held, or was let through,
+   * so nothing that is held may pass it.
+   */
+  goesBack(ref: BaseRef, message: FarMessage): boolean {
+    if (this.of(ref[TYPE], ref[KEY]) === undefined || this.#router.places.takesOwnWay(ref.toString())) return false;
+    this.deliver(ref, message, this.#router.host.thread);
+    return true;
+  }
+
   /** Into the mailbox of an actor of this thread, whatever its partition is about to do. */
   deliver(ref: BaseRef, message: FarMessage, from: number): void {
     const { host, arrivals } = this.#router;

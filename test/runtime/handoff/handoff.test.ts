@@ -1,19 +1,26 @@
 // Partitions that change hands, on the simulated network: everything of them comes along, and nobody notices but by the time it takes.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type ActorType, defineActor } from '../../../src/runtime/define-actor.ts';
 import { tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
-import { NotebookT } from '../cluster/notebook.ts';
+import { Notebook, NotebookT } from '../cluster/notebook.ts';
 import { TravellerT } from '../cluster/traveller.ts';
 import { LogT } from '../gateway/actors.ts';
 import { hand, partitionOfKey } from './wishes.ts';
+
+const DozerT: ActorType<Notebook> = defineActor(import.meta.url, Notebook, {
+  type: 'dozer',
+  persist: 'snapshot',
+  idleMs: 150,
+});
 
 let kit: ClusterKit;
 let key: string;
 let partition: number;
 
 beforeEach(async () => {
-  kit = new ClusterKit(3, { actors: [LogT, NotebookT, TravellerT], seed: 7 });
+  kit = new ClusterKit(3, { actors: [LogT, NotebookT, TravellerT, DozerT], seed: 7 });
   await kit.start();
   for (let i = 0; ; i++) {
     key = `k${i}`;
@@ -90,5 +97,26 @@ describe('a partition that changes hands', () => {
     await kit.clock.advance(2_000);
     expect(await all('n2')).toEqual(['first', 'second']);
     expect(node('n2').gateway.lastWords.describe()).toMatchObject({ settling: [], late: 0 });
+  });
+
+  it('keeps the order of what waits in front of an actor that is falling asleep, and of what is held back after it', async () => {
+    const { disk, gateway } = node('n1');
+    const writes = (line: string): unknown => tell(node('n3').ref(DozerT, key)).write(line);
+    await kit.run(node('n1').ref(NotebookT, key).write('something to copy'));
+    const copies = (): void => {
+      const { running } = gateway.handoffs.describe() as { running: { phase: string }[] };
+      if (running[0]?.phase !== 'copying') return void kit.clock.timer(1, copies);
+      kit.network.block('n1', 'n2');
+      disk.hold();
+      writes('it falls asleep over this, which cannot be stored');
+      kit.clock.timer(1_000, () => writes('into its mailbox'));
+      kit.clock.timer(1_100, () => kit.network.free('n1', 'n2'));
+      kit.clock.timer(1_400, () => writes('held back'));
+      kit.clock.timer(1_700, () => disk.release());
+    };
+    copies();
+    await hand(kit, partition, 'n2');
+    await kit.clock.advance(500);
+    expect((await kit.run(node('n2').ref(DozerT, key).read())).slice(1)).toEqual(['into its mailbox', 'held back']);
   });
 });
