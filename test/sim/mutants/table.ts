@@ -841,13 +841,6 @@ export const mutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'whoever has lost the old owner goes on waiting',
-    scenario: 'nodes',
-    file: handoff('last-words'),
-    find: 'for (const [partition, { via }] of this.#settling) if (via === name) this.#markAll(partition);',
-    replace: '',
-  },
-  {
     name: 'what was detained is let go the other way round',
     scenario: 'nodes',
     file: handoff('last-words'),
