@@ -96,6 +96,7 @@ export class Nodes {
         await this.#gates.get(partition)?.();
         return cluster.handOn(partition, to);
       },
+      ringStored: () => cluster.ringStored(),
       isUp: other => cluster.isUp(other),
       effectiveRing: () => {
         const ring = cluster.effectiveRing();

@@ -268,6 +268,11 @@ export class Cluster {
     return this.#keeper.handOn(partition, to);
   }
 
+  /** See RingKeeper.stored. */
+  ringStored(): Promise<void> {
+    return this.#keeper.stored();
+  }
+
   #isAlive(name: string): boolean {
     const status = this.#statusOf(name);
     return status === 'up' || status === 'leaving';

@@ -149,6 +149,11 @@ export class RingKeeper {
     return done;
   }
 
+  /** Resolves when what holds now is on the disk: the next life begins with it, or with more. Rejects when it cannot be stored. */
+  stored(): Promise<void> {
+    return this.#saved === this.#state ? Promise.resolve() : this.durably(state => state as RingState);
+  }
+
   async #save(make: (state: RingState | undefined) => RingState): Promise<void> {
     const made = make(this.#state);
     let mayBe = made === this.#saved;

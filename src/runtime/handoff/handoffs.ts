@@ -27,6 +27,8 @@ import { Takings } from './taking.ts';
 export interface HandoffCluster {
   /** Makes it the other node's: durable, then everywhere. Rejects with nothing changed, or with the outcome 'unknown' as RingKeeper.handOn. */
   handOn(partition: number, to: string): Promise<unknown>;
+  /** Resolves when what this node goes by is on its disk. Rejects when it cannot be stored. */
+  ringStored(): Promise<void>;
   isUp(node: string): boolean;
   effectiveRing(): Ring | undefined;
 }

@@ -3,7 +3,8 @@
 //     mark, durable ─▶ commit ─▶ clear ─▶ the mark goes last            a start finds a mark: ours still ─▶ unmark    not ours ─▶ clear
 //
 // The mark is a record of h/<partition> under a key that no actor has; it does not travel. Where there is none, nothing is ever cleared:
-// a node that has taken a partition in and has not heard yet that it is his looks just the same.
+// a node that has taken a partition in and has not heard yet that it is his looks just the same. So it is put only when the ring on
+// the disk says that the partition is ours (handing.ts): by an older one, which names whoever had it before, what is ours would go.
 
 import type { Shard, WriteOp } from '../../storage/engine.ts';
 import type { FarRouter } from '../far-router.ts';

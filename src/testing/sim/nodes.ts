@@ -170,6 +170,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
   #attach(cluster: Cluster, gateway: Gateway): HandoffHooks {
     return gateway.handoffs.attach({
       handOn: (partition, to) => cluster.handOn(partition, to),
+      ringStored: () => cluster.ringStored(),
       isUp: name => cluster.isUp(name),
       effectiveRing: () => this.#wishedRing(cluster.effectiveRing()),
     });

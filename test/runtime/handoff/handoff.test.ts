@@ -119,4 +119,27 @@ describe('a partition that changes hands', () => {
     await kit.clock.advance(500);
     expect((await kit.run(node('n2').ref(DozerT, key).read())).slice(1)).toEqual(['into its mailbox', 'held back']);
   });
+
+  it('keeps what came to a node that could not store that it is its own, and crashes as it gives it away', async () => {
+    const ready = async (name: string): Promise<void> => {
+      const { taking } = node(name).gateway.handoffs.describe() as { taking: { ready: boolean }[] };
+      if (taking[0]?.ready !== true) await new Promise<void>(done => kit.clock.timer(1, done)).then(() => ready(name));
+    };
+    await kit.run(node('n1').ref(NotebookT, key).write('of all its lives'));
+    void ready('n2').then(() => {
+      node('n2').disk.diskFull = true;
+    });
+    await hand(kit, partition, 'n2');
+    await kit.clock.advance(100);
+    node('n2').disk.diskFull = false;
+    void ready('n3').then(() => kit.crash('n2'));
+    await hand(kit, partition, 'n3');
+    await kit.restart('n2');
+    await kit.clock.advance(5_000);
+    const { owners } = node('n3').cluster.ring();
+    expect([owners[partition], await kit.run(node('n1').ref(NotebookT, key).read())]).toEqual([
+      'n2',
+      ['of all its lives'],
+    ]);
+  });
 });

@@ -10,6 +10,7 @@ export async function hand(kit: ClusterKit, partition: number, to: string, withi
   const { cluster, gateway } = kit.node(from);
   const hooks = gateway.handoffs.attach({
     handOn: (at, node) => cluster.handOn(at, node),
+    ringStored: () => cluster.ringStored(),
     isUp: name => cluster.isUp(name),
     effectiveRing: () => {
       const now = cluster.effectiveRing();
