@@ -326,8 +326,9 @@ export class Handing {
     // Twice: one that a thread has moved on to another is sent on once, by news that is at most one message old.
     await this.#all('part-flush', null);
     await this.#all('part-flush', null);
-    await this.#inTime(this.#flushGuests(), `not all nodes that have guests of partition ${partition} answered`);
     await this.#rest();
+    // From here on nothing is let through to them any more.
+    await this.#inTime(this.#flushGuests(), `not all nodes that have guests of partition ${partition} answered`);
     const packed = await this.#all<Packed>('part-freeze');
     await gateway.homes.forgetReturned(partition);
     router.host.epochs.renew();

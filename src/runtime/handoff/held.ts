@@ -108,9 +108,11 @@ export class HeldPartitions {
     if (message.call?.state === ended) return undefined;
     const unit = ref.toString();
     if (held.stage !== 'settling' && this.#mustRun(held, ref, message)) {
-      // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread.
-      const isHere = this.#router.threadFor(ref) === this.#router.host.thread;
-      const isLate = held.stage === 'frozen' && (isHere || isSlot(this.#router, held.partition));
+      // Where nothing of it is, it is frozen at once: whether the actor still runs is known by its own thread. A guest of another
+      // node does not know it: what went there now might be overtaken by the news that its home is another one.
+      const thread = this.#router.threadFor(ref);
+      const isElsewhere = thread !== this.#router.host.thread && thread < this.#router.threads;
+      const isLate = held.stage === 'frozen' && (!isElsewhere || isSlot(this.#router, held.partition));
       held.hasLate ||= isLate;
       if (!isLate) {
         this.#letThrough(held, unit, { ref, message });
