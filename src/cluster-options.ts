@@ -1,7 +1,7 @@
 // The options of a node that make it one among others, checked once: a wrong one is a BAD_OPTION that names it.
 
 import { TroupeError } from './errors.ts';
-import { seedsMax } from './limits.ts';
+import { replicasMax, seedsMax } from './limits.ts';
 import { checkNodeName } from './runtime/ids.ts';
 import { formatAddress, parseAddress } from './runtime/links/address.ts';
 import type { TlsIdentity } from './runtime/links/tls-wire.ts';
@@ -27,6 +27,11 @@ export interface ClusterNodeOptions {
    * setting of the node that writes the ring, so give all nodes of a cluster the same.
    */
   readonly autoJoin?: boolean;
+  /**
+   * How many nodes keep the records of each partition: 1 (default), 3, 5 or 7, the same on all nodes of a cluster. With 3, a write is
+   * acknowledged once two nodes have it, and what a lost node has owned is served by another. Needs a dataDir.
+   */
+  readonly replicas?: number;
   /** Text that all nodes share and prove to know, of at least 16 bytes. */
   readonly secret?: string | undefined;
   /** PEM: certificate and key of this node, issued to its name, and the CA of the cluster. All links are TLS 1.3 then. */
@@ -45,6 +50,7 @@ export interface CheckedCluster {
   readonly rack: string;
   readonly weight: number;
   readonly autoJoin: boolean;
+  readonly replicas: number;
   readonly secret: string | undefined;
   readonly tls: TlsIdentity | undefined;
   readonly insecure: boolean;
@@ -60,6 +66,7 @@ export const clusterOptionNames: readonly string[] = [
   'rack',
   'weight',
   'autoJoin',
+  'replicas',
   'secret',
   'tls',
   'insecure',
@@ -71,7 +78,7 @@ const namesCharsMax = 64;
 /** Undefined: the node is alone. */
 export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster | undefined {
   const { listen, advertise, peerVia = {}, join = [], weight = 1, secret, tls, insecure = false } = options;
-  const { autoJoin = true } = options;
+  const { autoJoin = true, replicas = 1 } = options;
   const text = (name: 'cluster' | 'zone' | 'rack', otherwise: string): string => {
     const value = options[name] ?? otherwise;
     if (typeof value === 'string' && value.length <= namesCharsMax && (value !== '' || otherwise === '')) return value;
@@ -82,6 +89,11 @@ export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster
     throw bad('weight', `weight must be a number, 0 or more, not ${show(weight)}`);
   if (typeof insecure !== 'boolean') throw bad('insecure', `insecure must be true or false, not ${show(insecure)}`);
   if (typeof autoJoin !== 'boolean') throw bad('autoJoin', `autoJoin must be true or false, not ${show(autoJoin)}`);
+  if (!Number.isInteger(replicas) || replicas < 1 || replicas > replicasMax || replicas % 2 === 0)
+    throw bad(
+      'replicas',
+      `replicas must be 1, 3, 5 or 7: more than half of them agree to a write; not ${show(replicas)}`,
+    );
   if (!Array.isArray(join) || join.length > seedsMax)
     throw bad('join', `join must be an array of at most ${seedsMax} addresses, not ${show(join)}`);
   if (typeof peerVia !== 'object' || peerVia === null)
@@ -97,6 +109,7 @@ export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster
     ...facts,
     weight,
     autoJoin,
+    replicas,
     insecure,
     secret,
     tls,

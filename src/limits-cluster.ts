@@ -150,3 +150,21 @@ export const handoffAskMs = 500;
 export const lastWordMs = 10_000;
 /** How long last words are remembered, to be said again where a link has broken: as long as a session lives. */
 export const lastWordKeepMs = 60_000;
+
+// Copies of partitions on other nodes.
+
+/** How many nodes may keep the records of a partition: more than half of them must agree to each write. */
+export const replicasMax = 7;
+/** A node speaks for its partitions for so long after a quorum has heard of it; it tells them that it is alive this often. */
+export const leaseMs = 5_000;
+export const leaseBeatMs = 1_000;
+/** Those who have heard of it wait for so much longer before they agree to another owner: clocks go at different speeds. */
+export const leaseMarginMs = 1_000;
+/** What was written of a partition waits for a follower that is away or slow; with more its copy is compared page by page when it is back. */
+export const followerBytesMax: number = 16 << 20;
+/** A follower that could not be brought up to date is tried again after so long. */
+export const followerRetryMs = 1_000;
+/** It is looked so often whether a partition has lost its owner, or should be kept by others. */
+export const replicasLookMs = 500;
+/** Those who may own a partition next ask one after the other, so far apart, so that two seldom ask at once. */
+export const campaignWaitMs = 1_000;

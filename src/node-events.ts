@@ -32,6 +32,8 @@ export interface NodeEvents {
   'partition-leaving': (event: { partition: number; to: string }) => void;
   'partition-left': (event: HandedOn) => void;
   'partition-stays': (event: { partition: number; to: string; reason: string }) => void;
+  /** Of one whose owner is lost, and that several nodes keep: served here from now on. */
+  'partition-taken-over': (event: { partition: number; from: string; turn: number }) => void;
   'partition-arrived': (event: { partition: number; from: string }) => void;
   /** Two clusters of one name were founded apart and have met. */
   'ring-conflict': (event: { member: string; why: string }) => void;

@@ -35,6 +35,7 @@ import type { ActorType } from './runtime/define-actor.ts';
 import {
   chunksPerReserve,
   type EpochMemory,
+  epochLimit,
   epochMemory,
   nextReserve,
   raiseEpochs,
@@ -143,6 +144,13 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       gateway: options.cluster && {
         nodes: withoutRing(this.name, partitions),
         onBroken: (node, error) => this.joined?.onBroken(node, error),
+        replicas:
+          options.cluster.replicas > 1
+            ? {
+                replicas: options.cluster.replicas,
+                epochLimit: () => epochLimit(this.epochs),
+              }
+            : undefined,
         raiseEpochs: above => raiseEpochs(this.epochs, above, limit => this.raiseLimit(limit)),
       },
     });
@@ -153,6 +161,8 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
       clock: host.world.clock,
       codec: host.codec,
       engine: host.engine,
+      // Where several nodes keep a partition only its vnode knows whether they have agreed to what lies here.
+      isAlone: host.lease === null,
       isHere: ref => this.troupe.isHere(ref),
       ref: (type, key) => this.troupe.ref(type, key),
     });

@@ -112,11 +112,17 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
     throw bad('rebalance', `rebalance must be true or false, not ${show(rebalance)}`);
   if (logger !== undefined && !logMethods.every(name => typeof (logger as Partial<Log> | null)?.[name] === 'function'))
     throw bad('logger', `logger must have the methods ${logMethods.join(', ')}, as pino has`);
+  const cluster = checkClusterOptions(options);
+  if (cluster !== undefined && cluster.replicas > 1 && dataDir === undefined)
+    throw bad(
+      'replicas',
+      'replicas needs a dataDir: a node that forgets what it has agreed to could agree to something else',
+    );
   const threadCount = threads === 'auto' ? Math.min(threadsMax, Math.max(1, cores - 1)) : threads;
   return {
     name: options.name === undefined ? undefined : checkNodeName(options.name),
     dataDir,
-    cluster: checkClusterOptions(options),
+    cluster,
     threads: threadCount,
     rebalance: rebalance ?? false,
     partitions,

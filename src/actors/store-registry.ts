@@ -26,6 +26,8 @@ export interface StoreHome {
   readonly codec: ValueCodec;
   /** This thread's. */
   readonly engine: Pick<Engine, 'shard' | 'shared' | 'refresh'>;
+  /** What is durable here may be shown: nobody else has to have it. */
+  readonly isAlone: boolean;
   /** Does that actor live on this node, whatever its thread? */
   isHere(ref: AnyRef): boolean;
   ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A>;
@@ -69,7 +71,7 @@ function soleRouting(home: StoreHome): Routing {
     const door = (deadlineMs: number | undefined): VnodeDoor =>
       (deadlineMs === undefined ? vnode : call(vnode, { deadlineMs })) as unknown as VnodeDoor;
     const sole: Replica = { node: home.node, kind: 'primary', door };
-    if (!home.engine.shared) return [sole];
+    if (!home.engine.shared || !home.isAlone) return [sole];
     const peek = (store: string, key: Uint8Array): RecordWire | null | undefined => {
       if (!home.isHere(vnode)) return undefined;
       const name = shardNameOf(store, partition);

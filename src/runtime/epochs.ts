@@ -56,6 +56,11 @@ export function chunkAfter(memory: EpochMemory): number {
   return memory.base + Atomics.load(memory.cells, limitCell);
 }
 
+/** Above every epoch that is handed out before the reserve has been raised twice more. */
+export function epochLimit(memory: EpochMemory): number {
+  return (chunkAfter(memory) + 2 * chunksPerReserve) * epochsPerChunk;
+}
+
 /** From now on all epochs are above this one. `store`: resolves when no later run of the process begins below that limit. */
 export async function raiseEpochs(
   memory: EpochMemory,

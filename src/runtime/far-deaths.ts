@@ -26,6 +26,7 @@ export class FarDeaths {
     const { host, peers } = router;
     // What wakes here now must have a higher epoch than it had there.
     host.epochs.renew();
+    router.gateway?.replicas?.threadDied();
     // And it must be read as that thread has left it.
     host.engine.refresh();
     const lost: Call[] = [];

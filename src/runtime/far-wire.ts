@@ -320,3 +320,8 @@ function firstOf(frame: Frame<FarPlace>): unknown {
   if (frame.argc < boxedArguments) return frame.argc === 0 ? undefined : frame.a0;
   return frame.rest === null ? [frame.a0, frame.a1, frame.a2] : [frame.a0, frame.a1, frame.a2, ...frame.rest];
 }
+
+export function refOf(place: FarPlace): BaseRef {
+  place.ref ??= new place.hosted.stubs.Ref(place.key);
+  return place.ref;
+}

@@ -36,6 +36,8 @@ export interface HostOptions {
   readonly engine: Engine;
   readonly residentsMax?: number | undefined;
   readonly observer?: HostObserver;
+  /** Before each slice it is asked whether its actor may run: LeaseGuard. */
+  readonly leased?: boolean;
 }
 
 /** What the test kit looks at and interferes with. Absent in production. */

@@ -21,10 +21,11 @@ import { Persistence } from './persistence.ts';
 import { ACT, type BaseRef, type CallOptions, isRef, TYPE } from './refs.ts';
 import { Registry } from './registry.ts';
 import { Reminders } from './reminders.ts';
+import type { LeaseGuard } from './replicas/lease-guard.ts';
 import { Residents } from './residents.ts';
 import type { Router } from './router.ts';
 import { Scheduler } from './scheduler.ts';
-import { runSlice } from './slice.ts';
+import { slicer } from './slice.ts';
 import { Topics } from './topics.ts';
 import { ghost, isGhost } from './turn-keeper.ts';
 import { Watches } from './watches.ts';
@@ -46,6 +47,8 @@ export class Host extends Registry {
   readonly persistence: Persistence;
   readonly residents: Residents;
   readonly observer: HostObserver | null;
+  /** Of a node whose partitions are kept by others, too. */
+  lease: LeaseGuard | null = null;
   readonly engine: Engine;
   readonly codec: Codec;
   /** Actors that hold a mailbox. Those found empty when the event loop turns give it back: an idle actor holds none. */
@@ -84,10 +87,8 @@ export class Host extends Registry {
       decodeRef: (type, key) => this.refByName(type, key),
     });
     this.plain = this.observer === null;
-    this.scheduler = new Scheduler(
-      options.world.clock,
-      act => runSlice(this, act),
-      run => this.outside(run),
+    this.scheduler = new Scheduler(options.world.clock, slicer(this, options.leased === true), run =>
+      this.outside(run),
     );
     this.scheduler.onRest = () => this.leaveTurn();
     this.scheduler.onTurn = () => this.releaseBoxes();
@@ -194,7 +195,7 @@ export class Host extends Registry {
 
   ask(ref: BaseRef, code: number, a0: unknown, a1: unknown, options: CallOptions | null): Promise<unknown> {
     const reported = this.world.asks?.hasSubscribers === true;
-    if (options === null && this.current === null && this.scheduler.idle && !reported) {
+    if (options === null && this.current === null && this.scheduler.idle && !reported && this.lease === null) {
       const act = ref[ACT];
       // Nobody is before us in any queue, so the turn may as well run at once: no mailbox, no scheduling, no deadline.
       if (act !== null && canRunNow(act, code) && !this.inContinuation() && this.scheduler.spend())

@@ -42,6 +42,8 @@ export class Reminders {
   private readonly underWay = new Map<string, AbortController>();
   /** Those of actors that are just being moved away: they wait for the verdict. */
   private readonly held = new Map<string, Stored[]>();
+  /** Those that are just being stored, and armed then: whoever reads them meanwhile leaves them alone. */
+  private readonly setting = new Set<string>();
 
   /**
    * On a node among others: does the actor of a reminder that is due still live here? Undefined: yes. Rejects when that is not known
@@ -84,7 +86,10 @@ export class Reminders {
     const owner = this.ownerOf(stored);
     if (owner !== this.host.thread) {
       if (owner !== undefined) this.host.router.control(owner, 'reminder', stored);
-    } else if (!this.armed.has(idOf(stored.type, stored.key, stored.name))) this.arm(stored);
+      return;
+    }
+    const id = idOf(stored.type, stored.key, stored.name);
+    if (!this.armed.has(id) && !this.setting.has(id)) this.arm(stored);
   }
 
   private ownerOf(stored: Stored): number | undefined {
@@ -204,7 +209,13 @@ export class Reminders {
       );
     const { at, everyMs } = this.timeOf(act, name, when);
     const stored: Stored = { type: act.type, key: act.key, name, at, everyMs };
-    await this.store(stored, act.epochNumber, act.hosted.spec.durability);
+    const id = idOf(act.type, act.key, name);
+    this.setting.add(id);
+    try {
+      await this.store(stored, act.epochNumber, act.hosted.spec.durability);
+    } finally {
+      this.setting.delete(id);
+    }
     this.host.observer?.effect(act, 'remind', { name, at });
     this.arm(stored);
   }
@@ -271,7 +282,8 @@ export class Reminders {
   private giveUp(stored: Stored, wake: Wake): void {
     if (!this.isArmed(stored, wake)) return;
     this.armed.delete(idOf(stored.type, stored.key, stored.name));
-    this.drop([stored], this.host.epochs.next());
+    // Where several nodes keep it, what lies here is a copy of what its owner has.
+    if (this.host.lease === null) this.drop([stored], this.host.epochs.next());
   }
 
   private fire(stored: Stored, wake: Wake): void {

@@ -31,6 +31,14 @@ const unusual: number = stashing | stopping | gated | blocked | freezing | front
 /** And with any of these the slice ends. */
 const halting: number = blocked | freezing | fronted;
 
+/** What runs slices. `leased`: not those of actors that this node may not speak for any more. */
+export function slicer(host: Host, leased: boolean): (act: Activation) => void {
+  if (!leased) return act => runSlice(host, act);
+  return act => {
+    if (host.lease?.parks(act) !== true) runSlice(host, act);
+  };
+}
+
 /**
  * One slice of one actor. The short way: one message in the mailbox, a method that needs nothing around it (HostedType.quick),
  * an actor without extras. `host.current` is left as it is for the next slice to overwrite, and cleared when the scheduler

@@ -18,6 +18,9 @@ import type { PartitionTable } from './placement.ts';
 import { Shifts } from './rebalance/shifts.ts';
 import { SlotLoads } from './rebalance/slot-loads.ts';
 import type { ToDirectory } from './relocation-messages.ts';
+import { Copies } from './replicas/copies.ts';
+import { LeaseGuard, type LeaseWords } from './replicas/lease-guard.ts';
+import { LedEngine } from './replicas/led-engine.ts';
 import { type FabricMemory, type PeerRings, ThreadPort } from './thread-port.ts';
 import type { World } from './world.ts';
 
@@ -41,6 +44,8 @@ export interface MemberOptions {
   readonly nodes?: NodeTableData | undefined;
   /** On the thread that speaks for such a node. */
   readonly gateway?: GatewayEdges | undefined;
+  /** Shared by the threads of a node whose partitions are kept by several nodes. */
+  readonly leases?: LeaseWords | undefined;
   readonly onBroken: (peer: number, error: TroupeError) => void;
 }
 
@@ -75,6 +80,9 @@ export function makeMember(options: MemberOptions): Member {
   const { threads, gateway } = options;
   const nodeLinks = gateway === undefined ? undefined : new NodeLinks(port, threads, options.world.clock);
   const links = nodeLinks ?? port;
+  const { leases } = options;
+  const sharedNow = (): number => options.world.clock.mono() + sharedClockShift;
+  const engine = leases === undefined ? options.engine : new LedEngine(options.engine);
   const host = new Host({
     node: options.node,
     thread: options.thread,
@@ -83,7 +91,8 @@ export function makeMember(options: MemberOptions): Member {
     events: options.events,
     types: options.types,
     partitions: options.partitions,
-    engine: options.engine,
+    engine,
+    leased: leases !== undefined,
     residentsMax: options.residentsMax,
     router: own => {
       router = new FarRouter(own, {
@@ -101,9 +110,10 @@ export function makeMember(options: MemberOptions): Member {
                   links: nodeLinks,
                   threads,
                   nodes: options.nodes as NodeTableData,
+                  leases: leases && { words: leases, clockShift: sharedClockShift },
                   ...(gateway as GatewayEdges),
                 }),
-        wire: made => new FarWire(made, links, () => options.world.clock.mono() + sharedClockShift, options.threads),
+        wire: made => new FarWire(made, links, sharedNow, options.threads),
         moves: made =>
           new FarMoves(made, {
             self: hostOf(options.thread, options.life),
@@ -118,6 +128,10 @@ export function makeMember(options: MemberOptions): Member {
   });
   const made = router as unknown as FarRouter;
   made.moves.lives.push(...options.lives);
+  if (engine instanceof LedEngine) {
+    new Copies(made, engine);
+    host.lease = new LeaseGuard(host, leases as LeaseWords, sharedNow);
+  }
   if (options.thread === 0) {
     overseer = new Overseer(made, options.threads, options.relocateTurnMs);
     if (options.threads > 1) made.shifts = new Shifts(made, overseer);

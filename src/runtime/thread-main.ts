@@ -35,6 +35,7 @@ export default async function main(task: ThreadTask): Promise<void> {
     residentsMax: task.residentsMax,
     relocateTurnMs: task.relocateTurnMs,
     nodes: task.nodes,
+    leases: task.leases,
     onBroken: (_peer, error) => {
       throw error;
     },

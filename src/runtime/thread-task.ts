@@ -4,6 +4,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { EngineOptions } from '../storage/engine.ts';
 import type { NodeTableData } from './gateway/node-table.ts';
+import type { LeaseWords } from './replicas/lease-guard.ts';
 import type { FabricMemory } from './thread-port.ts';
 
 export interface ThreadTask {
@@ -28,6 +29,7 @@ export interface ThreadTask {
   readonly logging: boolean;
   /** Of a node among others: who owns what. */
   readonly nodes: NodeTableData | undefined;
+  readonly leases: LeaseWords | undefined;
 }
 
 /** From the host thread to the pool. */

@@ -20,6 +20,7 @@ import { Rebalancer } from './rebalance/rebalancer.ts';
 import { type AnyRef, BaseRef, KEY, type Ref, TYPE } from './refs.ts';
 import { relocateAcross } from './relocate-across.ts';
 import { type Relocation, relocateHere } from './relocate-here.ts';
+import { type LeaseWords, leaseWords } from './replicas/lease-guard.ts';
 import { LocalRouter } from './router.ts';
 import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
 import { Jobs } from './thread-jobs.ts';
@@ -62,6 +63,7 @@ export class Troupe {
   private readonly engine: Engine;
   private readonly member: Member | undefined;
   private readonly fabric: FabricMemory | undefined;
+  private readonly leases: LeaseWords | undefined;
   private pool: ThreadPool | undefined;
   private readonly lives: number[];
   private readonly replacing = new Map<number, { waiting: Set<number>; done: () => void }>();
@@ -102,6 +104,7 @@ export class Troupe {
       return;
     }
     this.fabric = createFabric({ threads });
+    this.leases = options.gateway?.replicas && leaseWords(options.partitions);
     this.member = makeMember({
       node: options.node,
       thread: 0,
@@ -119,6 +122,7 @@ export class Troupe {
       residentsMax: options.residentsMax,
       relocateTurnMs: options.relocateTurnMs,
       nodes: options.gateway?.nodes,
+      leases: this.leases,
       gateway: options.gateway,
       onBroken: (peer, error) => options.world.log.error({ err: error, peer }, 'a ring is broken'),
     });
@@ -154,7 +158,7 @@ export class Troupe {
     this.member?.port.start();
     if (this.options.threads === 0) {
       try {
-        this.gateway?.homes.load();
+        this.gateway?.load();
       } catch (error) {
         await this.stop(0);
         throw error;
@@ -175,7 +179,7 @@ export class Troupe {
         this.running.add(thread);
       });
       await Promise.all(starts);
-      this.gateway?.homes.load();
+      this.gateway?.load();
       for (const thread of this.hostThreads()) member.overseer?.welcome(thread);
       if (this.options.rebalance === true) this.rebalancer?.resume();
     } catch (error) {
@@ -205,6 +209,7 @@ export class Troupe {
       relocateTurnMs,
       logging: world.log !== undefined,
       nodes: this.gateway?.nodes.data(),
+      leases: this.leases,
     };
   }
 

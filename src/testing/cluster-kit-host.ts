@@ -34,6 +34,8 @@ export interface ClusterKitOptions {
   readonly faults?: Partial<Faults>;
   /** As the option of a node. Default true. */
   readonly autoJoin?: boolean;
+  /** As the option of a node. Default 1. */
+  readonly replicas?: number;
   /** In place of what moves the data of partitions: for tests of the ring. */
   readonly handoffs?: (cluster: Cluster, node: string) => HandoffHooks;
 }
@@ -123,6 +125,7 @@ export class KitNode {
       others,
       state: this.#state,
       autoJoin: options.autoJoin ?? true,
+      replicas: options.replicas,
       handoffs: (own, gateway) => options.handoffs?.(own, this.name) ?? gateway.handoffs.attach(own),
       saveState: async state => {
         if (this.#life !== life) throw new TroupeError('STOPPED', `that life of ${this.name} is over`);

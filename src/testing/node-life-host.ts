@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { Cluster } from '../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
-import { type EpochMemory, raiseEpochs } from '../runtime/epochs.ts';
+import { type EpochMemory, epochLimit, raiseEpochs } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
 import { withoutRing } from '../runtime/gateway/node-table.ts';
 import { Peers } from '../runtime/links/peers.ts';
@@ -15,6 +15,7 @@ import type { RingState } from '../runtime/ownership/holdings.ts';
 import type { BaseRef } from '../runtime/refs.ts';
 import { relocateAcross } from '../runtime/relocate-across.ts';
 import type { Relocation } from '../runtime/relocate-here.ts';
+import { leaseWords } from '../runtime/replicas/lease-guard.ts';
 import { type Member, makeMember } from '../runtime/thread-host.ts';
 import { createFabric } from '../runtime/thread-port.ts';
 import type { World } from '../runtime/world.ts';
@@ -36,6 +37,8 @@ export interface NodeLifeOptions {
   /** What an earlier life has stored. */
   readonly state: RingState | undefined;
   readonly autoJoin: boolean;
+  /** How many nodes keep each partition. Default 1. */
+  readonly replicas?: number | undefined;
   readonly handoffs: (cluster: Cluster, gateway: Gateway) => HandoffHooks;
   saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
@@ -51,7 +54,7 @@ export class NodeLife {
 
   constructor(options: NodeLifeOptions) {
     this.#options = options;
-    const { name, partitions, world, epochs, incarnation, others, emit } = options;
+    const { name, partitions, world, epochs, incarnation, others, emit, replicas = 1 } = options;
     this.member = makeMember({
       node: name,
       thread: 0,
@@ -69,7 +72,9 @@ export class NodeLife {
       residentsMax: undefined,
       relocateTurnMs: undefined,
       nodes: withoutRing(name, partitions),
+      leases: replicas > 1 ? leaseWords(partitions) : undefined,
       gateway: {
+        replicas: replicas > 1 ? { replicas, epochLimit: () => epochLimit(epochs) } : undefined,
         onBroken: (node, error) => this.cluster.onBroken(node, error),
         raiseEpochs: above => raiseEpochs(epochs, above, options.storeEpochs ?? (async () => undefined)),
       },
@@ -118,7 +123,7 @@ export class NodeLife {
   /** Listens, and joins the others. */
   async open(): Promise<void> {
     const { host } = this.member;
-    this.gateway.homes.load();
+    this.gateway.load();
     this.gateway.on('relocate', (_from, { type, key, to }) =>
       this.relocate(host.byName.get(String(type))?.source as ActorType, String(key), String(to)),
     );

@@ -5,7 +5,7 @@ import type { BookOracle } from './book-oracle.ts';
 import type { ProcessNode } from './process-node.ts';
 
 /** What an ask may end with when the node it goes to is in trouble. Anything else fails the test. */
-const expected = ['OVERLOADED', 'DEADLINE', 'UNKNOWN_OUTCOME', 'STOPPED', 'DIED'];
+const expected = ['FENCED', 'OVERLOADED', 'DEADLINE', 'UNKNOWN_OUTCOME', 'STOPPED', 'DIED'];
 const deadlineMs = 3_000;
 /** An ask that ends so much after its deadline hangs. Far above it, because the machine may be busy. */
 const hangsMs = 12_000;

@@ -44,6 +44,7 @@ const commands = {
   /** Partitions move, until each node has its share. */
   weigh: (weights: Record<string, number>) => node.cluster.commit(node.cluster.plan({ weights })),
   transfers: () => node.cluster.transfers(),
+  describe: () => node.describe(),
   /** How long each partition stood still that was handed on since the last time. */
   lefts: () => pauses.splice(0),
   stop: () => node.stop(),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePorts } from '../../src/doors/tour/free-ports.ts';
 import { Member } from '../../src/doors/tour/member.ts';
+import type { NodeOptions } from '../../src/index.ts';
 import type { NodeCommands } from './process-child.ts';
 
 export class ProcessNode extends Member<NodeCommands> {
@@ -26,7 +27,11 @@ export class Processes implements AsyncDisposable {
   readonly nodes = new Map<string, ProcessNode>();
 
   /** Nodes that found a ring together; resolves when all of them have it. */
-  async start(names: readonly string[], way: Way = async () => undefined): Promise<void> {
+  async start(
+    names: readonly string[],
+    way: Way = async () => undefined,
+    more: Partial<NodeOptions> = {},
+  ): Promise<void> {
     const ports = await freePorts(names.length);
     for (const [at, name] of names.entries()) {
       const peerVia: Record<string, string> = {};
@@ -38,7 +43,8 @@ export class Processes implements AsyncDisposable {
         if (via !== undefined) peerVia[to] = via;
         seeds.push(via ?? `127.0.0.1:${port}`);
       }
-      const options = { name, listen: `127.0.0.1:${ports[at]}`, dataDir: join(this.dir, name), join: seeds, peerVia };
+      const dataDir = join(this.dir, name);
+      const options = { name, listen: `127.0.0.1:${ports[at]}`, dataDir, join: seeds, peerVia, ...more };
       this.nodes.set(name, new ProcessNode(name, join(import.meta.dirname, 'process-child.ts'), options));
     }
     await Promise.all([...this.nodes.values()].map(node => node.start()));

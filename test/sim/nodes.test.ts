@@ -6,7 +6,7 @@ import { explore } from '../../src/testing/sim/explore.ts';
 import type { Line } from '../../src/testing/sim/node-actors.ts';
 import { LedgerOracle, WatchOracle } from '../../src/testing/sim/node-oracle.ts';
 import { plan } from '../../src/testing/sim/node-plan.ts';
-import { nodes } from '../../src/testing/sim/nodes.ts';
+import { nodes, replicas } from '../../src/testing/sim/nodes.ts';
 
 it('the nodes scenario finds nothing in 16 seeds, some of them the same twice', { timeout: 120_000 }, async () => {
   const found = await explore(nodes, { from: 1, seeds: 16, twiceEvery: 8 });
@@ -14,8 +14,15 @@ it('the nodes scenario finds nothing in 16 seeds, some of them the same twice', 
   expect(found.unrepeatable).toEqual([]);
 });
 
+it('the replicas scenario finds nothing in 16 seeds, some of them the same twice', { timeout: 120_000 }, async () => {
+  const found = await explore(replicas, { from: 1, seeds: 16, twiceEvery: 8 });
+  expect(found.failed.flatMap(({ seed, violations }) => violations.map(each => `${seed}: ${each}`))).toEqual([]);
+  expect(found.unrepeatable).toEqual([]);
+});
+
 it('some seeds are calm, in others everything breaks at some time', () => {
-  const plans = Array.from({ length: 200 }, (_, seed) => plan(drawsOf(seed)));
+  const rules = { replicas: 1, safetyMs: 18_000 };
+  const plans = Array.from({ length: 200 }, (_, seed) => plan(drawsOf(seed), rules));
   const kinds = new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)));
   expect(plans.filter(({ faults }) => faults.length === 0).length).toBeGreaterThan(30);
   expect(kinds.size).toBe(13);

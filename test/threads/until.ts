@@ -2,10 +2,14 @@
 
 import type { Node, NodeEvents } from '../../src/index.ts';
 
-const patienceMs = 30_000;
+const patienceMsDefault = 30_000;
 
 /** Asks again and again until the answer is yes. Fails, saying what it waited for, long after it should have come. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  patienceMs: number = patienceMsDefault,
+): Promise<void> {
   const end = performance.now() + patienceMs;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`waited ${patienceMs} ms for: ${what}`);

@@ -110,6 +110,7 @@ export class Cluster {
       ring: () => this.#joined(),
       commit: planned => this.commit(planned),
       onLeaving: () => this.#gossiper?.leave(),
+      keeps: () => gateway.replicas?.follows === true,
       recalled: () => recalled({ world, gateway, linked: this.#numbers }),
       passed: () => passed({ world, gateway, linked: this.#numbers }),
       onLeft: () => this.#gossiper?.left(),
@@ -147,6 +148,11 @@ export class Cluster {
       },
     });
     gateway.on('gossip', (from, bytes) => this.#onGossip(from, bytes));
+    gateway.replicas?.attach({
+      isDown: who => this.#statusOf(who) === 'down',
+      turnOf: partition => this.#keeper.state?.holdings[partition]?.turn ?? 0,
+      takeOver: (partition, turn) => this.#keeper.takeOver(partition, turn),
+    });
     this.#keeper.hooks = options.handoffs?.(this);
   }
 

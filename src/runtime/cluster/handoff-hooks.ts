@@ -12,6 +12,8 @@ export interface HandoffHooks {
   before(changes: readonly Change[]): void;
   /** Routes are the new ones, and every linked node has been sent them. */
   after(changes: readonly Change[]): void;
+  /** That node knows by now how often each partition has changed hands; -1: it did not say. */
+  heard?(node: string, turnOf: (partition: number) => number): void;
   /** The ring, a member or a link has changed: look whether there is something to hand on. */
   ringChanged(): void;
   /** Of the partitions that this node gives away. */

@@ -24,6 +24,8 @@ export interface LeaveOptions {
   onLeaving(): void;
   /** Sends home the actors that are guests here; how many are here still. */
   recalled(): Promise<number>;
+  /** Does it keep copies of what others own? They let go of them once the ring says that it goes. */
+  keeps(): boolean;
   /** It owns nothing any more: resolves when nothing is on its way through it either. */
   passed(): Promise<void>;
   onLeft(): void;
@@ -67,8 +69,8 @@ export class Leave {
   }
 
   async #goes(onLeft: () => void): Promise<void> {
-    const { world, recalled, passed } = this.#options;
-    while ((await recalled()) > 0 && !this.#stopped)
+    const { world, recalled, keeps, passed } = this.#options;
+    while (((await recalled()) > 0 || keeps()) && !this.#stopped)
       await new Promise<void>(again => world.clock.timer(leaveLookMs, again));
     await passed();
     if (this.#stopped) throw new TroupeError('STOPPED', `node ${this.#options.name} has stopped before it had left`);

@@ -71,7 +71,7 @@ export class RingKeeper {
     const { gateway } = options;
     gateway.on('ring', () => this.#state);
     gateway.on('ring-state', (from, value) => this.hear(gateway.nameOf(from) ?? '', value));
-    gateway.on('handed', (_from, value) => this.#onHanded(value));
+    gateway.on('handed', (from, value) => this.#onHanded(gateway.nameOf(from) ?? '', value));
   }
 
   get state(): RingState | undefined {
@@ -123,16 +123,22 @@ export class RingKeeper {
       return onForeign(from, error as TroupeError);
     }
     if (this.#stopped) return;
-    if (!this.#take(theirs)) onForeign(from);
+    if (this.#take(theirs)) this.#heard(from, partition => theirs.holdings[partition]?.turn ?? -1);
+    else onForeign(from);
     this.#saveSoon();
   }
 
   /** Only what follows a 'ring-state' in its session means something: without a ring, or of another birth, it is not for us. */
-  #onHanded(value: unknown): void {
+  #onHanded(from: string, value: unknown): void {
     const { birth, changes } = handedOf(value, this.#options.partitions);
     if (this.#stopped || this.#state?.birth !== birth) return;
     this.#take(withChanges(this.#state, changes));
+    this.#heard(from, partition => changes.find(each => each.partition === partition)?.turn ?? -1);
     this.#saveSoon();
+  }
+
+  #heard(from: string, turnOf: (partition: number) => number): void {
+    this.#hook('heard', hooks => hooks.heard?.(from, turnOf));
   }
 
   // What this node writes.
@@ -217,6 +223,19 @@ export class RingKeeper {
     } finally {
       this.#handing.delete(partition);
     }
+  }
+
+  /** Its group has agreed that it is this node's, under that turn. Resolves when it is durable, routed by and told. */
+  takeOver(partition: number, turn: number): Promise<void> {
+    const to = this.#options.name;
+    return this.durably(state => {
+      if (state === undefined || (state.holdings[partition]?.turn ?? turn) >= turn)
+        throw new TroupeError(
+          'FENCED',
+          `partition ${partition} is another node's by now, under turn ${turn} or a later one`,
+        );
+      return withChanges(state, [{ partition, to, turn }]);
+    });
   }
 
   // What follows.

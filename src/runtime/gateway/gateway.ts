@@ -16,13 +16,14 @@ import type { Codec } from '../codec.ts';
 import type { FarMessage } from '../far-moves.ts';
 import { FarPeer } from '../far-peer.ts';
 import type { FarRouter } from '../far-router.ts';
-import type { FarPlace } from '../far-wire.ts';
+import { type FarPlace, refOf } from '../far-wire.ts';
 import type { Frame } from '../frame.ts';
 import { Handoffs } from '../handoff/handoffs.ts';
 import { LastWords } from '../handoff/last-words.ts';
 import type { HostedType } from '../hosted-type.ts';
 import type { Remains } from '../links/remains.ts';
 import type { BaseRef } from '../refs.ts';
+import { loadReplicas, type Replicas, type ReplicasOptions, replicasOf } from '../replicas/replicas.ts';
 import { leftUntil } from '../shared-deadline.ts';
 import { Dialect, travelCodec } from './dialect.ts';
 import { GuestDesk } from './guest-desk.ts';
@@ -37,6 +38,8 @@ import { Relays } from './relays.ts';
 import { numberIn, textIn } from './words.ts';
 
 export interface GatewayEdges {
+  /** Partitions are kept by several nodes. */
+  readonly replicas?: Pick<ReplicasOptions, 'replicas' | 'epochLimit'> | undefined;
   /** What that node sent over a link cannot be read: close it. */
   onBroken(node: string, error: unknown): void;
   /** Resolves when all epochs handed out from now on are above this one. */
@@ -49,6 +52,7 @@ export interface GatewayOptions extends GatewayEdges {
   /** Numbers below are threads. */
   readonly threads: number;
   readonly nodes: NodeTableData;
+  readonly leases?: Pick<ReplicasOptions, 'words' | 'clockShift'> | undefined;
 }
 
 /** A word between nodes. Throws BAD_MESSAGE when the payload is not what it should be. */
@@ -62,6 +66,7 @@ export class Gateway {
   readonly watches: NodeWatches;
   readonly lastWords: LastWords;
   readonly handoffs: Handoffs;
+  readonly replicas: Replicas | null;
   nodes: NodeTable;
   /** What children, local and pinned actors are called means something on their own node only: refs to them stay there. */
   readonly codec: Codec;
@@ -95,11 +100,11 @@ export class Gateway {
     this.on('reply', (_from, reply) => router.queries.onReply(numberIn(reply?.id), reply.value, reply.error));
     new GuestDesk(router, this);
     this.lastWords = new LastWords(router, this);
+    this.replicas = replicasOf(router, this, options);
     this.handoffs = new Handoffs(router, this, options.raiseEpochs);
     this.on('types', (from, types) => this.#dialect.learn(from, types));
   }
 
-  /** What other nodes may say or, with an answer, ask. */
   on(name: string, word: NodeWord): void {
     this.#words.set(name, word);
   }
@@ -112,6 +117,12 @@ export class Gateway {
   /** The same, and its answer. Rejects when the session ends first; the caller bounds the wait. */
   asked(number: number, word: string, payload: unknown): Promise<unknown> {
     return this.#router.query(number, word, payload);
+  }
+
+  /** What an earlier life has stored, before anything runs. Throws CORRUPT. */
+  load(): void {
+    this.homes.load();
+    loadReplicas(this.replicas, this.#router.host.engine);
   }
 
   // Who is where.
@@ -156,15 +167,17 @@ export class Gateway {
   /** The same news for every thread, before any message that rests on it. */
   setNodes(data: NodeTableData): void {
     this.nodes = new NodeTable(data);
+    this.replicas?.routes();
     this.#router.places.setNodes(this.nodes);
     this.#router.broadcast('nodes', data);
   }
 
-  /** For a thread that has just come up: what has changed since its task was written. */
+  /** For a thread that has just come up. */
   tellThread(thread: number): void {
     this.handoffs.tellThread(thread);
     this.#router.control(thread, 'nodes', this.nodes.data());
     this.homes.tellThread(thread);
+    this.replicas?.tellThread(thread);
   }
 
   // Sessions.
@@ -359,8 +372,8 @@ export class Gateway {
 
   /** By that node's name when there is a session with it. */
   linked(name: string): number | undefined {
-    const number = this.#numbers.get(name);
-    return number !== undefined && this.#router.peers[number]?.gone === false ? number : undefined;
+    const number = this.#numbers.get(name) ?? -1;
+    return this.#router.peers[number]?.gone === false ? number : undefined;
   }
 
   /** Names of the nodes with which there is a session. */
@@ -372,11 +385,6 @@ export class Gateway {
     return this.#numbers.get(name) ?? this.#absent(name);
   }
 
-  /** An ask of a thread that waited in the mailbox of an actor that leaves. */
-  passBack(ref: BaseRef, message: FarMessage): void {
-    this.#passAs(ref, message, sentBack);
-  }
-
   describe(): object {
     const nodes = [...this.#numbers].filter(([name]) => name !== '');
     return {
@@ -385,12 +393,8 @@ export class Gateway {
       homes: this.homes.describe(),
       guests: this.guests.describe(),
       handoffs: this.handoffs.describe(),
+      replicas: this.replicas?.describe() ?? null,
       lastWords: this.lastWords.describe(),
     };
   }
-}
-
-function refOf(place: FarPlace): BaseRef {
-  place.ref ??= new place.hosted.stubs.Ref(place.key);
-  return place.ref;
 }

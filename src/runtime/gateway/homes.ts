@@ -343,7 +343,7 @@ export class Homes {
       return (await this.#gateway.asked(this.#gateway.numberOfName(from), 'guest-pack', { unit })) as Uint8Array;
     return this.#guests.pack(unit, this.#self, message => {
       // An ask of a thread of ours is made anew here, as those that come later are.
-      if (message.call?.arrived === true) this.#gateway.passBack(this.#refOf(unit), message);
+      if (message.call?.arrived === true) this.#gateway.sendOn(this.#router.host.thread, this.#refOf(unit), message);
       else moving.back.push(message);
     });
   }

@@ -1,8 +1,12 @@
 // All threads of this node, as thread 0 asks them to do their part in a handoff (hands.ts).
 
+import { TroupeError } from '../../errors.ts';
 import type { FarRouter } from '../far-router.ts';
+import { textIn } from '../gateway/words.ts';
 import { homeOf } from '../placement.ts';
 import type { Unit } from '../relocation-messages.ts';
+import { type Part, type Span, splitParts } from './hands-records.ts';
+import { isShardOf } from './ring-partition.ts';
 
 export class Crew {
   readonly #router: FarRouter;
@@ -56,6 +60,24 @@ export class Crew {
     if (!shard.startsWith('kv/')) return table[partition] as number;
     const keeper = this.#router.host.types.find(({ spec }) => spec.ownsShards);
     return keeper === undefined ? (table[partition] as number) : this.threadFor(`${keeper.name}/${partition}`);
+  }
+
+  /** The same of a shard as another node has called it. Throws BAD_MESSAGE. */
+  keeperOfShard(shard: unknown, partition: number): number {
+    const name = textIn(shard);
+    if (isShardOf(name, partition)) return this.keeperOf(name, partition, undefined);
+    throw new TroupeError('BAD_MESSAGE', `${name} is no shard of partition ${partition}`);
+  }
+
+  /** What another node has sent, each where it is looked after. Resolves when it is committed. Throws BAD_MESSAGE, or what a write may end with. */
+  async store(partition: number, parts: unknown, span?: Span): Promise<void> {
+    if (!Array.isArray(parts)) throw new TroupeError('BAD_MESSAGE', 'records come in parts');
+    if (span !== undefined) {
+      await this.ask(this.keeperOfShard(span.shard, partition), 'part-store', { partition, parts, span });
+      return;
+    }
+    const byKeeper = splitParts(parts as Part[], (shard, owner) => this.keeperOf(textIn(shard), partition, owner));
+    await Promise.all([...byKeeper].map(([thread, own]) => this.ask(thread, 'part-store', { partition, parts: own })));
   }
 
   /** The thread that an actor which comes here will live on. */

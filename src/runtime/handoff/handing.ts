@@ -28,15 +28,17 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { inTime } from '../in-time.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Crew } from './crew.ts';
-import type { HandoffCluster } from './handoffs.ts';
 import type { Packed } from './hands.ts';
-import type { Asked, Change, Page, Part, Span } from './hands-records.ts';
+import type { Change, Page, Part, Span } from './hands-records.ts';
+import { Pages } from './pages.ts';
 
 export interface HandingSeams {
   readonly router: FarRouter;
   readonly gateway: Gateway;
   readonly crew: Crew;
-  readonly cluster: HandoffCluster;
+  /** As those of HandoffCluster. */
+  handOn(): Promise<unknown>;
+  ringStored(): Promise<void>;
   readonly partition: number;
   readonly to: string;
   /** Names this try: a word about another one means nothing. */
@@ -94,17 +96,19 @@ export class Handing {
 
   /** Resolves when the partition is the other node's. Rejects, unchanged, with the reason. */
   async run(): Promise<HandingStats> {
-    const { crew, cluster, partition, to } = this.#seams;
+    const { crew, gateway, partition, handOn } = this.#seams;
     const { host } = this.#seams.router;
     let mayBeTheirs = false;
     try {
       await this.#begin();
-      await this.#copy();
-      await this.#catchUp();
+      if (gateway.replicas === null) {
+        await this.#copy();
+        await this.#catchUp();
+      }
       this.#frozenAt = host.now();
       await this.#freeze();
       this.#goesOn();
-      await cluster.handOn(partition, to).catch(error => {
+      await handOn().catch(error => {
         mayBeTheirs = error.outcome === 'unknown';
         throw error;
       });
@@ -112,7 +116,7 @@ export class Handing {
       this.phase = 'pending';
       this.why = error instanceof Error ? error.message : String(error);
       // This node has stopped, and its next life reads whose it is: nobody is told that it stays, or they would throw it away.
-      if (!mayBeTheirs) await this.#stay();
+      if (!mayBeTheirs && gateway.nodes.ownerOf(partition) === host.node) await this.#stay();
       throw error;
     }
     this.phase = 'committed';
@@ -175,31 +179,37 @@ export class Handing {
   // While it serves.
 
   async #begin(): Promise<void> {
-    const { cluster, gateway, partition } = this.#seams;
+    const { ringStored, gateway, partition } = this.#seams;
     const moved = gateway.homes.movingIn(partition);
     if (moved !== undefined) throw new TroupeError('OVERLOADED', `${moved} is just being moved`);
     // Or a crash behind the mark of leftovers.ts would be followed by a life that takes it for another's still, and clears it away.
-    await this.#inTime(cluster.ringStored(), 'the ring was not stored');
+    await this.#inTime(ringStored(), 'the ring was not stored');
     const keep = gateway.homes.awayIn(partition).filter(([, node]) => node === this.to);
-    this.#there = new Set(await this.#ask<string[]>('handoff-begin', { keep: keep.map(([unit]) => unit) }));
-    await this.#all('part-watch');
+    const isCopied = gateway.replicas !== null;
+    const begun = await this.#ask<string[]>('handoff-begin', { keep: keep.map(([unit]) => unit), isCopied });
+    this.#there = new Set(begun);
+    if (!isCopied) await this.#all('part-watch');
     await this.#all('part-track');
     this.since = this.#seams.router.host.now();
     this.phase = 'copying';
   }
 
   async #copy(): Promise<void> {
-    const places = await this.#places();
+    const { router, crew, partition } = this.#seams;
+    const askThread = <T>(thread: number, word: string, payload: unknown): Promise<T> =>
+      this.#askThread(thread, word, payload);
+    const pages = new Pages({ router, crew, partition, askThread, goesOn: () => this.#goesOn() });
+    const places = await pages.places();
     let total = 0;
-    for (const [thread, shard] of places)
-      await this.#walk(thread, shard, 'count', page => {
+    for (const place of places)
+      await pages.walk(place, 'count', page => {
         total += page.bytes;
       });
     this.total = total;
-    this.since = this.#seams.router.host.now();
+    this.since = router.host.now();
     const ahead: Promise<unknown>[] = [];
-    for (const [thread, shard] of places)
-      await this.#walk(thread, shard, this.#there.has(shard) ? 'digest' : 'records', async (page, from) => {
+    for (const place of places)
+      await pages.walk(place, this.#there.has(place[1]) ? 'digest' : 'records', async (page, from) => {
         const sent = this.#bring(page, from);
         // It is awaited below: until then nobody listens.
         sent.catch(() => undefined);
@@ -211,21 +221,6 @@ export class Handing {
     for (const shard of this.#there) if (!here.has(shard)) await this.#ask('handoff-drop', { shard });
   }
 
-  async #places(): Promise<(readonly [thread: number, shard: string])[]> {
-    const { crew, router, partition } = this.#seams;
-    if (!router.host.engine.shared) {
-      const of = await Promise.all(
-        crew.threads.map(async thread => {
-          const shards = await this.#askThread<string[]>(thread, 'part-shards');
-          return shards.map(shard => [thread, shard] as const);
-        }),
-      );
-      return of.flat();
-    }
-    const shards = new Set((await this.#all<string[]>('part-shards')).flat());
-    return [...shards].sort().map(shard => [crew.keeperOf(shard, partition), shard] as const);
-  }
-
   /** A page; of what is there already, only if it is another one there. */
   async #bring({ part, bytes, digest, next }: Page, from: Uint8Array | null): Promise<void> {
     if (digest === null) return this.#ship([part], bytes);
@@ -235,21 +230,6 @@ export class Handing {
       return;
     }
     await this.#ship([part], bytes, span);
-  }
-
-  async #walk(
-    thread: number,
-    shard: string,
-    asked: Asked,
-    each: (page: Page, from: Uint8Array | null) => unknown,
-  ): Promise<void> {
-    let from: Uint8Array | null = null;
-    do {
-      this.#goesOn();
-      const page: Page = await this.#askThread(thread, 'part-page', { shard, from, asked });
-      if (page.records > 0 || page.digest !== null) await each(page, from);
-      from = page.next;
-    } while (from !== null);
   }
 
   async #ship(parts: readonly Part[], bytes: number, span?: Span): Promise<void> {
@@ -333,13 +313,23 @@ export class Handing {
     await gateway.homes.forgetReturned(partition);
     router.host.epochs.renew();
     const epoch = router.host.epochs.next();
-    await Promise.all([
-      this.#sendChanges(),
-      this.#sendActors(packed, epoch),
-      gateway.handoffs.leftovers.mark(partition),
-    ]);
+    await Promise.all([this.#sendActors(packed, epoch), this.#sendRest()]);
     const watched = new Set([...packed.flatMap(each => each.watched), ...gateway.watches.unitsOf(partition)]);
     await this.#ask('handoff-ready', { epoch, watched: [...watched] });
+  }
+
+  async #sendRest(): Promise<void> {
+    const { gateway, partition } = this.#seams;
+    const { replicas, handoffs } = gateway;
+    if (replicas === null) {
+      await Promise.all([this.#sendChanges(), handoffs.leftovers.mark(partition)]);
+      return;
+    }
+    await this.#all('rep-settle');
+    await this.#inTime(
+      replicas.giving.reached(partition, this.to, () => this.#isOff),
+      `node ${this.to} did not get what was written last`,
+    );
   }
 
   /** All threads at the same moment: actors that have come to rest on one may be asked by those that have not on another. */

@@ -46,6 +46,8 @@ export class Handoffs implements HandoffHooks {
   readonly #crew: Crew;
   readonly #takings: Takings;
   readonly #running = new Map<number, Handing>();
+  /** Those whose new owner is just being written down here. */
+  readonly #giving = new Set<number>();
   readonly #failed = new Map<number, Failed>();
   #cluster: HandoffCluster | undefined;
   #looking = false;
@@ -66,11 +68,18 @@ export class Handoffs implements HandoffHooks {
   /** From now on what the ring wishes is done. */
   attach(cluster: HandoffCluster): HandoffHooks {
     this.#cluster = cluster;
+    this.#gateway.replicas?.wishes(() => cluster.effectiveRing());
     return this;
   }
 
   /** Throws OVERLOADED while an actor cannot be moved because its partition is. */
   refuseMove(unit: string, partition: number): void {
+    if (this.#gateway.replicas !== null)
+      throw new TroupeError(
+        'BAD_OPTION',
+        `${unit} cannot be moved to another node by itself: its records are kept by several nodes, and go with its partition`,
+        { details: { unit, partition } },
+      );
     const handing = this.#running.get(partition);
     if (handing === undefined && this.#router.held.get(partition) === undefined) return;
     const where = handing === undefined ? 'just arriving' : `on its way to ${handing.to}`;
@@ -104,6 +113,7 @@ export class Handoffs implements HandoffHooks {
   }
 
   #look(): void {
+    this.#gateway.replicas?.ringChanged();
     const cluster = this.#cluster;
     const ring = cluster?.effectiveRing();
     const { host } = this.#router;
@@ -129,6 +139,8 @@ export class Handoffs implements HandoffHooks {
     const { host, held } = this.#router;
     if (failed !== undefined && failed.until > host.now()) return failed.why;
     if (!this.#reaches(to)) return `node ${to} cannot be reached`;
+    const noCopy = this.#gateway.replicas?.giving.whyNot(partition, to);
+    if (noCopy !== undefined) return noCopy;
     if (this.#router.shifts?.isBusy === true) return 'a slot is just changing threads here';
     if (held.get(partition)?.stage === 'settling' || !this.#gateway.lastWords.isSettled(partition))
       return 'it has just arrived, and its senders have not all heard of it';
@@ -139,7 +151,9 @@ export class Handoffs implements HandoffHooks {
     const { host } = this.#router;
     const id = `${host.node} ${host.epochs.next()} ${++this.#tries}`;
     const seams = { router: this.#router, gateway: this.#gateway, crew: this.#crew, partition, to, id };
-    const handing = new Handing({ ...seams, cluster: this.#cluster as HandoffCluster });
+    const cluster = this.#cluster as HandoffCluster;
+    const handOn = (): Promise<unknown> => this.give(partition, to);
+    const handing = new Handing({ ...seams, handOn, ringStored: () => cluster.ringStored() });
     this.#running.set(partition, handing);
     host.events.emit('partition-leaving', { partition, to });
     handing.run().then(
@@ -149,7 +163,8 @@ export class Handoffs implements HandoffHooks {
         this.#counts.pausedMsMax = Math.max(this.#counts.pausedMsMax, stats.pausedMs);
         this.#failed.delete(partition);
         host.events.emit('partition-left', { partition, to, ...stats });
-        await this.leftovers.clear(partition);
+        // What is kept here for its owner goes when he says so.
+        if (this.#gateway.replicas === null) await this.leftovers.clear(partition);
         this.#over(partition);
       },
       error => {
@@ -182,6 +197,10 @@ export class Handoffs implements HandoffHooks {
     host.events.emit('partition-stays', { partition, to, reason: error.message });
   }
 
+  heard(node: string, turnOf: (partition: number) => number): void {
+    this.#gateway.lastWords.knows(node, turnOf);
+  }
+
   status(): TransferStatus[] {
     const from = this.#router.host.node;
     const own = (this.#cluster?.effectiveRing()?.next ?? []).filter(transfer => transfer.from === from);
@@ -198,19 +217,29 @@ export class Handoffs implements HandoffHooks {
 
   before(changes: readonly Change[]): void {
     for (const { partition, from, to, turn } of changes) {
-      if (to !== this.#router.host.node) continue;
-      this.#gateway.lastWords.begin(partition, turn, from);
+      if (to !== this.#router.host.node || this.#isRenewed({ partition, from, to, turn })) continue;
+      this.#gateway.replicas?.willLead(partition);
+      const isLost = this.#gateway.replicas?.takesOver(partition) === true;
+      this.#gateway.lastWords.begin(partition, turn, isLost ? undefined : from);
       this.#router.hands.hold(partition, 'settling');
       // Threads hear of it in this order, on one link each: keep back, the new routes, run.
       this.#router.broadcast('part-hold', { partition, stage: 'settling' });
     }
   }
 
+  /** It was led here all the time: its group has agreed to this node once more. */
+  #isRenewed({ partition, from, to }: Change): boolean {
+    return from === to && to === this.#router.host.node && this.#gateway.replicas?.leads(partition) === true;
+  }
+
   after(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (change.to === this.#router.host.node) this.#enter(change);
-      else if (change.from === this.#router.host.node) this.#leave(change);
-      else this.#pass(change);
+      if (this.#isRenewed(change)) this.#gateway.replicas?.renewed(change.partition, change.turn);
+      else if (change.to === this.#router.host.node) this.#enter(change);
+      else if (change.from === this.#router.host.node) {
+        this.#leave(change);
+        void this.#lose(change);
+      } else this.#pass(change);
     }
     this.ringChanged();
   }
@@ -229,7 +258,8 @@ export class Handoffs implements HandoffHooks {
     // Each answers behind whatever it has sent here before it heard.
     const heard = this.#crew.surely('part-hold', { partition, stage: 'settling' });
     lastWords.say(partition, turn, from);
-    void Promise.all([heard, lastWords.own(partition)]).then(() => this.#open(partition));
+    const established = this.#gateway.replicas?.became(partition);
+    void Promise.all([heard, lastWords.own(partition), established]).then(() => this.#open(partition));
     host.events.emit('partition-arrived', { partition, from });
   }
 
@@ -240,6 +270,38 @@ export class Handoffs implements HandoffHooks {
     this.#router.broadcast('part-release', partition);
     await this.#crew.surely('part-untrack', partition);
     this.ringChanged();
+  }
+
+  /** What is kept by others, too. */
+  async #lose({ partition, to, turn }: Change): Promise<void> {
+    const { replicas } = this.#gateway;
+    if (replicas === null) return;
+    if (this.#giving.delete(partition)) replicas.gave(partition);
+    else {
+      this.#gateway.lastWords.cut(partition, turn);
+      await replicas.deposed(partition, to);
+      this.#router.held.release(partition);
+      this.#router.broadcast('part-release', partition);
+    }
+  }
+
+  /** It is about to become that node's: by this one's own word, if it does. */
+  private async give(partition: number, to: string): Promise<void> {
+    const { replicas } = this.#gateway;
+    await replicas?.giving.consent(partition, to);
+    this.#giving.add(partition);
+    try {
+      await (this.#cluster as HandoffCluster).handOn(partition, to);
+    } finally {
+      this.#giving.delete(partition);
+    }
+  }
+
+  /** Messages to it wait, on all threads, until then. */
+  holdUntil(partition: number, then: Promise<void>): void {
+    this.#router.hands.hold(partition, 'settling');
+    this.#router.broadcast('part-hold', { partition, stage: 'settling' });
+    void then.then(() => this.#open(partition));
   }
 
   #leave({ partition, to }: Change): void {

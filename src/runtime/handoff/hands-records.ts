@@ -98,7 +98,7 @@ export class HandsRecords {
         next = record.key;
         break;
       }
-      if (!this.#travels(name, record.key)) continue;
+      if (!this.travels(name, record.key)) continue;
       count++;
       bytes += sizeOf(record);
       if (asked !== 'count') records.push([record.key, record.version, record.value]);
@@ -124,7 +124,7 @@ export class HandsRecords {
     for (const [name, key] of changes) {
       if (read >= handoffPageRecords || bytes >= handoffPageBytes) break;
       read++;
-      if (!this.#travels(name, key)) continue;
+      if (!this.travels(name, key)) continue;
       let part = parts.get(name);
       if (part === undefined) {
         this.#host.engine.refresh(name);
@@ -139,7 +139,8 @@ export class HandsRecords {
     return { parts: [...parts].map(([name, { records, gone }]): Part => [name, records, gone]), read, bytes };
   }
 
-  #travels(name: string, key: Uint8Array): boolean {
+  /** Does it belong to the partition, and not to this node? */
+  travels(name: string, key: Uint8Array): boolean {
     // The mark of leftovers.ts is this node's own.
     if (name.startsWith('h/')) return key.length !== leftKey.length || key[0] !== leftKey[0];
     const owner = ownerIn(name, key);
@@ -162,6 +163,13 @@ export class HandsRecords {
     return this.#isOnePlace ? this.shards(partition).filter(isBulk) : [];
   }
 
+  /** A copy is kept here for its owner: store() may be called from now on. */
+  keep(partition: number): void {
+    if (this.#epochs.has(partition)) return;
+    this.#host.epochs.renew();
+    this.#epochs.set(partition, this.#host.epochs.next());
+  }
+
   /** Is exactly that here? */
   same({ shard, from, to }: Span, digest: Uint8Array): boolean {
     return equal(digestOf([...this.#within(shard, from, to)]), digest);
@@ -170,14 +178,15 @@ export class HandsRecords {
   *#within(name: string, from: Uint8Array | null, to: Uint8Array | null): Iterable<RecordCopy> {
     this.#host.engine.refresh(name);
     const range = { ...(from === null ? {} : { from }), ...(to === null ? {} : { to }) };
-    for (const { key, version, value } of this.#host.engine.shard(name).scan(range)) yield [key, version, value];
+    for (const { key, version, value } of this.#host.engine.shard(name).scan(range))
+      if (this.travels(name, key)) yield [key, version, value];
   }
 
   async drop(shard: string): Promise<void> {
     if (isBulk(shard)) await this.#host.engine.drop(shard);
   }
 
-  /** `span`: of the only part, a page of a store; what else is in there goes. */
+  /** `span`: of the only part; what else is in there goes. */
   async store(partition: number, parts: readonly Part[], span?: Span): Promise<void> {
     const epoch = this.#epochs.get(partition);
     if (epoch === undefined) throw new TroupeError('STOPPED', `partition ${partition} is not being taken in here`);
@@ -189,7 +198,7 @@ export class HandsRecords {
         const isWanted = ({ key }: WriteOp): boolean => kept?.has(ownerIn(name, key)?.join('/') ?? '') !== true;
         const puts = records.map(([key, version, value]): WriteOp => ({ type: 'put', key, version, value }));
         const ops = [...puts, ...gone.map((key): WriteOp => ({ type: 'delete', key }))].filter(isWanted);
-        if (span !== undefined && isBulk(name)) ops.push(...this.#strangers(span, records));
+        if (span !== undefined) ops.push(...this.#strangers(span, records));
         if (ops.length === 0) return undefined;
         // Entries of h/ count their moves by themselves: any epoch of ours would be above theirs.
         const group = name.startsWith('h/') ? { epoch: 0, fence: 'record' as const } : { epoch, fence: fenceOf(name) };
@@ -231,7 +240,7 @@ export class HandsRecords {
         last = key;
         const owner = ownerIn(shard.name, key);
         const isKept = owner !== undefined && kept.has(`${owner[0]}/${owner[1]}`);
-        if (!isKept && this.#travels(shard.name, key)) ops.push({ type: 'delete', key });
+        if (!isKept && this.travels(shard.name, key)) ops.push({ type: 'delete', key });
       }
       if (ops.length > 0) await shard.commit({ epoch, fence: 'record', ops }, 'committed');
       if (last === null) return;

@@ -77,6 +77,7 @@ export class Hands {
     router.on('part-freeze', (_from, partition: number) => this.#freeze(partition));
     router.on('part-thaw', (_from, partition: number) => this.#thaw(partition));
     router.on('part-gone', (_from, partition: number) => this.#gone(partition));
+    router.on('part-depose', (_from, { partition, why }) => this.#depose(partition, why));
     router.on('part-release', (_from, partition: number) => router.held.release(partition));
     router.on('part-back', (from, { unit, ...exported }) =>
       router.gateway?.sendOn(from, host.refById(unit), router.moves.calls.importMessage(exported)),
@@ -93,6 +94,7 @@ export class Hands {
     router.on('part-dirty', (_from, partition: number) => records.dirty(partition));
     router.on('part-read', (_from, changes: Change[]) => records.read(changes));
     router.on('part-clean', (_from, { partition, keep }) => records.clean(partition, keep));
+    router.on('part-keep', (_from, partition: number) => records.keep(partition));
     router.on('part-store', (_from, { partition, parts, span }: { partition: number; parts: Part[]; span?: Span }) =>
       records.store(partition, parts, span),
     );
@@ -268,8 +270,24 @@ export class Hands {
       }
       retire(host, act);
     }
-    for (const [unit] of host.persistence.sleepers.those(unit => this.#isOf(unit, partition)))
-      host.persistence.sleepers.forget(unit);
+    this.#forget(partition);
+  }
+
+  /** Another node has become its owner, and this one was not asked: what runs here ends, and nothing of it is said or stored. */
+  #depose(partition: number, why: string): void {
+    const { host, held } = this.#router;
+    this.#frozen.delete(partition);
+    const error = new TroupeError('FENCED', why, { retryable: true });
+    held.drop(partition, error);
+    for (const act of held.awake(partition)) host.failures.end(act, 'failed', error);
+    host.reminders.suspend(partition);
+    this.#forget(partition);
+  }
+
+  #forget(partition: number): void {
+    const { host } = this.#router;
+    const { sleepers } = host.persistence;
+    for (const [unit] of sleepers.those(unit => this.#isOf(unit, partition))) sleepers.forget(unit);
     for (const [unit] of host.topics.those(unit => this.#isOf(unit, partition))) host.topics.drop(unit);
   }
 
@@ -316,6 +334,8 @@ export class Hands {
     // What wakes here from now on has a higher epoch than it had over there.
     host.epochs.renew();
     if (isSlot(this.#router, partition)) this.slots.take();
+    // Above what its records have been stored under here, as copies for their owner, since it was installed.
+    if (host.lease !== null) for (const act of acts) act.epochNumber = host.epochs.next();
     for (const act of acts) run(host, act);
     if (isSlot(this.#router, partition)) {
       this.slots.loadReminders(partition);
@@ -349,8 +369,6 @@ export class Hands {
     this.records.taken(partition);
     if (isSlot(this.#router, partition)) this.slots.discard();
     for (const act of acts) retire(host, act);
-    for (const [unit] of host.persistence.sleepers.those(unit => this.#isOf(unit, partition)))
-      host.persistence.sleepers.forget(unit);
-    for (const [unit] of host.topics.those(unit => this.#isOf(unit, partition))) host.topics.drop(unit);
+    this.#forget(partition);
   }
 }

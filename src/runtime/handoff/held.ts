@@ -216,6 +216,14 @@ export class HeldPartitions {
     arrivals.deliver(act, from, code, a0, a1, call, call === null);
   }
 
+  /** It is another node's, which does not wait for what was sent here before: that is not sent on. */
+  drop(partition: number, error: TroupeError): void {
+    const held = this.#held.get(partition);
+    for (const entry of held?.entries.splice(0) ?? [])
+      if (typeof entry === 'function') entry();
+      else this.refuse(entry.ref, entry.message, error);
+  }
+
   /** It is known where the partition is: what was held leaves. */
   release(partition: number): void {
     const held = this.#held.get(partition);

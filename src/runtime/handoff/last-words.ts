@@ -67,6 +67,8 @@ export class LastWords {
   readonly #said = new Map<number, Said>();
   /** The turn with which a partition became ours in this life. */
   readonly #begun = new Map<number, number>();
+  /** Partitions that others have taken over, and who has said since that he knows: what he sent before is not passed on. */
+  readonly #cuts = new Map<number, { readonly turn: number; readonly knows: Set<string> }>();
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
   /** Waits that ended without a word. */
@@ -84,16 +86,16 @@ export class LastWords {
   }
 
   get any(): boolean {
-    return this.#settling.size !== 0;
+    return this.#settling.size + this.#cuts.size !== 0;
   }
 
   // At the new owner.
 
-  /** It is ours from now on. Resolves when whatever this node has sent by the old way is back. */
-  begin(partition: number, turn: number, via: string): void {
+  /** It is ours from now on. `via`: what was sent before comes by there, or is refused; undefined: its old owner is lost, nothing comes. */
+  begin(partition: number, turn: number, via: string | undefined): void {
     this.#end(partition);
     this.#begun.set(partition, turn);
-    this.#settle(partition, turn, via, null);
+    if (via !== undefined) this.#settle(partition, turn, via, null);
   }
 
   #settle(partition: number, turn: number, via: string, only: Set<string> | null): void {
@@ -101,6 +103,8 @@ export class LastWords {
     const marked = new Set([via]);
     const none = { waiting: new Map(), later: new Map(), count: 0 };
     this.#settling.set(partition, { turn, via, marked, only, own, ownCame, ...none });
+    // It was this node's before, too.
+    if (via === this.#self) ownCame();
     this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
     this.#after(lastWordKeepMs, partition, turn, () => this.#end(partition));
   }
@@ -126,6 +130,23 @@ export class LastWords {
     });
   }
 
+  /**
+   * Another node has taken it over, which waits for nobody's last word by this one: so what was sent here before its sender knew is refused,
+   * for it might come behind what was sent there since.
+   */
+  cut(partition: number, turn: number): void {
+    const cut = { turn, knows: new Set<string>() };
+    this.#cuts.set(partition, cut);
+    this.#gateway.timers.later(lastWordKeepMs, () => {
+      if (this.#cuts.get(partition) === cut) this.#cuts.delete(partition);
+    });
+  }
+
+  /** What that node says of the ring has come, behind all that it had sent here before it heard of it. */
+  knows(node: string, turnOf: (partition: number) => number): void {
+    for (const [partition, cut] of this.#cuts) if (turnOf(partition) >= cut.turn) cut.knows.add(node);
+  }
+
   own(partition: number): Promise<void> {
     return this.#settling.get(partition)?.own ?? Promise.resolve();
   }
@@ -138,9 +159,14 @@ export class LastWords {
 
   /** False: it passes. Throws OVERLOADED. */
   detain(partition: number, from: number, ref: BaseRef, message: FarMessage, onWait?: OnWait): boolean {
-    const settling = this.#settling.get(partition);
-    if (settling === undefined || from < this.#router.threads) return false;
+    if (from < this.#router.threads) return false;
     const node = this.#gateway.nameOf(from) ?? '';
+    if (this.#cuts.get(partition)?.knows.has(node) === false) {
+      const why = `partition ${partition} has been taken over from ${this.#self}; this message, to ${ref.toString()}, was not run`;
+      throw new TroupeError('FENCED', why, { details: { partition }, retryable: true });
+    }
+    const settling = this.#settling.get(partition);
+    if (settling === undefined) return false;
     if (!this.#waitsFor(settling, node)) return false;
     if (settling.count >= handoffHeldMax) {
       const why = `${handoffHeldMax} messages wait for the last word of their senders by the old owner of partition ${partition}; this one, to ${ref.toString()}, was not run`;

@@ -15,14 +15,15 @@ import { inTime } from '../in-time.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Crew } from './crew.ts';
 import type { Packed } from './hands.ts';
-import { type Part, type Span, splitParts } from './hands-records.ts';
+import type { Span } from './hands-records.ts';
 import type { Leftovers } from './leftovers.ts';
-import { isShardOf } from './ring-partition.ts';
 
 interface Taking {
   readonly id: string;
   readonly from: string;
   readonly keep: readonly Unit[];
+  /** Its records are here, as a copy for the owner, and stay: only actors come. */
+  readonly isCopied: boolean;
   ready: boolean;
   watched: readonly Unit[];
 }
@@ -87,7 +88,10 @@ export class Takings {
   }
 
   /** Answers with the shards of stores that lie here of an earlier try. */
-  async #begin(from: number, asked: { partition: number; id: unknown; keep: unknown }): Promise<string[]> {
+  async #begin(
+    from: number,
+    asked: { partition: number; id: unknown; keep: unknown; isCopied: unknown },
+  ): Promise<string[]> {
     await this.#router.shifts?.rest();
     const name = this.#owner(from, asked);
     const { partition } = asked;
@@ -103,13 +107,14 @@ export class Takings {
       throw new TroupeError('OVERLOADED', `node ${host.node} takes in ${transfersInMax} partitions already`, {
         details: { takes: transfersInMax },
       });
-    const taking: Taking = { id: textIn(asked.id), from: name, keep, ready: false, watched: [] };
+    const isCopied = asked.isCopied === true;
+    const taking: Taking = { id: textIn(asked.id), from: name, keep, isCopied, ready: false, watched: [] };
     this.#takings.set(partition, taking);
     this.#askLater(partition, taking);
     this.#cleaning.add(partition);
     try {
       if (before !== undefined) await this.#crew.all('part-discard', partition);
-      const left = await this.#crew.all<string[]>('part-clean', { partition, keep });
+      const left = isCopied ? [] : await this.#crew.all<string[]>('part-clean', { partition, keep });
       this.#isStill(partition, taking);
       await this.#crew.all('part-track', partition);
       return [...new Set(left.flat())];
@@ -123,36 +128,18 @@ export class Takings {
     { partition, span, digest }: { partition: number; span: Span; digest: unknown },
   ): Promise<boolean> {
     if (!(digest instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a digest is bytes');
-    return this.#crew.ask(this.#keeperOf(span?.shard, partition), 'part-same', { span, digest });
+    return this.#crew.ask(this.#crew.keeperOfShard(span?.shard, partition), 'part-same', { span, digest });
   }
 
   async #drop(_taking: Taking, { partition, shard }: { partition: number; shard: unknown }): Promise<void> {
-    await this.#crew.ask(this.#keeperOf(shard, partition), 'part-drop', shard);
-  }
-
-  #keeperOf(shard: unknown, partition: number): number {
-    const name = textIn(shard);
-    if (isShardOf(name, partition)) return this.#crew.keeperOf(name, partition, undefined);
-    throw new TroupeError('BAD_MESSAGE', `${name} is no shard of partition ${partition}`);
+    await this.#crew.ask(this.#crew.keeperOfShard(shard, partition), 'part-drop', shard);
   }
 
   async #records(
     _taking: Taking,
     { partition, parts, span }: { partition: number; parts: unknown; span?: Span },
   ): Promise<void> {
-    if (span !== undefined) {
-      const thread = this.#keeperOf(span.shard, partition);
-      await this.#crew.ask(thread, 'part-store', { partition, parts, span });
-      return;
-    }
-    if (!Array.isArray(parts)) throw new TroupeError('BAD_MESSAGE', 'records come in parts');
-    const byKeeper = splitParts(parts as Part[], (shard, owner) =>
-      this.#crew.keeperOf(textIn(shard), partition, owner),
-    );
-    const stores = [...byKeeper].map(([thread, own]) =>
-      this.#crew.ask(thread, 'part-store', { partition, parts: own }),
-    );
-    await Promise.all(stores);
+    await this.#crew.store(partition, parts, span);
   }
 
   async #actors(taking: Taking, asked: Packed & { partition: number; epoch: unknown }): Promise<void> {
@@ -185,6 +172,7 @@ export class Takings {
     // What wakes here later, from its records, must be above what it was over there.
     await this.#raiseEpochs(numberIn(epoch));
     await this.#crew.all('part-settle', null);
+    if (taking.isCopied) await this.#gateway.replicas?.giving.promise(partition);
     this.#isStill(partition, taking);
     taking.watched = Array.isArray(watched) ? watched.map(textIn) : [];
     taking.ready = true;
@@ -215,6 +203,10 @@ export class Takings {
 
   async #discard(partition: number, taking: Taking): Promise<void> {
     this.#takings.delete(partition);
+    if (taking.isCopied) {
+      for (const word of ['part-discard', 'part-untrack', 'part-keep']) await this.#crew.surely(word, partition);
+      return;
+    }
     // What has come of its stores stays for the next try, as long as the ring wishes for one.
     this.#broken.add(partition);
     await this.#leftovers.clearing(partition, async () => {

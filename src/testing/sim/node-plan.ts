@@ -12,9 +12,10 @@ export const partitions = 8;
 export const ledgers = [SnapshotT, JournalT, MemoryT, SleeperT];
 /** There is a ring by then. */
 export const startMs = 4_000;
-const safetyMs = 18_000;
 const livenessMs = 180_000;
 const longestMs = 3_000;
+/** Above those of all that are drawn by their kind. */
+const lostId = 1_000;
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
@@ -47,7 +48,19 @@ const points = [
   ...['acked while busy', 'acked while busy', 'acked'],
 ];
 
-export function plan(draw: Draw): SimPlan {
+export interface NodeRules {
+  /** How many nodes keep each partition. */
+  readonly replicas: number;
+  readonly safetyMs: number;
+}
+
+/** Where partitions are kept by several nodes, what is acknowledged, and who is agreed to. */
+const replicaPoints = [
+  ...['hears rep-begin', 'hears rep-round', 'hears rep-round', 'rep-round done', 'rep-round done', 'rep-push'],
+  ...['hears rep-vote', 'hears rep-vote', 'rep-vote done', 'partition-taken-over', 'part-depose', 'rep-lead'],
+];
+
+export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
   const processes = Array.from({ length: 3 + whole(draw('processes'), 2) }, (_, index) => `n${index + 1}`);
   const keys = ['a', 'b', 'c'].map(letter => `${letter}${whole(draw('key', letter), 100)}`);
   const spanMs = safetyMs - startMs - 1_500;
@@ -97,7 +110,7 @@ export function plan(draw: Draw): SimPlan {
         unit(0, key),
         whole(of('then'), processes.length),
       );
-    if (of('guest') < 0.3)
+    if (replicas === 1 && of('guest') < 0.3)
       add(
         one(processes, of('on')),
         atMs - 50 - of('before') * 300,
@@ -115,7 +128,8 @@ export function plan(draw: Draw): SimPlan {
       add(one(processes, of('ends')), atMs + of('end at') * 250, 'end', key, 0);
     }
   }
-  for (let i = whole(draw('moves'), 14); i > 0; i--) {
+  // What several nodes keep moves with its partition.
+  for (let i = replicas > 1 ? 0 : whole(draw('moves'), 14); i > 0; i--) {
     const of = (what: string): number => draw('move', i, what);
     const [key, atMs] = [one(keys, of('key')), startMs + of('at') * spanMs];
     add(one(processes, of('on')), atMs, 'move', unit(of('type'), key), whole(of('to'), processes.length));
@@ -136,16 +150,36 @@ export function plan(draw: Draw): SimPlan {
     add(one(processes, of('on')), startMs + of('at') * spanMs, name, one(keys, of('key')), 0);
   }
   const isCalm = draw('calm') < 0.25;
-  return { processes, operations, faults: isCalm ? [] : drawFaults(draw, processes), safetyMs, livenessMs };
+  const rules = { replicas, safetyMs };
+  return { processes, operations, faults: isCalm ? [] : drawFaults(draw, processes, rules), safetyMs, livenessMs };
 }
 
-function drawFaults(draw: Draw, processes: readonly string[]): Fault[] {
-  const long = draw('long') < 0.15 ? longestOfAllMs : longestMs;
+function drawFaults(draw: Draw, processes: readonly string[], { replicas, safetyMs }: NodeRules): Fault[] {
+  // Where others take over, it is to be seen.
+  const long = draw('long') < (replicas > 1 ? 0.6 : 0.15) ? longestOfAllMs : longestMs;
   // Of 13 kinds half would be a storm.
   const some = kinds.filter(kind => draw('some', kind) < 0.5);
-  const options = { draw, kinds: some, processes, points, safetyMs, fromMs: startMs, longestMs: long, nthMax: 6 };
-  return planFaults(options).map((fault): Fault => {
+  const at = replicas > 1 ? [...points, ...replicaPoints, ...replicaPoints] : points;
+  const options = { draw, kinds: some, processes, points: at, safetyMs, fromMs: startMs, longestMs: long, nthMax: 6 };
+  const faults = planFaults(options).map((fault): Fault => {
     const isAnybodys = 'point' in fault.when && draw('anybody', fault.id) < 0.7;
     return isAnybodys ? { ...fault, on: '*', other: '*' } : fault;
   });
+  return replicas > 1 && draw('lost') < 0.7 ? [...faults, lost(draw, processes)] : faults;
+}
+
+/** One that is gone, stands still or is cut off for so long that others take over; and is back before the end. */
+function lost(draw: Draw, processes: readonly string[]): Fault {
+  const of = (what: string): number => draw('lost', what);
+  const at = whole(of('on'), processes.length);
+  const others = processes.filter((_, index) => index !== at);
+  return {
+    id: lostId,
+    kind: (['crash', 'power', 'stop', 'split'] as const)[whole(of('kind'), 4)] as FaultKind,
+    on: processes[at] as string,
+    other: others[whole(of('other'), others.length)] as string,
+    when: { atMs: startMs + whole(of('at'), 20_000) },
+    forMs: 15_000 + whole(of('for'), 20_000),
+    draw: of('draw'),
+  };
 }

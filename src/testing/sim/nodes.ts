@@ -24,7 +24,7 @@ import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
-import { ledgers, partitions, plan, reminderMsMax } from './node-plan.ts';
+import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -41,6 +41,7 @@ const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${ke
 class NodesRun implements ScenarioRun<NodesLife> {
   readonly #sim: Simulation<NodesLife>;
   readonly #plan: SimPlan;
+  readonly #replicas: number;
   readonly #calm: boolean;
   readonly #disksFail: boolean;
   readonly #oracle: LedgerOracle;
@@ -60,7 +61,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
   /** Waits for a last word that ended without it: with them order is not promised. */
   #late = 0;
 
-  constructor(sim: Simulation<NodesLife>, plan: SimPlan) {
+  constructor(sim: Simulation<NodesLife>, plan: SimPlan, { replicas }: NodeRules) {
+    this.#replicas = replicas;
     this.#sim = sim;
     this.#plan = plan;
     this.#calm = plan.faults.length === 0;
@@ -119,6 +121,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
       let hooks: HandoffHooks | undefined;
       const node = new NodeLife({
         ...{ name, types, partitions, world, engine, incarnation, transport: world.wires, autoJoin: false },
+        replicas: this.#replicas,
         epochs: epochMemory(base),
         storeEpochs: async limit => {
           await new Promise<void>(done => clock.timer(saveMs, done));
@@ -290,7 +293,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
     wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
     for (const { node } of this.#lives()) this.#late += node.gateway.lastWords.late;
     if (this.#calm && this.#late > 0) wrong.push(`${this.#late} waits ended without a last word, and nothing broke`);
-    if (!this.#disksFail) for (const life of this.#lives()) wrong.push(...this.#leftovers(life));
+    if (!this.#disksFail && this.#replicas === 1)
+      for (const life of this.#lives()) wrong.push(...this.#leftovers(life));
     // Order is kept as long as links hold, or the word comes in time.
     return this.#late === 0 ? wrong : wrong.filter(each => !/ after \d+$/.test(each));
   }
@@ -357,8 +361,10 @@ function leftIn({ node }: NodesLife): string | undefined {
 
 const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);
 
-export const nodes: Scenario<NodesLife> = {
-  name: 'nodes',
-  plan,
-  begin: (sim, drawn) => new NodesRun(sim, drawn),
-};
+function scenarioOf(name: string, rules: NodeRules): Scenario<NodesLife> {
+  return { name, plan: draw => plan(draw, rules), begin: (sim, drawn) => new NodesRun(sim, drawn, rules) };
+}
+
+export const nodes: Scenario<NodesLife> = scenarioOf('nodes', { replicas: 1, safetyMs: 18_000 });
+/** The same, with three copies of each partition: others take over what a lost node has owned. */
+export const replicas: Scenario<NodesLife> = scenarioOf('replicas', { replicas: 3, safetyMs: 60_000 });

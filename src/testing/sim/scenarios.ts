@@ -3,7 +3,7 @@
 import { counters } from './counters.ts';
 import { links } from './links.ts';
 import { membership } from './membership.ts';
-import { nodes } from './nodes.ts';
+import { nodes, replicas } from './nodes.ts';
 import type { Scenario } from './runner.ts';
 
 export type AnyScenario = Scenario<any>;
@@ -13,4 +13,5 @@ export const scenarios: ReadonlyMap<string, AnyScenario> = new Map<string, AnySc
   [links.name, links],
   [membership.name, membership],
   [nodes.name, nodes],
+  [replicas.name, replicas],
 ]);

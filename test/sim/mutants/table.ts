@@ -9,7 +9,7 @@ import type { Mistake } from '../../mutate.ts';
 
 /** `file` is below src/. */
 export interface Mutant extends Mistake {
-  readonly scenario: 'counters' | 'links' | 'membership' | 'nodes';
+  readonly scenario: 'counters' | 'links' | 'membership' | 'nodes' | 'replicas';
 }
 
 const gate = 'runtime/gate.ts';
@@ -204,9 +204,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the reminders of the last partition are not loaded',
     scenario: 'counters',
     file: reminders,
-    find: 'else if (!this.armed.has(idOf(stored.type, stored.key, stored.name))) this.arm(stored);',
-    replace:
-      "else if (!this.armed.has(idOf(stored.type, stored.key, stored.name)) && stored.key !== 'c') this.arm(stored);",
+    find: 'if (!this.armed.has(id) && !this.setting.has(id)) this.arm(stored);',
+    replace: "if (!this.armed.has(id) && !this.setting.has(id) && stored.key !== 'c') this.arm(stored);",
   },
   {
     name: 'a reminder that could not be delivered waits for a time of chance of its own',
@@ -499,8 +498,8 @@ export const mutants: readonly Mutant[] = [
     name: 'what was written while it was copied is not sent',
     scenario: 'nodes',
     file: handoff('handing'),
-    find: '      this.#sendChanges(),\n',
-    replace: '',
+    find: 'this.#sendChanges(), handoffs',
+    replace: 'handoffs',
   },
   {
     name: 'a partition is frozen without holding what is sent to it',
@@ -563,8 +562,8 @@ export const mutants: readonly Mutant[] = [
     name: 'nothing is marked to be cleared',
     scenario: 'nodes',
     file: handoff('handing'),
-    find: '      gateway.handoffs.leftovers.mark(partition),\n',
-    replace: '',
+    find: ', handoffs.leftovers.mark(partition)]',
+    replace: ']',
   },
   {
     name: 'the other node is not told that a handoff is off',
@@ -598,14 +597,14 @@ export const mutants: readonly Mutant[] = [
     name: 'the new owner sends before its own last word is back',
     scenario: 'nodes',
     file: handoff('handoffs'),
-    find: 'void Promise.all([heard, lastWords.own(partition)]).then(() => this.#open(partition));',
-    replace: 'void heard.then(() => this.#open(partition));',
+    find: 'Promise.all([heard, lastWords.own(partition), established])',
+    replace: 'Promise.all([heard, established])',
   },
   {
     name: 'the new owner does not hold its own messages',
     scenario: 'nodes',
     file: handoff('handoffs'),
-    find: `this.#router.hands.hold(partition, 'settling');`,
+    find: `      this.#router.hands.hold(partition, 'settling');`,
     replace: '',
   },
   {
@@ -661,7 +660,7 @@ export const mutants: readonly Mutant[] = [
     name: 'reminders fire at the old owner after the freeze',
     scenario: 'nodes',
     file: handoff('hands'),
-    find: 'host.reminders.suspend(partition);',
+    find: 'else host.reminders.suspend(partition);',
     replace: '',
   },
   {
@@ -703,8 +702,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a handoff that is off leaves its actors installed',
     scenario: 'nodes',
     file: handoff('hands'),
-    find: 'for (const act of acts) retire(host, act);\n    for (const [unit] of host.persistence.sleepers.those(unit => this.#isOf(unit, partition)))\n      host.persistence.sleepers.forget(unit);\n    for (const [unit] of host.topics.those(unit => this.#isOf(unit, partition))) host.topics.drop(unit);\n  }\n}',
-    replace: 'for (const act of acts) void act;\n  }\n}',
+    find: 'for (const act of acts) retire(host, act);\n    this.#forget(partition);',
+    replace: 'for (const act of acts) void act;',
   },
   {
     name: 'actors are frozen in the middle of their turns',
@@ -795,8 +794,8 @@ export const mutants: readonly Mutant[] = [
     name: 'nothing is detained',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (settling === undefined || from < this.#router.threads) return false;',
-    replace: 'if (from >= 0) return false;',
+    find: '    if (from < this.#router.threads) return false;',
+    replace: '    if (from >= 0) return false;',
   },
   {
     name: 'a word with an old turn ends a wait',
@@ -1044,5 +1043,111 @@ export const mutants: readonly Mutant[] = [
     file: gateway('gateway'),
     find: 'for (const message of waiting) message.again();',
     replace: 'void waiting;',
+  },
+  {
+    name: 'half of a group is a quorum',
+    scenario: 'replicas',
+    file: 'runtime/replicas/groups.ts',
+    find: '* 2 > group.length',
+    replace: '* 2 >= group.length',
+  },
+  {
+    name: 'while a group changes the new one alone agrees',
+    scenario: 'replicas',
+    file: 'runtime/replicas/groups.ts',
+    find: 'groups.length > 0 && groups.every(',
+    replace: 'groups.length > 0 && groups.slice(-1).every(',
+  },
+  {
+    name: 'a node agrees twice under one turn',
+    scenario: 'replicas',
+    file: 'runtime/replicas/campaign.ts',
+    find: 'turn < now.promised || (turn === now.promised && now.promisedTo !== to)',
+    replace: 'turn < now.promised',
+  },
+  {
+    name: 'a node agrees to one who has less',
+    scenario: 'replicas',
+    file: 'runtime/replicas/campaign.ts',
+    find: "if (comparePositions(positionOf(now), position) > 0) return 'it has more here';",
+    replace: '',
+  },
+  {
+    name: 'a node agrees to another while it hears of the owner',
+    scenario: 'replicas',
+    file: 'runtime/replicas/campaign.ts',
+    find: 'if (name !== owner && !lease.isOver(owner)) return `${owner} was heard of`;',
+    replace: '',
+  },
+  {
+    name: 'a follower takes rounds of an owner whose turn is over',
+    scenario: 'replicas',
+    file: 'runtime/replicas/following.ts',
+    find: 'if (turn > promised || (turn === promised && promisedTo === name)) return;',
+    replace: 'if (turn >= 0) return;',
+  },
+  {
+    name: 'a round counts as durable before it is',
+    scenario: 'replicas',
+    file: 'runtime/replicas/following.ts',
+    find: "    await this.#crew.all('part-settle', null);\n",
+    replace: '',
+  },
+  {
+    name: 'a copy passes for whole before it is',
+    scenario: 'replicas',
+    file: 'runtime/replicas/follower.ts',
+    find: '    this.#whole = true;\n    // Also',
+    replace: '    this.#whole = true;\n    if (this.acked >= 0) return;\n    // Also',
+  },
+  {
+    name: 'a write is acknowledged before a quorum has it',
+    scenario: 'replicas',
+    file: 'runtime/replicas/copies.ts',
+    find: "          await router.query(0, 'rep-push', { partition, parts });",
+    replace: "          void router.query(0, 'rep-push', { partition, parts }).catch(() => undefined);",
+  },
+  {
+    name: 'a write of a partition that is lost counts',
+    scenario: 'replicas',
+    file: 'runtime/replicas/copies.ts',
+    find: 'if (led.over !== undefined) throw led.over;',
+    replace: 'if (led.over !== undefined) return;',
+  },
+  {
+    name: 'nobody looks at the lease',
+    scenario: 'replicas',
+    file: 'runtime/replicas/lease-guard.ts',
+    find: 'return partition !== undefined && now > (this.#words[partition + 1] as number);',
+    replace: 'return partition === undefined;',
+  },
+  {
+    name: 'whoever has agreed to another still renews the lease',
+    scenario: 'replicas',
+    file: 'runtime/replicas/replicas.ts',
+    find: 'return isDenied ? [[partition, promised]] : [];',
+    replace: 'return isDenied ? [] : [];',
+  },
+  {
+    name: 'what was written before a copy is begun is lost to it',
+    scenario: 'replicas',
+    file: 'runtime/replicas/follower.ts',
+    find: 'this.#collects = this.#sinceOrigin;',
+    replace: 'this.#collects = false;',
+  },
+  {
+    name: 'what an owner writes first is not kept by others',
+    scenario: 'replicas',
+    file: 'runtime/replicas/replicas.ts',
+    find: "    this.#router.broadcast('rep-lead', partition);\n  }",
+    replace:
+      "    this.#router.broadcast('rep-lead', partition);\n    void this.#router.handlerOf('rep-end')?.(0, { partition, why: null });\n  }",
+  },
+  {
+    name: 'an owner that another has been agreed to does not end its actors',
+    scenario: 'replicas',
+    file: 'runtime/handoff/hands.ts',
+    find: "for (const act of held.awake(partition)) host.failures.end(act, 'failed', error);",
+    replace: 'void error;',
   },
 ];

@@ -1,0 +1,156 @@
+// Partitions that this node keeps a copy of for their owners: what comes is stored where its own records lie, and nothing of it runs.
+//
+//     begin ─▶ pages that differ ─▶ round: durable, and the round with it ─▶ round ─▶ round            out ─▶ cleared away
+//
+// Intuition: a round is one moment of the partition. While one is being stored the copy is of no moment: should this node stop just then,
+// its next life has the copy compared, page by page (`isSure`).
+//
+// Invariant: only the owner is listened to, under the turn that was promised, or a later one; a round that has been acknowledged is durable.
+
+import { TroupeError } from '../../errors.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { numberIn, textIn } from '../gateway/words.ts';
+import type { Crew } from '../handoff/crew.ts';
+import type { Span } from '../handoff/hands-records.ts';
+import type { Begun } from './follower.ts';
+import type { Groups, Position } from './groups.ts';
+import type { ReplicaRecord, ReplicaRecords } from './replica-records.ts';
+
+interface Asked {
+  readonly partition: number;
+  readonly turn: number;
+}
+
+export class Following {
+  readonly #router: FarRouter;
+  readonly #gateway: Gateway;
+  readonly #crew: Crew;
+  readonly #records: ReplicaRecords;
+  /** Their copies are of one moment: whole rounds and nothing else has come to them in this life. */
+  readonly #sure = new Set<number>();
+
+  constructor(router: FarRouter, gateway: Gateway, parts: { crew: Crew; records: ReplicaRecords }) {
+    this.#router = router;
+    this.#gateway = gateway;
+    this.#crew = parts.crew;
+    this.#records = parts.records;
+    gateway.on('rep-begin', (from, asked) => this.#begin(from, asked));
+    gateway.on('rep-same', (from, asked) => this.#same(from, asked));
+    gateway.on('rep-store', (from, asked) => this.#store(from, asked));
+    gateway.on('rep-round', (from, asked) => this.#round(from, asked));
+    gateway.on('rep-out', (from, told) => {
+      this.#out(from, told).catch(error => {
+        router.host.world.log.warn(
+          { err: error, partition: told?.partition },
+          'a copy that nobody wants could not be removed',
+        );
+      });
+    });
+  }
+
+  /** Where its copy is, if it is of one moment. */
+  origin(partition: number): Position | undefined {
+    const { turn, round, whole } = this.#records.get(partition);
+    return whole && this.#sure.has(partition) ? { turn, round } : undefined;
+  }
+
+  /** It is this node's own, and all of it is here; or was until now. */
+  isSure(partition: number, isSure: boolean): void {
+    if (isSure) this.#sure.add(partition);
+    else this.#sure.delete(partition);
+  }
+
+  /** Throws BAD_MESSAGE when it is not the owner who speaks. */
+  #owner(from: number, asked: Asked | null | undefined): string {
+    const partition = numberIn(asked?.partition);
+    const name = this.#gateway.nameOf(from);
+    if (name !== undefined && this.#gateway.nodes.ownerOf(partition) === name) return name;
+    throw new TroupeError('BAD_MESSAGE', `node ${name} is not the owner of partition ${partition}`);
+  }
+
+  /** Throws FENCED when a later turn has been agreed to. */
+  #check({ promised, promisedTo }: ReplicaRecord, { partition, turn }: Asked, name: string): void {
+    if (turn > promised || (turn === promised && promisedTo === name)) return;
+    const why = `node ${this.#router.host.node} follows partition ${partition} under turn ${promised} of ${promisedTo}; ${name} speaks of turn ${turn}`;
+    throw new TroupeError('FENCED', why, { details: { promised } });
+  }
+
+  async #begin(from: number, asked: Asked & { copy: unknown }): Promise<Begun> {
+    const name = this.#owner(from, asked);
+    const { partition, turn } = asked;
+    const isAnew = asked.copy === true;
+    if (isAnew) this.#sure.delete(partition);
+    const record = await this.#records.change(partition, now => {
+      this.#check(now, asked, name);
+      if (now.promised === turn && !(isAnew && now.whole)) return undefined;
+      return { ...now, whole: now.whole && !isAnew, promised: turn, promisedTo: name };
+    });
+    await this.#crew.all('part-keep', partition);
+    const shards = isAnew ? await this.#crew.all<string[]>('part-shards', partition) : [];
+    return {
+      ...{ turn: record.turn, round: record.round, shards: [...new Set(shards.flat())] },
+      whole: record.whole && this.#sure.has(partition),
+    };
+  }
+
+  #current(from: number, asked: Asked): void {
+    const name = this.#owner(from, asked);
+    const record = this.#records.get(asked.partition);
+    this.#check(record, asked, name);
+    if (record.promised !== asked.turn)
+      throw new TroupeError('STOPPED', `partition ${asked.partition} is not being followed; begin again`);
+  }
+
+  #same(from: number, asked: Asked & { span: Span; digest: unknown }): Promise<boolean> {
+    this.#current(from, asked);
+    const { partition, span, digest } = asked;
+    if (!(digest instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a digest is bytes');
+    return this.#crew.ask(this.#crew.keeperOfShard(span?.shard, partition), 'part-same', { span, digest });
+  }
+
+  async #store(from: number, asked: Asked & { parts: unknown; span?: Span }): Promise<void> {
+    this.#current(from, asked);
+    this.#sure.delete(asked.partition);
+    await this.#crew.store(asked.partition, asked.parts, asked.span);
+  }
+
+  async #round(
+    from: number,
+    asked: Asked & { round: unknown; groups: unknown; epoch: unknown; parts: unknown[] },
+  ): Promise<void> {
+    this.#current(from, asked);
+    const { partition, turn } = asked;
+    const name = this.#gateway.nameOf(from) as string;
+    const [round, epoch, groups] = [numberIn(asked.round), numberIn(asked.epoch), groupsIn(asked.groups)];
+    this.#sure.delete(partition);
+    await this.#crew.store(partition, asked.parts);
+    await this.#crew.all('part-settle', null);
+    await this.#records.change(partition, now => {
+      this.#check(now, asked, name);
+      return { ...now, turn, round, groups, whole: true, led: false, epoch: Math.max(now.epoch, epoch) };
+    });
+    this.#sure.add(partition);
+  }
+
+  /** It is not kept here any more. */
+  async #out(from: number, told: Asked): Promise<void> {
+    const name = this.#owner(from, told);
+    const { partition } = told;
+    await this.#records.change(partition, now => {
+      this.#check(now, told, name);
+      return { ...now, groups: [], whole: false, led: false };
+    });
+    this.#sure.delete(partition);
+    await this.#gateway.handoffs.leftovers.clear(partition);
+  }
+}
+
+export function groupsIn(value: unknown): Groups {
+  if (!Array.isArray(value) || value.length === 0 || value.length > 2)
+    throw new TroupeError('BAD_MESSAGE', 'a partition is kept by one group, or by two');
+  return value.map(group => {
+    if (!Array.isArray(group) || group.length === 0) throw new TroupeError('BAD_MESSAGE', 'a group has members');
+    return group.map(textIn);
+  });
+}

@@ -1,0 +1,181 @@
+// A partition that this node owns and others keep copies of: what is written counts when a quorum has it.
+//
+//     push ─▶ round 17 ─▶ followers ─▶ acknowledged by more than half ─▶ the push is answered, and with it whoever waits for the write
+//
+//     groups change (groups.ts) by a round like any other: they hold here from the moment they are stored
+//
+// Invariants: rounds are answered in their order; nothing is answered once somebody else owns the partition; `established` when a
+// quorum has all that is here, which no answer may precede.
+
+import type { TroupeError } from '../../errors.ts';
+import type { Part } from '../handoff/hands-records.ts';
+import type { Follower } from './follower.ts';
+import { everybody, type Groups, isAlone, isQuorum, nextGroups } from './groups.ts';
+
+export interface LeadingSeams {
+  readonly self: string;
+  readonly partition: number;
+  readonly turn: number;
+  readonly groups: Groups;
+  /** Rounds of this life begin above it. */
+  readonly round: number;
+  /** Stores the groups; resolves when they survive the power. */
+  store(groups: Groups, round: number): Promise<void>;
+  follower(name: string, leading: Leading): Follower;
+  onEstablished(): void;
+  onGroups(): void;
+}
+
+interface Waiting {
+  readonly round: number;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export class Leading {
+  readonly partition: number;
+  turn: number;
+  groups: Groups;
+  round: number;
+  isEstablished = false;
+  readonly followers = new Map<string, Follower>();
+  readonly #seams: LeadingSeams;
+  readonly #begunAt: number;
+  #waiting: Waiting[] = [];
+  #isChanging = false;
+  #wished: readonly string[] = [];
+  #error: TroupeError | undefined;
+
+  constructor(seams: LeadingSeams) {
+    this.#seams = seams;
+    this.partition = seams.partition;
+    this.turn = seams.turn;
+    this.groups = seams.groups;
+    // The first round says whose it is.
+    this.round = seams.round + 1;
+    this.#begunAt = this.round;
+    for (const name of everybody(this.groups)) this.#follow(name);
+    this.#look();
+  }
+
+  get isAlone(): boolean {
+    return isAlone(this.groups, this.#seams.self);
+  }
+
+  get isOver(): boolean {
+    return this.#error !== undefined;
+  }
+
+  /** Resolves when a quorum has it. Rejects as unknown when somebody else owns the partition by now. */
+  push(parts: readonly Part[]): Promise<void> {
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    for (const follower of this.followers.values()) follower.add(parts);
+    return this.#next();
+  }
+
+  /** Resolves when a quorum has all that was pushed before. */
+  #next(): Promise<void> {
+    const { promise, resolve: done, reject: failed } = Promise.withResolvers<void>();
+    this.#waiting.push({ round: ++this.round, done, failed });
+    for (const follower of this.followers.values()) follower.look();
+    this.#look();
+    return promise;
+  }
+
+  hasReached(name: string, round: number): boolean {
+    const follower = this.followers.get(name);
+    return follower?.isFollowing === true && follower.acked >= round;
+  }
+
+  // Followers.
+
+  #follow(name: string): void {
+    if (name === this.#seams.self || this.followers.has(name)) return;
+    this.followers.set(name, this.#seams.follower(name, this));
+  }
+
+  /** Some of them are up, others shall be among them: called whenever something has changed. Those that are not any more are returned. */
+  look(wished: readonly string[]): string[] {
+    if (this.#error !== undefined) return [];
+    const all = new Set([...everybody(this.groups), ...wished]);
+    for (const name of all) this.#follow(name);
+    const gone = [...this.followers.keys()].filter(name => !all.has(name));
+    for (const name of gone) {
+      this.followers.get(name)?.end();
+      this.followers.delete(name);
+    }
+    for (const follower of this.followers.values()) follower.look();
+    this.#wished = wished;
+    this.#step();
+    return gone;
+  }
+
+  /** The next groups, when those who are new in them have a copy, and the ones before are agreed on. */
+  #step(): void {
+    if (this.#isChanging || !this.isEstablished || this.isOver || this.#wished.length === 0) return;
+    const next = nextGroups(this.groups, this.#wished);
+    if (next === undefined) return;
+    const { self } = this.#seams;
+    const hasCopy = (name: string): boolean => name === self || this.followers.get(name)?.isFollowing === true;
+    const known = new Set(everybody(this.groups));
+    if (!everybody(next).every(name => known.has(name) || hasCopy(name))) return;
+    this.#isChanging = true;
+    void this.#change(next).then(hasChanged => {
+      this.#isChanging = false;
+      if (hasChanged) this.#step();
+      if (hasChanged) this.#seams.onGroups();
+    });
+  }
+
+  /** False: the disk is full, or it is another's. It is looked at again. */
+  async #change(next: Groups): Promise<boolean> {
+    try {
+      await this.#seams.store(next, this.round);
+      if (this.#error !== undefined) return false;
+      this.groups = next;
+      await this.#next();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  acked(): void {
+    this.#look();
+    this.#step();
+  }
+
+  #has(round: number): boolean {
+    const { self } = this.#seams;
+    return isQuorum(this.groups, name => name === self || (this.followers.get(name)?.acked ?? -1) >= round);
+  }
+
+  #look(): void {
+    if (this.#error !== undefined) return;
+    if (!this.isEstablished && this.#has(this.#begunAt)) {
+      this.isEstablished = true;
+      this.#seams.onEstablished();
+    }
+    let count = 0;
+    while (count < this.#waiting.length && this.#has((this.#waiting[count] as Waiting).round)) count++;
+    for (const { done } of this.#waiting.splice(0, count)) done();
+  }
+
+  /** Somebody else owns it, or nobody else has to keep it: what waits is told so. */
+  end(error: TroupeError): void {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    for (const follower of this.followers.values()) follower.end();
+    for (const { failed } of this.#waiting.splice(0)) failed(error);
+  }
+
+  describe(): object {
+    const followers = [...this.followers].map(([name, { isFollowing, acked }]) => ({
+      name,
+      isFollowing,
+      behind: acked < 0 ? null : this.round - acked,
+    }));
+    const { partition, turn, groups, isEstablished } = this;
+    return { partition, turn, groups, established: isEstablished, waiting: this.#waiting.length, followers };
+  }
+}

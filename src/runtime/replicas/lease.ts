@@ -1,0 +1,139 @@
+// How long a node may still speak for the partitions that it owns: as long as a quorum of each has heard of it so lately that none of
+// them agrees to another owner yet.
+//
+//     owner   asks at 3.0 ──────▶ n2 hears it at 3.1     n2 agrees to nobody else before 3.1 + leaseMs and a margin
+//             answer at 3.2 ◀─────                       the owner counts from when it asked: until 3.0 + leaseMs
+//
+// Intuition: each side counts from a moment that it has seen itself, and the owner from the earlier one: so no two clocks are compared, only
+// how fast they go. A process that was stopped finds that its time is over by looking at its clock.
+//
+// Source: Gray and Cheriton 1989; Ongaro 2014, 6.4.1.
+
+import { leaseBeatMs, leaseMarginMs, leaseMs } from '../../limits.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { numberIn } from '../gateway/words.ts';
+import type { Host } from '../host.ts';
+import { inTime } from '../in-time.ts';
+import { everybody, type Groups, heardSince } from './groups.ts';
+import type { Leading } from './leading.ts';
+import type { LeaseWords } from './lease-guard.ts';
+
+/** Partitions, and the turn under which another owner has been agreed to. */
+export type Denied = readonly (readonly [partition: number, turn: number])[];
+
+export interface LeaseSeams {
+  /** Above all that have been handed out here. */
+  epoch(): number;
+  /** Partitions of that node for which this one has agreed to another owner: for them it has not heard of it. */
+  denies(name: string): Denied;
+  leading(): Iterable<Leading>;
+  /** Somebody has agreed to another owner, under that turn. */
+  onDenied(partition: number, turn: number): void;
+  /** What threads look at (lease-guard.ts), and what it counts in, less this thread's own clock. */
+  readonly words: LeaseWords;
+  readonly clockShift: number;
+}
+
+export class Lease {
+  readonly #host: Host;
+  readonly #gateway: Gateway;
+  /** When that node was asked what it has answered since. */
+  readonly #askedAt = new Map<string, number>();
+  readonly #heardAt = new Map<string, number>();
+  readonly #epochs = new Map<string, number>();
+  /** By node: partitions of ours for which it has agreed to another owner. */
+  readonly #deniedBy = new Map<string, ReadonlyMap<number, number>>();
+  readonly #seams: LeaseSeams;
+
+  constructor(host: Host, gateway: Gateway, seams: LeaseSeams) {
+    this.#host = host;
+    this.#gateway = gateway;
+    this.#seams = seams;
+    gateway.on('rep-alive', (from, epoch) => this.#heard(from, numberIn(epoch)));
+  }
+
+  #heard(from: number, epoch: number): Denied {
+    const name = this.#gateway.nameOf(from) ?? '';
+    this.#heardAt.set(name, this.#host.now());
+    this.#epochs.set(name, Math.max(epoch, this.#epochs.get(name) ?? 0));
+    return this.#seams.denies(name);
+  }
+
+  /** What ran there did so under lower ones, as far as it is known. */
+  epochOf(name: string): number {
+    return this.#epochs.get(name) ?? 0;
+  }
+
+  /** May another node be agreed to, as far as that one is concerned? */
+  isOver(name: string): boolean {
+    return this.#host.now() > (this.#heardAt.get(name) ?? Number.NEGATIVE_INFINITY) + leaseMs + leaseMarginMs;
+  }
+
+  // What threads look at.
+
+  /** Tells those that keep what is led here that this node is alive, again and again. */
+  beat(): void {
+    const { leading, onDenied } = this.#seams;
+    const names = new Set([...leading()].flatMap(({ groups }) => everybody(groups)));
+    names.delete(this.#host.node);
+    void this.ask(names).then(() => {
+      for (const each of leading()) {
+        this.renew(each);
+        const under = this.#deniedUnder(each.partition);
+        if (under > each.turn) onDenied(each.partition, under);
+      }
+    });
+    this.#gateway.timers.later(leaseBeatMs, () => this.beat());
+  }
+
+  holds({ partition, groups }: Leading): boolean {
+    return this.#until(partition, groups) >= this.#host.now();
+  }
+
+  renew(leading: Leading): void {
+    if (leading.isEstablished && !leading.isOver)
+      this.set(leading.partition, this.#until(leading.partition, leading.groups));
+  }
+
+  set(partition: number, until: number): void {
+    const { words, clockShift } = this.#seams;
+    words[partition + 1] = until + clockShift;
+    let earliest = Number.POSITIVE_INFINITY;
+    for (let at = 1; at < words.length; at++) earliest = Math.min(earliest, words[at] as number);
+    words[0] = earliest;
+  }
+
+  /** Of the partition that has the least, at most leaseMs. */
+  get leftMs(): number {
+    const { words, clockShift } = this.#seams;
+    return Math.min(leaseMs, (words[0] as number) - clockShift - this.#host.now());
+  }
+
+  /** The latest turn under which anybody has agreed to another owner; -1: nobody has, as far as is known. */
+  #deniedUnder(partition: number): number {
+    return Math.max(-1, ...[...this.#deniedBy.values()].map(denied => denied.get(partition) ?? -1));
+  }
+
+  /** Until when this node may speak for a partition of theirs. */
+  #until(partition: number, groups: Groups): number {
+    const never = Number.NEGATIVE_INFINITY;
+    const askedAt = (name: string): number =>
+      this.#deniedBy.get(name)?.has(partition) === true ? never : (this.#askedAt.get(name) ?? never);
+    return heardSince(groups, this.#host.node, askedAt) + leaseMs;
+  }
+
+  /** Resolves when all have answered, or it is time to ask again. */
+  async ask(names: Iterable<string>): Promise<void> {
+    const { clock } = this.#host.world;
+    const asked = [...names].map(async name => {
+      const number = this.#gateway.linked(name);
+      if (number === undefined) return;
+      const at = this.#host.now();
+      const answer = this.#gateway.asked(number, 'rep-alive', this.#seams.epoch());
+      const denied = await inTime(clock, leaseBeatMs, answer, () => new Error('late'));
+      this.#deniedBy.set(name, new Map(Array.isArray(denied) ? (denied as Denied) : []));
+      this.#askedAt.set(name, Math.max(at, this.#askedAt.get(name) ?? 0));
+    });
+    await Promise.allSettled(asked);
+  }
+}

@@ -1,0 +1,114 @@
+// What a node knows of a partition that it keeps, or has kept, a copy of: durable before anybody is told.
+//
+//     turn, groups, round    whose copy, who else has one, and up to which round it has been acknowledged
+//     promised               the highest turn this node has agreed to, and for whom: to nobody else under that turn
+//
+// Invariants: `promised` never falls; a copy that is not whole keeps its round, for that has been acknowledged: who wants to own
+// the partition must have as much.
+
+import { TroupeError } from '../../errors.ts';
+import type { Engine, Shard } from '../../storage/engine.ts';
+import type { Host } from '../host.ts';
+import type { Groups, Position } from './groups.ts';
+
+export interface ReplicaRecord {
+  readonly turn: number;
+  readonly groups: Groups;
+  readonly round: number;
+  /** It holds all of that round, and not more than writes of which nobody has heard. */
+  readonly whole: boolean;
+  /** This node owned it then: whatever was acknowledged under that turn is here. */
+  readonly led: boolean;
+  readonly promised: number;
+  readonly promisedTo: string;
+  /** What ran under that owner did so under epochs below this one. */
+  readonly epoch: number;
+}
+
+/** Of what has been acknowledged of it here. */
+export function positionOf({ turn, round, led }: ReplicaRecord): Position {
+  return { turn, round: led ? Number.MAX_SAFE_INTEGER : round };
+}
+
+export const noRecord: ReplicaRecord = {
+  turn: -1,
+  groups: [],
+  round: -1,
+  whole: false,
+  led: false,
+  promised: -1,
+  promisedTo: '',
+  epoch: 0,
+};
+
+const shardName = 'replicas';
+const nothing = new Uint8Array(0);
+const text = new TextEncoder();
+
+/** Throws BAD_OPTION where others keep what lies here, too: served without them it would be something else than what they have. */
+export function refuseKept(engine: Pick<Engine, 'shards' | 'shard'>): void {
+  if (!engine.shards().includes(shardName) || engine.shard(shardName).count() === 0) return;
+  throw new TroupeError(
+    'BAD_OPTION',
+    "several nodes keep the partitions in this directory: start the node with the option 'replicas' as before",
+    { details: { option: 'replicas' } },
+  );
+}
+
+export class ReplicaRecords {
+  readonly #host: Host;
+  readonly #records = new Map<number, ReplicaRecord>();
+  /** Changes of one partition go one after the other. */
+  readonly #last = new Map<number, Promise<unknown>>();
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** Throws CORRUPT. */
+  load(): void {
+    for (const { key, value } of this.#shard.scan())
+      this.#records.set(Number(new TextDecoder().decode(key)), JSON.parse(new TextDecoder().decode(value)));
+  }
+
+  get #shard(): Shard {
+    return this.#host.engine.shard(shardName);
+  }
+
+  get(partition: number): ReplicaRecord {
+    return this.#records.get(partition) ?? noRecord;
+  }
+
+  all(): (readonly [partition: number, record: ReplicaRecord])[] {
+    return [...this.#records];
+  }
+
+  /**
+   * `make` sees what holds when its turn comes; undefined: it stays. Resolves with what holds when it survives the power. Rejects as a write
+   * does; what it throws itself is passed on, and nothing has changed.
+   */
+  change(partition: number, make: (record: ReplicaRecord) => ReplicaRecord | undefined): Promise<ReplicaRecord> {
+    const before = this.#last.get(partition) ?? Promise.resolve();
+    const done = before.then(() => this.#store(partition, make));
+    const settled = done.catch(() => undefined);
+    this.#last.set(partition, settled);
+    void settled.then(() => {
+      if (this.#last.get(partition) === settled) this.#last.delete(partition);
+    });
+    return done;
+  }
+
+  async #store(partition: number, make: (record: ReplicaRecord) => ReplicaRecord | undefined): Promise<ReplicaRecord> {
+    const now = this.get(partition);
+    const next = make(now);
+    if (next === undefined) return now;
+    const { epochs } = this.#host;
+    epochs.renew();
+    const key = text.encode(String(partition));
+    const value = text.encode(JSON.stringify(next));
+    const ops = [{ type: 'put', key, version: nothing, value } as const];
+    await this.#shard.commit({ epoch: epochs.next(), fence: 'record', ops }, 'flushed');
+    this.#records.set(partition, next);
+    return next;
+  }
+}

@@ -1,0 +1,400 @@
+// The partitions that are kept by several nodes, as the thread sees them that speaks for its node: those it owns have followers, of those
+// it follows it may become the owner.
+//
+//     owner lost ─▶ campaign (campaign.ts) ─▶ cluster.takeOver ─▶ became ─▶ followers are brought up to date ─▶ established: it serves
+//     owned ─▶ look: who shall keep it ─▶ followers get copies ─▶ the group changes
+//
+// The intuition: a node serves what it owns only once more than half of the group have all that it has, under its turn; and stops when it
+// has not been heard of for a lease, or somebody else has been agreed to. So of two who think that they own a partition at most one is heard.
+//
+// Invariant: nothing is led that the ring says is another's, and nothing that is followed runs.
+
+import { TroupeError } from '../../errors.ts';
+import { followerRetryMs, leaseBeatMs, replicasLookMs } from '../../limits.ts';
+import type { Engine } from '../../storage/engine.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { Gateway, GatewayOptions } from '../gateway/gateway.ts';
+import { Crew } from '../handoff/crew.ts';
+import type { Part } from '../handoff/hands-records.ts';
+import type { Ring } from '../ownership/ring.ts';
+import { FollowerLinks } from './follower-links.ts';
+import { Following } from './following.ts';
+import { Giving, promisedAway } from './giving.ts';
+import { everybody, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
+import { Leading } from './leading.ts';
+import { type Denied, Lease } from './lease.ts';
+import type { LeaseWords } from './lease-guard.ts';
+import { ReplicaRecords, refuseKept } from './replica-records.ts';
+import { Takeovers } from './takeovers.ts';
+
+/** One that has become this node's, until a quorum has all of it. */
+interface Beginning {
+  readonly established: Promise<void>;
+  readonly isEstablished: () => void;
+  /** Resolves when it is led, or not to be led any more. */
+  begun: Promise<void>;
+}
+
+/** Rounds of two lives of an owner do not meet: each begins with an epoch of its own, and has so many. */
+const roundsPerEpoch = 1_024;
+
+export interface ReplicaCluster {
+  /** Of gossip: nobody hears of it, or it has said goodbye. */
+  isDown(node: string): boolean;
+  turnOf(partition: number): number;
+  /** It is ours under that turn: durable, then everywhere. */
+  takeOver(partition: number, turn: number): Promise<void>;
+}
+
+export interface ReplicasOptions {
+  /** How many nodes shall keep each partition. */
+  readonly replicas: number;
+  readonly words: LeaseWords;
+  /** What the words count in, less this thread's own clock. */
+  readonly clockShift: number;
+  raiseEpochs(above: number): Promise<void>;
+  /** Above all that may be handed out before the next reserve. */
+  epochLimit(): number;
+}
+
+/** Null: each partition is kept by its owner alone. */
+export function replicasOf(router: FarRouter, gateway: Gateway, options: GatewayOptions): Replicas | null {
+  const { replicas, leases, raiseEpochs } = options;
+  if (replicas === undefined || leases === undefined) return null;
+  return new Replicas(router, gateway, { ...replicas, ...leases, raiseEpochs });
+}
+
+/** What an earlier life has stored, before anything runs. Throws CORRUPT, and BAD_OPTION where there is something and nobody to read it. */
+export function loadReplicas(replicas: Replicas | null, engine: Engine): void {
+  if (replicas === null) refuseKept(engine);
+  else replicas.load();
+}
+
+export class Replicas {
+  readonly following: Following;
+  readonly giving: Giving;
+  readonly #router: FarRouter;
+  readonly #gateway: Gateway;
+  readonly #options: ReplicasOptions;
+  readonly #crew: Crew;
+  readonly #records: ReplicaRecords;
+  readonly #lease: Lease;
+  readonly #takeovers: Takeovers;
+  readonly #links: FollowerLinks;
+  readonly #leading = new Map<number, Leading>();
+  /** Those that are not established yet. */
+  readonly #beginnings = new Map<number, Beginning>();
+  #cluster: ReplicaCluster | undefined;
+  #ring: () => Ring | undefined = () => undefined;
+  #hasStarted = false;
+  #hasRoutes = false;
+  #deposed = 0;
+
+  constructor(router: FarRouter, gateway: Gateway, options: ReplicasOptions) {
+    const { host } = router;
+    this.#router = router;
+    this.#gateway = gateway;
+    this.#options = options;
+    this.#crew = new Crew(router);
+    this.#records = new ReplicaRecords(host);
+    this.#lease = new Lease(host, gateway, {
+      ...{ words: options.words, clockShift: options.clockShift },
+      epoch: () => options.epochLimit(),
+      denies: name => this.#denies(name),
+      leading: () => this.#leading.values(),
+      onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
+    });
+    this.following = new Following(router, gateway, { crew: this.#crew, records: this.#records });
+    this.#takeovers = new Takeovers({
+      ...{ host, gateway, self: host.node, records: this.#records, lease: this.#lease },
+      ownerOf: partition => gateway.nodes.ownerOf(partition),
+      turnOf: partition => this.#cluster?.turnOf(partition) ?? -1,
+      ask: (name, word, payload) => this.#links.ask(name, word, payload),
+      isDown: name => this.#cluster?.isDown(name) === true,
+      takeOver: async (partition, turn) => this.#cluster?.takeOver(partition, turn),
+      raiseEpochs: options.raiseEpochs,
+    });
+    this.#links = new FollowerLinks({
+      ...{ router, gateway, crew: this.#crew },
+      epochLimit: () => options.epochLimit(),
+      onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
+    });
+    this.giving = new Giving({
+      ...{ host, records: this.#records, campaigns: this.#takeovers.campaigns },
+      turnOf: partition => this.#cluster?.turnOf(partition) ?? 0,
+      leadingOf: partition => this.#leading.get(partition),
+    });
+    gateway.on('rep-vote', (from, asked) => this.#takeovers.campaigns.vote(gateway.nameOf(from) ?? '', asked));
+    router.on('rep-push', (_from, { partition, parts }) => this.#push(partition, parts));
+  }
+
+  attach(cluster: ReplicaCluster): void {
+    this.#cluster = cluster;
+  }
+
+  /** The ring with what shall move. */
+  wishes(ring: () => Ring | undefined): void {
+    this.#ring = ring;
+  }
+  load(): void {
+    this.#records.load();
+  }
+
+  #push(partition: number, parts: readonly Part[]): Promise<void> {
+    const leading = this.#leading.get(partition);
+    if (leading !== undefined) return leading.push(parts);
+    const beginning = this.#beginnings.get(partition);
+    if (beginning !== undefined) return beginning.begun.then(() => this.#push(partition, parts));
+    const why = `partition ${partition} is not this node's any more; whether its owner has what was written is not known`;
+    return Promise.reject(new TroupeError('FENCED', why, { outcome: 'unknown' }));
+  }
+
+  // The ring.
+
+  /** There is a ring, or another one; a node or a link has come or gone. */
+  ringChanged(): void {
+    if (!this.#hasStarted && this.#ring() !== undefined) {
+      this.#hasStarted = true;
+      this.#lease.beat();
+      this.#lookLater();
+    }
+    this.look();
+  }
+
+  /**
+   * The first routes are about to hold: what this node owned in an earlier life waits until the others of its group have agreed that it
+   * still does.
+   */
+  routes(): void {
+    const { node } = this.#router.host;
+    if (this.#hasRoutes || this.#gateway.nodes.ownerOf(0) === undefined) return;
+    this.#hasRoutes = true;
+    for (const [partition, { groups }] of this.#records.all())
+      if (this.#gateway.nodes.ownerOf(partition) === node && groups.length > 0 && !isAlone(groups, node)) {
+        this.willLead(partition);
+        this.#gateway.handoffs.holdUntil(partition, this.became(partition));
+      }
+  }
+
+  #lookLater(): void {
+    this.#gateway.timers.later(replicasLookMs, () => {
+      // Transfers, too, may have waited for what has changed meanwhile.
+      this.#gateway.handoffs.ringChanged();
+      this.#lookLater();
+    });
+  }
+
+  look(): void {
+    const ring = this.#ring();
+    const { host } = this.#router;
+    if (ring === undefined || !this.#hasStarted || host.closing) return;
+    const downs = new Map<string, boolean>();
+    const isDown = (name: string): boolean => {
+      const known = downs.get(name) ?? this.#cluster?.isDown(name) === true;
+      downs.set(name, known);
+      return known;
+    };
+    for (const [partition, owner] of ring.owners.entries())
+      if (owner === host.node) this.#lookAt(ring, partition, isDown);
+      else if (isDown(owner)) this.#takeovers.begin(partition);
+  }
+
+  #lookAt(ring: Ring, partition: number, isDown: (name: string) => boolean): void {
+    const { host } = this.#router;
+    const leading = this.#leading.get(partition);
+    const wished = wishedIn(ring, partition, {
+      ...{ owner: host.node, groups: leading?.groups ?? [[host.node]], replicas: this.#options.replicas },
+      isUp: name => !isDown(name) && this.#gateway.linked(name) !== undefined,
+    });
+    if (leading === undefined) {
+      if (wished.length < 2 || this.#beginnings.has(partition)) return;
+      void this.became(partition);
+      return;
+    }
+    const gone = leading.look(wished);
+    for (const name of gone) {
+      const number = this.#gateway.linked(name);
+      if (number !== undefined) this.#gateway.say(number, 'rep-out', { partition, turn: leading.turn });
+    }
+    if (leading.isAlone && wished.length < 2 && leading.followers.size === 0) this.#endLeading(partition, null);
+    else this.#lease.renew(leading);
+  }
+
+  // Owning.
+
+  /** From now on what is written of it counts when a quorum has it: said to each thread before it may run anything of it. */
+  willLead(partition: number): void {
+    const { host } = this.#router;
+    // Until it is established nothing of it runs, though what has come is there, and messages wait in front of it.
+    this.#lease.set(partition, Number.NEGATIVE_INFINITY);
+    void Promise.resolve(this.#router.handlerOf('rep-lead')?.(host.thread, partition)).catch(() => undefined);
+    this.#router.broadcast('rep-lead', partition);
+  }
+
+  /** Resolves when a quorum has all that is here, under the present turn; or it is not this node's any more. */
+  became(partition: number): Promise<void> {
+    const before = this.#beginnings.get(partition);
+    if (before !== undefined) return before.established;
+    const { promise: established, resolve: isEstablished } = Promise.withResolvers<void>();
+    const beginning: Beginning = { established, isEstablished, begun: Promise.resolve() };
+    this.#beginnings.set(partition, beginning);
+    beginning.begun = this.#lead(partition, beginning);
+    return established;
+  }
+
+  async #lead(partition: number, beginning: Beginning): Promise<void> {
+    const { host } = this.#router;
+    const isStill = (): boolean => this.#beginnings.get(partition) === beginning;
+    while (isStill()) {
+      const turn = this.#cluster?.turnOf(partition) ?? 0;
+      const origin = this.following.origin(partition);
+      try {
+        host.epochs.renew();
+        const round = host.epochs.next() * roundsPerEpoch;
+        const record = await this.#records.change(partition, now => {
+          const isOf = now.groups.length > 0 && everybody(now.groups).includes(host.node);
+          const groups = isOf ? now.groups : [[host.node]];
+          return { ...now, turn, groups, round, whole: true, led: true, promised: Math.max(now.promised, turn) };
+        });
+        if (!isStill()) return;
+        await Promise.all(this.#crew.each('rep-lead', partition));
+        if (isStill() && this.#cluster?.turnOf(partition) === turn)
+          return this.#begin(partition, { turn, groups: record.groups, origin, round });
+      } catch (error) {
+        host.world.log.error({ err: error, partition }, 'a partition cannot be served; it is tried again');
+        await new Promise<void>(again => this.#gateway.timers.later(followerRetryMs, again));
+      }
+    }
+  }
+
+  #begin(partition: number, from: { turn: number; groups: Groups; round: number; origin: Position | undefined }): void {
+    const { host } = this.#router;
+    this.following.isSure(partition, true);
+    const leading = new Leading({
+      ...{ self: host.node, partition, turn: from.turn, groups: from.groups, round: from.round },
+      store: async (next, at) => {
+        await this.#records.change(partition, now => {
+          if (now.promised > leading.turn) throw promisedAway(partition, now.promised);
+          return { ...now, groups: next, round: at };
+        });
+      },
+      follower: (name, of) => this.#links.follower(name, of, from.origin),
+      onEstablished: () => host.world.clock.micro(() => void this.#onEstablished(leading)),
+      onGroups: () => this.#gateway.handoffs.ringChanged(),
+    });
+    this.#leading.set(partition, leading);
+    this.look();
+  }
+
+  async #onEstablished(leading: Leading): Promise<void> {
+    // Nothing is said before the lease holds: where nobody has answered yet that it has heard of this node.
+    const { host } = this.#router;
+    while (!leading.isOver && !this.#lease.holds(leading)) {
+      await this.#lease.ask(everybody(leading.groups).filter(name => name !== host.node));
+      if (!this.#lease.holds(leading)) await new Promise<void>(again => host.world.clock.timer(leaseBeatMs, again));
+    }
+    this.#lease.renew(leading);
+    if (leading.isOver) return;
+    this.#beginnings.get(leading.partition)?.isEstablished();
+    this.#beginnings.delete(leading.partition);
+    this.look();
+  }
+
+  /** A thread that has just come up. */
+  tellThread(thread: number): void {
+    for (const partition of this.#leading.keys()) this.#router.control(thread, 'rep-lead', partition);
+  }
+
+  /** What it had written, and not told anybody of, is here: so the copies are not like it any more. */
+  threadDied(): void {
+    for (const leading of this.#leading.values()) for (const follower of leading.followers.values()) follower.anew();
+  }
+
+  /** It becomes this node's because its owner is lost: nothing comes from there any more that is to be waited for. */
+  takesOver(partition: number): boolean {
+    return this.#takeovers.isTaking(partition);
+  }
+
+  leads(partition: number): boolean {
+    return this.#leading.has(partition);
+  }
+
+  /** It is this node's once more, under a later turn: nothing here changes but that. */
+  renewed(partition: number, turn: number): void {
+    const leading = this.#leading.get(partition);
+    if (leading === undefined) return;
+    leading.turn = turn;
+    const { round } = leading;
+    this.#records
+      .change(partition, now => ({ ...now, turn, round, whole: true, led: true }))
+      .catch(error => {
+        this.#router.host.world.log.error(
+          { err: error, partition },
+          'that a partition is still served here could not be stored',
+        );
+      });
+  }
+
+  // Giving, and losing.
+
+  /** It has been given to another node, with all there is. */
+  gave(partition: number): void {
+    this.#endLeading(partition, null);
+  }
+
+  /** Another node has been agreed to: whatever of it runs here ends, and what it was about to say is not said. */
+  async deposed(partition: number, to: string): Promise<void> {
+    this.#deposed++;
+    const why = `node ${to} owns partition ${partition} by now: nobody here speaks for it any more`;
+    const error = new TroupeError('FENCED', why, { outcome: 'unknown', retryable: true });
+    this.following.isSure(partition, false);
+    this.#endLeading(partition, error);
+    await this.#crew.surely('part-depose', { partition, why });
+    // Nothing of it is here any more that could run.
+    if (!this.#beginnings.has(partition)) this.#lease.set(partition, Number.POSITIVE_INFINITY);
+  }
+
+  #endLeading(partition: number, error: TroupeError | null): void {
+    const leading = this.#leading.get(partition);
+    this.#leading.delete(partition);
+    this.#beginnings.get(partition)?.isEstablished();
+    this.#beginnings.delete(partition);
+    leading?.end(error ?? new TroupeError('STOPPED', `partition ${partition} is not led here any more`));
+    this.#crew.each('rep-end', { partition, why: error?.message ?? null });
+    this.#lease.set(partition, error === null ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY);
+  }
+
+  /** Partitions of that node for which this one has agreed to another. */
+  #denies(name: string): Denied {
+    const { nodes } = this.#gateway;
+    return this.#records.all().flatMap(([partition, { promised, promisedTo }]): Denied => {
+      const isOf = nodes.ownerOf(partition) === name;
+      const isDenied = isOf && promisedTo !== name && promised > (this.#cluster?.turnOf(partition) ?? 0);
+      return isDenied ? [[partition, promised]] : [];
+    });
+  }
+
+  // What is asked.
+
+  /** Is anything of another node kept here? */
+  get follows(): boolean {
+    const { node } = this.#router.host;
+    return this.#records
+      .all()
+      .some(([partition, { groups }]) => groups.length > 0 && this.#gateway.nodes.ownerOf(partition) !== node);
+  }
+
+  describe(): object {
+    return {
+      deposed: this.#deposed,
+      refused: this.#links.refused,
+      takenOver: this.#takeovers.taken,
+      leaseMs: this.#lease.leftMs,
+      leading: [...this.#leading.values()].map(leading => leading.describe()),
+      following: this.#records
+        .all()
+        .filter(([partition, { groups }]) => groups.length > 0 && !this.#leading.has(partition))
+        .map(([partition, { turn, round, whole, promised }]) => ({ partition, turn, round, whole, promised })),
+    };
+  }
+}

@@ -1,0 +1,75 @@
+// When a partition is asked for: its owner is down by gossip and its lease is over, or this node owns it and somebody has agreed to
+// another. The asking itself: campaign.ts.
+//
+// Intuition: gossip only says when to try. Whether it may be done is said by those who agree, each of whom knows when it heard of the owner.
+
+import { campaignWaitMs } from '../../limits.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Host } from '../host.ts';
+import { type CampaignSeams, Campaigns } from './campaign.ts';
+import { everybody } from './groups.ts';
+
+export interface TakeoverSeams extends CampaignSeams {
+  readonly host: Host;
+  readonly gateway: Gateway;
+  isDown(node: string): boolean;
+  /** It is ours under that turn: durable, then everywhere. */
+  takeOver(partition: number, turn: number): Promise<void>;
+  raiseEpochs(above: number): Promise<void>;
+}
+
+export class Takeovers {
+  readonly campaigns: Campaigns;
+  readonly #seams: TakeoverSeams;
+  readonly #under = new Set<number>();
+  /** Those that are just being written down as this node's. */
+  readonly #taking = new Set<number>();
+  taken = 0;
+
+  constructor(seams: TakeoverSeams) {
+    this.#seams = seams;
+    this.campaigns = new Campaigns(seams);
+  }
+
+  isTaking(partition: number): boolean {
+    return this.#taking.has(partition);
+  }
+
+  /** `above`: somebody has promised that turn, and this node still owns it. */
+  begin(partition: number, above = -1): void {
+    const { host, gateway, records, ownerOf, self } = this.#seams;
+    const { groups, whole } = records.get(partition);
+    if (!everybody(groups).includes(self) || !whole || this.#under.has(partition)) return;
+    this.#under.add(partition);
+    // One after the other, the next in the order of the partition first: who asks promises itself the turn.
+    const owner = ownerOf(partition);
+    const rank = everybody(groups)
+      .filter(name => name !== owner)
+      .indexOf(self);
+    const waitMs = (Math.max(0, rank) + host.world.random.float() / 2) * campaignWaitMs;
+    gateway.timers.later(1 + waitMs, () => {
+      void this.#ask(partition, above).finally(() => this.#under.delete(partition));
+    });
+  }
+
+  async #ask(partition: number, above: number): Promise<void> {
+    const { host, self, records, lease, ownerOf, turnOf, isDown, takeOver, raiseEpochs } = this.#seams;
+    const from = ownerOf(partition) ?? '';
+    const isOurs = from === self;
+    if (isOurs ? above < 0 : !isDown(from) || !lease.isOver(from)) return;
+    const turn = Math.max(records.get(partition).promised, above, turnOf(partition)) + 1;
+    try {
+      const { epoch } = await this.campaigns.agree(partition, turn, self, false);
+      await raiseEpochs(epoch);
+      if (records.get(partition).promised !== turn) return;
+      this.#taking.add(partition);
+      await takeOver(partition, turn).finally(() => this.#taking.delete(partition));
+      if (isOurs) return;
+      this.taken++;
+      host.events.emit('partition-taken-over', { partition, from, turn });
+      host.world.log.warn({ partition, from, turn }, 'a partition of a node that is lost is served here now');
+    } catch (error) {
+      host.world.log.debug({ err: error, partition, from }, 'nobody agrees yet that a lost partition is served here');
+    }
+  }
+}

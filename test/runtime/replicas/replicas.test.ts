@@ -1,0 +1,49 @@
+// Partitions that are kept by several nodes: what was acknowledged is there when their owner is lost, and the owner is one.
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
+import { NotebookT } from '../cluster/notebook.ts';
+import { TravellerT } from '../cluster/traveller.ts';
+import { LogT } from '../gateway/actors.ts';
+
+let kit: ClusterKit;
+let key: string;
+
+beforeEach(async () => {
+  kit = new ClusterKit(3, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
+  await kit.start();
+  for (let i = 0; ; i++) {
+    key = `k${i}`;
+    if (node('n1').cluster.preference(key, 1)[0] === 'n1') break;
+  }
+  await kit.clock.advance(3_000);
+});
+afterEach(() => kit.close());
+
+const node = (name: string): KitNode => kit.node(name);
+const replicasOf = (name: string): any => (node(name).gateway.describe() as any).replicas;
+
+describe('a partition that three nodes keep', () => {
+  it('has followers for each', async () => {
+    console.log(JSON.stringify(replicasOf('n1'), null, 1));
+    for (const { leading } of kit.nodes.map(({ name }) => replicasOf(name)))
+      for (const each of leading) expect(each).toMatchObject({ established: true, waiting: 0 });
+  });
+
+  it('is served by another when its owner is lost, with all that was acknowledged', async () => {
+    for (const what of ['one', 'two']) await kit.run(node('n2').ref(TravellerT, key).hear(what));
+    await kit.crash('n1');
+    await kit.clock.advance(60_000);
+    console.log(
+      JSON.stringify(replicasOf('n2'), null, 1),
+      node('n2')
+        .events.map(e => e.name)
+        .join(' '),
+    );
+    expect(await kit.run(node('n2').ref(TravellerT, key).all())).toEqual(['one', 'two']);
+    await kit.run(node('n3').ref(TravellerT, key).hear('three'));
+    await kit.restart('n1');
+    await kit.clock.advance(10_000);
+    expect(await kit.run(node('n1').ref(TravellerT, key).all())).toEqual(['one', 'two', 'three']);
+  });
+});
