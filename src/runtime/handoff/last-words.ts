@@ -7,7 +7,8 @@
 // The intuition: links are first in, first out, and n1 sends on what it gets in the order in which it got it. So when the last word
 // is there, everything before it is. n2 itself is a sender, too: its own threads wait (held.ts) for its own last word.
 //
-// Where a session ends, what was on it is lost or refused, and nothing need be waited for: X says its last word to n2 directly.
+// Where a session ends, what was on it is lost or refused, and nothing need be waited for: X says its last word to n2 directly, or,
+// where others owned it before n1, by the last of them that it has a session with: what X sent by him may be on its way still.
 // Where n2 has been started anew it waits for nobody, and what X sent by n1 may still be on a link that is down: so the first that X says
 // to n2 is that it has a last word under way. n1 keeps the words for n2 until there is a session with it.
 // What waits does so for lastWordMs at most, and is counted when that was too short.
@@ -54,7 +55,8 @@ interface Word {
 
 interface Said {
   readonly turn: number;
-  readonly by: string;
+  /** Who owned it until then, since this node did: the last one first. */
+  readonly by: readonly string[];
 }
 
 /** How soon it is looked again whether something still waits here for a mailbox over there. */
@@ -205,7 +207,10 @@ export class LastWords {
     const settling = this.#settling.get(partition);
     if (settling?.turn !== turn || settling.marked.has(node)) return;
     settling.marked.add(node);
-    if (node === this.#self) settling.ownCame();
+    if (node === this.#self) {
+      settling.ownCame();
+      if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
+    }
     const waiting = settling.waiting.get(node);
     settling.waiting.delete(node);
     this.#letGo(partition, waiting);
@@ -252,19 +257,21 @@ export class LastWords {
 
   /** This node goes by the new owner from now on. */
   say(partition: number, turn: number, from: string): void {
-    this.#said.set(partition, { turn, by: from });
+    const by = [from, ...(this.#said.get(partition)?.by ?? []).filter(name => name !== from)];
+    this.#said.set(partition, { turn, by });
     this.#gateway.timers.later(lastWordKeepMs, () => {
       if (this.#said.get(partition)?.turn === turn) this.#said.delete(partition);
     });
-    this.#say(partition, turn, from);
+    this.#say(partition, { turn, by });
   }
 
-  #say(partition: number, turn: number, by: string): void {
+  #say(partition: number, { turn, by }: Said): void {
     const word = { partition, turn, node: this.#self };
     const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
-    const number = owner === by ? undefined : this.#gateway.linked(owner);
-    if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by });
-    const old = this.#gateway.linked(by);
+    const number = owner === by[0] ? undefined : this.#gateway.linked(owner);
+    if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by: by[0] });
+    const ways = by.filter(name => name !== owner).map(name => this.#gateway.linked(name));
+    const old = ways.find(way => way !== undefined);
     if (old !== undefined) this.#gateway.say(old, 'last', word);
     // Nothing of ours is on its way there.
     else this.#heard(partition, turn, this.#self);
@@ -276,6 +283,12 @@ export class LastWords {
    */
   #heard(partition: number, turn: number, node: string, from?: string): void {
     const settling = this.#settling.get(partition);
+    // What has come from the same node, and waits here, is before it.
+    const before = from === node ? undefined : settling?.waiting.get(from ?? '');
+    if (before !== undefined) {
+      void before.over.then(() => this.#heard(partition, turn, node, from));
+      return;
+    }
     if (settling?.turn === turn) return this.#mark(partition, turn, node);
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
     if (settling !== undefined && settling.turn < turn && this.#waitsFor(settling, node)) {
@@ -314,13 +327,13 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
-    for (const [partition, { turn, by }] of this.#said) if (by === name) this.#say(partition, turn, by);
+    for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);
   }
 
   /** A session begins: what was said while there was none may not have come. */
   linked(name: string): void {
-    for (const [partition, { turn, by }] of this.#said)
-      if (this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, turn, by);
+    for (const [partition, said] of this.#said)
+      if (this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, said);
     for (const [id, { partition, turn, node }] of this.#kept) {
       if (this.#gateway.nodes.ownerOf(partition) !== name) continue;
       this.#kept.delete(id);
