@@ -25,6 +25,13 @@ export interface Stored {
   readonly everyMs: number;
 }
 
+/** One that was sent and has not been answered. */
+interface Sent {
+  abort(): void;
+  /** Its turn is over, and all that followed from it is as durable as its actor. */
+  ran(): void;
+}
+
 const text = new TextEncoder();
 const nobody: ReadonlySet<string> = new Set();
 
@@ -38,8 +45,7 @@ const lookEveryMs = 3_600_000;
 export class Reminders {
   private readonly host: Host;
   private readonly armed = new Map<string, Wake>();
-  /** Those that were sent and have not been answered. */
-  private readonly underWay = new Map<string, AbortController>();
+  private readonly underWay = new Map<string, Sent>();
   /** Those of actors that are just being moved away: they wait for the verdict. */
   private readonly held = new Map<string, Stored[]>();
   /** Those that are just being stored, and armed then: whoever reads them meanwhile leaves them alone. */
@@ -292,24 +298,28 @@ export class Reminders {
     if (!this.host.byName.has(stored.type)) return;
     const ref = this.host.refByName(stored.type, stored.key);
     this.host.stirred++;
-    const sent = new AbortController();
+    const controller = new AbortController();
+    const ran = (): void => {
+      if (isCurrent()) this.done(stored);
+    };
+    const sent: Sent = { abort: () => controller.abort(), ran };
     this.underWay.set(id, sent);
     const isCurrent = (): boolean => {
       if (this.underWay.get(id) === sent) this.underWay.delete(id);
       return this.armed.get(id) === wake && !this.host.closing;
     };
     // Without a deadline: a handler may take its time, and if its thread is lost the ask ends.
-    const options = { deadlineMs: Number.POSITIVE_INFINITY, signal: sent.signal };
-    this.host.ask(ref, (reminderMethod << 2) | 1, stored.name, undefined, options).then(
-      () => {
-        if (isCurrent()) this.done(stored);
-      },
-      error => {
-        if (!isCurrent()) return;
-        this.host.world.log.warn({ err: error, reminder: id }, 'a reminder could not be delivered yet');
-        this.host.arm(wake, this.host.now() + retryMs);
-      },
-    );
+    const options = { deadlineMs: Number.POSITIVE_INFINITY, signal: controller.signal };
+    this.host.ask(ref, (reminderMethod << 2) | 1, stored.name, undefined, options).then(ran, error => {
+      if (!isCurrent()) return;
+      this.host.world.log.warn({ err: error, reminder: id }, 'a reminder could not be delivered yet');
+      this.host.arm(wake, this.host.now() + retryMs);
+    });
+  }
+
+  /** One of a guest of this node has come by way of its home. The answer takes that way back: the guest may be packed before it is here. */
+  ran(type: string, key: string, name: string): void {
+    this.underWay.get(idOf(type, key, name))?.ran();
   }
 
   /** It has been delivered: once for all, or until the next time. */

@@ -18,6 +18,7 @@ import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { sendOrWait } from '../far-send.ts';
 import { ringPartition } from '../handoff/ring-partition.ts';
+import { reminderMethod } from '../hosted-type.ts';
 import { unitsIn } from '../mailbox.ts';
 import { argumentsOf } from '../messages.ts';
 import { type BaseRef, KEY, TYPE } from '../refs.ts';
@@ -57,6 +58,7 @@ export class Relays {
     const call = new Call(
       value => {
         over();
+        if (mark > 0 && code >>> 2 === reminderMethod) host.reminders.ran(ref[TYPE].name, ref[KEY], a0 as string);
         this.#router.answer(asker, value);
       },
       error => {

@@ -155,6 +155,18 @@ describe('an actor that moves to another node', () => {
     expect(await heard()).toBe(6);
   });
 
+  it('leaves behind a reminder that has just come, while the answer is still on its way by home', async () => {
+    const ref = node('n3').ref(TravellerT, key);
+    await kit.run(node('n1').relocate(TravellerT, key, 'n2'));
+    await kit.run(ref.remindMe('soon', 500));
+    for (const [from, to] of [['n1', 'n2'] as const, ['n2', 'n1'] as const]) kit.network.set(from, to, { delayMs: 20 });
+    const heard = (): unknown[] => node('n2').host.byName.get('traveller')?.live.get(key)?.actor?.state as unknown[];
+    while (heard().length === 0) await kit.clock.advance(1);
+    await kit.run(node('n1').relocate(TravellerT, key, 'n3'));
+    await kit.clock.advance(5_000);
+    expect(await kit.run(ref.all())).toEqual(['reminder soon']);
+  });
+
   it('leaves no reminder behind on a node that crashed before it knew that the actor had left', async () => {
     const ref = node('n3').ref(TravellerT, key);
     await kit.run(node('n1').relocate(TravellerT, key, 'n2'));

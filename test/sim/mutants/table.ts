@@ -189,16 +189,16 @@ export const mutants: readonly Mutant[] = [
     name: 'a reminder is removed before it is delivered',
     scenario: 'counters',
     file: reminders,
-    find: 'this.host.stirred++;\n    const sent',
+    find: 'this.host.stirred++;\n    const controller',
     replace:
-      'this.host.stirred++;\n    void this.remove(stored, this.host.epochs.next()).catch(() => undefined);\n    const sent',
+      'this.host.stirred++;\n    void this.remove(stored, this.host.epochs.next()).catch(() => undefined);\n    const controller',
   },
   {
     name: 'a reminder whose handler failed is not tried again',
     scenario: 'counters',
     file: reminders,
-    find: "'a reminder could not be delivered yet');\n        this.host.arm(wake, this.host.now() + retryMs);",
-    replace: "'a reminder could not be delivered yet');\n        this.armed.delete(id);",
+    find: "'a reminder could not be delivered yet');\n      this.host.arm(wake, this.host.now() + retryMs);",
+    replace: "'a reminder could not be delivered yet');\n      this.armed.delete(id);",
   },
   {
     name: 'the reminders of the last partition are not loaded',
@@ -211,9 +211,9 @@ export const mutants: readonly Mutant[] = [
     name: 'a reminder that could not be delivered waits for a time of chance of its own',
     scenario: 'counters',
     file: reminders,
-    find: "'a reminder could not be delivered yet');\n        this.host.arm(wake, this.host.now() + retryMs);",
+    find: "'a reminder could not be delivered yet');\n      this.host.arm(wake, this.host.now() + retryMs);",
     replace:
-      "'a reminder could not be delivered yet');\n        this.host.arm(wake, this.host.now() + retryMs * Math.random());",
+      "'a reminder could not be delivered yet');\n      this.host.arm(wake, this.host.now() + retryMs * Math.random());",
   },
   // Links.
   {
