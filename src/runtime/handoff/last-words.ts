@@ -290,6 +290,12 @@ export class LastWords {
       return;
     }
     if (settling?.turn === turn) return this.#mark(partition, turn, node);
+    if (settling !== undefined && settling.turn > turn) {
+      // Sent here by somebody who knows of us already. Whoever owned it before us may be waiting for it, with later ones of that node.
+      const via = from === settling.via ? undefined : this.#gateway.linked(settling.via);
+      if (via !== undefined) this.#gateway.say(via, 'last', { partition, turn, node });
+      return;
+    }
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
     if (settling !== undefined && settling.turn < turn && this.#waitsFor(settling, node)) {
       if (from !== settling.via) {
