@@ -77,8 +77,8 @@ export class GuestDesk {
   #put(from: number, unit: Unit, bytes: unknown): Promise<number> {
     if (!(bytes instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a packed actor is bytes');
     const partition = ringPartitionOf(this.#router.host, unit);
-    if (partition !== undefined && this.#gateway.handoffs.leftovers.isClearing(partition))
-      throw new TroupeError('OVERLOADED', `what partition ${partition} has left here is just being cleared away`);
+    if (partition !== undefined && this.#gateway.handoffs.mayClear(partition))
+      throw new TroupeError('OVERLOADED', `what partition ${partition} has left here is about to be cleared away`);
     const home = this.#gateway.nameOf(from) ?? '';
     const put = this.#gateway.guests.put(unit, bytes);
     this.#awaitVerdict(unit, home);

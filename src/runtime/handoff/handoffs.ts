@@ -86,6 +86,14 @@ export class Handoffs implements HandoffHooks {
     throw new TroupeError('OVERLOADED', `${unit} cannot be moved: its partition is ${where}; try again later`);
   }
 
+  /**
+   * Would a guest of it be lost that comes now? Its home gives its partition to nobody meanwhile: what still comes here of it was begun by
+   * an earlier owner, or has been called off without our knowing.
+   */
+  mayClear(partition: number): boolean {
+    return this.leftovers.isClearing(partition) || this.#takings.has(partition);
+  }
+
   /** Is a partition on its way from here, or to here? */
   get isBusy(): boolean {
     return this.#running.size !== 0 || this.#takings.any;

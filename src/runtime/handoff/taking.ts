@@ -63,6 +63,10 @@ export class Takings {
     return this.#takings.size !== 0;
   }
 
+  has(partition: number): boolean {
+    return this.#takings.has(partition);
+  }
+
   /** It is ours: what was waiting for that is no try any more. Actors whose end is to be told to the old owner. */
   taken(partition: number): readonly Unit[] {
     const taking = this.#takings.get(partition);

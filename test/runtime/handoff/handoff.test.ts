@@ -142,4 +142,31 @@ describe('a partition that changes hands', () => {
       ['of all its lives'],
     ]);
   });
+
+  it('takes no guest in where a try of an earlier owner is not known to be off, and will be cleared away', async () => {
+    const taking = (): unknown[] => (node('n2').gateway.handoffs.describe() as { taking: unknown[] }).taking;
+    await kit.run(node('n1').ref(NotebookT, key).write('as a guest'));
+    const cut = (): void => {
+      if (taking().length === 0) kit.clock.timer(1, cut);
+      else for (const [from, to] of [['n1', 'n2'] as const, ['n2', 'n1'] as const]) kit.network.block(from, to);
+    };
+    cut();
+    await hand(kit, partition, 'n2', 7_000).catch(() => undefined);
+    await hand(kit, partition, 'n3');
+    await kit.clock.advance(100);
+    const move = (): Promise<unknown> =>
+      kit.run(
+        node('n3')
+          .relocate(NotebookT, key, 'n2')
+          .catch(error => error.code),
+      );
+    expect([taking().length, await move()]).toEqual([1, 'OVERLOADED']);
+    for (const [from, to] of [['n1', 'n2'] as const, ['n2', 'n1'] as const]) kit.network.free(from, to);
+    await kit.clock.advance(5_000);
+    expect([taking().length, await move()]).toMatchObject([0, { shipped: 0 }]);
+    await kit.crash('n2');
+    await kit.restart('n2');
+    await kit.clock.advance(1_000);
+    expect(await kit.run(node('n1').ref(NotebookT, key).read())).toEqual(['as a guest']);
+  });
 });
