@@ -211,9 +211,7 @@ export class LastWords {
       settling.ownCame();
       if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
     }
-    const waiting = settling.waiting.get(node);
-    settling.waiting.delete(node);
-    this.#letGo(partition, waiting);
+    this.#letGo(partition, settling, node);
     const later = settling.later.get(node) ?? [];
     settling.later.delete(node);
     for (const pass of later) pass();
@@ -224,8 +222,10 @@ export class LastWords {
       this.#settling.delete(partition);
   }
 
-  #letGo(partition: number, waiting: Waiting | undefined): void {
+  #letGo(partition: number, settling: Settling, node: string): void {
+    const waiting = settling.waiting.get(node);
     if (waiting === undefined) return;
+    settling.waiting.delete(node);
     const { host, held } = this.#router;
     const { homes } = this.#gateway;
     host.outside(() => {
@@ -291,6 +291,8 @@ export class LastWords {
     }
     if (settling?.turn === turn) return this.#mark(partition, turn, node);
     if (settling !== undefined && settling.turn > turn) {
+      // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
+      if (from === node) this.#letGo(partition, settling, node);
       // Sent here by somebody who knows of us already. Whoever owned it before us may be waiting for it, with later ones of that node.
       const via = from === settling.via ? undefined : this.#gateway.linked(settling.via);
       if (via !== undefined) this.#gateway.say(via, 'last', { partition, turn, node });
