@@ -183,6 +183,7 @@ export class Guests {
     let epoch = 0;
     try {
       await this.#raiseEpochs(actor.epoch);
+      this.#goesOn(unit, arriving);
       this.#host.epochs.renew();
       epoch = this.#host.epochs.next();
       await this.#host.persistence.moving.keep(actor.type, actor.key, epoch, records);
@@ -229,6 +230,11 @@ export class Guests {
       else this.drop(unit);
     } else if (isHere) this.run(unit, true);
     else this.cancel(unit);
+  }
+
+  /** Such actors are elsewhere, says their home: what waits here for its verdict was begun by an earlier life, or an earlier home. */
+  callOff(which: (unit: Unit) => boolean): void {
+    for (const unit of [...this.#leaving.keys(), ...this.#arriving.keys()]) if (which(unit)) this.settle(unit, false);
   }
 
   describe(): object {

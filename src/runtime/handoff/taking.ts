@@ -17,6 +17,7 @@ import type { Crew } from './crew.ts';
 import type { Packed } from './hands.ts';
 import type { Span } from './hands-records.ts';
 import type { Leftovers } from './leftovers.ts';
+import { ringPartitionOf } from './ring-partition.ts';
 
 interface Taking {
   readonly id: string;
@@ -116,6 +117,8 @@ export class Takings {
     this.#takings.set(partition, taking);
     this.#askLater(partition, taking);
     this.#cleaning.add(partition);
+    // Or it would run when the partition is ours, in the place of what has come with it.
+    this.#gateway.guests.callOff(unit => ringPartitionOf(host, unit) === partition && !keep.includes(unit));
     try {
       if (before !== undefined) await this.#crew.all('part-discard', partition);
       const left = isCopied ? [] : await this.#crew.all<string[]>('part-clean', { partition, keep });

@@ -169,4 +169,23 @@ describe('a partition that changes hands', () => {
     await kit.clock.advance(1_000);
     expect(await kit.run(node('n1').ref(NotebookT, key).read())).toEqual(['as a guest']);
   });
+
+  it('does not come together with a guest whose move its owner has forgotten', async () => {
+    const arriving = (): unknown[] => (node('n2').gateway.guests.describe() as { arriving: unknown[] }).arriving;
+    await kit.run(node('n1').ref(TravellerT, key).hear('before the move'));
+    void node('n1')
+      .relocate(TravellerT, key, 'n2')
+      .catch(() => undefined);
+    while (arriving().length === 0) await kit.clock.advance(1);
+    await kit.crash('n1');
+    await kit.clock.advance(20);
+    await kit.restart('n1');
+    while (node('n1').gateway.linked('n2') === undefined) await kit.clock.advance(1);
+    await kit.run(node('n1').ref(TravellerT, key).hear('behind it'));
+    await kit.run(node('n1').ref(TravellerT, key).rest());
+    expect(arriving()).toHaveLength(1);
+    await hand(kit, partition, 'n2');
+    await kit.clock.advance(2_000);
+    expect(await kit.run(node('n3').ref(TravellerT, key).all())).toEqual(['before the move', 'behind it']);
+  });
 });
