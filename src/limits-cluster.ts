@@ -144,6 +144,8 @@ export const handoffRetryMsMin = 1_000;
 export const handoffRetryMsMax = 30_000;
 /** The same where the other node takes in as many as it may. */
 export const handoffQueuedMs = 150;
+/** What could not be cleared away is tried again after so long: partitions come here again that soon after a disk has room. */
+export const leftoversAgainMs = 5_000;
 /** Whoever has taken a partition in without hearing whether it is his asks so often. */
 export const handoffAskMs = 500;
 /** What a node sends straight to the new owner waits at most so long for its last word by the old one: see last-words.ts. */

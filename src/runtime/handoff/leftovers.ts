@@ -6,6 +6,7 @@
 // a node that has taken a partition in and has not heard yet that it is his looks just the same. So it is put only when the ring on
 // the disk says that the partition is ours (handing.ts): by an older one, which names whoever had it before, what is ours would go.
 
+import { leftoversAgainMs } from '../../limits.ts';
 import type { Shard, WriteOp } from '../../storage/engine.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -18,7 +19,8 @@ export class Leftovers {
   readonly #router: FarRouter;
   readonly #gateway: Gateway;
   readonly #crew: Crew;
-  readonly #clearing = new Set<number>();
+  /** How much of each is still to be done. */
+  readonly #clearing = new Map<number, number>();
 
   constructor(router: FarRouter, gateway: Gateway, crew: Crew) {
     this.#router = router;
@@ -49,7 +51,7 @@ export class Leftovers {
     return this.#shard(partition).commit({ epoch: epochs.next(), fence: 'record', ops: [op] }, 'flushed');
   }
 
-  /** It is another node's. What cannot be removed now is told, and removed at the next start. */
+  /** It is another node's. Resolves when it has been tried: what cannot be removed now is told, and removed later. */
   clear(partition: number): Promise<void> {
     return this.clearing(partition, async () => {
       const what = { partition, keep: [], what: 'all' };
@@ -58,18 +60,26 @@ export class Leftovers {
   }
 
   /**
-   * Meanwhile no guest of that partition is taken in, nor the partition itself: what came would go. Where it fails that is so until the
-   * next start, which clears what has a mark.
+   * Meanwhile no guest of that partition is taken in, nor the partition itself: what came would go. Where it fails, as on a disk that was
+   * full for a moment, it is tried again: nothing that is in its way comes until then.
    */
   async clearing(partition: number, work: () => Promise<void>): Promise<void> {
-    this.#clearing.add(partition);
+    this.#clearing.set(partition, (this.#clearing.get(partition) ?? 0) + 1);
+    await this.#try(partition, work);
+  }
+
+  async #try(partition: number, work: () => Promise<void>): Promise<void> {
     try {
       await work();
-      this.#clearing.delete(partition);
     } catch (error) {
-      const why = 'what a partition has left behind could not be removed; it is tried again at the next start';
+      const why = 'what a partition has left behind could not be removed; it is tried again';
       this.#router.host.world.log.warn({ err: error, partition }, why);
+      this.#gateway.timers.later(leftoversAgainMs, () => void this.#try(partition, work));
+      return;
     }
+    const left = (this.#clearing.get(partition) as number) - 1;
+    if (left > 0) this.#clearing.set(partition, left);
+    else this.#clearing.delete(partition);
   }
 
   /** After a start, with the ring that was stored. */

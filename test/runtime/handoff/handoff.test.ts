@@ -188,4 +188,13 @@ describe('a partition that changes hands', () => {
     await kit.clock.advance(2_000);
     expect(await kit.run(node('n3').ref(TravellerT, key).all())).toEqual(['before the move', 'behind it']);
   });
+
+  it('comes to a node that could not clear away an earlier try at once', async () => {
+    let tries = 0;
+    await node('n2').gateway.handoffs.leftovers.clearing(partition, async () => {
+      if (++tries === 1) throw new Error('no room');
+    });
+    await hand(kit, partition, 'n2');
+    expect(tries).toBe(2);
+  });
 });
