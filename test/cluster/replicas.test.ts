@@ -1,7 +1,7 @@
 // Partitions that three processes keep: one is killed, or stopped for longer than its lease, under load; what it owned is served by the
 // others, with all that was acknowledged, and what it says when it is back counts for nothing that the others do not agree to.
 
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { until } from '../threads/until.ts';
 import { BookOracle } from './book-oracle.ts';
 import { Writers } from './book-writer.ts';

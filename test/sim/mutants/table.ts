@@ -1076,8 +1076,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a node agrees to another while it hears of the owner',
     scenario: 'replicas',
     file: 'runtime/replicas/campaign.ts',
-    find: 'if (name !== owner && !lease.isOver(owner)) return `${owner} was heard of`;',
-    replace: '',
+    find: 'if (name !== owner && !lease.isOver(owner)) return',
+    replace: "if (name === '') return",
   },
   {
     name: 'a follower takes rounds of an owner whose turn is over',
