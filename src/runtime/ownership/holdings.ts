@@ -1,4 +1,5 @@
-// Who owns each partition, as a register of its own that only its present owner writes; beside it the claim, which only wishes.
+// Who owns each partition, as a register of its own that only its present owner writes; beside it the claim, which only wishes. (Where
+// several nodes keep it and its owner is lost, whoever their majority agrees to writes the next turn: ../replicas.)
 //
 //     claim      members, weights, next: [p2 n3→n5]              written by the claimant; the better of two is taken, whole
 //     holdings   p0 n1·0   p1 n2·0   p2 n3·0   p3 n4·0           owner · turn. By n3 alone:  p2 n3·0 ──handedOn──▶ p2 n5·1

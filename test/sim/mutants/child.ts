@@ -10,7 +10,8 @@ const load = (file: string) => import(pathToFileURL(join(copy, 'src/testing/sim'
 const { runSeed } = (await load('runner.ts')) as {
   runSeed(scenario: Scenario, seed: number): Promise<SeedResult>;
 };
-const wanted = ((await load(`${scenario}.ts`)) as Record<string, Scenario>)[scenario] as Scenario;
+const { scenarios } = (await load('scenarios.ts')) as { scenarios: ReadonlyMap<string, Scenario> };
+const wanted = scenarios.get(scenario) as Scenario;
 
 for (let seed = 1; seed <= Number(seeds); seed++) {
   process.stdout.write(`${JSON.stringify({ seed })}\n`);
