@@ -1045,11 +1045,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'void waiting;',
   },
   {
-    name: 'half of a group is a quorum',
+    name: 'one of a group is a quorum',
     scenario: 'replicas',
     file: 'runtime/replicas/groups.ts',
-    find: '* 2 > group.length',
-    replace: '* 2 >= group.length',
+    find: '.length * 2 > group.length',
+    replace: '.length > 0',
   },
   {
     name: 'while a group changes the new one alone agrees',
