@@ -11,6 +11,7 @@ import type { Gateway } from '../runtime/gateway/gateway.ts';
 import { withoutRing } from '../runtime/gateway/node-table.ts';
 import { Peers } from '../runtime/links/peers.ts';
 import type { WireTransport } from '../runtime/links/wire.ts';
+import type { GossipOptions } from '../runtime/membership/gossip-types.ts';
 import type { RingState } from '../runtime/ownership/holdings.ts';
 import type { BaseRef } from '../runtime/refs.ts';
 import { relocateAcross } from '../runtime/relocate-across.ts';
@@ -39,6 +40,7 @@ export interface NodeLifeOptions {
   readonly autoJoin: boolean;
   /** How many nodes keep each partition. Default 1. */
   readonly replicas?: number | undefined;
+  readonly gossip?: Partial<GossipOptions> | undefined;
   readonly handoffs: (cluster: Cluster, gateway: Gateway) => HandoffHooks;
   saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
@@ -93,6 +95,7 @@ export class NodeLife {
       join: others.map(addressOf),
       autoJoin: options.autoJoin,
       state: options.state,
+      gossip: options.gossip ?? {},
       world,
       handoffs: own => options.handoffs(own, this.gateway),
       saveState: state => options.saveState(state),

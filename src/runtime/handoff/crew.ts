@@ -1,6 +1,7 @@
 // All threads of this node, as thread 0 asks them to do their part in a handoff (hands.ts).
 
 import { TroupeError } from '../../errors.ts';
+import type { Ack } from '../../storage/engine.ts';
 import type { FarRouter } from '../far-router.ts';
 import { textIn } from '../gateway/words.ts';
 import { homeOf } from '../placement.ts';
@@ -69,15 +70,21 @@ export class Crew {
     throw new TroupeError('BAD_MESSAGE', `${name} is no shard of partition ${partition}`);
   }
 
-  /** What another node has sent, each where it is looked after. Resolves when it is committed. Throws BAD_MESSAGE, or what a write may end with. */
-  async store(partition: number, parts: unknown, span?: Span): Promise<void> {
+  /**
+   * What another node has sent, each where it is looked after. Resolves when it is committed, or flushed. Throws BAD_MESSAGE, or what a write
+   * may end with.
+   */
+  async store(partition: number, parts: unknown, how: { span?: Span | undefined; ack?: Ack }): Promise<void> {
+    const { span, ack } = how;
     if (!Array.isArray(parts)) throw new TroupeError('BAD_MESSAGE', 'records come in parts');
     if (span !== undefined) {
       await this.ask(this.keeperOfShard(span.shard, partition), 'part-store', { partition, parts, span });
       return;
     }
     const byKeeper = splitParts(parts as Part[], (shard, owner) => this.keeperOf(textIn(shard), partition, owner));
-    await Promise.all([...byKeeper].map(([thread, own]) => this.ask(thread, 'part-store', { partition, parts: own })));
+    await Promise.all(
+      [...byKeeper].map(([thread, own]) => this.ask(thread, 'part-store', { partition, parts: own, ack })),
+    );
   }
 
   /** The thread that an actor which comes here will live on. */

@@ -8,7 +8,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import { handoffDirtyMax, handoffPageBytes, handoffPageRecords } from '../../limits.ts';
-import type { Shard, StoredRecord, WriteOp } from '../../storage/engine.ts';
+import type { Ack, Shard, StoredRecord, WriteOp } from '../../storage/engine.ts';
 import { keyAfter, nameOf } from '../../storage/key.ts';
 import { equal, ownerOfRecord, ownerOfReminder } from '../actor-records.ts';
 import type { Host } from '../host.ts';
@@ -36,6 +36,13 @@ export interface Span {
   readonly shard: string;
   readonly from: Uint8Array | null;
   readonly to: Uint8Array | null;
+}
+
+export interface Storing {
+  /** Of the only part: what else is in there goes. */
+  readonly span?: Span | undefined;
+  /** Default 'committed'. */
+  readonly ack?: Ack | undefined;
 }
 
 /** What a page is asked for: its records; only how many there are; or its records and their digest. */
@@ -186,8 +193,7 @@ export class HandsRecords {
     if (isBulk(shard)) await this.#host.engine.drop(shard);
   }
 
-  /** `span`: of the only part; what else is in there goes. */
-  async store(partition: number, parts: readonly Part[], span?: Span): Promise<void> {
+  async store(partition: number, parts: readonly Part[], { span, ack = 'committed' }: Storing = {}): Promise<void> {
     const epoch = this.#epochs.get(partition);
     if (epoch === undefined) throw new TroupeError('STOPPED', `partition ${partition} is not being taken in here`);
     await Promise.all(
@@ -202,7 +208,7 @@ export class HandsRecords {
         if (ops.length === 0) return undefined;
         // Entries of h/ count their moves by themselves: any epoch of ours would be above theirs.
         const group = name.startsWith('h/') ? { epoch: 0, fence: 'record' as const } : { epoch, fence: fenceOf(name) };
-        return this.#host.engine.shard(name).commit({ ...group, ops }, 'committed');
+        return this.#host.engine.shard(name).commit({ ...group, ops }, ack);
       }),
     );
   }

@@ -31,7 +31,7 @@ import { SlotHands } from '../rebalance/slot-hands.ts';
 import type { BaseRef } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
 import type { Sleeper } from '../sleepers.ts';
-import { type Change, HandsRecords, type Part, type Span } from './hands-records.ts';
+import { type Change, HandsRecords, type Part, type Storing } from './hands-records.ts';
 import type { Stage } from './held.ts';
 
 /** What a thread has of a partition besides its records. */
@@ -95,8 +95,8 @@ export class Hands {
     router.on('part-read', (_from, changes: Change[]) => records.read(changes));
     router.on('part-clean', (_from, { partition, keep }) => records.clean(partition, keep));
     router.on('part-keep', (_from, partition: number) => records.keep(partition));
-    router.on('part-store', (_from, { partition, parts, span }: { partition: number; parts: Part[]; span?: Span }) =>
-      records.store(partition, parts, span),
+    router.on('part-store', (_from, { partition, parts, ...how }: { partition: number; parts: Part[] } & Storing) =>
+      records.store(partition, parts, how),
     );
     router.on('part-same', (_from, { span, digest }) => records.same(span, digest));
     router.on('part-drop', (_from, shard: string) => records.drop(shard));

@@ -146,7 +146,7 @@ export class Takings {
     _taking: Taking,
     { partition, parts, span }: { partition: number; parts: unknown; span?: Span },
   ): Promise<void> {
-    await this.#crew.store(partition, parts, span);
+    await this.#crew.store(partition, parts, { span });
   }
 
   async #actors(taking: Taking, asked: Packed & { partition: number; epoch: unknown }): Promise<void> {

@@ -1,19 +1,22 @@
 // One thread's part in having its writes agreed on: which keys of the partitions that this node leads it has written, and who waits for
 // them to be with the others.
 //
-//     commit ─▶ durable here ─▶ noted ─▶ push: their present state ─▶ thread 0 (leading.ts) ─▶ a quorum has it ─▶ the commit resolves
-//                                 ▲            one push a partition at a time: what is written meanwhile goes with the next
+//     handed in ─▶ noted ─▶ push: their present state ─▶ thread 0 (leading.ts) ─▶ a quorum has it ┬─▶ the commit resolves
+//         │          ▲            one push a partition at a time: what is written meanwhile goes with the next
+//         └──▶ durable here ─────────────────────────────────────────────────────────────────────┘
 //
 // Intuition: it is the present state of a key that is sent, not the write. So two writes of one key may go as one, and what is sent twice
 // changes nothing.
 //
-// Invariant: a commit resolves after a push that began when it was durable here; of two pushes of one thread the later holds the later state.
+// Invariant: a commit resolves after a push that began when it could be read here; of two pushes of one thread the later holds the later state.
 
 import { TroupeError } from '../../errors.ts';
 import { nameOf } from '../../storage/key.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Change } from '../handoff/hands-records.ts';
 import type { LedEngine } from './led-engine.ts';
+
+const noop = (): void => undefined;
 
 interface Led {
   dirty: Map<string, Change>;
@@ -69,13 +72,12 @@ export class Copies {
     const { records } = this.#router.hands;
     const own = keys.filter(key => records.travels(shard, key));
     if (own.length === 0) return undefined;
-    const { promise: known, resolve: isKnown } = Promise.withResolvers<void>();
-    led.open.add(known);
-    return () =>
-      this.#copied(led, partition, shard, own).finally(() => {
-        led.open.delete(known);
-        isKnown();
-      });
+    return () => {
+      const copied = this.#copied(led, partition, shard, own);
+      const known: Promise<void> = copied.then(noop, noop).then(() => void led.open.delete(known));
+      led.open.add(known);
+      return copied;
+    };
   }
 
   async #copied(led: Led, partition: number, shard: string, own: readonly Uint8Array[]): Promise<void> {

@@ -27,14 +27,22 @@ export class Following {
   readonly #gateway: Gateway;
   readonly #crew: Crew;
   readonly #records: ReplicaRecords;
+  readonly #turnOf: (partition: number) => number;
   /** Their copies are of one moment: whole rounds and nothing else has come to them in this life. */
   readonly #sure = new Set<number>();
+  /** Something of them has been stored that the loss of power may take. */
+  readonly #unsettled = new Set<number>();
 
-  constructor(router: FarRouter, gateway: Gateway, parts: { crew: Crew; records: ReplicaRecords }) {
+  constructor(
+    router: FarRouter,
+    gateway: Gateway,
+    parts: { crew: Crew; records: ReplicaRecords; turnOf: (partition: number) => number },
+  ) {
     this.#router = router;
     this.#gateway = gateway;
     this.#crew = parts.crew;
     this.#records = parts.records;
+    this.#turnOf = parts.turnOf;
     gateway.on('rep-begin', (from, asked) => this.#begin(from, asked));
     gateway.on('rep-same', (from, asked) => this.#same(from, asked));
     gateway.on('rep-store', (from, asked) => this.#store(from, asked));
@@ -71,7 +79,9 @@ export class Following {
 
   /** Throws FENCED when a later turn has been agreed to. */
   #check({ promised, promisedTo }: ReplicaRecord, { partition, turn }: Asked, name: string): void {
-    if (turn > promised || (turn === promised && promisedTo === name)) return;
+    // Promised to one who did not win it: the ring says who has.
+    const hasWon = promisedTo === name || this.#turnOf(partition) === turn;
+    if (turn > promised || (turn === promised && hasWon)) return;
     const why = `node ${this.#router.host.node} follows partition ${partition} under turn ${promised} of ${promisedTo}; ${name} speaks of turn ${turn}`;
     throw new TroupeError('FENCED', why, { details: { promised } });
   }
@@ -83,7 +93,7 @@ export class Following {
     if (isAnew) this.#sure.delete(partition);
     const record = await this.#records.change(partition, now => {
       this.#check(now, asked, name);
-      if (now.promised === turn && !(isAnew && now.whole)) return undefined;
+      if (now.promised === turn && now.promisedTo === name && !(isAnew && now.whole)) return undefined;
       return { ...now, whole: now.whole && !isAnew, promised: turn, promisedTo: name };
     });
     await this.#crew.all('part-keep', partition);
@@ -112,7 +122,8 @@ export class Following {
   async #store(from: number, asked: Asked & { parts: unknown; span?: Span }): Promise<void> {
     this.#current(from, asked);
     this.#sure.delete(asked.partition);
-    await this.#crew.store(asked.partition, asked.parts, asked.span);
+    this.#unsettled.add(asked.partition);
+    await this.#crew.store(asked.partition, asked.parts, { span: asked.span });
   }
 
   async #round(
@@ -124,8 +135,8 @@ export class Following {
     const name = this.#gateway.nameOf(from) as string;
     const [round, epoch, groups] = [numberIn(asked.round), numberIn(asked.epoch), groupsIn(asked.groups)];
     this.#sure.delete(partition);
-    await this.#crew.store(partition, asked.parts);
-    await this.#crew.all('part-settle', null);
+    await this.#crew.store(partition, asked.parts, { ack: 'flushed' });
+    if (this.#unsettled.delete(partition)) await this.#crew.all('part-settle', null);
     await this.#records.change(partition, now => {
       this.#check(now, asked, name);
       return { ...now, turn, round, groups, whole: true, led: false, epoch: Math.max(now.epoch, epoch) };

@@ -1,5 +1,5 @@
 // The engine of a thread whose node may have to have its writes agreed on: a write of a partition that it leads counts when it is
-// durable here and a quorum has it (copies.ts). Everything else passes.
+// durable here and a quorum has it (copies.ts), which is waited for at the same time. Everything else passes.
 //
 // Invariant: what is refused here is told so only when the others have what is there instead: they may have been sent the refused one.
 
@@ -28,7 +28,7 @@ export type Copying = (
 export class LedEngine implements Engine {
   readonly raw: Engine;
   cut?: () => Cut;
-  /** What it gives, called when the write is durable here, or refused, resolves when a quorum has these keys as they are here. */
+  /** What it gives resolves when a quorum has these keys as they are here when it is called. */
   copying: Copying = () => undefined;
   readonly #shards = new Map<string, LedShard>();
 
@@ -126,9 +126,15 @@ class LedShard implements Shard {
     const copied = this.#engine.copying(this.#partition, this.name, keys);
     const done = this.#raw.commit(group, ack);
     if (copied === undefined) return done;
-    return done.then(copied, async error => {
-      await copied();
-      throw error;
-    });
+    // The others store it while this disk does.
+    const sent = copied();
+    sent.catch(() => undefined);
+    return done.then(
+      () => sent,
+      async error => {
+        await sent.then(copied, copied);
+        throw error;
+      },
+    );
   }
 }

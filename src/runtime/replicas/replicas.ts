@@ -104,11 +104,12 @@ export class Replicas {
       leading: () => this.#leading.values(),
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
     });
-    this.following = new Following(router, gateway, { crew: this.#crew, records: this.#records });
+    const turnOf = (partition: number): number => this.#cluster?.turnOf(partition) ?? -1;
+    this.following = new Following(router, gateway, { crew: this.#crew, records: this.#records, turnOf });
     this.#takeovers = new Takeovers({
       ...{ host, gateway, self: host.node, records: this.#records, lease: this.#lease },
       ownerOf: partition => gateway.nodes.ownerOf(partition),
-      turnOf: partition => this.#cluster?.turnOf(partition) ?? -1,
+      turnOf,
       ask: (name, word, payload) => this.#links.ask(name, word, payload),
       isDown: name => this.#cluster?.isDown(name) === true,
       takeOver: async (partition, turn) => this.#cluster?.takeOver(partition, turn),
@@ -121,7 +122,7 @@ export class Replicas {
     });
     this.giving = new Giving({
       ...{ host, records: this.#records, campaigns: this.#takeovers.campaigns },
-      turnOf: partition => this.#cluster?.turnOf(partition) ?? 0,
+      turnOf,
       leadingOf: partition => this.#leading.get(partition),
     });
     gateway.on('rep-vote', (from, asked) => this.#takeovers.campaigns.vote(gateway.nameOf(from) ?? '', asked));
@@ -334,8 +335,6 @@ export class Replicas {
         );
       });
   }
-
-  // Giving, and losing.
 
   /** It has been given to another node, with all there is. */
   gave(partition: number): void {

@@ -16,6 +16,10 @@ const livenessMs = 180_000;
 const longestMs = 3_000;
 /** Above those of all that are drawn by their kind. */
 const lostId = 1_000;
+const lossesMax = 4;
+const aboutLostMax = 40;
+/** Somebody who is lost is missed about so long afterwards, and taken over from a little later. */
+const missedMs = 5_000;
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
@@ -150,8 +154,14 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
     add(one(processes, of('on')), startMs + of('at') * spanMs, name, one(keys, of('key')), 0);
   }
   const isCalm = draw('calm') < 0.25;
-  const rules = { replicas, safetyMs };
-  return { processes, operations, faults: isCalm ? [] : drawFaults(draw, processes, rules), safetyMs, livenessMs };
+  const faults = isCalm ? [] : drawFaults(draw, processes, { replicas, safetyMs });
+  for (const { id, when, forMs } of faults.filter(fault => fault.id >= lostId))
+    for (let n = 0; n < aboutLostMax && 'atMs' in when; n++) {
+      const about = (what: string): number => draw('about lost', id, what, n);
+      const from = when.atMs + one([0, missedMs, forMs, forMs + 500], about('moment'));
+      speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
+    }
+  return { processes, operations, faults, safetyMs, livenessMs };
 }
 
 function drawFaults(draw: Draw, processes: readonly string[], { replicas, safetyMs }: NodeRules): Fault[] {
@@ -165,21 +175,25 @@ function drawFaults(draw: Draw, processes: readonly string[], { replicas, safety
     const isAnybodys = 'point' in fault.when && draw('anybody', fault.id) < 0.7;
     return isAnybodys ? { ...fault, on: '*', other: '*' } : fault;
   });
-  return replicas > 1 && draw('lost') < 0.7 ? [...faults, lost(draw, processes)] : faults;
+  return replicas > 1 ? [...faults, ...losses(draw, processes)] : faults;
 }
 
-/** One that is gone, stands still or is cut off for so long that others take over; and is back before the end. */
-function lost(draw: Draw, processes: readonly string[]): Fault {
-  const of = (what: string): number => draw('lost', what);
+/** Some that are gone, stand still or are cut off for so long that others take over; one after the other, or at once. */
+function losses(draw: Draw, processes: readonly string[]): Fault[] {
+  return Array.from({ length: whole(draw('losses'), lossesMax + 1) }, (_, index) => lost(draw, processes, index));
+}
+
+function lost(draw: Draw, processes: readonly string[], index: number): Fault {
+  const of = (what: string): number => draw('lost', index, what);
   const at = whole(of('on'), processes.length);
   const others = processes.filter((_, index) => index !== at);
   return {
-    id: lostId,
+    id: lostId + index,
     kind: (['crash', 'power', 'stop', 'split'] as const)[whole(of('kind'), 4)] as FaultKind,
     on: processes[at] as string,
     other: others[whole(of('other'), others.length)] as string,
-    when: { atMs: startMs + whole(of('at'), 20_000) },
-    forMs: 15_000 + whole(of('for'), 20_000),
+    when: { atMs: startMs + whole(of('at'), 35_000) },
+    forMs: 500 + whole(of('for') ** 2, 25_000),
     draw: of('draw'),
   };
 }

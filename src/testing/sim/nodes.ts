@@ -34,6 +34,7 @@ const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
 /** Storing the ring takes so long: a small file, synced. */
 const saveMs = 1;
 const reachMs = 2_000;
+const quickRoundMs = 250;
 /** Whatever has been reminded of, and was tried again, has come by then. */
 const quietMs: number = reminderMsMax + 6_000;
 const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
@@ -122,6 +123,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
       const node = new NodeLife({
         ...{ name, types, partitions, world, engine, incarnation, transport: world.wires, autoJoin: false },
         replicas: this.#replicas,
+        // So that who is lost is missed while there is still time to see what becomes of it.
+        gossip: this.#replicas > 1 ? { roundMs: quickRoundMs } : undefined,
         epochs: epochMemory(base),
         storeEpochs: async limit => {
           await new Promise<void>(done => clock.timer(saveMs, done));

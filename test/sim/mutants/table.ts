@@ -1083,15 +1083,15 @@ export const mutants: readonly Mutant[] = [
     name: 'a follower takes rounds of an owner whose turn is over',
     scenario: 'replicas',
     file: 'runtime/replicas/following.ts',
-    find: 'if (turn > promised || (turn === promised && promisedTo === name)) return;',
+    find: 'if (turn > promised || (turn === promised && hasWon)) return;',
     replace: 'if (turn >= 0) return;',
   },
   {
     name: 'a round counts as durable before it is',
     scenario: 'replicas',
     file: 'runtime/replicas/following.ts',
-    find: "    await this.#crew.all('part-settle', null);\n",
-    replace: '',
+    find: "{ ack: 'flushed' }",
+    replace: "{ ack: 'committed' }",
   },
   {
     name: 'a copy passes for whole before it is',
