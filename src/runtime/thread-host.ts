@@ -130,7 +130,7 @@ export function makeMember(options: MemberOptions): Member {
   made.moves.lives.push(...options.lives);
   if (engine instanceof LedEngine) {
     new Copies(made, engine);
-    host.lease = new LeaseGuard(host, leases as LeaseWords, sharedNow);
+    host.lease = new LeaseGuard(host, leases as LeaseWords, { mono: sharedNow, wall: () => options.world.clock.now() });
   }
   if (options.thread === 0) {
     overseer = new Overseer(made, options.threads, options.relocateTurnMs);

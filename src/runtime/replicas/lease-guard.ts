@@ -10,50 +10,57 @@ import { dead } from '../flags.ts';
 import { ringPartition } from '../handoff/ring-partition.ts';
 import type { Host } from '../host.ts';
 
-/** Shared by the threads of a node: the earliest end of a lease, then that of each partition. Infinity: it needs none. */
+/**
+ * Shared by the threads of a node: the earliest end of a lease, then that of each partition. Infinity: it needs none. First by the clock that
+ * never goes back, then the same by the clock on the wall: the one stands still while a machine is suspended, and the other may be set.
+ */
 export type LeaseWords = Float64Array;
+
+export interface LeaseClock {
+  /** By the clock that all threads of the process share. */
+  mono(): number;
+  wall(): number;
+}
 
 const lookEveryMs = 20;
 
 export function leaseWords(partitions: number): LeaseWords {
-  const words = new Float64Array(new SharedArrayBuffer(8 * (partitions + 1)));
+  const words = new Float64Array(new SharedArrayBuffer(16 * (partitions + 1)));
   return words.fill(Number.POSITIVE_INFINITY);
 }
 
 export class LeaseGuard {
   readonly #host: Host;
   readonly #words: LeaseWords;
-  readonly #now: () => number;
+  readonly #clock: LeaseClock;
+  /** Where those by the clock on the wall begin. */
+  readonly #wall: number;
   readonly #parked = new Set<Activation>();
   #isLooking = false;
 
-  /** `now`: by the clock that all threads of the process share. */
-  constructor(host: Host, words: LeaseWords, now: () => number) {
+  constructor(host: Host, words: LeaseWords, clock: LeaseClock) {
     this.#host = host;
     this.#words = words;
-    this.#now = now;
+    this.#clock = clock;
+    this.#wall = words.length / 2;
   }
 
   /** True: it must not run now, and will be made ready again. */
   parks(act: Activation): boolean {
-    const now = this.#now();
-    if (now <= (this.#words[0] as number) || !this.#hasLapsed(act, now)) return false;
+    if (!this.#isOver(0) || !this.#hasLapsed(act)) return false;
     this.#parked.add(act);
     this.#lookLater();
     return true;
   }
 
-  get isLapsed(): boolean {
-    return this.#now() > (this.#words[0] as number);
+  #isOver(at: number): boolean {
+    const { mono, wall } = this.#clock;
+    return mono() > (this.#words[at] as number) || wall() > (this.#words[this.#wall + at] as number);
   }
 
-  get parked(): number {
-    return this.#parked.size;
-  }
-
-  #hasLapsed({ hosted, key }: Activation, now: number): boolean {
+  #hasLapsed({ hosted, key }: Activation): boolean {
     const partition = ringPartition(hosted, key);
-    return partition !== undefined && now > (this.#words[partition + 1] as number);
+    return partition !== undefined && this.#isOver(partition + 1);
   }
 
   #lookLater(): void {
@@ -61,9 +68,8 @@ export class LeaseGuard {
     this.#isLooking = true;
     this.#host.world.clock.timer(lookEveryMs, () => {
       this.#isLooking = false;
-      const now = this.#now();
       for (const act of this.#parked) {
-        if ((act.flags & dead) === 0 && this.#hasLapsed(act, now)) continue;
+        if ((act.flags & dead) === 0 && this.#hasLapsed(act)) continue;
         this.#parked.delete(act);
         if ((act.flags & dead) === 0) act.ready();
       }

@@ -21,6 +21,12 @@ import type { LeaseWords } from './lease-guard.ts';
 /** Partitions, and the turn under which another owner has been agreed to. */
 export type Denied = readonly (readonly [partition: number, turn: number])[];
 
+/** By the clock that never goes back, and by the one on the wall. */
+interface Moment {
+  readonly mono: number;
+  readonly wall: number;
+}
+
 export interface LeaseSeams {
   /** Above all that have been handed out here. */
   epoch(): number;
@@ -38,7 +44,7 @@ export class Lease {
   readonly #host: Host;
   readonly #gateway: Gateway;
   /** When that node was asked what it has answered since. */
-  readonly #askedAt = new Map<string, number>();
+  readonly #askedAt = new Map<string, Moment>();
   readonly #heardAt = new Map<string, number>();
   readonly #epochs = new Map<string, number>();
   /** By node: partitions of ours for which it has agreed to another owner. */
@@ -87,20 +93,26 @@ export class Lease {
   }
 
   holds({ partition, groups }: Leading): boolean {
-    return this.#until(partition, groups) >= this.#host.now();
+    return this.#until(partition, groups, 'mono') >= this.#host.now();
   }
 
   renew(leading: Leading): void {
-    if (leading.isEstablished && !leading.isOver)
-      this.set(leading.partition, this.#until(leading.partition, leading.groups));
+    const { partition, groups, isEstablished, isOver } = leading;
+    if (isEstablished && !isOver)
+      this.set(partition, this.#until(partition, groups, 'mono'), this.#until(partition, groups, 'wall'));
   }
 
-  set(partition: number, until: number): void {
+  /** Infinity: it needs none. -Infinity: nothing of it may run. */
+  set(partition: number, until: number, wallUntil: number = until): void {
     const { words, clockShift } = this.#seams;
+    const half = words.length / 2;
     words[partition + 1] = until + clockShift;
-    let earliest = Number.POSITIVE_INFINITY;
-    for (let at = 1; at < words.length; at++) earliest = Math.min(earliest, words[at] as number);
-    words[0] = earliest;
+    words[half + partition + 1] = wallUntil;
+    for (const first of [0, half]) {
+      let earliest = Number.POSITIVE_INFINITY;
+      for (let at = first + 1; at < first + half; at++) earliest = Math.min(earliest, words[at] as number);
+      words[first] = earliest;
+    }
   }
 
   /** Of the partition that has the least, at most leaseMs. */
@@ -115,10 +127,10 @@ export class Lease {
   }
 
   /** Until when this node may speak for a partition of theirs. */
-  #until(partition: number, groups: Groups): number {
+  #until(partition: number, groups: Groups, by: keyof Moment): number {
     const never = Number.NEGATIVE_INFINITY;
     const askedAt = (name: string): number =>
-      this.#deniedBy.get(name)?.has(partition) === true ? never : (this.#askedAt.get(name) ?? never);
+      this.#deniedBy.get(name)?.has(partition) === true ? never : (this.#askedAt.get(name)?.[by] ?? never);
     return heardSince(groups, this.#host.node, askedAt) + leaseMs;
   }
 
@@ -128,11 +140,11 @@ export class Lease {
     const asked = [...names].map(async name => {
       const number = this.#gateway.linked(name);
       if (number === undefined) return;
-      const at = this.#host.now();
+      const at = { mono: this.#host.now(), wall: clock.now() };
       const answer = this.#gateway.asked(number, 'rep-alive', this.#seams.epoch());
       const denied = await inTime(clock, leaseBeatMs, answer, () => new Error('late'));
       this.#deniedBy.set(name, new Map(Array.isArray(denied) ? (denied as Denied) : []));
-      this.#askedAt.set(name, Math.max(at, this.#askedAt.get(name) ?? 0));
+      if (at.mono >= (this.#askedAt.get(name)?.mono ?? 0)) this.#askedAt.set(name, at);
     });
     await Promise.allSettled(asked);
   }

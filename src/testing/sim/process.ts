@@ -136,7 +136,8 @@ export class SimProcess<L extends Life = Life> {
     const later = (delayMs: number, what: string, fn: () => void): Cancel =>
       isLive() ? sim.plan(this, delayMs, what, fn) : () => undefined;
     const clock: Clock = {
-      now: () => wallStart + this.mono() + this.wallShiftMs,
+      // It does not stand still while the machine is suspended: that is when it is set.
+      now: () => wallStart + this.mono() + this.stoodMs + this.wallShiftMs,
       mono: () => this.mono(),
       // As setTimeout: whole milliseconds, at least one. A clock of fractions that stood is off by 1e-13, for ever.
       timer: (delayMs, fn) => later(Math.max(1, Math.ceil(delayMs)), 'timer', fn),

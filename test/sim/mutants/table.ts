@@ -1118,7 +1118,7 @@ export const mutants: readonly Mutant[] = [
     name: 'nobody looks at the lease',
     scenario: 'replicas',
     file: 'runtime/replicas/lease-guard.ts',
-    find: 'return partition !== undefined && now > (this.#words[partition + 1] as number);',
+    find: 'return partition !== undefined && this.#isOver(partition + 1);',
     replace: 'return partition === undefined;',
   },
   {
