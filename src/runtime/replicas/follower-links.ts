@@ -48,7 +48,13 @@ export class FollowerLinks {
     return new Follower({
       ...{ name, origin },
       ask: (word, payload) =>
-        this.ask(name, word, { partition, turn: leading.turn, epoch: this.#seams.epochLimit(), ...payload }),
+        this.ask(name, word, {
+          partition,
+          turn: leading.turn,
+          life: leading.life,
+          epoch: this.#seams.epochLimit(),
+          ...payload,
+        }),
       isLinked: () => this.#seams.gateway.linked(name) !== undefined,
       pages: goesOn =>
         new Pages({

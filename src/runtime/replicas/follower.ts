@@ -212,6 +212,8 @@ export class Follower {
     this.#bytes = 0;
     const upTo = round();
     const pages = inPages([...entries.values()]);
+    // In more than one step it is of no moment meanwhile: nobody may own the partition by it.
+    if (pages.length > 1) await ask('rep-begin', { copy: true });
     for (const parts of pages.slice(0, -1)) await this.#store(parts);
     await ask('rep-round', { round: upTo, groups: groups(), parts: pages.at(-1) ?? [] });
     if (this.#underWay === entries) this.#underWay = new Map();

@@ -8,6 +8,7 @@
 // Invariant: only the owner is listened to, under the turn that was promised, or a later one; a round that has been acknowledged is durable.
 
 import { TroupeError } from '../../errors.ts';
+import { followerStepsMax } from '../../limits.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
@@ -20,7 +21,11 @@ import type { ReplicaRecord, ReplicaRecords } from './replica-records.ts';
 interface Asked {
   readonly partition: number;
   readonly turn: number;
+  /** Which time it is that the owner leads it. */
+  readonly life: number;
 }
+
+const noop = (): void => undefined;
 
 export class Following {
   readonly #router: FarRouter;
@@ -30,6 +35,10 @@ export class Following {
   readonly #turnOf: (partition: number) => number;
   /** Their copies are of one moment: whole rounds and nothing else has come to them in this life. */
   readonly #sure = new Set<number>();
+  /** Steps that wait for the one before. */
+  readonly #lines = new Map<number, { length: number; last: Promise<void> }>();
+  /** Of the owner's own life: rounds of the one before come to nothing. */
+  readonly #lives = new Map<number, number>();
   /** Something of them has been stored that the loss of power may take. */
   readonly #unsettled = new Set<number>();
 
@@ -43,18 +52,38 @@ export class Following {
     this.#crew = parts.crew;
     this.#records = parts.records;
     this.#turnOf = parts.turnOf;
-    gateway.on('rep-begin', (from, asked) => this.#begin(from, asked));
-    gateway.on('rep-same', (from, asked) => this.#same(from, asked));
-    gateway.on('rep-store', (from, asked) => this.#store(from, asked));
-    gateway.on('rep-round', (from, asked) => this.#round(from, asked));
+    gateway.on('rep-begin', (from, asked) => this.#inTurn(asked, () => this.#begin(from, asked)));
+    gateway.on('rep-same', (from, asked) => this.#inTurn(asked, () => this.#same(from, asked)));
+    gateway.on('rep-store', (from, asked) => this.#inTurn(asked, () => this.#store(from, asked)));
+    gateway.on('rep-round', (from, asked) => this.#inTurn(asked, () => this.#round(from, asked)));
     gateway.on('rep-out', (from, told) => {
-      this.#out(from, told).catch(error => {
+      this.#inTurn(told, () => this.#out(from, told)).catch(error => {
         router.host.world.log.warn(
           { err: error, partition: told?.partition },
           'a copy that nobody wants could not be removed',
         );
       });
     });
+  }
+
+  /**
+   * One step of a partition after the other, as they were sent: an owner whose link broke, or who has been started anew, begins again, and
+   * what it had sent before may still be on its way to a slow disk.
+   */
+  #inTurn<T>(asked: Asked | null | undefined, step: () => Promise<T>): Promise<T> {
+    const partition = numberIn(asked?.partition);
+    const line = this.#lines.get(partition) ?? { length: 0, last: Promise.resolve() };
+    this.#lines.set(partition, line);
+    if (line.length >= followerStepsMax) {
+      const why = `${followerStepsMax} steps of a copy of partition ${partition} wait here already: the disk is slow`;
+      return Promise.reject(new TroupeError('OVERLOADED', why, { details: { partition } }));
+    }
+    line.length++;
+    const done = line.last.then(step);
+    line.last = done.then(noop, noop).then(() => {
+      if (--line.length === 0) this.#lines.delete(partition);
+    });
+    return done;
   }
 
   /** Where its copy is, if it is of one moment. */
@@ -90,6 +119,7 @@ export class Following {
     const name = this.#owner(from, asked);
     const { partition, turn } = asked;
     const isAnew = asked.copy === true;
+    this.#lives.set(partition, numberIn(asked.life));
     if (isAnew) this.#sure.delete(partition);
     const record = await this.#records.change(partition, now => {
       this.#check(now, asked, name);
@@ -108,11 +138,11 @@ export class Following {
     const name = this.#owner(from, asked);
     const record = this.#records.get(asked.partition);
     this.#check(record, asked, name);
-    if (record.promised !== asked.turn)
+    if (record.promised !== asked.turn || this.#lives.get(asked.partition) !== asked.life)
       throw new TroupeError('STOPPED', `partition ${asked.partition} is not being followed; begin again`);
   }
 
-  #same(from: number, asked: Asked & { span: Span; digest: unknown }): Promise<boolean> {
+  async #same(from: number, asked: Asked & { span: Span; digest: unknown }): Promise<boolean> {
     this.#current(from, asked);
     const { partition, span, digest } = asked;
     if (!(digest instanceof Uint8Array)) throw new TroupeError('BAD_MESSAGE', 'a digest is bytes');

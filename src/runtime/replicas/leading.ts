@@ -40,7 +40,8 @@ export class Leading {
   isEstablished = false;
   readonly followers = new Map<string, Follower>();
   readonly #seams: LeadingSeams;
-  readonly #begunAt: number;
+  /** Of this node's: each time it leads a partition it is a later one. */
+  readonly life: number;
   #waiting: Waiting[] = [];
   #isChanging = false;
   #wished: readonly string[] = [];
@@ -53,7 +54,7 @@ export class Leading {
     this.groups = seams.groups;
     // The first round says whose it is.
     this.round = seams.round + 1;
-    this.#begunAt = this.round;
+    this.life = this.round;
     for (const name of everybody(this.groups)) this.#follow(name);
     this.#look();
   }
@@ -152,7 +153,7 @@ export class Leading {
 
   #look(): void {
     if (this.#error !== undefined) return;
-    if (!this.isEstablished && this.#has(this.#begunAt)) {
+    if (!this.isEstablished && this.#has(this.life)) {
       this.isEstablished = true;
       this.#seams.onEstablished();
     }
