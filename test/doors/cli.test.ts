@@ -124,6 +124,7 @@ describe('troupe sim', () => {
       ['links', 2, []],
       ['membership', 2, []],
       ['nodes', 2, []],
+      ['replicas', 2, []],
     ]);
     expect(results[0].eventsPerCpuSecond).toBeGreaterThan(0);
   });
