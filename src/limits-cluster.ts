@@ -164,6 +164,8 @@ export const leaseBeatMs = 1_000;
 export const leaseMarginMs = 1_000;
 /** What was written of a partition waits for a follower that is away or slow; with more its copy is compared page by page when it is back. */
 export const followerBytesMax: number = 16 << 20;
+/** Parts of shards in one round: more than followerBytesMax and handoffDirtyMax make, in pages. */
+export const roundPartsMax = 4_096;
 /** Steps of a copy of one partition that wait for a slow disk; an owner has handoffPagesAhead of them under way, and begins again when they are late. */
 export const followerStepsMax = 16;
 /** A follower that could not be brought up to date is tried again after so long. */

@@ -270,8 +270,8 @@ export class Cluster {
   }
 
   /** See RingKeeper.handOn: the commit point of a handoff. */
-  handOn(partition: number, to: string): Promise<Change> {
-    return this.#keeper.handOn(partition, to);
+  handOn(partition: number, to: string, turn?: number): Promise<Change> {
+    return this.#keeper.handOn(partition, to, turn);
   }
 
   /** See RingKeeper.stored. */

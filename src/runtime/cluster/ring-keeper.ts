@@ -192,11 +192,11 @@ export class RingKeeper {
   }
 
   /**
-   * Gives a partition of this node to another. It is done when it is durable here; resolves when it is also routed by and told.
+   * Gives a partition of this node to another; under the turn that was agreed to, where somebody has to agree. It is done when it is durable here; resolves when it is also routed by and told.
    * Rejects, and it is still ours, when it cannot be stored; with the outcome 'unknown' when this node has stopped and its next life
    * will know.
    */
-  async handOn(partition: number, to: string): Promise<Change> {
+  async handOn(partition: number, to: string, agreed?: number): Promise<Change> {
     const { name } = this.#options;
     const refuse = (why: string, reason: string): TroupeError =>
       new TroupeError('BAD_OPTION', `partition ${partition} cannot go from ${name} to ${to}: ${why}`, {
@@ -217,6 +217,7 @@ export class RingKeeper {
       await this.durably(state => {
         const next = handedOn(own(state), partition, to);
         turn = next.holdings[partition]?.turn as number;
+        if (agreed !== undefined && agreed !== turn) throw refuse(`turn ${agreed} was agreed to`, 'turn-changed');
         return next;
       });
       return { partition, from: name, to, turn };

@@ -26,7 +26,7 @@ import { Takings } from './taking.ts';
 /** What it needs of the cluster. */
 export interface HandoffCluster {
   /** Makes it the other node's: durable, then everywhere. Rejects with nothing changed, or with the outcome 'unknown' as RingKeeper.handOn. */
-  handOn(partition: number, to: string): Promise<unknown>;
+  handOn(partition: number, to: string, turn?: number): Promise<unknown>;
   /** Resolves when what this node goes by is on its disk. Rejects when it cannot be stored. */
   ringStored(): Promise<void>;
   isUp(node: string): boolean;
@@ -296,10 +296,10 @@ export class Handoffs implements HandoffHooks {
   /** It is about to become that node's: by this one's own word, if it does. */
   private async give(partition: number, to: string): Promise<void> {
     const { replicas } = this.#gateway;
-    await replicas?.giving.consent(partition, to);
+    const turn = await replicas?.giving.consent(partition, to);
     this.#giving.add(partition);
     try {
-      await (this.#cluster as HandoffCluster).handOn(partition, to);
+      await (this.#cluster as HandoffCluster).handOn(partition, to, turn);
     } finally {
       this.#giving.delete(partition);
     }

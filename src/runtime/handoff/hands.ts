@@ -279,7 +279,12 @@ export class Hands {
     this.#frozen.delete(partition);
     const error = new TroupeError('FENCED', why, { retryable: true });
     held.drop(partition, error);
-    for (const act of held.awake(partition)) host.failures.end(act, 'failed', error);
+    const unknown = new TroupeError('FENCED', why, { outcome: 'unknown', retryable: true });
+    for (const act of held.awake(partition)) {
+      // Turns that are open, too: what they have changed is gone.
+      for (const call of host.callsTo(act)) host.fail(call, unknown);
+      host.failures.end(act, 'failed', error);
+    }
     host.reminders.suspend(partition);
     this.#forget(partition);
   }

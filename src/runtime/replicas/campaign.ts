@@ -50,8 +50,11 @@ export class Campaigns {
     const own = await records.change(partition, now => {
       if (now.promised > turn || (now.promised === turn && now.promisedTo !== to))
         throw this.#refused(partition, `it has promised turn ${now.promised} to ${now.promisedTo}`, now.promised);
+      if (!isGiven && !now.whole) throw this.#refused(partition, 'its copy is not whole', now.promised);
       return now.promised === turn ? undefined : { ...now, promised: turn, promisedTo: to };
     });
+    // Heard of while that was written: whoever hears of it from now on is told of the promise.
+    if (!isGiven && !this.#isLost(partition, to)) throw this.#refused(partition, 'its owner was heard of', turn);
     const position = isGiven ? null : positionOf(own);
     const agreed = new Set([self]);
     if (to !== self && isGiven) agreed.add(to);
@@ -95,8 +98,15 @@ export class Campaigns {
       if (why !== undefined || now.promised === turn) return undefined;
       return { ...now, promised: turn, promisedTo: to };
     });
+    if (why === undefined && position !== undefined && !this.#isLost(partition, name)) why = 'its owner was heard of';
     const epoch = Math.max(record.epoch, this.#seams.lease.epochOf(this.#seams.ownerOf(partition) ?? ''));
     return { agrees: why === undefined, why: why ?? '', promised: record.promised, epoch };
+  }
+
+  /** As far as this node has heard, or it is the owner itself who asks. */
+  #isLost(partition: number, asker: string): boolean {
+    const owner = this.#seams.ownerOf(partition) ?? '';
+    return owner === asker || this.#seams.lease.isOver(owner);
   }
 
   #whyNot(

@@ -13,7 +13,7 @@
 import { TroupeError } from '../../errors.ts';
 import { nameOf } from '../../storage/key.ts';
 import type { FarRouter } from '../far-router.ts';
-import type { Change } from '../handoff/hands-records.ts';
+import type { Change, Part } from '../handoff/hands-records.ts';
 import type { LedEngine } from './led-engine.ts';
 
 const noop = (): void => undefined;
@@ -39,6 +39,7 @@ export class Copies {
     engine.copying = (partition, shard, keys) => this.#copying(partition, shard, keys);
     router.on('rep-lead', (_from, partition: number) => this.#lead(partition));
     router.on('rep-settle', (_from, partition: number) => this.#settle(partition));
+    router.on('rep-barrier', (_from, partition: number) => this.#barrier(partition));
     router.on('rep-end', (_from, { partition, why }) => this.#end(partition, why));
   }
 
@@ -53,6 +54,11 @@ export class Copies {
   async #settle(partition: number): Promise<void> {
     const led = this.#led.get(partition);
     while (led !== undefined && led.open.size > 0) await Promise.allSettled(led.open);
+  }
+
+  /** Resolves when all that is under way now has been pushed, or is over. */
+  async #barrier(partition: number): Promise<void> {
+    await Promise.allSettled([...(this.#led.get(partition)?.open ?? [])]);
   }
 
   /** Nobody else has to have it from now on; or, with a reason, it is another node's, and nobody knows what it has of ours. */
@@ -102,12 +108,14 @@ export class Copies {
       led.dirty = new Map();
       led.waiting = [];
       try {
-        const changes = [...dirty.values()];
-        for (let at = 0; at < changes.length; ) {
-          const { parts, read } = router.hands.records.read(changes.slice(at));
-          at += read;
-          await router.query(0, 'rep-push', { partition, parts });
+        // In one go, and as one: a group of writes must not come to anybody in parts.
+        const parts: Part[] = [];
+        for (let changes = [...dirty.values()]; changes.length > 0; ) {
+          const page = router.hands.records.read(changes);
+          parts.push(...page.parts);
+          changes = changes.slice(page.read);
         }
+        await router.query(0, 'rep-push', { partition, parts });
         for (const { done } of waiting) done();
       } catch (error) {
         for (const { failed } of waiting) failed(error);

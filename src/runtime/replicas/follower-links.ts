@@ -61,6 +61,8 @@ export class FollowerLinks {
           ...{ router: this.#seams.router, crew: this.#seams.crew, partition, goesOn },
           askThread: (thread, word, payload) => this.#askThread(thread, word, payload),
         }),
+      inTurn: copy => leading.inTurn(copy),
+      barrier: () => this.#seams.crew.all('rep-barrier', partition),
       round: () => leading.round,
       groups: () => leading.groups,
       onAcked: () => leading.acked(),

@@ -36,6 +36,10 @@ export interface FollowerSeams {
   ask<T>(word: string, payload: object): Promise<T>;
   isLinked(): boolean;
   pages(goesOn: () => void): Pages;
+  /** One copy of a partition at a time: whoever is being copied may not own it meanwhile. */
+  inTurn(copy: () => Promise<void>): Promise<void>;
+  /** Resolves when all that is being written now has been pushed, or is over. */
+  barrier(): Promise<unknown>;
   /** The last one there is, and the groups that hold in it. */
   round(): number;
   groups(): Groups;
@@ -57,6 +61,9 @@ export class Follower {
   #collects: boolean;
   /** Everything that was written since `origin` waits here. */
   #sinceOrigin: boolean;
+  /** From this round on its copy is what the round says, and not more. */
+  #exactFrom = Number.POSITIVE_INFINITY;
+  #copies = 0;
   #waiting = new Map<string, Entry>();
   /** Of what waits. */
   #bytes = 0;
@@ -153,9 +160,26 @@ export class Follower {
     const isLike = origin !== undefined && begun.whole && comparePositions(begun, origin) === 0;
     if (isLike && this.#sinceOrigin) {
       this.#whole = true;
+      this.#exactFrom = 0;
       return;
     }
-    await this.#copy();
+    await this.#seams.inTurn(() => this.#copy());
+    this.#exactLater();
+  }
+
+  /**
+   * Pages show what was just being written, and nobody had been sent yet: once that is over, its rounds are what everybody's are. Not waited
+   * for: what is being written may wait for this one.
+   */
+  #exactLater(): void {
+    const { barrier, round } = this.#seams;
+    const copy = this.#copies;
+    barrier().then(
+      () => {
+        if (this.#copies === copy) this.#exactFrom = round();
+      },
+      () => undefined,
+    );
   }
 
   /** Pages that are there already are not sent again. */
@@ -163,8 +187,10 @@ export class Follower {
     const { ask, pages } = this.#seams;
     this.#whole = false;
     this.#sinceOrigin = false;
+    this.#exactFrom = Number.POSITIVE_INFINITY;
+    this.#copies++;
     this.#forget();
-    this.#collects = true;
+    this.#collects = !this.#isOver;
     const goesOn = (): void => {
       if (this.#isOver || !this.#collects) throw new TroupeError('STOPPED', `the copy for ${this.name} was called off`);
     };
@@ -211,11 +237,11 @@ export class Follower {
     this.#waiting = new Map();
     this.#bytes = 0;
     const upTo = round();
+    const isExact = upTo >= this.#exactFrom;
     const pages = inPages([...entries.values()]);
-    // In more than one step it is of no moment meanwhile: nobody may own the partition by it.
-    if (pages.length > 1) await ask('rep-begin', { copy: true });
-    for (const parts of pages.slice(0, -1)) await this.#store(parts);
-    await ask('rep-round', { round: upTo, groups: groups(), parts: pages.at(-1) ?? [] });
+    // They are kept until the last is there, and stored with it.
+    for (const parts of pages.slice(0, -1)) await ask('rep-part', { parts });
+    await ask('rep-round', { round: upTo, groups: groups(), isExact, parts: pages.at(-1) ?? [] });
     if (this.#underWay === entries) this.#underWay = new Map();
     this.acked = Math.max(this.acked, upTo);
     this.#seams.onAcked();

@@ -8,12 +8,13 @@
 // Invariant: only the owner is listened to, under the turn that was promised, or a later one; a round that has been acknowledged is durable.
 
 import { TroupeError } from '../../errors.ts';
-import { followerStepsMax } from '../../limits.ts';
+import { followerStepsMax, roundPartsMax } from '../../limits.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
 import type { Crew } from '../handoff/crew.ts';
-import type { Span } from '../handoff/hands-records.ts';
+import type { Part, Span } from '../handoff/hands-records.ts';
+import type { RecordCopy } from '../moving-records.ts';
 import type { Begun } from './follower.ts';
 import type { Groups, Position } from './groups.ts';
 import type { ReplicaRecord, ReplicaRecords } from './replica-records.ts';
@@ -35,6 +36,10 @@ export class Following {
   readonly #turnOf: (partition: number) => number;
   /** Their copies are of one moment: whole rounds and nothing else has come to them in this life. */
   readonly #sure = new Set<number>();
+  /** And nothing that the owner had not sent to anybody else by then. */
+  readonly #exact = new Set<number>();
+  /** Of a round that comes in several parts, those that are here. */
+  readonly #parts = new Map<number, Part[]>();
   /** Steps that wait for the one before. */
   readonly #lines = new Map<number, { length: number; last: Promise<void> }>();
   /** Of the owner's own life: rounds of the one before come to nothing. */
@@ -55,6 +60,7 @@ export class Following {
     gateway.on('rep-begin', (from, asked) => this.#inTurn(asked, () => this.#begin(from, asked)));
     gateway.on('rep-same', (from, asked) => this.#inTurn(asked, () => this.#same(from, asked)));
     gateway.on('rep-store', (from, asked) => this.#inTurn(asked, () => this.#store(from, asked)));
+    gateway.on('rep-part', (from, asked) => this.#inTurn(asked, () => this.#part(from, asked)));
     gateway.on('rep-round', (from, asked) => this.#inTurn(asked, () => this.#round(from, asked)));
     gateway.on('rep-out', (from, told) => {
       this.#inTurn(told, () => this.#out(from, told)).catch(error => {
@@ -89,13 +95,14 @@ export class Following {
   /** Where its copy is, if it is of one moment. */
   origin(partition: number): Position | undefined {
     const { turn, round, whole } = this.#records.get(partition);
-    return whole && this.#sure.has(partition) ? { turn, round } : undefined;
+    return whole && this.#exact.has(partition) ? { turn, round } : undefined;
   }
 
   /** It is this node's own, and all of it is here; or was until now. */
   isSure(partition: number, isSure: boolean): void {
-    if (isSure) this.#sure.add(partition);
-    else this.#sure.delete(partition);
+    for (const set of [this.#sure, this.#exact])
+      if (isSure) set.add(partition);
+      else set.delete(partition);
   }
 
   /** Throws BAD_MESSAGE when it is not the owner who speaks. */
@@ -119,12 +126,15 @@ export class Following {
     const name = this.#owner(from, asked);
     const { partition, turn } = asked;
     const isAnew = asked.copy === true;
+    if (this.#gateway.handoffs.leftovers.isClearing(partition))
+      throw new TroupeError('OVERLOADED', `what partition ${partition} has left here is still being cleared away`);
     this.#lives.set(partition, numberIn(asked.life));
-    if (isAnew) this.#sure.delete(partition);
+    this.#parts.delete(partition);
+    if (isAnew) this.isSure(partition, false);
     const record = await this.#records.change(partition, now => {
       this.#check(now, asked, name);
-      if (now.promised === turn && now.promisedTo === name && !(isAnew && now.whole)) return undefined;
-      return { ...now, whole: now.whole && !isAnew, promised: turn, promisedTo: name };
+      if (now.promised === turn && now.promisedTo === name) return undefined;
+      return { ...now, promised: turn, promisedTo: name };
     });
     await this.#crew.all('part-keep', partition);
     const shards = isAnew ? await this.#crew.all<string[]>('part-shards', partition) : [];
@@ -151,27 +161,42 @@ export class Following {
 
   async #store(from: number, asked: Asked & { parts: unknown; span?: Span }): Promise<void> {
     this.#current(from, asked);
-    this.#sure.delete(asked.partition);
+    this.isSure(asked.partition, false);
+    // Until then it is as it was: a copy that differs in nothing stays whole.
+    await this.#records.change(asked.partition, now => (now.whole ? { ...now, whole: false } : undefined));
     this.#unsettled.add(asked.partition);
     await this.#crew.store(asked.partition, asked.parts, { span: asked.span });
   }
 
+  async #part(from: number, asked: Asked & { parts: Part[] }): Promise<void> {
+    this.#current(from, asked);
+    const parts = this.#parts.get(asked.partition) ?? [];
+    this.#parts.set(asked.partition, parts);
+    if (!Array.isArray(asked.parts) || parts.length > roundPartsMax)
+      throw new TroupeError('BAD_MESSAGE', `a round comes in at most ${roundPartsMax} parts`);
+    parts.push(...asked.parts);
+  }
+
   async #round(
     from: number,
-    asked: Asked & { round: unknown; groups: unknown; epoch: unknown; parts: unknown[] },
+    asked: Asked & { round: unknown; groups: unknown; epoch: unknown; isExact: unknown; parts: Part[] },
   ): Promise<void> {
     this.#current(from, asked);
     const { partition, turn } = asked;
     const name = this.#gateway.nameOf(from) as string;
     const [round, epoch, groups] = [numberIn(asked.round), numberIn(asked.epoch), groupsIn(asked.groups)];
-    this.#sure.delete(partition);
-    await this.#crew.store(partition, asked.parts, { ack: 'flushed' });
-    if (this.#unsettled.delete(partition)) await this.#crew.all('part-settle', null);
+    const parts = [...(this.#parts.get(partition) ?? []), ...asked.parts];
+    this.#parts.delete(partition);
+    this.isSure(partition, false);
+    await this.#crew.store(partition, merged(parts), { ack: 'flushed' });
+    if (this.#unsettled.has(partition)) await this.#crew.all('part-settle', null);
+    this.#unsettled.delete(partition);
     await this.#records.change(partition, now => {
       this.#check(now, asked, name);
       return { ...now, turn, round, groups, whole: true, led: false, epoch: Math.max(now.epoch, epoch) };
     });
     this.#sure.add(partition);
+    if (asked.isExact === true) this.#exact.add(partition);
   }
 
   /** It is not kept here any more. */
@@ -182,9 +207,21 @@ export class Following {
       this.#check(now, told, name);
       return { ...now, groups: [], whole: false, led: false };
     });
-    this.#sure.delete(partition);
+    this.isSure(partition, false);
     await this.#gateway.handoffs.leftovers.clear(partition);
   }
+}
+
+/** All of a shard in one write. */
+function merged(parts: readonly Part[]): Part[] {
+  const byShard = new Map<string, { records: RecordCopy[]; gone: Uint8Array[] }>();
+  for (const [shard, records, gone] of parts) {
+    const all = byShard.get(shard) ?? { records: [], gone: [] };
+    byShard.set(shard, all);
+    all.records.push(...records);
+    all.gone.push(...gone);
+  }
+  return [...byShard].map(([shard, { records, gone }]): Part => [shard, records, gone]);
 }
 
 export function groupsIn(value: unknown): Groups {

@@ -60,9 +60,24 @@ export class Giving {
     });
   }
 
-  /** At the old one: a quorum agrees that it goes there. Throws QUORUM. */
-  async consent(partition: number, to: string): Promise<void> {
-    await this.#seams.campaigns.agree(partition, this.#seams.turnOf(partition) + 1, to, true);
+  /** At the old one: a quorum agrees that it goes there, under the turn that this resolves with. Throws QUORUM. */
+  async consent(partition: number, to: string): Promise<number> {
+    const leading = this.#seams.leadingOf(partition);
+    const groups = leading?.groups;
+    const { turn } = await this.#seams.campaigns.agree(partition, this.#seams.turnOf(partition) + 1, to, true);
+    // From here on no other groups can be stored, and no other owner be agreed to under that turn.
+    const why = this.whyNot(partition, to);
+    if (
+      why === undefined &&
+      leading !== undefined &&
+      leading.groups === groups &&
+      leading.hasReached(to, leading.round)
+    )
+      return turn;
+    throw new TroupeError(
+      'OVERLOADED',
+      `partition ${partition} cannot go to ${to} now: ${why ?? 'its copies have changed'}`,
+    );
   }
 }
 

@@ -43,6 +43,9 @@ export class Leading {
   /** Of this node's: each time it leads a partition it is a later one. */
   readonly life: number;
   #waiting: Waiting[] = [];
+  #copied: Promise<unknown> = Promise.resolve();
+  /** The round that a quorum has when it has all that was here at first. */
+  #establishedBy: number;
   #isChanging = false;
   #wished: readonly string[] = [];
   #error: TroupeError | undefined;
@@ -55,7 +58,23 @@ export class Leading {
     // The first round says whose it is.
     this.round = seams.round + 1;
     this.life = this.round;
+    this.#establishedBy = this.round;
     for (const name of everybody(this.groups)) this.#follow(name);
+    this.#look();
+  }
+
+  /** Copies are made one after the other. */
+  inTurn(copy: () => Promise<void>): Promise<void> {
+    const done = this.#copied.then(copy);
+    this.#copied = done.catch(() => undefined);
+    return done;
+  }
+
+  /** There is something here that nobody was sent, and nobody shall be told of before a quorum has it. */
+  beginAnew(): void {
+    this.isEstablished = false;
+    this.#establishedBy = ++this.round;
+    for (const follower of this.followers.values()) follower.anew();
     this.#look();
   }
 
@@ -100,7 +119,8 @@ export class Leading {
     if (this.#error !== undefined) return [];
     const all = new Set([...everybody(this.groups), ...wished]);
     for (const name of all) this.#follow(name);
-    const gone = [...this.followers.keys()].filter(name => !all.has(name));
+    // Until the new group is agreed to, those of the old one may be needed.
+    const gone = this.#isChanging ? [] : [...this.followers.keys()].filter(name => !all.has(name));
     for (const name of gone) {
       this.followers.get(name)?.end();
       this.followers.delete(name);
@@ -153,7 +173,7 @@ export class Leading {
 
   #look(): void {
     if (this.#error !== undefined) return;
-    if (!this.isEstablished && this.#has(this.life)) {
+    if (!this.isEstablished && this.#has(this.#establishedBy)) {
       this.isEstablished = true;
       this.#seams.onEstablished();
     }

@@ -50,11 +50,14 @@ export class Lease {
   /** By node: partitions of ours for which it has agreed to another owner. */
   readonly #deniedBy = new Map<string, ReadonlyMap<number, number>>();
   readonly #seams: LeaseSeams;
+  /** What an earlier life has heard just before is not known. */
+  readonly #startedAt: number;
 
   constructor(host: Host, gateway: Gateway, seams: LeaseSeams) {
     this.#host = host;
     this.#gateway = gateway;
     this.#seams = seams;
+    this.#startedAt = host.now();
     gateway.on('rep-alive', (from, epoch) => this.#heard(from, numberIn(epoch)));
   }
 
@@ -72,7 +75,7 @@ export class Lease {
 
   /** May another node be agreed to, as far as that one is concerned? */
   isOver(name: string): boolean {
-    return this.#host.now() > (this.#heardAt.get(name) ?? Number.NEGATIVE_INFINITY) + leaseMs + leaseMarginMs;
+    return this.#host.now() > (this.#heardAt.get(name) ?? this.#startedAt) + leaseMs + leaseMarginMs;
   }
 
   // What threads look at.

@@ -124,7 +124,8 @@ class LedShard implements Shard {
   commit(group: WriteGroup, ack: Ack): Promise<void> {
     const keys = group.ops.map(({ key }) => key);
     const copied = this.#engine.copying(this.#partition, this.name, keys);
-    const done = this.#raw.commit(group, ack);
+    // What it counts as one of those that have it must be there after a loss of power, too.
+    const done = this.#raw.commit(group, copied === undefined ? ack : 'flushed');
     if (copied === undefined) return done;
     // The others store it while this disk does.
     const sent = copied();

@@ -217,8 +217,11 @@ export class Replicas {
       const number = this.#gateway.linked(name);
       if (number !== undefined) this.#gateway.say(number, 'rep-out', { partition, turn: leading.turn });
     }
-    if (leading.isAlone && wished.length < 2 && leading.followers.size === 0) this.#endLeading(partition, null);
-    else this.#lease.renew(leading);
+    if (leading.isAlone && wished.length < 2 && leading.followers.size === 0) {
+      // From now on it writes without rounds.
+      this.following.isSure(partition, false);
+      this.#endLeading(partition, null);
+    } else this.#lease.renew(leading);
   }
 
   // Owning.
@@ -308,7 +311,10 @@ export class Replicas {
 
   /** What it had written, and not told anybody of, is here: so the copies are not like it any more. */
   threadDied(): void {
-    for (const leading of this.#leading.values()) for (const follower of leading.followers.values()) follower.anew();
+    for (const leading of this.#leading.values()) {
+      this.#lease.set(leading.partition, Number.NEGATIVE_INFINITY);
+      leading.beginAnew();
+    }
   }
 
   /** It becomes this node's because its owner is lost: nothing comes from there any more that is to be waited for. */
@@ -344,11 +350,14 @@ export class Replicas {
   /** Another node has been agreed to: whatever of it runs here ends, and what it was about to say is not said. */
   async deposed(partition: number, to: string): Promise<void> {
     this.#deposed++;
+    this.#lease.set(partition, Number.NEGATIVE_INFINITY);
     const why = `node ${to} owns partition ${partition} by now: nobody here speaks for it any more`;
     const error = new TroupeError('FENCED', why, { outcome: 'unknown', retryable: true });
     this.following.isSure(partition, false);
+    // Each thread hears these in this order: what it commits in between nobody is told of.
+    const ended = this.#crew.surely('part-depose', { partition, why });
     this.#endLeading(partition, error);
-    await this.#crew.surely('part-depose', { partition, why });
+    await ended;
     // Nothing of it is here any more that could run.
     if (!this.#beginnings.has(partition)) this.#lease.set(partition, Number.POSITIVE_INFINITY);
   }

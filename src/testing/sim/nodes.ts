@@ -175,7 +175,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
   /** Wishes take the place of what a claim wants. */
   #attach(cluster: Cluster, gateway: Gateway): HandoffHooks {
     return gateway.handoffs.attach({
-      handOn: (partition, to) => cluster.handOn(partition, to),
+      handOn: (partition, to, turn) => cluster.handOn(partition, to, turn),
       ringStored: () => cluster.ringStored(),
       isUp: name => cluster.isUp(name),
       effectiveRing: () => this.#wishedRing(cluster.effectiveRing()),

@@ -9,7 +9,7 @@ export async function hand(kit: ClusterKit, partition: number, to: string, withi
   const from = ring?.owners[partition] as string;
   const { cluster, gateway } = kit.node(from);
   const hooks = gateway.handoffs.attach({
-    handOn: (at, node) => cluster.handOn(at, node),
+    handOn: (at, node, turn) => cluster.handOn(at, node, turn),
     ringStored: () => cluster.ringStored(),
     isUp: name => cluster.isUp(name),
     effectiveRing: () => {
