@@ -10,6 +10,7 @@ import { TroupeError } from '../../errors.ts';
 import type { Engine, Shard } from '../../storage/engine.ts';
 import type { Host } from '../host.ts';
 import type { Groups, Position } from './groups.ts';
+import type { Denied } from './lease.ts';
 
 export interface ReplicaRecord {
   readonly turn: number;
@@ -81,6 +82,18 @@ export class ReplicaRecords {
 
   all(): (readonly [partition: number, record: ReplicaRecord])[] {
     return [...this.#records];
+  }
+
+  /** Partitions of that node for which this one has promised a later turn to another. */
+  promisedAgainst(
+    name: string,
+    ownerOf: (partition: number) => string | undefined,
+    turnOf: (partition: number) => number,
+  ): Denied {
+    return this.all().flatMap(([partition, { promised, promisedTo }]): Denied => {
+      const isDenied = ownerOf(partition) === name && promisedTo !== name && promised > turnOf(partition);
+      return isDenied ? [[partition, promised]] : [];
+    });
   }
 
   /**

@@ -22,7 +22,7 @@ import { Following } from './following.ts';
 import { Giving, promisedAway } from './giving.ts';
 import { everybody, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
 import { Leading } from './leading.ts';
-import { type Denied, Lease } from './lease.ts';
+import { Lease } from './lease.ts';
 import type { LeaseWords } from './lease-guard.ts';
 import { ReplicaRecords, refuseKept } from './replica-records.ts';
 import { Takeovers } from './takeovers.ts';
@@ -97,14 +97,14 @@ export class Replicas {
     this.#options = options;
     this.#crew = new Crew(router);
     this.#records = new ReplicaRecords(host);
+    const turnOf = (partition: number): number => this.#cluster?.turnOf(partition) ?? -1;
     this.#lease = new Lease(host, gateway, {
       ...{ words: options.words, clockShift: options.clockShift },
       epoch: () => options.epochLimit(),
-      denies: name => this.#denies(name),
+      denies: name => this.#records.promisedAgainst(name, partition => gateway.nodes.ownerOf(partition), turnOf),
       leading: () => this.#leading.values(),
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
     });
-    const turnOf = (partition: number): number => this.#cluster?.turnOf(partition) ?? -1;
     this.following = new Following(router, gateway, { crew: this.#crew, records: this.#records, turnOf });
     this.#takeovers = new Takeovers({
       ...{ host, gateway, self: host.node, records: this.#records, lease: this.#lease },
@@ -370,16 +370,6 @@ export class Replicas {
     leading?.end(error ?? new TroupeError('STOPPED', `partition ${partition} is not led here any more`));
     this.#crew.each('rep-end', { partition, why: error?.message ?? null });
     this.#lease.set(partition, error === null ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY);
-  }
-
-  /** Partitions of that node for which this one has agreed to another. */
-  #denies(name: string): Denied {
-    const { nodes } = this.#gateway;
-    return this.#records.all().flatMap(([partition, { promised, promisedTo }]): Denied => {
-      const isOf = nodes.ownerOf(partition) === name;
-      const isDenied = isOf && promisedTo !== name && promised > (this.#cluster?.turnOf(partition) ?? 0);
-      return isDenied ? [[partition, promised]] : [];
-    });
   }
 
   // What is asked.

@@ -1124,7 +1124,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'whoever has agreed to another still renews the lease',
     scenario: 'replicas',
-    file: 'runtime/replicas/replicas.ts',
+    file: 'runtime/replicas/replica-records.ts',
     find: 'return isDenied ? [[partition, promised]] : [];',
     replace: 'return isDenied ? [] : [];',
   },
