@@ -94,6 +94,10 @@ export class Handoffs implements HandoffHooks {
     return this.leftovers.isClearing(partition) || this.#takings.has(partition);
   }
 
+  isHanding(partition: number): boolean {
+    return this.#running.has(partition);
+  }
+
   /** Is a partition on its way from here, or to here? */
   get isBusy(): boolean {
     return this.#running.size !== 0 || this.#takings.any;

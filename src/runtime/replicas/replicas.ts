@@ -111,6 +111,7 @@ export class Replicas {
       ownerOf: partition => gateway.nodes.ownerOf(partition),
       turnOf,
       ask: (name, word, payload) => this.#links.ask(name, word, payload),
+      isBeingGiven: partition => gateway.handoffs.isHanding(partition),
       isDown: name => this.#cluster?.isDown(name) === true,
       takeOver: async (partition, turn) => this.#cluster?.takeOver(partition, turn),
       raiseEpochs: options.raiseEpochs,

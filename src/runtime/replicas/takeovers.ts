@@ -13,6 +13,8 @@ export interface TakeoverSeams extends CampaignSeams {
   readonly host: Host;
   readonly gateway: Gateway;
   isDown(node: string): boolean;
+  /** By this node, which owns it: then it is promised to whoever gets it. */
+  isBeingGiven(partition: number): boolean;
   /** It is ours under that turn: durable, then everywhere. */
   takeOver(partition: number, turn: number): Promise<void>;
   raiseEpochs(above: number): Promise<void>;
@@ -56,12 +58,13 @@ export class Takeovers {
     const { host, self, records, lease, ownerOf, turnOf, isDown, takeOver, raiseEpochs } = this.#seams;
     const from = ownerOf(partition) ?? '';
     const isOurs = from === self;
-    if (isOurs ? above < 0 : !isDown(from) || !lease.isOver(from)) return;
+    if (isOurs ? above < 0 || this.#seams.isBeingGiven(partition) : !isDown(from) || !lease.isOver(from)) return;
     const turn = Math.max(records.get(partition).promised, above, turnOf(partition)) + 1;
     try {
       const { epoch } = await this.campaigns.agree(partition, turn, self, false);
       await raiseEpochs(epoch);
-      if (records.get(partition).promised !== turn) return;
+      // Meanwhile it may have been given away, or promised to somebody else.
+      if (records.get(partition).promised !== turn || ownerOf(partition) !== from) return;
       this.#taking.add(partition);
       await takeOver(partition, turn).finally(() => this.#taking.delete(partition));
       if (isOurs) return;
