@@ -231,8 +231,7 @@ export class Handoffs implements HandoffHooks {
     for (const { partition, from, to, turn } of changes) {
       if (to !== this.#router.host.node || this.#isRenewed({ partition, from, to, turn })) continue;
       this.#gateway.replicas?.willLead(partition);
-      const isLost = this.#gateway.replicas?.takesOver(partition) === true;
-      this.#gateway.lastWords.begin(partition, turn, isLost ? undefined : from);
+      this.#gateway.lastWords.begin(partition, turn, from);
       this.#router.hands.hold(partition, 'settling');
       // Threads hear of it in this order, on one link each: keep back, the new routes, run.
       this.#router.broadcast('part-hold', { partition, stage: 'settling' });

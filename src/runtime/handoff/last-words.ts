@@ -93,11 +93,11 @@ export class LastWords {
 
   // At the new owner.
 
-  /** It is ours from now on. `via`: what was sent before comes by there, or is refused; undefined: its old owner is lost, nothing comes. */
-  begin(partition: number, turn: number, via: string | undefined): void {
+  /** It is ours from now on. Resolves when whatever this node has sent by the old way is back. */
+  begin(partition: number, turn: number, via: string): void {
     this.#end(partition);
     this.#begun.set(partition, turn);
-    if (via !== undefined) this.#settle(partition, turn, via, null);
+    this.#settle(partition, turn, via, null);
   }
 
   #settle(partition: number, turn: number, via: string, only: Set<string> | null): void {
@@ -133,8 +133,8 @@ export class LastWords {
   }
 
   /**
-   * Another node has taken it over, which waits for nobody's last word by this one: so what was sent here before its sender knew is refused,
-   * for it might come behind what was sent there since.
+   * Another node has taken it over, and whoever knew that this one was down has not said his last word by here: so what was sent here before its
+   * sender knew is refused, for it might come behind what was sent there since.
    */
   cut(partition: number, turn: number): void {
     const cut = { turn, knows: new Set<string>() };
@@ -270,7 +270,9 @@ export class LastWords {
     const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
     const number = owner === by[0] ? undefined : this.#gateway.linked(owner);
     if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by: by[0] });
-    const ways = by.filter(name => name !== owner).map(name => this.#gateway.linked(name));
+    // One that is lost passes nothing on: when it is back it refuses what comes of before (cut).
+    const isWay = (name: string): boolean => name !== owner && this.#gateway.replicas?.isDown(name) !== true;
+    const ways = by.filter(isWay).map(name => this.#gateway.linked(name));
     const old = ways.find(way => way !== undefined);
     if (old !== undefined) this.#gateway.say(old, 'last', word);
     // Nothing of ours is on its way there.

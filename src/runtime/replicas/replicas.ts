@@ -112,7 +112,7 @@ export class Replicas {
       turnOf,
       ask: (name, word, payload) => this.#links.ask(name, word, payload),
       isBeingGiven: partition => gateway.handoffs.isHanding(partition),
-      isDown: name => this.#cluster?.isDown(name) === true,
+      isDown: name => this.isDown(name),
       takeOver: async (partition, turn) => this.#cluster?.takeOver(partition, turn),
       raiseEpochs: options.raiseEpochs,
     });
@@ -318,9 +318,9 @@ export class Replicas {
     }
   }
 
-  /** It becomes this node's because its owner is lost: nothing comes from there any more that is to be waited for. */
-  takesOver(partition: number): boolean {
-    return this.#takeovers.isTaking(partition);
+  /** By gossip. */
+  isDown(name: string): boolean {
+    return this.#cluster?.isDown(name) === true;
   }
 
   leads(partition: number): boolean {

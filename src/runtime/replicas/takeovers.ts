@@ -24,17 +24,11 @@ export class Takeovers {
   readonly campaigns: Campaigns;
   readonly #seams: TakeoverSeams;
   readonly #under = new Set<number>();
-  /** Those that are just being written down as this node's. */
-  readonly #taking = new Set<number>();
   taken = 0;
 
   constructor(seams: TakeoverSeams) {
     this.#seams = seams;
     this.campaigns = new Campaigns(seams);
-  }
-
-  isTaking(partition: number): boolean {
-    return this.#taking.has(partition);
   }
 
   /** `above`: somebody has promised that turn, and this node still owns it. */
@@ -65,8 +59,7 @@ export class Takeovers {
       await raiseEpochs(epoch);
       // Meanwhile it may have been given away, or promised to somebody else.
       if (records.get(partition).promised !== turn || ownerOf(partition) !== from) return;
-      this.#taking.add(partition);
-      await takeOver(partition, turn).finally(() => this.#taking.delete(partition));
+      await takeOver(partition, turn);
       if (isOurs) return;
       this.taken++;
       host.events.emit('partition-taken-over', { partition, from, turn });
