@@ -44,6 +44,9 @@ interface Settling {
   /** Resolves with our own last word. */
   readonly own: Promise<void>;
   readonly ownCame: () => void;
+  /** Of an earlier turn, by node: what it has sent directly since is behind that. */
+  readonly owes: Map<string, number>;
+  readonly postponed: Map<string, (() => void)[]>;
   count: number;
 }
 
@@ -95,16 +98,33 @@ export class LastWords {
 
   /** It is ours from now on. Resolves when whatever this node has sent by the old way is back. */
   begin(partition: number, turn: number, via: string): void {
+    const owes = this.#owed(partition);
     this.#end(partition);
     this.#begun.set(partition, turn);
-    this.#settle(partition, turn, via, null);
+    this.#settle(partition, turn, via, null, owes);
   }
 
-  #settle(partition: number, turn: number, via: string, only: Set<string> | null): void {
+  /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
+  #owed(partition: number): Map<string, number> {
+    const before = this.#settling.get(partition);
+    const owes = new Map(before?.owes);
+    if (before === undefined) return owes;
+    for (const node of this.#awaited(before))
+      if (!owes.has(node) && this.#waitsFor(before, node) && node !== this.#self) owes.set(node, before.turn);
+    return owes;
+  }
+
+  #settle(
+    partition: number,
+    turn: number,
+    via: string,
+    only: Set<string> | null,
+    owes: Map<string, number> = new Map(),
+  ): void {
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
-    const none = { waiting: new Map(), later: new Map(), count: 0 };
-    this.#settling.set(partition, { turn, via, marked, only, own, ownCame, ...none });
+    const none = { waiting: new Map(), later: new Map(), postponed: new Map(), count: 0 };
+    this.#settling.set(partition, { turn, via, marked, only, owes, own, ownCame, ...none });
     // It was this node's before, too.
     if (via === this.#self) ownCame();
     this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
@@ -207,6 +227,8 @@ export class LastWords {
     const settling = this.#settling.get(partition);
     if (settling?.turn !== turn || settling.marked.has(node)) return;
     settling.marked.add(node);
+    settling.owes.delete(node);
+    settling.postponed.delete(node);
     if (node === this.#self) {
       settling.ownCame();
       if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
@@ -291,10 +313,16 @@ export class LastWords {
       void before.over.then(() => this.#heard(partition, turn, node, from));
       return;
     }
-    if (settling?.turn === turn) return this.#mark(partition, turn, node);
+    if (settling?.turn === turn) return unlessOwed(settling, node, () => this.#mark(partition, turn, node));
     if (settling !== undefined && settling.turn > turn) {
       // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
-      if (from === node) this.#letGo(partition, settling, node);
+      if (from === node) unlessOwed(settling, node, () => this.#letGo(partition, settling, node));
+      else if ((settling.owes.get(node) ?? -1) >= turn) {
+        settling.owes.delete(node);
+        const postponed = settling.postponed.get(node) ?? [];
+        settling.postponed.delete(node);
+        for (const then of postponed) then();
+      }
       // Sent here by somebody who knows of us already. Whoever owned it before us may be waiting for it, with later ones of that node.
       const via = from === settling.via ? undefined : this.#gateway.linked(settling.via);
       if (via !== undefined) this.#gateway.say(via, 'last', { partition, turn, node });
@@ -362,4 +390,10 @@ export class LastWords {
       late: this.late,
     };
   }
+}
+
+/** What it has sent by an earlier owner is not here yet: not before that. */
+function unlessOwed({ owes, postponed }: Settling, node: string, then: () => void): void {
+  if (!owes.has(node)) then();
+  else postponed.set(node, [...(postponed.get(node) ?? []), then]);
 }
