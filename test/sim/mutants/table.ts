@@ -808,8 +808,8 @@ export const mutants: readonly Mutant[] = [
     name: 'any word is for us while we settle',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (settling?.turn === turn) return this.#mark',
-    replace: 'if (settling !== undefined) return this.#mark',
+    find: 'if (settling?.turn === turn) return unlessOwed',
+    replace: 'if (settling !== undefined) return unlessOwed',
   },
   {
     name: 'a word does not wait behind what is held',
