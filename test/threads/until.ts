@@ -6,13 +6,14 @@ const patienceMsDefault = 30_000;
 
 /** Asks again and again until the answer is yes. Fails, saying what it waited for, long after it should have come. */
 export async function until(
-  what: string,
+  what: string | (() => string),
   isSo: () => boolean | Promise<boolean>,
   patienceMs: number = patienceMsDefault,
 ): Promise<void> {
   const end = performance.now() + patienceMs;
   while (!(await isSo())) {
-    if (performance.now() > end) throw new Error(`waited ${patienceMs} ms for: ${what}`);
+    if (performance.now() > end)
+      throw new Error(`waited ${patienceMs} ms for: ${typeof what === 'string' ? what : what()}`);
     await new Promise(resolve => setTimeout(resolve, 2));
   }
 }

@@ -39,9 +39,22 @@ export interface Won {
 
 export class Campaigns {
   readonly #seams: CampaignSeams;
+  /**
+   * The latest turn that somebody of the group has asked for or promised, agreed to or not. Without it two would go on asking for the same
+   * turn for ever: one that has less, and always asks first, and the other, who is always told that this turn is promised already.
+   */
+  readonly #heard = new Map<number, number>();
 
   constructor(seams: CampaignSeams) {
     this.#seams = seams;
+  }
+
+  heardOf(partition: number): number {
+    return this.#heard.get(partition) ?? -1;
+  }
+
+  #hear(partition: number, turn: number): void {
+    if (turn > this.heardOf(partition)) this.#heard.set(partition, turn);
   }
 
   /** Asks the others to agree that `to` owns it under that turn. `isGiven`: its owner asks, who gives it away. Throws QUORUM. */
@@ -77,6 +90,7 @@ export class Campaigns {
     });
     // Whoever is lost does not keep the others waiting.
     if (!isAgreed()) await anyOf(votes);
+    this.#hear(partition, promised);
     if (isAgreed()) return { turn, epoch };
     throw this.#refused(partition, refusals.join('; '), promised);
   }
@@ -99,6 +113,7 @@ export class Campaigns {
       return { ...now, promised: turn, promisedTo: to };
     });
     if (why === undefined && position !== undefined && !this.#isLost(partition, name)) why = 'its owner was heard of';
+    if (everybody(record.groups).includes(to)) this.#hear(partition, turn);
     const epoch = Math.max(record.epoch, this.#seams.lease.epochOf(this.#seams.ownerOf(partition) ?? ''));
     return { agrees: why === undefined, why: why ?? '', promised: record.promised, epoch };
   }

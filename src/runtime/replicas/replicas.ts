@@ -138,6 +138,7 @@ export class Replicas {
   wishes(ring: () => Ring | undefined): void {
     this.#ring = ring;
   }
+
   load(): void {
     this.#records.load();
   }

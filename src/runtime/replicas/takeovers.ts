@@ -53,7 +53,8 @@ export class Takeovers {
     const from = ownerOf(partition) ?? '';
     const isOurs = from === self;
     if (isOurs ? above < 0 || this.#seams.isBeingGiven(partition) : !isDown(from) || !lease.isOver(from)) return;
-    const turn = Math.max(records.get(partition).promised, above, turnOf(partition)) + 1;
+    const turn =
+      Math.max(records.get(partition).promised, above, turnOf(partition), this.campaigns.heardOf(partition)) + 1;
     try {
       const { epoch } = await this.campaigns.agree(partition, turn, self, false);
       await raiseEpochs(epoch);

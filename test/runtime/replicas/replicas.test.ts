@@ -25,7 +25,6 @@ const replicasOf = (name: string): any => (node(name).gateway.describe() as any)
 
 describe('a partition that three nodes keep', () => {
   it('has followers for each', async () => {
-    console.log(JSON.stringify(replicasOf('n1'), null, 1));
     for (const { leading } of kit.nodes.map(({ name }) => replicasOf(name)))
       for (const each of leading) expect(each).toMatchObject({ established: true, waiting: 0 });
   });
@@ -34,12 +33,6 @@ describe('a partition that three nodes keep', () => {
     for (const what of ['one', 'two']) await kit.run(node('n2').ref(TravellerT, key).hear(what));
     await kit.crash('n1');
     await kit.clock.advance(60_000);
-    console.log(
-      JSON.stringify(replicasOf('n2'), null, 1),
-      node('n2')
-        .events.map(e => e.name)
-        .join(' '),
-    );
     expect(await kit.run(node('n2').ref(TravellerT, key).all())).toEqual(['one', 'two']);
     await kit.run(node('n3').ref(TravellerT, key).hear('three'));
     await kit.restart('n1');

@@ -1,0 +1,66 @@
+// Who asks for a lost partition, with whom: the two that are left of three.
+
+import { expect, it } from 'vitest';
+import { noRecord, type ReplicaRecord } from '../../../src/runtime/replicas/replica-records.ts';
+import { Takeovers } from '../../../src/runtime/replicas/takeovers.ts';
+
+const partition = 3;
+
+/** Nodes n2 and n3 of a group whose owner n1 is lost; `rounds`: how far each has got. */
+function rig(rounds: { readonly n2: number; readonly n3: number }) {
+  const owned: string[] = [];
+  const nodes = new Map<string, Takeovers>();
+  const timers: { atMs: number; run: () => void }[] = [];
+  for (const self of ['n2', 'n3'] as const) {
+    let record: ReplicaRecord = {
+      ...noRecord,
+      ...{ turn: 0, round: rounds[self], whole: true, promised: 0, groups: [['n1', 'n2', 'n3']] },
+    };
+    const seams = {
+      self,
+      records: {
+        get: () => record,
+        change: async (_: number, make: (now: ReplicaRecord) => ReplicaRecord | undefined) => {
+          record = make(record) ?? record;
+          return record;
+        },
+      },
+      lease: { isOver: () => true, epochOf: () => 0 },
+      host: { world: { random: { float: () => 0 }, log: { warn() {}, debug() {} } }, events: { emit() {} } },
+      gateway: { timers: { later: (atMs: number, run: () => void) => timers.push({ atMs, run }) } },
+      ownerOf: () => 'n1',
+      turnOf: () => 0,
+      isDown: () => true,
+      isBeingGiven: () => false,
+      takeOver: async () => owned.push(self),
+      raiseEpochs: async () => undefined,
+      ask: async (name: string, _word: string, payload: Record<string, unknown>) => {
+        const other = nodes.get(name);
+        if (other === undefined) throw new Error(`no link to ${name}`);
+        return other.campaigns.vote(self, payload);
+      },
+    };
+    nodes.set(self, new Takeovers(seams as never));
+  }
+  /** Gossip looks at both: each asks in its order. */
+  const look = async (): Promise<void> => {
+    for (const each of nodes.values()) each.begin(partition);
+    for (const { run } of timers.splice(0).sort((a, b) => a.atMs - b.atMs)) {
+      run();
+      await new Promise(resolve => setImmediate(resolve));
+    }
+  };
+  return { owned, look };
+}
+
+it('goes to who has more, although the other always asks first', async () => {
+  const { owned, look } = rig({ n2: 7, n3: 8 });
+  for (let times = 0; times < 3 && owned.length === 0; times++) await look();
+  expect(owned[0]).toBe('n3');
+});
+
+it('goes to who asks first when both have the same', async () => {
+  const { owned, look } = rig({ n2: 8, n3: 8 });
+  await look();
+  expect(owned[0]).toBe('n2');
+});
