@@ -168,24 +168,24 @@ export class Following {
     await this.#crew.store(asked.partition, asked.parts, { span: asked.span });
   }
 
-  async #part(from: number, asked: Asked & { parts: Part[] }): Promise<void> {
+  async #part(from: number, asked: Asked & { parts: unknown }): Promise<void> {
     this.#current(from, asked);
     const parts = this.#parts.get(asked.partition) ?? [];
     this.#parts.set(asked.partition, parts);
-    if (!Array.isArray(asked.parts) || parts.length > roundPartsMax)
+    if (parts.length > roundPartsMax)
       throw new TroupeError('BAD_MESSAGE', `a round comes in at most ${roundPartsMax} parts`);
-    parts.push(...asked.parts);
+    parts.push(...partsIn(asked.parts));
   }
 
   async #round(
     from: number,
-    asked: Asked & { round: unknown; groups: unknown; epoch: unknown; isExact: unknown; parts: Part[] },
+    asked: Asked & { round: unknown; groups: unknown; epoch: unknown; isExact: unknown; parts: unknown },
   ): Promise<void> {
     this.#current(from, asked);
     const { partition, turn } = asked;
     const name = this.#gateway.nameOf(from) as string;
     const [round, epoch, groups] = [numberIn(asked.round), numberIn(asked.epoch), groupsIn(asked.groups)];
-    const parts = [...(this.#parts.get(partition) ?? []), ...asked.parts];
+    const parts = [...(this.#parts.get(partition) ?? []), ...partsIn(asked.parts)];
     this.#parts.delete(partition);
     this.isSure(partition, false);
     await this.#crew.store(partition, merged(parts), { ack: 'flushed' });
@@ -222,6 +222,14 @@ function merged(parts: readonly Part[]): Part[] {
     all.gone.push(...gone);
   }
   return [...byShard].map(([shard, { records, gone }]): Part => [shard, records, gone]);
+}
+
+/** What they hold is looked at where it is stored. */
+function partsIn(value: unknown): Part[] {
+  const isPart = (part: unknown): boolean =>
+    Array.isArray(part) && typeof part[0] === 'string' && Array.isArray(part[1]) && Array.isArray(part[2]);
+  if (Array.isArray(value) && value.every(isPart)) return value;
+  throw new TroupeError('BAD_MESSAGE', 'a part of a round is a shard, its records and the keys that are gone');
 }
 
 export function groupsIn(value: unknown): Groups {
