@@ -60,7 +60,12 @@ async function withNodes<T>(
   const node = (name: string): Member<BenchCommands> => nodes.get(name) as Member<BenchCommands>;
   try {
     await Promise.all(names.map(name => node(name).start()));
-    while (replicas > 1 && !(await areKept(node))) await new Promise(resolve => setTimeout(resolve, 50));
+    const since = performance.now();
+    while (replicas > 1 && !(await areKept(node))) {
+      if (performance.now() - since > 120_000)
+        throw new Error(`after 120 s not every partition is kept by ${replicas}`);
+      await new Promise(resolve => setTimeout(resolve, 50));
+    }
     return await work(
       node,
       Array.from({ length: 96 }, (_, n) => `k${n}`),
