@@ -16,7 +16,6 @@ import {
   handoffFreezeMs,
   handoffPageBytes,
   handoffPageRecords,
-  handoffPagesAhead,
   handoffRoundsMax,
   handoffRoundsMin,
   handoffStepMs,
@@ -207,16 +206,7 @@ export class Handing {
       });
     this.total = total;
     this.since = router.host.now();
-    const ahead: Promise<unknown>[] = [];
-    for (const place of places)
-      await pages.walk(place, this.#there.has(place[1]) ? 'digest' : 'records', async (page, from) => {
-        const sent = this.#bring(page, from);
-        // It is awaited below: until then nobody listens.
-        sent.catch(() => undefined);
-        ahead.push(sent);
-        if (ahead.length >= handoffPagesAhead) await ahead.shift();
-      });
-    await Promise.all(ahead);
+    await pages.bring(places, this.#there, (page, from) => this.#bring(page, from));
     const here = new Set(places.map(([, shard]) => shard));
     for (const shard of this.#there) if (!here.has(shard)) await this.#ask('handoff-drop', { shard });
   }

@@ -1,6 +1,7 @@
 // The records of a partition, page by page, from the threads that look after them. Each step may fail, or take too long: that is for
 // whoever asks.
 
+import { handoffPagesAhead } from '../../limits.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Crew } from './crew.ts';
 import type { Asked, Page } from './hands-records.ts';
@@ -50,5 +51,23 @@ export class Pages {
       if (page.records > 0 || page.digest !== null) await each(page, from);
       from = page.next;
     } while (from !== null);
+  }
+
+  /** All of them, several on their way at once; of a shard that is there already with a digest, for only what differs need be sent. */
+  async bring(
+    places: readonly Place[],
+    there: ReadonlySet<string>,
+    send: (page: Page, from: Uint8Array | null) => Promise<void>,
+  ): Promise<void> {
+    const ahead: Promise<void>[] = [];
+    for (const place of places)
+      await this.walk(place, there.has(place[1]) ? 'digest' : 'records', async (page, from) => {
+        const sent = send(page, from);
+        // It is awaited below: until then nobody listens.
+        sent.catch(() => undefined);
+        ahead.push(sent);
+        if (ahead.length >= handoffPagesAhead) await ahead.shift();
+      });
+    await Promise.all(ahead);
   }
 }

@@ -9,13 +9,7 @@
 // Invariant: once `whole`, what it has acknowledged and what waits here is all that there is. `acked` is a round whose records it has.
 
 import { TroupeError } from '../../errors.ts';
-import {
-  followerBytesMax,
-  handoffDirtyMax,
-  handoffPageBytes,
-  handoffPageRecords,
-  handoffPagesAhead,
-} from '../../limits.ts';
+import { followerBytesMax, handoffDirtyMax, handoffPageBytes, handoffPageRecords } from '../../limits.ts';
 import { nameOf } from '../../storage/key.ts';
 import type { Page, Part } from '../handoff/hands-records.ts';
 import type { Pages } from '../handoff/pages.ts';
@@ -198,16 +192,7 @@ export class Follower {
     const source = pages(goesOn);
     const places = await source.places();
     const there = new Set(shards);
-    const ahead: Promise<unknown>[] = [];
-    for (const place of places)
-      await source.walk(place, there.has(place[1]) ? 'digest' : 'records', async (page, from) => {
-        const sent = this.#bring(page, from);
-        // It is awaited below: until then nobody listens.
-        sent.catch(() => undefined);
-        ahead.push(sent);
-        if (ahead.length >= handoffPagesAhead) await ahead.shift();
-      });
-    await Promise.all(ahead);
+    await source.bring(places, there, (page, from) => this.#bring(page, from));
     const here = new Set(places.map(([, shard]) => shard));
     for (const shard of shards)
       if (!here.has(shard)) await this.#store([[shard, [], []]], { shard, from: null, to: null });
