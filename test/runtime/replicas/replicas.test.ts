@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
+import { failureOf } from '../../threads/until.ts';
 import { NotebookT } from '../cluster/notebook.ts';
 import { TravellerT } from '../cluster/traveller.ts';
 import { LogT } from '../gateway/actors.ts';
@@ -38,5 +39,26 @@ describe('a partition that three nodes keep', () => {
     await kit.restart('n1');
     await kit.clock.advance(10_000);
     expect(await kit.run(node('n1').ref(TravellerT, key).all())).toEqual(['one', 'two', 'three']);
+  });
+
+  it('refuses what is no part of a round, and follows on', async () => {
+    await kit.run(node('n1').ref(TravellerT, key).hear('one'));
+    const { gateway } = node('n1');
+    const to = gateway.linked('n2') as number;
+    const { partition, turn } = replicasOf('n1').leading[0];
+    const said = { partition, turn, life: 1, epoch: 1, round: 1, groups: [['n1', 'n2', 'n3']] };
+    await kit.run(gateway.asked(to, 'rep-begin', { ...said, copy: false }));
+    for (const parts of [undefined, 'parts', [null], [['shard', null, []]], [[1, [], []]]])
+      for (const word of ['rep-part', 'rep-round'])
+        expect(await kit.run(failureOf(gateway.asked(to, word, { ...said, parts })))).toMatchObject({
+          code: 'BAD_MESSAGE',
+        });
+    await kit.run(node('n2').ref(TravellerT, key).hear('two'));
+    await kit.clock.advance(5_000);
+    for (const { groups, followers } of replicasOf('n1').leading) {
+      expect(groups).toHaveLength(1);
+      for (const follower of followers) expect(follower).toMatchObject({ isFollowing: true, behind: 0 });
+    }
+    expect(await kit.run(node('n3').ref(TravellerT, key).all())).toEqual(['one', 'two']);
   });
 });
