@@ -1,7 +1,7 @@
 // The options of a node that make it one among others, checked once: a wrong one is a BAD_OPTION that names it.
 
 import { TroupeError } from './errors.ts';
-import { replicasMax, seedsMax } from './limits.ts';
+import { keptByMax, seedsMax } from './limits.ts';
 import { checkNodeName } from './runtime/ids.ts';
 import { formatAddress, parseAddress } from './runtime/links/address.ts';
 import type { TlsIdentity } from './runtime/links/tls-wire.ts';
@@ -89,7 +89,7 @@ export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster
     throw bad('weight', `weight must be a number, 0 or more, not ${show(weight)}`);
   if (typeof insecure !== 'boolean') throw bad('insecure', `insecure must be true or false, not ${show(insecure)}`);
   if (typeof autoJoin !== 'boolean') throw bad('autoJoin', `autoJoin must be true or false, not ${show(autoJoin)}`);
-  if (!Number.isInteger(replicas) || replicas < 1 || replicas > replicasMax || replicas % 2 === 0)
+  if (!Number.isInteger(replicas) || replicas < 1 || replicas > keptByMax || replicas % 2 === 0)
     throw bad(
       'replicas',
       `replicas must be 1, 3, 5 or 7: more than half of them agree to a write; not ${show(replicas)}`,
@@ -102,6 +102,9 @@ export function checkClusterOptions(options: ClusterNodeOptions): CheckedCluster
     const idle = needListen.find(name => options[name] !== undefined && !(name === 'join' && join.length === 0));
     if (idle !== undefined)
       throw bad(idle, `option '${idle}' needs 'listen': a node without a network meets no others`);
+    // Nobody else would keep what was to survive this node.
+    if (replicas > 1)
+      throw bad('replicas', "option 'replicas' needs 'listen': a node without a network is the only one");
     return undefined;
   }
   for (const name of Object.keys(peerVia)) checkNodeName(name);

@@ -156,7 +156,7 @@ export const lastWordKeepMs = 60_000;
 // Copies of partitions on other nodes.
 
 /** How many nodes may keep the records of a partition: more than half of them must agree to each write. */
-export const replicasMax = 7;
+export const keptByMax = 7;
 /** A node speaks for its partitions for so long after a quorum has heard of it; it tells them that it is alive this often. */
 export const leaseMs = 5_000;
 export const leaseBeatMs = 1_000;
