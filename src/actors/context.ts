@@ -74,13 +74,13 @@ function withinLimit(seen: Seen, set: DvvSet<unknown>): Seen {
 
 // ---- as bytes ----
 
-const version = 1;
+export const contextVersion = 1;
 const crcBytes = 4;
 const stampBytes = 6;
 const writer = new ByteWriter();
 
 export function encodeContext({ seen, stamp }: Context, place: Place): Uint8Array {
-  writer.byte(version);
+  writer.byte(contextVersion);
   writer.fixed(place.store, 4);
   writer.fixed(place.key, 4);
   writer.fixed(stamp.ms, stampBytes);
@@ -115,7 +115,7 @@ export function decodeContext(bytes: Uint8Array, place: Place): Context | BadCon
   }
   const end = bytes.length - crcBytes;
   const damaged = { badContext: 'the context is damaged, or not one of ours' };
-  if (end < 1 || bytes[0] !== version) return damaged;
+  if (end < 1 || bytes[0] !== contextVersion) return damaged;
   const reader = new ByteReader(bytes, end);
   const checksum = new ByteReader(bytes.subarray(end)).fixed('the checksum', crcBytes);
   if (checksum !== crc32(bytes.subarray(0, end))) return damaged;

@@ -101,7 +101,7 @@ export class Coordinator {
   // ---- writing ----
 
   /** `send` asks the coordinating vnode; the others get the record it answers with. */
-  async write(
+  write(
     target: Target,
     w: number,
     flush: boolean,
@@ -109,10 +109,11 @@ export class Coordinator {
   ): Promise<WriteOutcome> {
     const replicas = this.routing.replicas(target.partition, this.options.n);
     const [only] = replicas;
-    if (w === 1 && replicas.length === 1 && only !== undefined) {
-      const [context] = accepted(await send(only.door(target.deadlineMs)));
-      return { context, acks: 1, wanted: 1, coordinator: only.node, hinted: 0 };
-    }
+    if (w === 1 && replicas.length === 1 && only !== undefined)
+      return send(only.door(target.deadlineMs)).then(answer => {
+        const [context] = accepted(answer);
+        return { context, acks: 1, wanted: 1, coordinator: only.node, hinted: 0 };
+      });
     return this.writeMany(replicas, target, w, flush, send);
   }
 

@@ -144,18 +144,23 @@ export class Store {
     this.number = storeNumber(seams.name);
   }
 
-  async put(key: Key, value: unknown, options: PutOptions = noOptions): Promise<WriteResult> {
-    checkNames(options, putNames);
-    this.admit(options);
-    const target = this.target(key, options);
-    const { valueBytesMax } = this.options;
-    const body = encodeValue(this.seams.codec, value, valueBytesMax);
-    const { w, flush, context, opId } = this.writing(options);
-    const ttlMs = options.ttlMs === undefined ? 0 : wholeMs('ttlMs', options.ttlMs, ttlMsMax);
-    const flags = packFlags(this.rules, flush, truth('ifNoneMatch', options.ifNoneMatch));
-    return this.write(body.length, target, w, flush, door =>
-      door.put(this.name, target.key, [body, context, flags, ttlMs, opId, valueBytesMax + valueTagBytes]),
-    );
+  put(key: Key, value: unknown, options: PutOptions = noOptions): Promise<WriteResult> {
+    // Not async: of each promise on the way of a put one sees the price.
+    try {
+      checkNames(options, putNames);
+      this.admit(options);
+      const target = this.target(key, options);
+      const { valueBytesMax } = this.options;
+      const body = encodeValue(this.seams.codec, value, valueBytesMax);
+      const { w, flush, context, opId } = this.writing(options);
+      const ttlMs = options.ttlMs === undefined ? 0 : wholeMs('ttlMs', options.ttlMs, ttlMsMax);
+      const flags = packFlags(this.rules, flush, truth('ifNoneMatch', options.ifNoneMatch));
+      return this.write(body.length, target, w, flush, door =>
+        door.put(this.name, target.key, [body, context, flags, ttlMs, opId, valueBytesMax + valueTagBytes]),
+      );
+    } catch (refusal) {
+      return Promise.reject(refusal);
+    }
   }
 
   async delete(key: Key, options: WriteOptions = noOptions): Promise<WriteResult> {
@@ -292,31 +297,20 @@ export class Store {
     if (refusal !== undefined) throw refusal;
   }
 
-  private async write(bytes: number, ...request: Parameters<Coordinator['write']>): Promise<WriteResult> {
+  private write(bytes: number, ...request: Parameters<Coordinator['write']>): Promise<WriteResult> {
     const { admission, clock } = this.seams;
     const begun = clock.mono();
     admission.begin(bytes, begun);
-    let outcome: WriteOutcome;
-    try {
-      outcome = await this.coordinator.write(...request);
-    } catch (error) {
-      admission.end(bytes, begun, clock.mono(), !isWaste(error));
-      throw error;
-    }
-    admission.end(bytes, begun, clock.mono(), true);
-    const { context, acks, wanted, coordinator, hinted } = outcome;
-    let token: string | undefined;
-    // Made when somebody looks at it, as that of a read.
-    return {
-      get context(): string {
-        token ??= toToken(context);
-        return token;
+    return this.coordinator.write(...request).then(
+      outcome => {
+        admission.end(bytes, begun, clock.mono(), true);
+        return shown(outcome);
       },
-      acks,
-      wanted,
-      coordinator,
-      hinted,
-    };
+      (error: unknown) => {
+        admission.end(bytes, begun, clock.mono(), !isWaste(error));
+        throw error;
+      },
+    );
   }
 
   /** What a delete without a context covers. The only replica knows best itself; several are asked first. */
@@ -348,6 +342,21 @@ export class Store {
     }));
     return { clock, values: this.show(set).values, siblings };
   }
+}
+
+function shown({ context, acks, wanted, coordinator, hinted }: WriteOutcome): WriteResult {
+  let token: string | undefined;
+  return {
+    /** Made when somebody looks at it, as that of a read. */
+    get context(): string {
+      token ??= toToken(context);
+      return token;
+    },
+    acks,
+    wanted,
+    coordinator,
+    hinted,
+  };
 }
 
 /** Nobody heard of its end, or somebody on the way had too much: neither says how fast writes are served. */

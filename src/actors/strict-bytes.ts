@@ -47,10 +47,18 @@ export class ByteWriter {
     for (let i = 0; i < text.length; i++) this.bytes[this.at++] = text.charCodeAt(i);
   }
 
-  raw(bytes: Uint8Array): void {
-    this.room(bytes.length);
-    this.bytes.set(bytes, this.at);
-    this.at += bytes.length;
+  raw(bytes: Uint8Array, from = 0): void {
+    const count = bytes.length - from;
+    this.room(count);
+    // Below this length a loop is quicker than the call, and most of what comes here is an id.
+    if (count > 64) this.bytes.set(from === 0 ? bytes : bytes.subarray(from), this.at);
+    else for (let i = 0; i < count; i++) this.bytes[this.at + i] = bytes[from + i] as number;
+    this.at += count;
+  }
+
+  /** A checksum of what was written since the last done(). */
+  sum(crc: (bytes: Uint8Array, seed: number, from: number, to: number) => number): number {
+    return crc(this.bytes, 0, 0, this.at);
   }
 
   /** What was written since the last done(), as a copy. */

@@ -30,9 +30,9 @@ export function isCorrupt(decoded: SiblingSet | Corrupt | undefined): decoded is
   return decoded !== undefined && 'corrupt' in decoded;
 }
 
-const format = 1;
-const isTombstone = 1;
-const hasExpiry = 2;
+export const recordFormat = 1;
+export const isTombstone = 1;
+export const hasExpiry = 2;
 const hasOpId = 4;
 const stampBytes = 6;
 
@@ -51,7 +51,7 @@ function inOrder(set: SiblingSet): Entries {
 }
 
 function encodeVersion(entries: Entries): Uint8Array {
-  writer.byte(format);
+  writer.byte(recordFormat);
   writer.varint(entries.length);
   for (const [actor, { counter, dots }] of entries) {
     writer.ascii(actor);
@@ -71,7 +71,7 @@ function encodeValues(entries: Entries): Uint8Array {
   let bytes = 1;
   for (const [, entry] of entries) for (const sibling of entry.values) bytes += siblingBytes(sibling);
   const made = newBytes(bytes);
-  made[0] = format;
+  made[0] = recordFormat;
   let at = 1;
   for (const [, entry] of entries) {
     for (const sibling of entry.values) {
@@ -105,7 +105,7 @@ export function siblingBytes({ value, stamp, expiresAt, opId }: Sibling): number
 export function decodeSet(record: RecordBytes): SiblingSet | Corrupt {
   const clock = new ByteReader(record.version);
   const siblings = new ByteReader(record.value);
-  if (siblings.byte('the format of the value') !== format) siblings.fail('the value has an unknown format');
+  if (siblings.byte('the format of the value') !== recordFormat) siblings.fail('the value has an unknown format');
   const set = new Map<ActorId, Entry<Sibling>>();
   readClock(clock, (actor, counter, dots) => {
     set.set(actor, { counter, dots, values: dots.map(() => readSibling(siblings)) });
@@ -121,19 +121,19 @@ export function decodeSet(record: RecordBytes): SiblingSet | Corrupt {
  * there are several, or something is wrong with it; decodeSet knows what.
  */
 export function decodeSole({ version, value }: RecordBytes): Sibling | undefined {
-  if (version[0] !== format || version[1] !== 1) return undefined;
+  if (version[0] !== recordFormat || version[1] !== 1) return undefined;
   let at = 3 + (version[2] as number);
   while ((version[at++] as number) >= 128);
   if (version[at] !== 1 || at + 1 >= version.length) return undefined;
   const siblings = new ByteReader(value);
-  if (siblings.byte('the format of the value') !== format) return undefined;
+  if (siblings.byte('the format of the value') !== recordFormat) return undefined;
   const sole = readSibling(siblings);
   siblings.finish();
   return siblings.ok ? sole : undefined;
 }
 
 function readClock(reader: ByteReader, onEntry: (actor: ActorId, counter: number, dots: number[]) => void): void {
-  if (reader.byte('the format of the version') !== format) reader.fail('the version has an unknown format');
+  if (reader.byte('the format of the version') !== recordFormat) reader.fail('the version has an unknown format');
   const actors = reader.count('the number of actors', 4);
   let before = '';
   for (let i = 0; i < actors && reader.ok; i++) {

@@ -10,9 +10,9 @@
 // Invariants: nothing is answered or shown before it is durable; a refusal is data, not an exception (an exception restarts
 // the vnode); a record that cannot be read is an error for every request about its key.
 
-import { quickError, TroupeError } from '../errors.ts';
+import { TroupeError } from '../errors.ts';
 import { scanPageRecordsMax, siblingsWarn } from '../limits.ts';
-import type { Ack, Engine, StoredRecord } from '../storage/engine.ts';
+import type { Ack, Engine, StoredRecord, WriteOp } from '../storage/engine.ts';
 import {
   type Context,
   decodeContext,
@@ -25,11 +25,14 @@ import {
 import { size } from './dvv.ts';
 import { beginning, laterStamp, type Stamp } from './hlc.ts';
 import { type Operations, OpMemo } from './op-memo.ts';
+import { plainContext, plainPut } from './plain-put.ts';
 import { type SiblingSet, stampOf } from './sibling.ts';
 import { prefixRange } from './store-key.ts';
-import { type Corrupt, decodeSet, encodeSet, isCorrupt } from './version-codec.ts';
+import { decodeSet, encodeSet, isCorrupt } from './version-codec.ts';
 import { type Current, merge, put, type Refused, remove, type Turn, type Unchanged, type Written } from './vnode.ts';
+import { type CommitTimes, VnodeCommits } from './vnode-commits.ts';
 import {
+  type Answer,
   type DeleteWire,
   type DigestReply,
   type InspectReply,
@@ -45,18 +48,14 @@ import {
   type WriteReply,
 } from './vnode-messages.ts';
 import { digestOf, pageOf } from './vnode-pages.ts';
-import { type ShardPlace, shardNameOf, VnodeShard } from './vnode-shard.ts';
+import { damaged, type ShardPlace, shardNameOf, VnodeShard } from './vnode-shard.ts';
 
-export interface KeeperPlace extends ShardPlace {
+export interface KeeperPlace extends ShardPlace, CommitTimes {
   readonly engine: Pick<Engine, 'shard'>;
   /** Done lately, before this activation. Left out: none are known. */
   readonly operations?: Operations;
   /** A write was refused because a later activation of this vnode writes already: this one must end. */
   onFenced(): void;
-  /** Monotonic ms. Left out: no write is too late. */
-  mono?(): number;
-  /** How many of them whoever asks right now still waits. */
-  leftMs?(): number;
 }
 
 export interface KeeperStats {
@@ -90,18 +89,19 @@ export class VnodeKeeper {
   private readonly shards = new Map<string, VnodeShard>();
   private readonly memo: OpMemo;
   private stamp: Stamp = beginning;
-  private committing = 0;
-  /** What the last commit took, from here and back: what the next one will take while others are under way. */
-  private commitMs = 0;
+  private readonly commits: VnodeCommits;
 
   constructor(place: KeeperPlace) {
     this.place = place;
     this.memo = new OpMemo(place.operations);
+    this.commits = new VnodeCommits(place);
   }
 
   put(store: string, key: Uint8Array, wire: PutWire): Soon<WriteReply> {
     const [value, context, bits, ttlMs, opId, valueBytesMax] = wire;
     return this.guarded(() => {
+      const plain = context === null && opId === null ? this.plainPut(store, key, wire) : undefined;
+      if (plain !== undefined) return plain;
       const write = this.begin(store, key, context, bits, opId, valueBytesMax);
       const { flags, turn, current } = write;
       const request = {
@@ -116,6 +116,27 @@ export class VnodeKeeper {
       if (verdict.type === 'write') this.stats.puts++;
       return this.carryOut(write, verdict, () => this.put(store, key, wire));
     });
+  }
+
+  /** The short way, for what is nearly every put; undefined: this one is not for it. */
+  private plainPut(store: string, key: Uint8Array, wire: PutWire): Promise<Answer<WriteReply>> | undefined {
+    const [value, , bits, ttlMs, , valueBytesMax] = wire;
+    const { siblings, alone, ifNoneMatch, flushed } = unpackFlags(bits);
+    if (!alone || ifNoneMatch) return undefined;
+    this.commits.refuseLate();
+    const shard = this.shardOf(store);
+    const current = shard.record(key);
+    if (current === damaged) return undefined;
+    const writer = shard.writerFor(current?.version);
+    if (writer === undefined) return undefined;
+    const turn = { writer, now: this.place.now(), stamp: this.stamp, rules: { siblings, valueBytesMax } };
+    const made = plainPut(current, { value, ttlMs }, turn);
+    if (made === undefined) return undefined;
+    this.stats.puts++;
+    this.stamp = made.stamp;
+    const context = plainContext(made, writer, placeOf(shard.store, key));
+    const op = { type: 'put', key, version: made.version, value: made.head, rest: value } as const;
+    return this.commits.commit(shard, op, flushed ? 'flushed' : 'committed', [context, 1, null], this.refused);
   }
 
   delete(store: string, key: Uint8Array, wire: DeleteWire): Soon<WriteReply> {
@@ -141,7 +162,7 @@ export class VnodeKeeper {
       const incoming = decodeSet({ version, value });
       if (isCorrupt(incoming))
         throw new TroupeError('BAD_MESSAGE', `a record to merge is damaged: ${incoming.corrupt}`);
-      const merged = merge(currentOf(shard, key), incoming, { ...flags, valueBytesMax: 0 });
+      const merged = merge(shard.current(key), incoming, { ...flags, valueBytesMax: 0 });
       if (merged.type === 'refused') throw errorOf(merged);
       this.stamp = laterStamp(this.stamp, stampOf(incoming));
       if (!merged.changed)
@@ -153,10 +174,7 @@ export class VnodeKeeper {
         );
       this.stats.merges++;
       this.stats.lost += merged.lost;
-      return this.store(shard, key, merged.next, flags).then(
-        () => true,
-        error => this.refuse(error),
-      );
+      return this.commits.commit(shard, putOf(key, merged.next), ackOf(flags), true, this.refused);
     });
   }
 
@@ -215,14 +233,14 @@ export class VnodeKeeper {
     opId: string | null,
     valueBytesMax: number,
   ): Write {
-    this.refuseLate();
+    this.commits.refuseLate();
     const flags = unpackFlags(bits);
     const shard = this.shardOf(store);
     const place = placeOf(shard.store, key);
     const context = contextBytes === null ? undefined : decodeContext(contextBytes, place);
     if (context !== undefined && isBadContext(context)) throw new TroupeError('BAD_CONTEXT', context.badContext);
     const rules = { valueBytesMax, siblings: flags.siblings, alone: flags.alone };
-    const current = currentOf(shard, key);
+    const current = shard.current(key);
     const actor = shard.actorFor(isCorrupt(current) ? undefined : current);
     const turn = { actor, now: this.place.now(), stamp: this.stamp, rules };
     return { store, key, shard, place, flags, opId: opId ?? undefined, turn, context, current };
@@ -239,20 +257,18 @@ export class VnodeKeeper {
         throw errorOf(verdict);
       case 'unchanged': {
         if (verdict.why === 'repeated') this.stats.repeated++;
-        const current = currentOf(shard, key) as SiblingSet | undefined;
+        const current = shard.current(key) as SiblingSet | undefined;
         const reply = replyOf(encodeContext(verdict.context, place), current ?? new Map(), flags);
         return shard.underWay(key)?.then(() => reply, again) ?? reply;
       }
       case 'write': {
         this.note(write, verdict);
         const reply = replyOf(encodeContext(verdict.context, place), verdict.next, flags);
-        return this.store(shard, key, verdict.next, flags).then(
-          () => reply,
-          error => {
-            if (write.opId !== undefined) this.memo.forget(write.store, key, write.opId);
-            return this.refuse(error);
-          },
-        );
+        const { opId } = write;
+        return this.commits.commit(shard, putOf(key, verdict.next), ackOf(flags), reply, why => {
+          if (opId !== undefined) this.memo.forget(write.store, key, opId);
+          return this.refuse(why);
+        });
       }
     }
   }
@@ -262,37 +278,6 @@ export class VnodeKeeper {
     this.stats.lost += lost;
     if (siblings >= siblingsWarn) this.stats.manySiblings++;
     if (write.opId !== undefined) this.memo.remember(write.store, write.key, write.opId, dot);
-  }
-
-  private store(shard: VnodeShard, key: Uint8Array, set: SiblingSet, flags: WriteFlags): Promise<void> {
-    const done = shard.commit({ type: 'put', key, ...encodeSet(set) }, ackOf(flags));
-    const { mono } = this.place;
-    if (mono === undefined) return done;
-    const since = mono();
-    this.committing++;
-    const settled = (): void => {
-      this.committing--;
-      this.commitMs = mono() - since;
-    };
-    done.then(settled, settled);
-    return done;
-  }
-
-  /**
-   * A write whose asker will be gone before the disk has got to it is refused while that can still be said for certain. What
-   * waits for the disk has been begun, and is written whether anybody hears of it or not: a flood of writes with little time
-   * would otherwise keep the disk busy for nobody.
-   */
-  private refuseLate(): void {
-    const leftMs = this.committing === 0 ? undefined : this.place.leftMs?.();
-    if (leftMs === undefined || this.commitMs * 2 <= leftMs) return;
-    throw quickError(
-      'OVERLOADED',
-      `a write takes ${this.commitMs.toFixed(0)} ms, half of ${leftMs.toFixed(0)} ms or more`,
-      {
-        details: { commitMs: this.commitMs, leftMs },
-      },
-    );
   }
 
   /**
@@ -361,6 +346,8 @@ export class VnodeKeeper {
     }
   }
 
+  private readonly refused = (error: unknown): ReturnType<typeof refusal> => this.refuse(error);
+
   private refuse(error: unknown): ReturnType<typeof refusal> {
     if (!(error instanceof TroupeError)) throw error;
     this.stats.refused++;
@@ -389,12 +376,6 @@ function replyOf(context: Uint8Array, set: SiblingSet, { alone }: WriteFlags): W
   return [context, size(set), [version, value]];
 }
 
-function currentOf(shard: VnodeShard, key: Uint8Array): Current {
-  try {
-    const record = shard.shard.get(key);
-    return record === undefined ? undefined : decodeSet(record);
-  } catch (error) {
-    if (error instanceof TroupeError && error.code === 'CORRUPT') return { corrupt: error.message } satisfies Corrupt;
-    throw error;
-  }
+function putOf(key: Uint8Array, set: SiblingSet): WriteOp {
+  return { type: 'put', key, ...encodeSet(set) };
 }

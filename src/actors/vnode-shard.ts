@@ -9,12 +9,15 @@
 
 import { TroupeError } from '../errors.ts';
 import { actorsOwnMax } from '../limits.ts';
-import type { Ack, Shard, WriteOp } from '../storage/engine.ts';
+import type { Ack, Shard, StoredRecord, WriteOp } from '../storage/engine.ts';
 import { type KeyName, nameOf } from '../storage/key.ts';
 import { actorIdOf, freshEpoch } from './actor-id.ts';
 import type { ActorId, DvvSet } from './dvv.ts';
+import { isBy, type PlainWriter, plainWriter } from './plain-put.ts';
 import { ownKey } from './store-key.ts';
 import { ByteReader, ByteWriter } from './strict-bytes.ts';
+import { decodeSet } from './version-codec.ts';
+import type { Current } from './vnode.ts';
 
 export interface ShardPlace {
   readonly node: string;
@@ -31,21 +34,47 @@ export const shardNameOf = (store: string, partition: number): string => `kv/${s
 const format = 1;
 const nothing = new Uint8Array(0);
 
+interface Writer extends PlainWriter {
+  readonly epoch: number;
+  stored: boolean;
+}
+
 export class VnodeShard {
   /** The store, as contexts name it. */
   readonly store: number;
   readonly shard: Shard;
   private readonly place: ShardPlace;
   private readonly writes = new Map<KeyName, Promise<void>>();
-  private writer: { readonly actor: ActorId; readonly epoch: number; stored: boolean } | undefined;
+  private writer: Writer | undefined;
   private lastEpoch: number | undefined;
-  /** Of this activation, the oldest first. */
-  private readonly actors = new Set<ActorId>();
+  /** Of this activation, the newest first. */
+  private writers: readonly PlainWriter[] = [];
 
   constructor(store: number, shard: Shard, place: ShardPlace) {
     this.store = store;
     this.shard = shard;
     this.place = place;
+  }
+
+  /** What the disk says of a key, pending writes included. */
+  current(key: Uint8Array): Current {
+    try {
+      const record = this.shard.get(key);
+      return record === undefined ? undefined : decodeSet(record);
+    } catch (error) {
+      if (isDamage(error)) return { corrupt: error.message };
+      throw error;
+    }
+  }
+
+  /** The same as it lies there. */
+  record(key: Uint8Array): StoredRecord | typeof damaged | undefined {
+    try {
+      return this.shard.get(key);
+    } catch (error) {
+      if (isDamage(error)) return damaged;
+      throw error;
+    }
   }
 
   /**
@@ -54,11 +83,16 @@ export class VnodeShard {
    * it. Throws CORRUPT when the record of the last epoch cannot be read: without it none is safe to take.
    */
   actorFor(clock: DvvSet<unknown> | undefined): ActorId {
-    let { actor } = this.openWriter();
-    if (clock === undefined || clock.has(actor)) return actor;
-    // In the order in which they were opened: the last one that is named.
-    for (const own of this.actors) if (clock.has(own)) actor = own;
-    return actor;
+    const newest = this.openWriter();
+    if (clock === undefined) return newest.actor;
+    return (this.writers.find(({ actor }) => clock.has(actor)) ?? newest).actor;
+  }
+
+  /** The same for a record that names only one actor, as it is stored; undefined: it names another's, or several. */
+  writerFor(version: Uint8Array | undefined): PlainWriter | undefined {
+    const newest = this.openWriter();
+    if (version === undefined) return newest;
+    return this.writers.find(writer => isBy(version, writer));
   }
 
   /** From now on another actor writes what has no record: what the old one wrote to some key has left the disk without a trace. */
@@ -76,12 +110,11 @@ export class VnodeShard {
   commit(op: WriteOp, ack: Ack): Promise<void> {
     const writer = op.type === 'put' ? this.openWriter() : undefined;
     const ops = writer === undefined || writer.stored ? [op] : [ownRecord(writer.epoch), op];
-    const done = this.shard.commit({ epoch: this.place.fence(), fence: 'shard', ops }, ack);
-    this.remember(nameOf(op.key), done);
-    if (writer === undefined || writer.stored) return done;
-    return done.then(() => {
-      writer.stored = true;
-    });
+    return this.remember(
+      nameOf(op.key),
+      this.shard.commit({ epoch: this.place.fence(), fence: 'shard', ops }, ack),
+      writer,
+    );
   }
 
   /** Settles when what a reader sees of the key now has become durable, or was refused. Undefined: it is durable. */
@@ -99,26 +132,42 @@ export class VnodeShard {
     return this.shard.count() - (this.hasOwnRecord() ? 1 : 0);
   }
 
-  private remember(name: KeyName, done: Promise<void>): void {
+  /** Under way until `done` has settled, and all that was handed in before it. What is handed back settles with `done`. */
+  private remember(name: KeyName, done: Promise<void>, writer: Writer | undefined): Promise<void> {
     const before = this.writes.get(name);
-    const both = before === undefined ? done : Promise.allSettled([before, done]).then(() => done);
-    const forget = (): void => {
-      if (this.writes.get(name) === both) this.writes.delete(name);
+    const forget = (settled: Promise<void>): void => {
+      if (this.writes.get(name) === settled) this.writes.delete(name);
     };
+    const own = done.then(
+      () => {
+        if (writer !== undefined) writer.stored = true;
+        forget(own);
+      },
+      (why: unknown) => {
+        forget(own);
+        throw why;
+      },
+    );
+    if (before === undefined) {
+      this.writes.set(name, own);
+      return own;
+    }
+    const both = Promise.allSettled([before, own]).then(() => own);
     this.writes.set(name, both);
-    both.then(forget, forget);
+    const settled = (): void => forget(both);
+    both.then(settled, settled);
+    return own;
   }
 
-  private openWriter(): { readonly actor: ActorId; readonly epoch: number; stored: boolean } {
+  private openWriter(): Writer {
     if (this.writer !== undefined) return this.writer;
     const stored = this.storedEpoch();
     const last = Math.max(stored ?? 0, this.lastEpoch ?? 0);
     const epoch = freshEpoch(last === 0 ? undefined : last, this.place.now());
     this.lastEpoch = epoch;
-    this.writer = { actor: actorIdOf(this.place.node, this.place.partition, epoch), epoch, stored: false };
-    this.actors.add(this.writer.actor);
-    const [oldest] = this.actors;
-    if (this.actors.size > actorsOwnMax) this.actors.delete(oldest as ActorId);
+    const actor = actorIdOf(this.place.node, this.place.partition, epoch);
+    this.writer = { ...plainWriter(actor), epoch, stored: false };
+    this.writers = [this.writer, ...this.writers].slice(0, actorsOwnMax);
     return this.writer;
   }
 
@@ -140,6 +189,13 @@ export class VnodeShard {
       return true;
     }
   }
+}
+
+/** What is to be said of it, current() knows. */
+export const damaged: unique symbol = Symbol('damaged');
+
+function isDamage(error: unknown): error is TroupeError {
+  return error instanceof TroupeError && error.code === 'CORRUPT';
 }
 
 const bytes = new ByteWriter();

@@ -39,7 +39,14 @@ export interface StoredRecord {
 }
 
 export type WriteOp =
-  | { readonly type: 'put'; readonly key: Uint8Array; readonly version: Uint8Array; readonly value: Uint8Array }
+  | {
+      readonly type: 'put';
+      readonly key: Uint8Array;
+      readonly version: Uint8Array;
+      readonly value: Uint8Array;
+      /** The value goes on with these bytes: who has it in two parts need not copy them into one. */
+      readonly rest?: Uint8Array | undefined;
+    }
   | { readonly type: 'delete'; readonly key: Uint8Array };
 
 export interface WriteGroup {

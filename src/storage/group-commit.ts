@@ -182,17 +182,19 @@ export class GroupCommit<Owner> {
     const refused = new Map<Owner, TroupeError>();
     const refusals: Refusal<Owner>[] = [];
     const again: Item<Owner>[] = [];
+    const unflushed: PendingGroup<Owner>[] = [];
     batch.forEach((group, index) => {
       const earlier = refused.get(group.owner);
       const verdict = verdicts[index] as Verdict;
       if (earlier) refusals.push({ group, why: restsOn(earlier) });
       else if (verdict === 'again') again.push({ group });
-      else if (verdict === 'done') this.#commit(group);
+      else if (verdict === 'done') this.#commit(group, unflushed);
       else {
         refused.set(group.owner, verdict);
         refusals.push({ group, why: verdict });
       }
     });
+    if (unflushed.length > 0) this.#flush(unflushed);
     if (verdicts.includes('done')) this.#counts.transactions++;
     if (refused.size > 0) this.#refuse([...refusals, ...this.#takeBehind(refused)]);
     // What is tried again stood before any refusal of its shard, so nothing takes it along.
@@ -210,14 +212,25 @@ export class GroupCommit<Owner> {
     return taken;
   }
 
-  #commit(group: PendingGroup<Owner>): void {
+  #commit(group: PendingGroup<Owner>, unflushed: PendingGroup<Owner>[]): void {
     this.#leave(group);
     this.#seams.pendingOf(group.owner).committed(group);
     this.#counts.groups++;
     this.#counts.records += group.writes.length;
     for (const { key, record } of group.writes) if (record) this.#counts.bytesPut += key.length + record.length;
-    if (group.ack === 'flushed' && this.#seams.flush) this.#seams.flush().then(group.resolve, group.reject);
+    if (group.ack === 'flushed' && this.#seams.flush) unflushed.push(group);
     else group.resolve();
+  }
+
+  #flush(groups: readonly PendingGroup<Owner>[]): void {
+    this.#seams.flush?.().then(
+      () => {
+        for (const { resolve } of groups) resolve();
+      },
+      (why: Error) => {
+        for (const { reject } of groups) reject(why);
+      },
+    );
   }
 
   #refuse(refusals: readonly Refusal<Owner>[]): void {

@@ -38,10 +38,13 @@ export function encodeRecord(
   epoch: number,
   version: Uint8Array,
   value: Uint8Array,
+  rest: Uint8Array = nothing,
 ): Uint8Array {
-  const bytes = newBytes(recordHeaderBytes + version.length + value.length);
+  const restAt = recordHeaderBytes + version.length + value.length;
+  const bytes = newBytes(restAt + rest.length);
   bytes.set(version, recordHeaderBytes);
   bytes.set(value, recordHeaderBytes + version.length);
+  if (rest.length > 0) bytes.set(rest, restAt);
   bytes[4] = format;
   writeU56(bytes, 5, epoch);
   writeU16(bytes, 12, version.length);

@@ -142,7 +142,7 @@ export class ShardHandle<At> implements Shard {
     const key = new Uint8Array(op.key);
     if (op.type === 'delete') return { name: nameOf(key), key, record: undefined };
     checkVersion(op.version);
-    const record = encodeRecord(this.#medium.crc, this.seed, key, epoch, op.version, op.value);
+    const record = encodeRecord(this.#medium.crc, this.seed, key, epoch, op.version, op.value, op.rest);
     return { name: nameOf(key), key, record };
   }
 }
