@@ -1,8 +1,9 @@
-// A put that needs no set of siblings: its writer says nothing of what he has seen, this vnode is the only replica, and the key has no
-// value, or one that goes. That is nearly every put there is, and it is written straight as bytes. Hot; bench/store watches it.
+// A put that needs no set of siblings: this vnode is the only replica, and the key has no value, or one that goes. That is nearly
+// every put there is, and it is written straight as bytes. Hot; bench/store watches it.
 //
-//     no record                                  ─▶ counter 1, this value
-//     one value, of the actor that writes now    ─▶ counter + 1, this value      when the old one goes: last writer wins, or it is dead
+//     no record, no context                      ─▶ counter 1, this value
+//     one value, of the actor that writes now    ─▶ counter + 1, this value      when the old one goes: the writer has seen just that
+//                                                                                one; or says nothing, and it is dead, or last writer wins
 //     anything else                              ─▶ undefined: vnode.ts decides
 //
 // Invariant: record and context are, byte for byte, what vnode.put(), encodeSet() and encodeContext() make of the same request
@@ -19,12 +20,15 @@ import type { StoreRules } from './vnode.ts';
 
 export interface PlainRequest {
   readonly value: Uint8Array;
+  /** As it came; null: the writer says nothing of what he has seen. */
+  readonly context: Uint8Array | null;
   /** 0: never. */
   readonly ttlMs: number;
 }
 
 export interface PlainTurn {
   readonly writer: PlainWriter;
+  readonly place: Place;
   /** Wall clock. */
   readonly now: number;
   /** The newest stamp this vnode gave or saw. */
@@ -67,18 +71,21 @@ export function isBy(version: Uint8Array, { begin }: PlainWriter): boolean {
 /** `turn.writer` is the actor of `current`, if that is there. */
 export function plainPut(
   current: RecordBytes | undefined,
-  { value, ttlMs }: PlainRequest,
+  { value, context, ttlMs }: PlainRequest,
   turn: PlainTurn,
 ): PlainWritten | undefined {
   const { writer, now, rules } = turn;
   if (value.length > rules.valueBytesMax) return undefined;
   let counter = 1;
   let { stamp } = turn;
-  if (current !== undefined) {
+  if (current === undefined) {
+    if (context !== null) return undefined;
+  } else {
     const before = soleCounter(current.version, writer.begin.length);
-    if (before === 0 || !readSole(current.value) || !(goes(now) || !rules.siblings)) return undefined;
-    counter = before + 1;
+    if (before === 0 || !readSole(current.value)) return undefined;
     if (compareStamps(stamp, sole) < 0) stamp = { ms: sole.ms, tick: sole.tick };
+    if (context === null ? rules.siblings && !isDead(now) : !hasSeen(context, before, stamp, turn)) return undefined;
+    counter = before + 1;
   }
   const made = send(stamp, now);
   const expiresAt = ttlMs === 0 ? 0 : Math.floor(now) + ttlMs;
@@ -97,7 +104,7 @@ export function plainPut(
 }
 
 /** What the writer has seen then: his write, and all that this actor wrote to the key before. */
-export function plainContext({ counter, stamp }: PlainWritten, { begin }: PlainWriter, place: Place): Uint8Array {
+export function plainContext({ counter, stamp }: PlainWritten, { writer: { begin }, place }: PlainTurn): Uint8Array {
   bytes.byte(contextVersion);
   bytes.fixed(place.store, 4);
   bytes.fixed(place.key, 4);
@@ -130,24 +137,42 @@ function readSole(value: Uint8Array): boolean {
   const flags = value[1];
   if (value[0] !== recordFormat || flags === undefined || (flags & ~(isTombstone | hasExpiry)) !== 0) return false;
   at = 2;
-  sole.ms = readFixed(value);
+  sole.ms = readFixed(value, stampBytes);
   sole.tick = readVarint(value);
   sole.tombstone = (flags & isTombstone) !== 0;
-  sole.expiresAt = (flags & hasExpiry) === 0 ? 0 : readFixed(value);
+  sole.expiresAt = (flags & hasExpiry) === 0 ? 0 : readFixed(value, stampBytes);
   const length = readVarint(value);
   if (sole.tick < 0 || length < 0 || at + length !== value.length) return false;
   if (sole.tombstone && (length > 0 || sole.expiresAt !== 0)) return false;
   return sole.expiresAt > 0 || (flags & hasExpiry) === 0;
 }
 
+/**
+ * Does this context say just what plainContext() did of the value that is there? Of its stamp only that a stamp of ours is not earlier:
+ * how far ahead of all clocks a context may be is not decided here.
+ */
+function hasSeen(context: Uint8Array, counter: number, known: Stamp, { writer, place }: PlainTurn): boolean {
+  const end = context.length - 4;
+  if (context[0] !== contextVersion || end < 15) return false;
+  at = 1;
+  if (readFixed(context, 4) !== place.store || readFixed(context, 4) !== place.key) return false;
+  const ms = readFixed(context, stampBytes);
+  const tick = readVarint(context);
+  if (tick < 0 || compareStamps({ ms, tick }, known) > 0) return false;
+  const { begin } = writer;
+  for (let index = 1; index < begin.length; index++) if (context[at++] !== begin[index]) return false;
+  if (readVarint(context) !== counter || context[at++] !== 0 || at !== end) return false;
+  return readFixed(context, 4) === crc32(context, 0, 0, end);
+}
+
 /** It reads as deleted: who writes without having seen it need not keep it. */
-function goes(now: number): boolean {
+function isDead(now: number): boolean {
   return sole.tombstone || (sole.expiresAt !== 0 && sole.expiresAt <= now);
 }
 
-function readFixed(from: Uint8Array): number {
+function readFixed(from: Uint8Array, count: number): number {
   let value = 0;
-  for (const end = at + stampBytes; at < end; at++) value = value * 256 + (from[at] as number);
+  for (const end = at + count; at < end; at++) value = value * 256 + (from[at] as number);
   return value;
 }
 

@@ -100,7 +100,7 @@ export class VnodeKeeper {
   put(store: string, key: Uint8Array, wire: PutWire): Soon<WriteReply> {
     const [value, context, bits, ttlMs, opId, valueBytesMax] = wire;
     return this.guarded(() => {
-      const plain = context === null && opId === null ? this.plainPut(store, key, wire) : undefined;
+      const plain = opId === null ? this.plainPut(store, key, wire) : undefined;
       if (plain !== undefined) return plain;
       const write = this.begin(store, key, context, bits, opId, valueBytesMax);
       const { flags, turn, current } = write;
@@ -120,7 +120,7 @@ export class VnodeKeeper {
 
   /** The short way, for what is nearly every put; undefined: this one is not for it. */
   private plainPut(store: string, key: Uint8Array, wire: PutWire): Promise<Answer<WriteReply>> | undefined {
-    const [value, , bits, ttlMs, , valueBytesMax] = wire;
+    const [value, context, bits, ttlMs, , valueBytesMax] = wire;
     const { siblings, alone, ifNoneMatch, flushed } = unpackFlags(bits);
     if (!alone || ifNoneMatch) return undefined;
     this.commits.refuseLate();
@@ -129,14 +129,20 @@ export class VnodeKeeper {
     if (current === damaged) return undefined;
     const writer = shard.writerFor(current?.version);
     if (writer === undefined) return undefined;
-    const turn = { writer, now: this.place.now(), stamp: this.stamp, rules: { siblings, valueBytesMax } };
-    const made = plainPut(current, { value, ttlMs }, turn);
+    const place = placeOf(shard.store, key);
+    const turn = { writer, place, now: this.place.now(), stamp: this.stamp, rules: { siblings, valueBytesMax } };
+    const made = plainPut(current, { value, context, ttlMs }, turn);
     if (made === undefined) return undefined;
     this.stats.puts++;
     this.stamp = made.stamp;
-    const context = plainContext(made, writer, placeOf(shard.store, key));
     const op = { type: 'put', key, version: made.version, value: made.head, rest: value } as const;
-    return this.commits.commit(shard, op, flushed ? 'flushed' : 'committed', [context, 1, null], this.refused);
+    return this.commits.commit(
+      shard,
+      op,
+      flushed ? 'flushed' : 'committed',
+      [plainContext(made, turn), 1, null],
+      this.refused,
+    );
   }
 
   delete(store: string, key: Uint8Array, wire: DeleteWire): Soon<WriteReply> {

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeContext, placeOf } from '../../src/actors/context.ts';
+import { type Context, contextOf, encodeContext, placeOf } from '../../src/actors/context.ts';
 import { beginning, type Stamp } from '../../src/actors/hlc.ts';
 import { isBy, plainContext, plainPut, plainWriter } from '../../src/actors/plain-put.ts';
 import { isDead, type SiblingSet } from '../../src/actors/sibling.ts';
@@ -19,20 +19,25 @@ const place = placeOf(7, key);
 interface Case {
   readonly set: SiblingSet | undefined;
   readonly siblings: boolean;
+  readonly context?: Context;
   readonly value: Uint8Array;
   readonly ttlMs: number;
   readonly now: number;
   readonly stamp: Stamp;
 }
 
-const shortly = ({ set, siblings, value, ttlMs, now, stamp }: Case) => {
-  const current = set && encodeSet(set);
-  const rules = { siblings, valueBytesMax: 1_000 };
-  return plainPut(current, { value, ttlMs }, { writer, now, stamp, rules });
+const turnOf = ({ siblings, now, stamp }: Case) => {
+  return { writer, place, now, stamp, rules: { siblings, valueBytesMax: 1_000 } };
 };
 
-function atLength({ set, siblings, value, ttlMs, now, stamp }: Case) {
-  const request = { value, ttlMs: ttlMs === 0 ? undefined : ttlMs };
+function shortly(one: Case) {
+  const { set, context, value, ttlMs } = one;
+  const wire = context === undefined ? null : encodeContext(context, place);
+  return plainPut(set && encodeSet(set), { value, context: wire, ttlMs }, turnOf(one));
+}
+
+function atLength({ set, siblings, context, value, ttlMs, now, stamp }: Case) {
+  const request = { value, context, ttlMs: ttlMs === 0 ? undefined : ttlMs };
   const verdict = put(set, request, { actor, now, stamp, rules: { siblings, alone: true, valueBytesMax: 1_000 } });
   if (verdict.type !== 'write') throw new Error(verdict.type);
   return verdict;
@@ -46,7 +51,7 @@ function expectTheSame(one: Case): void {
   expect(short.version).toEqual(version);
   expect(Buffer.concat([short.head, one.value])).toEqual(Buffer.from(value));
   expect(short.stamp).toEqual(long.stamp);
-  expect(plainContext(short, writer, place)).toEqual(encodeContext(long.context, place));
+  expect(plainContext(short, turnOf(one))).toEqual(encodeContext(long.context, place));
 }
 
 const anyTime = fc.integer({ min: 0, max: 2 ** 47 });
@@ -76,6 +81,16 @@ describe('a plain put', () => {
     );
   });
 
+  it('by a writer who has seen the value is the same both ways', () => {
+    fc.assert(
+      fc.property(anyRequest, anySibling, anyCounter, (request, before, counter) => {
+        const { opId: _, ...held } = before;
+        const set = setOf([actor, counter, [[counter, held]]]);
+        expectTheSame({ ...request, set, context: contextOf(set) });
+      }),
+    );
+  });
+
   const some = { siblings: false, value: text('v'), ttlMs: 0, now: 5_000, stamp: beginning };
   const left: [string, SiblingSet][] = [
     ['of somebody else', setOf(['n2:33:mi7x2k3f', 2, [[2, sibling('a')]]])],
@@ -99,8 +114,8 @@ describe('a plain put', () => {
 
   it('leaves every damaged record to the long way', () => {
     const whole = encodeSet(setOf([actor, 300, [[300, grave({ stamp: { ms: 1_000, tick: 200 } })]]]));
-    const turn = { writer, now: 5_000, stamp: beginning, rules: { siblings: false, valueBytesMax: 10 } };
-    const over = (record: RecordBytes) => plainPut(record, { value: bytes(1), ttlMs: 0 }, turn);
+    const request = { value: bytes(1), context: null, ttlMs: 0 };
+    const over = (record: RecordBytes) => plainPut(record, request, turnOf({ ...some, set: undefined }));
     expect(over(whole)).toBeDefined();
     for (let cut = 0; cut < whole.value.length; cut++)
       expect(over({ ...whole, value: whole.value.subarray(0, cut) })).toBeUndefined();
@@ -108,5 +123,42 @@ describe('a plain put', () => {
     for (let cut = writer.begin.length; cut < whole.version.length; cut++)
       expect(over({ ...whole, version: whole.version.subarray(0, cut) })).toBeUndefined();
     expect(over({ ...whole, version: Buffer.concat([whole.version, bytes(0)]) })).toBeUndefined();
+  });
+
+  const held = setOf([actor, 4, [[4, sibling('a')]]]);
+  const seen = contextOf(held);
+  const told = (context: Uint8Array, set: SiblingSet | null = held) =>
+    plainPut(
+      set === null ? undefined : encodeSet(set),
+      { value: bytes(1), context, ttlMs: 0 },
+      turnOf({ ...some, siblings: true, set: undefined }),
+    );
+
+  it('leaves every context that does not say just what is there to the long way', () => {
+    const whole = encodeContext(seen, place);
+    expect(told(whole)).toBeDefined();
+    expect(told(whole, null)).toBeUndefined();
+    for (let cut = 0; cut < whole.length; cut++) expect(told(whole.subarray(0, cut))).toBeUndefined();
+    for (let index = 0; index < whole.length * 8; index++) {
+      const flipped = whole.slice();
+      flipped[index >> 3] = (flipped[index >> 3] as number) ^ (1 << (index & 7));
+      expect(told(flipped)).toBeUndefined();
+    }
+    const upTo = (...entries: [string, number][]): Context => ({
+      ...seen,
+      seen: { ...seen.seen, upTo: new Map(entries) },
+    });
+    const others: Context[] = [
+      upTo([actor, 3]),
+      upTo([actor, 5]),
+      upTo([actor, 4], ['z', 1]),
+      upTo([`${actor}0`, 4]),
+      upTo(),
+      { ...seen, seen: { ...seen.seen, except: new Map([[actor, [2]]]) } },
+      { ...seen, stamp: { ms: 1_000, tick: 1 } },
+    ];
+    for (const context of others) expect(told(encodeContext(context, place))).toBeUndefined();
+    expect(told(encodeContext(seen, placeOf(8, key)))).toBeUndefined();
+    expect(told(encodeContext(seen, placeOf(7, text('cart:2'))))).toBeUndefined();
   });
 });
