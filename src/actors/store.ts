@@ -10,8 +10,9 @@ import { opIdBytesMax, ttlMsMax } from '../limits.ts';
 import { show } from '../runtime/show.ts';
 import type { Clock } from '../runtime/world.ts';
 import { contextOf, encodeContext, fromToken, isBadContext, placeOf, storeNumber, toToken } from './context.ts';
-import { Coordinator, type Routing, setOf, type Target, type WriteOutcome } from './coordinator.ts';
+import { Coordinator, type Routing, setOf, type Target } from './coordinator.ts';
 import { dotted, join } from './dvv.ts';
+import { withContext } from './lazy-context.ts';
 import { compareIds, isDead, type SiblingSet, viewOf } from './sibling.ts';
 import { decodeKey, encodeKey, type Key } from './store-key.ts';
 import { badOption, quorumOf, rulesOf, type StoreOptions } from './store-options.ts';
@@ -189,7 +190,6 @@ export class Store {
     return this.result(target.key, () => set, values, tombstone, repaired, replies);
   }
 
-  /** The context is made when somebody looks at it: most readers never write back, and it costs as much as the read. */
   private result(
     key: Uint8Array,
     set: () => SiblingSet,
@@ -198,20 +198,8 @@ export class Store {
     repaired: number,
     replies: number,
   ): GetResult {
-    const make = (): string => this.token(key, set());
-    let made: string | undefined;
-    return {
-      found: values.length > 0,
-      value: values[0],
-      values,
-      get context(): string {
-        made ??= make();
-        return made;
-      },
-      tombstone,
-      repaired,
-      replies,
-    };
+    const answer = { found: values.length > 0, value: values[0], values, tombstone, repaired, replies };
+    return withContext(answer, () => this.token(key, set()));
   }
 
   /** Live keys in the order of their bytes, strings before bytes. A key that exists throughout is met exactly once. */
@@ -304,7 +292,7 @@ export class Store {
     return this.coordinator.write(...request).then(
       outcome => {
         admission.end(bytes, begun, clock.mono(), true);
-        return shown(outcome);
+        return { ...outcome, context: toToken(outcome.context) };
       },
       (error: unknown) => {
         admission.end(bytes, begun, clock.mono(), !isWaste(error));
@@ -342,21 +330,6 @@ export class Store {
     }));
     return { clock, values: this.show(set).values, siblings };
   }
-}
-
-function shown({ context, acks, wanted, coordinator, hinted }: WriteOutcome): WriteResult {
-  let token: string | undefined;
-  return {
-    /** Made when somebody looks at it, as that of a read. */
-    get context(): string {
-      token ??= toToken(context);
-      return token;
-    },
-    acks,
-    wanted,
-    coordinator,
-    hinted,
-  };
 }
 
 /** Nobody heard of its end, or somebody on the way had too much: neither says how fast writes are served. */

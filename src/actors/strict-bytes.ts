@@ -7,6 +7,8 @@
 // Invariant: a reader never reads past its end and never allocates more than the bytes it was given.
 
 const varintBytesMax = 8;
+/** Up to here a loop is quicker than the call that copies, and most of what comes here is shorter. */
+const shortBytes = 64;
 
 /** Appends to a buffer that grows; done() hands out a copy, so one writer can be used again and again. */
 export class ByteWriter {
@@ -50,8 +52,7 @@ export class ByteWriter {
   raw(bytes: Uint8Array, from = 0): void {
     const count = bytes.length - from;
     this.room(count);
-    // Below this length a loop is quicker than the call, and most of what comes here is an id.
-    if (count > 64) this.bytes.set(from === 0 ? bytes : bytes.subarray(from), this.at);
+    if (count > shortBytes) this.bytes.set(from === 0 ? bytes : bytes.subarray(from), this.at);
     else for (let i = 0; i < count; i++) this.bytes[this.at + i] = bytes[from + i] as number;
     this.at += count;
   }
@@ -63,8 +64,11 @@ export class ByteWriter {
 
   /** What was written since the last done(), as a copy. */
   done(): Uint8Array {
-    const made = this.bytes.slice(0, this.at);
+    const count = this.at;
     this.at = 0;
+    if (count > shortBytes) return this.bytes.slice(0, count);
+    const made = new Uint8Array(count);
+    for (let i = 0; i < count; i++) made[i] = this.bytes[i] as number;
     return made;
   }
 

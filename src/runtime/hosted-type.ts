@@ -90,6 +90,8 @@ export class HostedType {
 
   /** A method that returns promises: its turns are carried along for their continuations from now on. */
   carryAlong(code: number): void {
+    // A vnode waits for its disk and asks nobody: nothing looks for its turn.
+    if (this.spec.ownsShards) return;
     this.asyncs[code] = 1;
     this.quick[code] = null;
   }

@@ -8,7 +8,7 @@
 
 import { TroupeError } from '../errors.ts';
 import type { Crc32 } from './crc32.ts';
-import type { Ack, ScanRange, Shard, StoredRecord, WriteGroup } from './engine.ts';
+import type { Ack, ScanRange, Shard, StoredRecord, WriteGroup, WriteOp } from './engine.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { checkKey, type KeyName, nameOf } from './key.ts';
 import { type PendingWrite, PendingWrites } from './pending-writes.ts';
@@ -74,19 +74,18 @@ export class ShardHandle<At> implements Shard {
   commit(group: WriteGroup, ack: Ack): Promise<void> {
     try {
       checkEpoch(group.epoch);
-      const writes = group.ops.map(op => this.#write(group.epoch, op));
+      const { epoch, fence, ops } = group;
+      const writes: PendingWrite[] = [];
       let bytes = 0;
-      for (const { key, record } of writes) bytes += key.length + (record?.length ?? 0);
-      const puts = group.ops.some(op => op.type === 'put');
-      return this.#medium.commits.submit({
-        owner: this,
-        epoch: group.epoch,
-        fence: group.fence,
-        writes,
-        ack,
-        bytes,
-        puts,
-      });
+      let puts = false;
+      for (let index = 0; index < ops.length; index++) {
+        const write = this.#write(epoch, ops[index] as WriteOp);
+        const { key, record } = write;
+        bytes += key.length + (record === undefined ? 0 : record.length);
+        puts ||= record !== undefined;
+        writes.push(write);
+      }
+      return this.#medium.commits.submit({ owner: this, epoch, fence, writes, ack, bytes, puts });
     } catch (refusal) {
       return Promise.reject(refusal);
     }
@@ -137,7 +136,7 @@ export class ShardHandle<At> implements Shard {
   }
 
   /** Copies whatever the caller may change after the call. */
-  #write(epoch: number, op: WriteGroup['ops'][number]): PendingWrite {
+  #write(epoch: number, op: WriteOp): PendingWrite {
     checkKey(op.key);
     const key = new Uint8Array(op.key);
     if (op.type === 'delete') return { name: nameOf(key), key, record: undefined };
