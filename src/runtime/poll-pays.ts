@@ -31,10 +31,11 @@ export class PollPays {
     this.barren = 0;
   }
 
-  /** The window has passed and nothing came. */
+  /** The thread sleeps from now on: the window has passed and nothing came, or polling rests, and then this says nothing about it. */
   parked(now: Millis): void {
+    // Whoever sleeps is not put aside. Taken for a gap, each sleep of a rest would bring the next rest.
     this.idleSince = Number.NEGATIVE_INFINITY;
-    if (++this.barren < pollBarrenMax) return;
+    if (!this.pays(now) || ++this.barren < pollBarrenMax) return;
     this.barren = 0;
     this.rest(now);
   }

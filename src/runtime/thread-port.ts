@@ -320,8 +320,7 @@ export class ThreadPort {
       return;
     }
     this.parks++;
-    // A park while polling rests says nothing about polling.
-    if (pays) this.polling.parked(now);
+    this.polling.parked(now);
   }
 
   private schedule(): void {

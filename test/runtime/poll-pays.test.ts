@@ -46,6 +46,19 @@ describe('polling', () => {
     expect(polling.pays(second + pollGapMs * 2)).toBe(false);
   });
 
+  test('takes no sleep for a gap, nor a sleep of a rest for a barren window', () => {
+    const polling = new PollPays();
+    const now = idle(polling, 10, turn, pollGapMs * 2, turn, pollGapMs * 2);
+    for (let sleeps = 1; sleeps <= pollBarrenMax * 2; sleeps++) {
+      polling.parked(now + sleeps);
+      polling.idled(now + sleeps + 0.5);
+    }
+    polling.parked(now + pollRestMs);
+    polling.worked(now + pollRestMs + pollGapMs * 2);
+    expect(polling.pays(now + pollRestMs)).toBe(true);
+    expect(polling.rests).toBe(1);
+  });
+
   test('does not rest for two gaps far apart', () => {
     const polling = new PollPays();
     const first = idle(polling, 10, pollGapMs * 2);
