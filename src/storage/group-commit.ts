@@ -6,6 +6,10 @@
 // One batch is under way at a time, so the outcome of a group is known before any group of a later batch is looked at.
 // A refused group takes along every group of its shard that stands behind it: they may rest on what was refused.
 //
+// Where a batch is waited for beside this thread (a sync of the log), it is begun as soon as half of those that are usually
+// under way stand in line. The other half is worked on meanwhile, and is the next batch: a thread that waits for its disk with all of its
+// writers waiting too does nothing.
+//
 // Invariants: every promise handed out settles. Groups of one shard are applied in the order they were handed in. What
 // waits stays below the bounds; the next group is refused with OVERLOADED.
 
@@ -23,6 +27,8 @@ export interface GroupCommitSeams<Owner> {
   soon(fn: () => void): void;
   /** Applies each group whole or not at all, in order. A rejection means that the store cannot go on. */
   apply(batch: readonly PendingGroup<Owner>[]): Promise<readonly Verdict[]>;
+  /** 'flushed' is waited for beside this thread: apply() hands it over before it returns. */
+  readonly overlaps?: boolean;
   /** Makes what is committed survive a loss of power. Absent where committing does. */
   flush?(): Promise<void>;
   pendingOf(owner: Owner): PendingWrites;
@@ -56,6 +62,9 @@ export class GroupCommit<Owner> {
   /** What apply() is working on: no longer in the line, not settled yet. */
   #underWay: readonly PendingGroup<Owner>[] = [];
   #running = false;
+  #planned = false;
+  /** Groups under way and in line when the last batch ended. */
+  #usual = 0;
   /** Replaced, never changed. Undefined while nobody watches, which is nearly always: a write then pays for one comparison. */
   #watchers: readonly Watcher<Owner>[] | undefined;
   #stopped: TroupeError | undefined;
@@ -135,16 +144,32 @@ export class GroupCommit<Owner> {
   #join(item: Item<Owner>): void {
     this.#line.push(item);
     if (this.#running) return;
-    this.#running = true;
-    this.#seams.soon(() => this.#turn());
+    if ('group' in item && item.group.ack === 'flushed' && this.#isEnough()) this.#turn();
+    else this.#plan();
+  }
+
+  /** Enough for a batch, although others will come in this tick? */
+  #isEnough(): boolean {
+    return this.#line.length * 2 >= this.#usual && this.#seams.overlaps === true;
+  }
+
+  #plan(): void {
+    if (this.#planned) return;
+    this.#planned = true;
+    this.#seams.soon(() => {
+      this.#planned = false;
+      if (!this.#running && this.#line.length > 0) this.#turn();
+    });
   }
 
   #turn(): void {
-    const next = this.#stepOf(this.#line);
-    next.then(
+    this.#running = true;
+    this.#stepOf(this.#line).then(
       () => {
-        if (this.#line.length > 0) this.#seams.soon(() => this.#turn());
-        else this.#running = false;
+        this.#running = false;
+        if (this.#line.length === 0) return;
+        if (this.#isEnough()) this.#turn();
+        else this.#plan();
       },
       why => this.#fail(why),
     );
@@ -160,6 +185,7 @@ export class GroupCommit<Owner> {
     if (batch.length === 0) return;
     this.#underWay = batch;
     const verdicts = await this.#seams.apply(batch);
+    this.#usual = batch.length + line.length;
     // A crash in between has already told everyone, and what was applied is not ours to speak of any more.
     if (this.#underWay !== batch) return;
     this.#settle(batch, verdicts);

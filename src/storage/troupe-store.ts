@@ -113,6 +113,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.commits = new GroupCommit<TroupeShard>({
       soon: fn => setImmediate(fn),
       apply: batch => this.#apply(batch),
+      overlaps: true,
       flush: () => this.#log.sync(),
       pendingOf: shard => shard.writes,
       onFatal,
@@ -304,7 +305,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       }
       written = verdicts.length;
     };
-    await this.#number(batch);
+    if (batch.some(({ owner }) => this.#reads.look(owner).number === 0)) await this.#number(batch);
     for (const group of batch) {
       const { owner, fence, ack, writes } = group;
       if (fence === 'record') {

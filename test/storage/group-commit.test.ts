@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { TroupeError } from '../../src/errors.ts';
 import { batchBytesMax, batchRecordsMax, writeBytesPendingMax } from '../../src/limits.ts';
+import type { Ack } from '../../src/storage/engine.ts';
 import { GroupCommit, type Verdict } from '../../src/storage/group-commit.ts';
 import { type PendingGroup, PendingWrites } from '../../src/storage/pending-writes.ts';
 import { bytes, outcome, outcomes } from './conformance.ts';
@@ -14,12 +15,13 @@ interface Call {
 }
 
 /** A store whose every transaction waits for the test. */
-function rig() {
+function rig({ overlaps = false, soon = queueMicrotask as (fn: () => void) => void } = {}) {
   const pendings = new Map<string, PendingWrites>();
   const calls: Call[] = [];
   const fatal: Error[] = [];
   const commits = new GroupCommit<string>({
-    soon: queueMicrotask,
+    soon,
+    overlaps,
     apply: batch => new Promise((answer, fail) => calls.push({ batch, answer, fail })),
     pendingOf: owner => {
       const pending = pendings.get(owner) ?? new PendingWrites();
@@ -28,12 +30,12 @@ function rig() {
     },
     onFatal: why => fatal.push(why),
   });
-  const submit = (owner: string, keys: string[], size = 10): Promise<void> => {
+  const submit = (owner: string, keys: string[], size = 10, ack: Ack = 'committed'): Promise<void> => {
     const done = commits.submit({
       owner,
       epoch: 1,
       fence: 'shard',
-      ack: 'committed',
+      ack,
       bytes: size,
       puts: true,
       writes: keys.map(key => ({ name: key, key: bytes(key), record: bytes('v') })),
@@ -111,6 +113,63 @@ describe('a batch', () => {
     const { submit, commits } = rig();
     void submit('a', [], 0);
     expect(commits.pending.writes).toBe(1);
+  });
+});
+
+describe('a batch that is waited for beside this thread', () => {
+  /** What is put off until the end of the tick, when the test says that it has come. */
+  function overlapping(ack: Ack) {
+    const soon: (() => void)[] = [];
+    const { submit, calls } = rig({ overlaps: true, soon: fn => soon.push(fn) });
+    const write = (...keys: string[]) => keys.map(key => submit(key, [key], 10, ack));
+    const endTick = async () => {
+      for (const fn of soon.splice(0)) fn();
+      await tick();
+    };
+    return { write, calls, endTick };
+  }
+
+  it('is begun with half of those that are usually under way; the others are the next one', async () => {
+    const { write, calls, endTick } = overlapping('flushed');
+    const done = write('1', '2', '3', '4');
+    // Of the first nobody knows that others come.
+    all(calls.shift() as Call);
+    await tick();
+    all(calls.shift() as Call);
+    await tick();
+    done.push(...write('5'));
+    expect(calls).toHaveLength(0);
+    done.push(...write('6'));
+    expect(calls.map(keysOf)).toEqual([['5', '6']]);
+    done.push(...write('7', '8'));
+    all(calls.shift() as Call);
+    await tick();
+    expect(calls.map(keysOf)).toEqual([['7', '8']]);
+    all(calls.shift() as Call);
+    await endTick();
+    expect(calls).toHaveLength(0);
+    expect(await outcomes(done)).toEqual(done.map(() => 'ok'));
+  });
+
+  it('is begun at the end of the tick with those that have come, when they are fewer', async () => {
+    const { write, calls, endTick } = overlapping('flushed');
+    write('1', '2', '3', '4');
+    all(calls.shift() as Call);
+    await tick();
+    all(calls.shift() as Call);
+    await tick();
+    write('5');
+    expect(calls).toHaveLength(0);
+    await endTick();
+    expect(calls.map(keysOf)).toEqual([['5']]);
+  });
+
+  it('waits for the end of the tick where nobody waits for a sync', async () => {
+    const { write, calls, endTick } = overlapping('committed');
+    write('1', '2');
+    expect(calls).toHaveLength(0);
+    await endTick();
+    expect(calls.map(keysOf)).toEqual([['1', '2']]);
   });
 });
 
