@@ -56,6 +56,8 @@ const definition: BenchDefinition = defineBench({
     const work = (inFlight: number) => ({ keys, inFlight, context });
     const putting = {
       latency: true,
+      // Long enough for threads to be warm, and for segments to be flushed and merged meanwhile: what is kept up, not a burst.
+      roundMs: 1_500,
       about: 'A put at a random key, acknowledged; the last 64 are read back to confirm.',
     };
     const getting = { latency: true, about: 'A get of a random key that is there; every answer is checked.' };

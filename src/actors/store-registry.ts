@@ -7,7 +7,7 @@ import type { ActorType } from '../runtime/define-actor.ts';
 import { partitionOf } from '../runtime/partition.ts';
 import { type AnyRef, call, type Ref } from '../runtime/refs.ts';
 import type { Clock } from '../runtime/world.ts';
-import type { Engine } from '../storage/engine.ts';
+import type { Engine, Shard } from '../storage/engine.ts';
 import type { Replica, Routing } from './coordinator.ts';
 import { Store } from './store.ts';
 import type { StoreOptions, StoreOptionsInput } from './store-options.ts';
@@ -72,11 +72,16 @@ function soleRouting(home: StoreHome): Routing {
       (deadlineMs === undefined ? vnode : call(vnode, { deadlineMs })) as unknown as VnodeDoor;
     const sole: Replica = { node: home.node, kind: 'primary', door };
     if (!home.engine.shared || !home.isAlone) return [sole];
+    const shards = new Map<string, Shard>();
+    const shardOf = (store: string): Shard => {
+      const shard = home.engine.shard(shardNameOf(store, partition));
+      shards.set(store, shard);
+      return shard;
+    };
     const peek = (store: string, key: Uint8Array): RecordWire | null | undefined => {
       if (!home.isHere(vnode)) return undefined;
-      const name = shardNameOf(store, partition);
-      home.engine.refresh(name);
-      const shard = home.engine.shard(name);
+      const shard = shards.get(store) ?? shardOf(store);
+      home.engine.refresh(shard.name);
       // The vnode may be on this thread, and a write of its that is not durable must not be shown.
       if (shard.pending(key)) return undefined;
       const record = shard.get(key);
