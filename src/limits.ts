@@ -269,6 +269,10 @@ export const sleepersMax = 4_000_000;
 export const topicCharsMax = 1_024;
 /** Asks that may wait for room on one link: as many as the ring before them holds. The next one is OVERLOADED at once. */
 export const linkBacklogMax = 16_384;
+/** An idle turn of a poller looks so often for a frame before it lets the event loop turn: some 3 us. */
+export const pollLooks = 60;
+/** ... where no more than so many came at a time. */
+export const pollLoneFrames = 2;
 /** Bytes of the messages that wait for one link, and for mailboxes behind it. As what waits for the disk; four of the largest frames. */
 export const linkBacklogBytesMax: number = 64 << 20;
 /** Two idle turns of the event loop farther apart than this: the poller was put aside. A turn takes 1 to 3 us. */

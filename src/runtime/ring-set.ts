@@ -126,6 +126,12 @@ export class RingSet implements Home {
     return total;
   }
 
+  /** Is there a frame to take? */
+  ready(): boolean {
+    for (let i = 0; i < this.readers.length; i++) if ((this.readers[i] as RingReader).ready()) return true;
+    return false;
+  }
+
   /** Goes to sleep unless there is something to do. False: poll again instead. */
   park(): boolean {
     this.port.store(this.cell, parked);
@@ -157,7 +163,7 @@ export class RingSet implements Home {
   }
 
   private busy(): boolean {
-    for (let i = 0; i < this.readers.length; i++) if ((this.readers[i] as RingReader).ready()) return true;
+    if (this.ready()) return true;
     for (let i = 0; i < this.writers.length; i++) if ((this.writers[i] as RingWriter).restless()) return true;
     return false;
   }

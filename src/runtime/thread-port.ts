@@ -17,7 +17,14 @@
 // Invariant: between any two polls the thread has either been scheduled again or is parked with its wait in place.
 
 import { TroupeError } from '../errors.ts';
-import { fabricThreadsMax, pollBudgetMs, pollWindowMs, ringBytesDefault } from '../limits.ts';
+import {
+  fabricThreadsMax,
+  pollBudgetMs,
+  pollLoneFrames,
+  pollLooks,
+  pollWindowMs,
+  ringBytesDefault,
+} from '../limits.ts';
 import type { LinkWriter, OnFrame } from './link.ts';
 import { AtomicsPort } from './memory-port.ts';
 import { PollPays } from './poll-pays.ts';
@@ -76,6 +83,9 @@ interface Peer {
   readerAt: number;
   stuckSince: number;
 }
+
+/** Tells the core that this is a loop that waits: its other half gets what we do not use. */
+const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
 const bellStride = 32; // cells: two cache lines, because neighbours are prefetched in pairs
 
@@ -152,6 +162,8 @@ export class ThreadPort {
   private deadline = 0;
   private keepAlive: NodeJS.Timeout | undefined;
   private polls = 0;
+  /** Frames of the last turn that found any. */
+  private burst = 0;
   private parks = 0;
   private readonly late: () => boolean;
   private readonly loop: () => void;
@@ -304,9 +316,23 @@ export class ThreadPort {
     let frames = 1;
     try {
       frames = this.poll(Number.MAX_SAFE_INTEGER);
+      if (frames === 0 && this.burst <= pollLoneFrames && this.comes()) frames = this.poll(Number.MAX_SAFE_INTEGER);
+      if (frames > 0) this.burst = frames;
     } finally {
       if (this.running) this.carryOn(frames, began);
     }
+  }
+
+  /**
+   * Waits a moment for the next frame without a turn of the event loop, which costs 2 us each way: where frames come one at a time, as in
+   * a conversation, there is nothing else to do. Beside many at a time it would only take the core from whoever makes them.
+   */
+  private comes(): boolean {
+    for (let look = 0; look < pollLooks; look++) {
+      if (this.set.ready()) return true;
+      pause();
+    }
+    return false;
   }
 
   /** Poll on or park. */
