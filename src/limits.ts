@@ -155,6 +155,13 @@ export const commitStallMs = 30_000;
 export const stallTellMs = 2_000;
 /** How often each thread looks whether the disk answers. An eighth of stallTellMs. */
 export const stallLookMs = 250;
+/** A thread waits itself for syncs that take no longer than this on average: two wake-ups of another one take as long. */
+export const syncHereMs = 0.25;
+/** When they have turned out slower, so long for none of them; doubled each time, up to a minute. */
+export const syncHereRestMs = 1_000;
+export const syncHereRestMsMax = 60_000;
+/** After so many quick ones in a row a slow one is an accident again. */
+export const syncsHereTrusted = 1_000;
 /** An exported chunk, unless a single record is larger. As relocatePieceBytes: small enough to share a link fairly. */
 export const chunkBytesMax: number = 64 << 10;
 /** Records removed at a time from what a dropped shard left behind. A quarter of a batch: it is in no hurry. */

@@ -28,7 +28,7 @@ export interface GroupCommitSeams<Owner> {
   /** Applies each group whole or not at all, in order. A rejection means that the store cannot go on. */
   apply(batch: readonly PendingGroup<Owner>[]): Promise<readonly Verdict[]>;
   /** 'flushed' is waited for beside this thread: apply() hands it over before it returns. */
-  readonly overlaps?: boolean;
+  overlaps?(): boolean;
   /** Makes what is committed survive a loss of power. Absent where committing does. */
   flush?(): Promise<void>;
   pendingOf(owner: Owner): PendingWrites;
@@ -150,7 +150,7 @@ export class GroupCommit<Owner> {
 
   /** Enough for a batch, although others will come in this tick? */
   #isEnough(): boolean {
-    return this.#line.length * 2 >= this.#usual && this.#seams.overlaps === true;
+    return this.#line.length * 2 >= this.#usual && this.#seams.overlaps?.() === true;
   }
 
   #plan(): void {

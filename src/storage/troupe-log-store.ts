@@ -24,6 +24,7 @@ import {
 import type { LoggedSegment } from './log/log-names.ts';
 import type { Segment } from './log/log-segment.ts';
 import { LogStore } from './log/log-store.ts';
+import { SyncHere } from './log/sync-here.ts';
 import { WatchedFiles } from './log/watched-files-store.ts';
 import type { Stream } from './newest.ts';
 import { SegmentOrder } from './segment-order.ts';
@@ -87,6 +88,7 @@ export class TroupeLog {
   #waits = 0;
   #waitedMs = 0;
   readonly #syncs = new SyncTimes();
+  readonly #here: SyncHere | undefined;
   /** When the active segment got its first record. */
   #begunAt: number | undefined;
   /** On the disk, and the manifest does not know. */
@@ -104,6 +106,8 @@ export class TroupeLog {
     const now = (): number => performance.now();
     const synced = (ms: number): void => this.#syncs.record(ms);
     this.files = new WatchedFiles(files, { enter: turn, leave: turn, now, synced });
+    // Thread 0 is its user's: what he has running there never stands still for a disk.
+    this.#here = thread === 0 ? undefined : new SyncHere(now);
   }
 
   /** Why these can never be one group, if so. */
@@ -169,6 +173,11 @@ export class TroupeLog {
       }
       slot.committed(at, lsn + appends.length - 1);
     }
+  }
+
+  /** While the disk syncs, this thread can do other things. */
+  get syncsElsewhere(): boolean {
+    return this.#here?.pays !== true;
   }
 
   /** How long the oldest record waits in the active segment; 0 without any. */
@@ -312,6 +321,7 @@ export class TroupeLog {
       crc,
       segmentBytes: this.#disk.segmentBytes,
       files: this.files,
+      here: this.#here,
       onDurable: segment => this.#note(segment),
       nextSegmentId: () => this.#disk.words.takeSegmentId(),
       image: id => {

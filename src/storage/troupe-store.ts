@@ -113,7 +113,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.commits = new GroupCommit<TroupeShard>({
       soon: fn => setImmediate(fn),
       apply: batch => this.#apply(batch),
-      overlaps: true,
+      overlaps: () => this.#log.syncsElsewhere,
       flush: () => this.#log.sync(),
       pendingOf: shard => shard.writes,
       onFatal,

@@ -21,7 +21,7 @@ function rig({ overlaps = false, soon = queueMicrotask as (fn: () => void) => vo
   const fatal: Error[] = [];
   const commits = new GroupCommit<string>({
     soon,
-    overlaps,
+    overlaps: () => overlaps,
     apply: batch => new Promise((answer, fail) => calls.push({ batch, answer, fail })),
     pendingOf: owner => {
       const pending = pendings.get(owner) ?? new PendingWrites();

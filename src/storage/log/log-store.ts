@@ -30,31 +30,11 @@ import {
   writeSeal,
 } from './log-frame.ts';
 import { checkLogName, fileOf } from './log-names.ts';
+import type { Appended, LogOptions } from './log-options.ts';
 import { diskIsFull, isDiskFull, logClosed, logStopped, tooLarge } from './log-refusals.ts';
 import { Segment } from './log-segment.ts';
 import { Spares } from './log-spares-store.ts';
-
-export interface LogOptions {
-  readonly dir: string;
-  /** Not shared with any other log in the directory that is open. */
-  readonly name: string;
-  /** Rises, over all logs of the directory and all their lives: above what readLogs found, and above what the manifest knows. */
-  nextSegmentId(): number;
-  readonly crc: Crc32;
-  readonly segmentBytes?: number;
-  readonly sparesMax?: number;
-  /** Zeroed memory for a segment. Default its own. */
-  image?(id: number, bytes: number): Uint8Array;
-  readonly files?: LogFiles;
-  /** Told once of each segment: so much of it is on the disk, under its name, and so is all that is before it. */
-  onDurable?(segment: Segment): void;
-}
-
-export interface Appended {
-  readonly segment: Segment;
-  /** Where the record of each op of each group lies in the segment, in order; -1 for a deletion. */
-  readonly records: Int32Array;
-}
+import type { SyncHere } from './sync-here.ts';
 
 /** A segment whose file is open: the active one, and those sealed ones that are not on the disk yet. */
 interface Open {
@@ -78,6 +58,7 @@ export class LogStore {
   readonly #nextId: () => number;
   readonly #image: (id: number, bytes: number) => Uint8Array;
   readonly #spares: Spares;
+  readonly #here: SyncHere | undefined;
   readonly #onDurable: (segment: Segment) => void;
   #active: Open | undefined;
   /** Sealed and not durable yet; oldest first. */
@@ -91,7 +72,7 @@ export class LogStore {
   #nextPass: Promise<void> | undefined;
   #refusal: TroupeError | undefined;
   #closing: Promise<void> | undefined;
-  readonly #counts = { groups: 0, bytes: 0, syncs: 0, segments: 0, grown: 0, blocked: 0 };
+  readonly #counts = { groups: 0, bytes: 0, syncs: 0, syncsHere: 0, segments: 0, grown: 0, blocked: 0 };
 
   constructor(options: LogOptions) {
     const { dir, name, crc, files = realFiles, segmentBytes = logSegmentBytes, sparesMax = logSparesMax } = options;
@@ -104,6 +85,7 @@ export class LogStore {
     this.#nextId = () => options.nextSegmentId();
     this.#image = (id, length) => options.image?.(id, length) ?? new Uint8Array(length);
     this.#spares = new Spares({ files, dir, log: name, bytes: segmentBytes, max: sparesMax, nextId: this.#nextId });
+    this.#here = options.here;
     this.#onDurable = segment => options.onDurable?.(segment);
     files.makeDir(dir);
   }
@@ -358,11 +340,27 @@ export class LogStore {
   #begin(): Promise<void> {
     const opens = this.#opens();
     if (opens.every(({ dirty, named }) => named && !dirty)) return Promise.resolve();
+    const [only] = opens;
+    // Not the first of a segment: its name has to get to the disk as well.
+    if (opens.length === 1 && only?.named && this.#here?.pays) return this.#syncHere(only, this.#here);
     const done = this.#sync(opens).catch((why: unknown) => {
       throw this.#stop(why);
     });
     this.#pass = { writes: this.#writes, done };
     return done;
+  }
+
+  #syncHere(open: Open, here: SyncHere): Promise<void> {
+    this.#counts.syncs++;
+    this.#counts.syncsHere++;
+    open.dirty = false;
+    try {
+      here.run(() => this.#files.fdatasyncNow(open.fd));
+    } catch (why) {
+      return Promise.reject(this.#stop(why));
+    }
+    this.#reached(open, open.segment.used);
+    return Promise.resolve();
   }
 
   async #sync(opens: readonly Open[]): Promise<void> {
@@ -374,15 +372,19 @@ export class LogStore {
     for (const open of opens) open.dirty = false;
     await Promise.all(work);
     opens.forEach((open, index) => {
-      const { segment } = open;
-      const isFirst = segment.durable === segmentHeaderBytes;
-      segment.durable = Math.max(segment.durable, marks[index] as number);
       open.named = true;
-      if (isFirst && segment.durable > segmentHeaderBytes) this.#onDurable(segment);
+      this.#reached(open, marks[index] as number);
     });
     this.#pass = undefined;
     this.#behind = this.#behind.filter(open => !sealed.has(open));
     for (const open of sealed) this.#retire(open);
+  }
+
+  /** It is on the disk up to there, under its name. */
+  #reached({ segment }: Open, mark: number): void {
+    const isFirst = segment.durable === segmentHeaderBytes;
+    segment.durable = Math.max(segment.durable, mark);
+    if (isFirst && segment.durable > segmentHeaderBytes) this.#onDurable(segment);
   }
 
   #retire({ segment, fd }: Open): void {

@@ -9,6 +9,7 @@ import { readLogs } from '../../../src/storage/log/log-recovery-store.ts';
 import { frameAt } from '../../../src/storage/log/log-scan.ts';
 import type { Segment } from '../../../src/storage/log/log-segment.ts';
 import { LogStore } from '../../../src/storage/log/log-store.ts';
+import { SyncHere } from '../../../src/storage/log/sync-here.ts';
 import { loggedOf } from '../../../src/storage/troupe-log-store.ts';
 import { chances, plain, randomGroup, seedOf } from './groups.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -37,10 +38,12 @@ class Story {
 
   /** Whether the manifest still knows which segments it has the runs of. Recovery has to be right without, too. */
   readonly #remembers: boolean;
+  readonly #syncsHere: boolean;
 
   constructor(seed: number) {
     this.#chance = chances(seed);
     this.#remembers = seed % 2 === 0;
+    this.#syncsHere = seed % 4 < 2;
   }
 
   /** Writes, syncs, rolls and recycles until something throws or `steps` are done. */
@@ -180,7 +183,10 @@ class Story {
   #open(): LogStore {
     const nextSegmentId = (): number => ++this.#id;
     const onDurable = (segment: Segment): void => void this.#untold.push(segment);
-    return new LogStore({ dir, name: 'host-1', segmentBytes, nextSegmentId, crc: crc32, files: this.disk, onDurable });
+    // Half of the stories are of a thread that waits for its syncs itself.
+    const here = this.#syncsHere ? new SyncHere(() => 0) : undefined;
+    const { disk: files } = this;
+    return new LogStore({ dir, name: 'host-1', segmentBytes, nextSegmentId, crc: crc32, files, here, onDurable });
   }
 
   powerLoss(): void {
