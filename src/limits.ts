@@ -225,6 +225,8 @@ export const timerMsMax: number = 100 * 366 * 86_400_000;
  * written in 0.3. Half of it makes twice the runs to merge; twice as much doubles what a restart has to read.
  */
 export const logSegmentBytes: number = 64 << 20;
+/** Of the active segment no more than this waits to be synced, also when nobody asks for 'flushed': its seal waits for the rest. */
+export const logAheadBytes: number = 4 << 20;
 /** Files one log keeps ready to become segments: one for the next roll, one for a flush that comes late. */
 export const logSparesMax = 2;
 /** Zeros written to a new segment file between two syncs: some 10 ms of the disk that the log's own syncs may wait for. */

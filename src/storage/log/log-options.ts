@@ -28,3 +28,16 @@ export interface Appended {
   /** Where the record of each op of each group lies in the segment, in order; -1 for a deletion. */
   readonly records: Int32Array;
 }
+
+/** A segment whose file is open: the active one, and those sealed ones that are not on the disk yet. */
+export interface OpenSegment {
+  readonly segment: Segment;
+  readonly fd: number;
+  readonly seed: number;
+  /** Written to since the last sync of it began. */
+  dirty: boolean;
+  /** Its name is on the disk. */
+  named: boolean;
+  /** Where the last mark ends. */
+  marked: number;
+}

@@ -13,7 +13,7 @@
 
 import { join } from 'node:path';
 import type { TroupeError } from '../../errors.ts';
-import { logSegmentBytes, logSparesMax } from '../../limits.ts';
+import { logAheadBytes, logSegmentBytes, logSparesMax } from '../../limits.ts';
 import type { Crc32 } from '../crc32.ts';
 import { discard, type LogFiles, realFiles } from './log-files-store.ts';
 import {
@@ -30,24 +30,11 @@ import {
   writeSeal,
 } from './log-frame.ts';
 import { checkLogName, fileOf } from './log-names.ts';
-import type { Appended, LogOptions } from './log-options.ts';
+import type { Appended, LogOptions, OpenSegment as Open } from './log-options.ts';
 import { diskIsFull, isDiskFull, logClosed, logStopped, tooLarge } from './log-refusals.ts';
 import { Segment } from './log-segment.ts';
 import { Spares } from './log-spares-store.ts';
 import type { SyncHere } from './sync-here.ts';
-
-/** A segment whose file is open: the active one, and those sealed ones that are not on the disk yet. */
-interface Open {
-  readonly segment: Segment;
-  readonly fd: number;
-  readonly seed: number;
-  /** Written to since the last sync of it began. */
-  dirty: boolean;
-  /** Its name is on the disk. */
-  named: boolean;
-  /** Where the last mark ends. */
-  marked: number;
-}
 
 export class LogStore {
   readonly name: string;
@@ -122,8 +109,9 @@ export class LogStore {
     if (segment.used <= half && segment.used + bytes > half) void this.#spares.prepare();
     segment.used += bytes;
     this.#counts.bytes += bytes;
-    // The sealed one has to get to the disk also when nobody asks for it.
+    // Also when nobody asks: the sealed one has to get to the disk, and of this one so much that sealing it is no long wait.
     if (this.#behind.length > 0) this.sync().catch(() => {});
+    else if (!this.#pass && segment.used - segment.durable > logAheadBytes) this.#handOver([open]).catch(() => {});
     return { segment, records };
   }
 
@@ -343,6 +331,10 @@ export class LogStore {
     const [only] = opens;
     // Not the first of a segment: its name has to get to the disk as well.
     if (opens.length === 1 && only?.named && this.#here?.pays) return this.#syncHere(only, this.#here);
+    return this.#handOver(opens);
+  }
+
+  #handOver(opens: readonly Open[]): Promise<void> {
     const done = this.#sync(opens).catch((why: unknown) => {
       throw this.#stop(why);
     });

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { logAheadBytes } from '../../../src/limits.ts';
 import { crc32 } from '../../../src/storage/crc32.ts';
 import type { LogFiles } from '../../../src/storage/log/log-files-store.ts';
 import type { LogGroup } from '../../../src/storage/log/log-frame.ts';
@@ -202,6 +203,34 @@ describe('sync', () => {
     await flushed;
     await log.sync();
     expect(log.sealed[0]?.durable).toBe(log.sealed[0]?.used);
+  });
+
+  it('is begun without being asked for when much waits for it, once at a time', async () => {
+    const disk = new SimDisk();
+    let id = 0;
+    const large = { segmentBytes: 4 * logAheadBytes, nextSegmentId: () => ++id };
+    const log = new LogStore({
+      dir: '/log',
+      name: 'host-1',
+      crc: crc32,
+      files: disk,
+      here: new SyncHere(() => 0),
+      ...large,
+    });
+    const megabyte = (lsn: number) => log.append([group(lsn, 1 << 20)]).segment;
+    const most = logAheadBytes >> 20;
+    for (let lsn = 1; lsn < most; lsn++) megabyte(lsn);
+    expect(disk.syncs).toBe(0);
+    disk.hold();
+    const segment = megabyte(most);
+    const begun = segment.used;
+    for (let lsn = most + 1; lsn < most * 2; lsn++) megabyte(lsn);
+    expect(disk.syncs).toBe(1);
+    disk.release();
+    await log.sync();
+    expect(segment.durable).toBeGreaterThanOrEqual(begun);
+    expect(log.describe()).toMatchObject({ stopped: null });
+    await log.close();
   });
 
   it('does not let a third segment begin before the first is on the disk', async () => {
