@@ -7,7 +7,6 @@
 // epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts.
 
 import { TroupeError } from '../../errors.ts';
-import { ownerOfRecord, ownerOfReminder } from '../../runtime/actor-records.ts';
 import type { Cluster } from '../../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
@@ -22,6 +21,7 @@ import { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
 import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
+import { leftIn, unitOf } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
@@ -271,7 +271,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
       for (const [partition, to] of this.#wishes)
         if (ring.owners[partition] !== to)
           return `partition ${partition} is still ${ring.owners[partition]}'s, and shall be ${to}'s: ${this.#whyNot(partition)}`;
-      const left = leftIn(target.life);
+      const left = leftIn(target.life.node);
       if (left !== undefined) return `${name} keeps ${left}`;
     }
     return this.#open > 0 ? `${this.#open} operations have not ended` : undefined;
@@ -341,25 +341,6 @@ class NodesRun implements ScenarioRun<NodesLife> {
     }
     return [...wrong];
   }
-}
-
-/** Whose record that is; undefined: of the shard as a whole. */
-function unitOf(shard: string, key: Uint8Array): string | undefined {
-  if (shard.startsWith('a/')) return ownerOfRecord(key)?.join('/');
-  return shard.startsWith('r/') ? ownerOfReminder(key)?.join('/') : undefined;
-}
-
-/** What a node at rest has not got any more. */
-function leftIn({ node }: NodesLife): string | undefined {
-  const { homes, guests, asks, held, handoffs, lastWords } = node.gateway.describe() as any;
-  const detained = lastWords.settling.filter((each: any) => each.waitFor.length > 0);
-  const { running, taking } = handoffs;
-  const partitionsHeld = node.member.router.held.all().map(({ partition, stage }) => `${partition} ${stage}`);
-  const pending = node.member.router.pending.size;
-  const left = { moving: homes.moving, ...guests, asks, held, running, taking, detained, partitionsHeld, pending };
-  for (const [what, rest] of Object.entries(left))
-    if (Array.isArray(rest) ? rest.length > 0 : rest !== 0) return `'${what}' at rest: ${JSON.stringify(rest)}`;
-  return undefined;
 }
 
 const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);
