@@ -386,15 +386,14 @@ export class Replicas {
 
   describe(): object {
     return {
-      deposed: this.#deposed,
-      refused: this.#links.refused,
-      takenOver: this.#takeovers.taken,
+      ...{ deposed: this.#deposed, refused: this.#links.refused, takenOver: this.#takeovers.taken },
       leaseMs: this.#lease.leftMs,
       leading: [...this.#leading.values()].map(leading => leading.describe()),
       following: this.#records
         .all()
         .filter(([partition, { groups }]) => groups.length > 0 && !this.#leading.has(partition))
-        .map(([partition, { turn, round, whole, promised }]) => ({ partition, turn, round, whole, promised })),
+        .map(([partition, record]) => ({ partition, ...record })),
+      asking: this.#takeovers.describe(),
     };
   }
 }

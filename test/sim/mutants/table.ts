@@ -1073,6 +1073,13 @@ export const mutants: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'two that ask for a lost partition do not hear of the turns of each other',
+    scenario: 'replicas',
+    file: 'runtime/replicas/takeovers.ts',
+    find: ', this.campaigns.heardOf(partition))',
+    replace: ')',
+  },
+  {
     name: 'a node agrees to another while it hears of the owner',
     scenario: 'replicas',
     file: 'runtime/replicas/campaign.ts',
