@@ -24,31 +24,7 @@ import type { OnWait } from '../gateway/homes.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-
-interface Waiting {
-  readonly entries: { readonly ref: BaseRef; readonly message: FarMessage; readonly from: number }[];
-  readonly over: Promise<void>;
-  readonly end: () => void;
-}
-
-interface Settling {
-  readonly turn: number;
-  /** The old owner; what comes from there passes. */
-  readonly via: string;
-  readonly marked: Set<string>;
-  /** It became ours in an earlier life of this node, and only these have said that their last word is under way. */
-  readonly only: Set<string> | null;
-  readonly waiting: Map<string, Waiting>;
-  /** Words of later turns, for whoever owns it by then: not before the one that is missed here, of the same node. */
-  readonly later: Map<string, (() => void)[]>;
-  /** Resolves with our own last word. */
-  readonly own: Promise<void>;
-  readonly ownCame: () => void;
-  /** Of an earlier turn, by node: what it has sent directly since is behind that. */
-  readonly owes: Map<string, number>;
-  readonly postponed: Map<string, (() => void)[]>;
-  count: number;
-}
+import { type Settling, unlessOwed, waitsFor } from './settling.ts';
 
 interface Word {
   readonly partition: number;
@@ -110,7 +86,7 @@ export class LastWords {
     const owes = new Map(before?.owes);
     if (before === undefined) return owes;
     for (const node of this.#awaited(before))
-      if (!owes.has(node) && this.#waitsFor(before, node) && node !== this.#self) owes.set(node, before.turn);
+      if (!owes.has(node) && waitsFor(before, node) && node !== this.#self) owes.set(node, before.turn);
     return owes;
   }
 
@@ -140,10 +116,6 @@ export class LastWords {
       this.#end(partition);
       this.#settle(partition, turn, by, new Set([node]));
     } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
-  }
-
-  #waitsFor({ marked, only }: Settling, node: string): boolean {
-    return !marked.has(node) && only?.has(node) !== false;
   }
 
   #after(ms: number, partition: number, turn: number, then: () => void): void {
@@ -189,7 +161,7 @@ export class LastWords {
     }
     const settling = this.#settling.get(partition);
     if (settling === undefined) return false;
-    if (!this.#waitsFor(settling, node)) return false;
+    if (!waitsFor(settling, node)) return false;
     if (settling.count >= handoffHeldMax) {
       const why = `${handoffHeldMax} messages wait for the last word of their senders by the old owner of partition ${partition}; this one, to ${ref.toString()}, was not run`;
       throw new TroupeError('OVERLOADED', why, { details: { partition } });
@@ -210,7 +182,7 @@ export class LastWords {
   /** It has not come in time. */
   #isLate(partition: number, node: string): void {
     const settling = this.#settling.get(partition);
-    if (settling === undefined || !this.#waitsFor(settling, node)) return;
+    if (settling === undefined || !waitsFor(settling, node)) return;
     this.late++;
     this.#mark(partition, settling.turn, node);
   }
@@ -329,7 +301,7 @@ export class LastWords {
       return;
     }
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
-    if (settling !== undefined && settling.turn < turn && this.#waitsFor(settling, node)) {
+    if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       if (from !== settling.via) {
         settling.later.set(node, [...(settling.later.get(node) ?? []), pass]);
         return;
@@ -390,10 +362,4 @@ export class LastWords {
       late: this.late,
     };
   }
-}
-
-/** What it has sent by an earlier owner is not here yet: not before that. */
-function unlessOwed({ owes, postponed }: Settling, node: string, then: () => void): void {
-  if (!owes.has(node)) then();
-  else postponed.set(node, [...(postponed.get(node) ?? []), then]);
 }
