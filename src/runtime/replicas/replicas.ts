@@ -39,7 +39,7 @@ interface Beginning {
 const roundsPerEpoch = 1_024;
 
 export interface ReplicaCluster {
-  /** Of gossip: nobody hears of it, or it has said goodbye. */
+  /** Of gossip: nobody hears of it any more, or ever did; or it has said goodbye. */
   isDown(node: string): boolean;
   turnOf(partition: number): number;
   /** It is ours under that turn: durable, then everywhere. */
