@@ -24,7 +24,7 @@ import type { OnWait } from '../gateway/homes.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-import { type Settling, unlessOwed, waitsFor } from './settling.ts';
+import { type Detained, type Settling, unlessOwed, waitsFor } from './settling.ts';
 
 interface Word {
   readonly partition: number;
@@ -205,7 +205,7 @@ export class LastWords {
       settling.ownCame();
       if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
     }
-    this.#letGo(partition, settling, node);
+    this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));
     const later = settling.later.get(node) ?? [];
     settling.later.delete(node);
     for (const pass of later) pass();
@@ -216,14 +216,16 @@ export class LastWords {
       this.#settling.delete(partition);
   }
 
-  #letGo(partition: number, settling: Settling, node: string): void {
+  /** Up to that one. */
+  #letGo(partition: number, settling: Settling, node: string, upTo: Detained | undefined): void {
     const waiting = settling.waiting.get(node);
-    if (waiting === undefined) return;
-    settling.waiting.delete(node);
+    if (waiting === undefined || upTo === undefined) return;
+    const entries = waiting.entries.splice(0, waiting.entries.indexOf(upTo) + 1);
+    if (waiting.entries.length === 0) settling.waiting.delete(node);
     const { host, held } = this.#router;
     const { homes } = this.#gateway;
     host.outside(() => {
-      for (const { ref, message, from } of waiting.entries)
+      for (const { ref, message, from } of entries)
         try {
           const now = held.get(partition);
           if (now !== undefined && now.stage !== 'settling') held.take(now, ref, message);
@@ -234,7 +236,7 @@ export class LastWords {
           held.refuse(ref, message, error);
         }
     });
-    waiting.end();
+    if (waiting.entries.length === 0) waiting.end();
   }
 
   #end(partition: number): void {
@@ -288,7 +290,9 @@ export class LastWords {
     if (settling?.turn === turn) return unlessOwed(settling, node, () => this.#mark(partition, turn, node));
     if (settling !== undefined && settling.turn > turn) {
       // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
-      if (from === node) unlessOwed(settling, node, () => this.#letGo(partition, settling, node));
+      // Where that has to wait, what comes here directly meanwhile is not older.
+      const last = settling.waiting.get(node)?.entries.at(-1);
+      if (from === node) unlessOwed(settling, node, () => this.#letGo(partition, settling, node, last));
       else if ((settling.owes.get(node) ?? -1) >= turn) {
         settling.owes.delete(node);
         const postponed = settling.postponed.get(node) ?? [];

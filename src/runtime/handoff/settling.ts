@@ -4,8 +4,14 @@
 import type { FarMessage } from '../far-moves.ts';
 import type { BaseRef } from '../refs.ts';
 
+export interface Detained {
+  readonly ref: BaseRef;
+  readonly message: FarMessage;
+  readonly from: number;
+}
+
 export interface Waiting {
-  readonly entries: { readonly ref: BaseRef; readonly message: FarMessage; readonly from: number }[];
+  readonly entries: Detained[];
   readonly over: Promise<void>;
   readonly end: () => void;
 }
