@@ -17,6 +17,7 @@ import type { Change } from '../ownership/holdings.ts';
 import type { Ring, Transfer } from '../ownership/ring.ts';
 import { startable } from '../ownership/ring-plan.ts';
 import { isSlot } from '../rebalance/slot-group.ts';
+import type { Consent } from '../replicas/giving.ts';
 import { Crew } from './crew.ts';
 import { Handing } from './handing.ts';
 import { Leftovers } from './leftovers.ts';
@@ -47,7 +48,7 @@ export class Handoffs implements HandoffHooks {
   readonly #takings: Takings;
   readonly #running = new Map<number, Handing>();
   /** Those whose new owner is just being written down here. */
-  readonly #giving = new Set<number>();
+  readonly #giving = new Map<number, Consent>();
   readonly #failed = new Map<number, Failed>();
   #cluster: HandoffCluster | undefined;
   #looking = false;
@@ -287,7 +288,9 @@ export class Handoffs implements HandoffHooks {
   async #lose({ partition, to, turn }: Change): Promise<void> {
     const { replicas } = this.#gateway;
     if (replicas === null) return;
-    if (this.#giving.delete(partition)) replicas.gave(partition);
+    const consent = this.#giving.get(partition);
+    // While it was being written others may have agreed to somebody else, who had no word of this node's and waits for nothing from here.
+    if (consent?.turn === turn && consent.holds()) replicas.gave(partition);
     else {
       this.#gateway.lastWords.cut(partition, turn);
       await replicas.deposed(partition, to);
@@ -299,10 +302,10 @@ export class Handoffs implements HandoffHooks {
   /** It is about to become that node's: by this one's own word, if it does. */
   private async give(partition: number, to: string): Promise<void> {
     const { replicas } = this.#gateway;
-    const turn = await replicas?.giving.consent(partition, to);
-    this.#giving.add(partition);
+    const consent = await replicas?.giving.consent(partition, to);
+    if (consent !== undefined) this.#giving.set(partition, consent);
     try {
-      await (this.#cluster as HandoffCluster).handOn(partition, to, turn);
+      await (this.#cluster as HandoffCluster).handOn(partition, to, consent?.turn);
     } finally {
       this.#giving.delete(partition);
     }

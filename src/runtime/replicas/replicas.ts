@@ -122,7 +122,7 @@ export class Replicas {
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
     });
     this.giving = new Giving({
-      ...{ host, records: this.#records, campaigns: this.#takeovers.campaigns },
+      ...{ host, records: this.#records, campaigns: this.#takeovers.campaigns, lease: this.#lease },
       turnOf,
       leadingOf: partition => this.#leading.get(partition),
     });
