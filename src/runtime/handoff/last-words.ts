@@ -24,12 +24,20 @@ import type { OnWait } from '../gateway/homes.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-import { type Detained, type Settling, unlessOwed, waitsFor } from './settling.ts';
+import { type Detained, type Settling, takenOver, unlessOwed, waitsFor } from './settling.ts';
 
 interface Word {
   readonly partition: number;
   readonly turn: number;
   readonly node: string;
+}
+
+/** Who has said since that he knows: what he sent before is not passed on. */
+interface Cut {
+  readonly turn: number;
+  /** Null: of everybody. */
+  readonly of: string | null;
+  readonly knows: Set<string>;
 }
 
 interface Said {
@@ -48,8 +56,8 @@ export class LastWords {
   readonly #said = new Map<number, Said>();
   /** The turn with which a partition became ours in this life. */
   readonly #begun = new Map<number, number>();
-  /** Partitions that others have taken over, and who has said since that he knows: what he sent before is not passed on. */
-  readonly #cuts = new Map<number, { readonly turn: number; readonly knows: Set<string> }>();
+  /** Partitions that others have taken over, from here or from one who is lost. */
+  readonly #cuts = new Map<number, readonly Cut[]>();
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
   /** Waits that ended without a word. */
@@ -126,19 +134,28 @@ export class LastWords {
 
   /**
    * Another node has taken it over, and whoever knew that this one was down has not said his last word by here: so what was sent here before its
-   * sender knew is refused, for it might come behind what was sent there since.
+   * sender knew is refused, for it might come behind what was sent there since. `of`: it was taken over from that one, who may have been giving
+   * it away when he was lost, and sent on what others had sent him.
    */
-  cut(partition: number, turn: number): void {
-    const cut = { turn, knows: new Set<string>() };
-    this.#cuts.set(partition, cut);
+  cut(partition: number, turn: number, of: string | null = null): void {
+    const cut: Cut = { turn, of, knows: new Set() };
+    this.#cuts.set(partition, [...(this.#cuts.get(partition) ?? []), cut]);
     this.#gateway.timers.later(lastWordKeepMs, () => {
-      if (this.#cuts.get(partition) === cut) this.#cuts.delete(partition);
+      const rest = (this.#cuts.get(partition) ?? []).filter(each => each !== cut);
+      if (rest.length === 0) this.#cuts.delete(partition);
+      else this.#cuts.set(partition, rest);
     });
+  }
+
+  #isCut(partition: number, node: string): boolean {
+    const cuts = this.#cuts.get(partition);
+    return cuts?.some(({ of, knows }) => (of === null || of === node) && !knows.has(node)) === true;
   }
 
   /** What that node says of the ring has come, behind all that it had sent here before it heard of it. */
   knows(node: string, turnOf: (partition: number) => number): void {
-    for (const [partition, cut] of this.#cuts) if (turnOf(partition) >= cut.turn) cut.knows.add(node);
+    for (const [partition, cuts] of this.#cuts)
+      for (const { turn, knows } of cuts) if (turnOf(partition) >= turn) knows.add(node);
   }
 
   own(partition: number): Promise<void> {
@@ -155,10 +172,7 @@ export class LastWords {
   detain(partition: number, from: number, ref: BaseRef, message: FarMessage, onWait?: OnWait): boolean {
     if (from < this.#router.threads) return false;
     const node = this.#gateway.nameOf(from) ?? '';
-    if (this.#cuts.get(partition)?.knows.has(node) === false) {
-      const why = `partition ${partition} has been taken over from ${this.#self}; this message, to ${ref.toString()}, was not run`;
-      throw new TroupeError('FENCED', why, { details: { partition }, retryable: true });
-    }
+    if (this.#isCut(partition, node)) throw takenOver(partition, ref.toString());
     const settling = this.#settling.get(partition);
     if (settling === undefined) return false;
     if (!waitsFor(settling, node)) return false;

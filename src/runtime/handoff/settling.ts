@@ -1,6 +1,7 @@
 // A partition that has become this node's, while last words of its senders may still be on their way (last-words.ts): who has said his, what
 // waits for them, and what they owe of earlier turns.
 
+import { TroupeError } from '../../errors.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { BaseRef } from '../refs.ts';
 
@@ -43,4 +44,9 @@ export function waitsFor({ marked, only }: Settling, node: string): boolean {
 export function unlessOwed({ owes, postponed }: Settling, node: string, then: () => void): void {
   if (!owes.has(node)) then();
   else postponed.set(node, [...(postponed.get(node) ?? []), then]);
+}
+
+export function takenOver(partition: number, to: string): TroupeError {
+  const why = `partition ${partition} has been taken over by another node; this message, to ${to}, was not run`;
+  return new TroupeError('FENCED', why, { details: { partition }, retryable: true });
 }
