@@ -82,7 +82,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
         const ways = { delayMs, jitterMs: whole(draw('jitter'), 12), chunkMax: draw('chunks') < 0.3 ? 700 : 0 };
         if (from !== to) sim.network.set(from, to, ways);
       }
-    witness.heard = (unit, epoch, line) => this.#heard(unit, epoch, line);
+    witness.heard = (unit, epoch, line, above) => this.#heard(unit, epoch, line, above);
+    witness.highest = unit => this.#oracle.highest(unit);
     witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason));
     witness.pause = ms => new Promise(done => this.#sim.plan(this.#sim.running, ms, 'pause', done));
   }
@@ -91,12 +92,13 @@ class NodesRun implements ScenarioRun<NodesLife> {
     for (const each of what) if (each !== undefined) this.#sim.violation(each);
   }
 
-  #heard(unit: string, epoch: number, line: Line): void {
+  #heard(unit: string, epoch: number, line: Line, above: number | undefined): void {
     const { running } = this.#sim;
     if (running === undefined) return this.#sim.violation(`${unit} ran on no node`);
     this.#sim.note(running.name, `${unit} under ${epoch} hears ${line.join(' ')}`);
     this.#ranIn.set(`${unit} ${line.join(' ')}`, running);
-    this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running)));
+    const began = this.#replicas > 1 ? above : undefined;
+    this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running), began));
   }
 
   #lifeOf({ name, lives }: SimProcess<NodesLife>): string {
