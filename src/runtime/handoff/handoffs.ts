@@ -308,6 +308,7 @@ export class Handoffs implements HandoffHooks {
       replicas.gave(partition);
     } else {
       this.#gateway.lastWords.cut(partition, turn);
+      this.#running.get(partition)?.callOff();
       await replicas.deposed(partition, to);
       this.#router.held.release(partition);
       this.#router.broadcast('part-release', partition);
