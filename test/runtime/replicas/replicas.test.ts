@@ -41,6 +41,14 @@ describe('a partition that three nodes keep', () => {
     expect(await kit.run(node('n1').ref(TravellerT, key).all())).toEqual(['one', 'two', 'three']);
   });
 
+  it('is served by another when all were started anew but its owner, of whom nobody has ever heard since', async () => {
+    for (const what of ['one', 'two']) await kit.run(node('n2').ref(TravellerT, key).hear(what));
+    for (const name of ['n1', 'n2', 'n3']) await kit.crash(name);
+    for (const name of ['n2', 'n3']) await kit.restart(name);
+    await kit.clock.advance(60_000);
+    expect(await kit.run(node('n2').ref(TravellerT, key).all())).toEqual(['one', 'two']);
+  });
+
   it('refuses what is no part of a round, and follows on', async () => {
     await kit.run(node('n1').ref(TravellerT, key).hear('one'));
     const { gateway } = node('n1');
