@@ -97,6 +97,8 @@ export class Campaigns {
 
   #refused(partition: number, why: string, promised: number): TroupeError {
     return new TroupeError('QUORUM', `no quorum agrees to another owner of partition ${partition}: ${why}`, {
+      // Whoever wanted to give it away knows that it stays: nothing was written.
+      outcome: 'failed',
       details: { partition, promised },
     });
   }
