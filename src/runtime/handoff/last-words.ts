@@ -140,11 +140,25 @@ export class LastWords {
   cut(partition: number, turn: number, of: string | null = null): void {
     const cut: Cut = { turn, of, knows: new Set() };
     this.#cuts.set(partition, [...(this.#cuts.get(partition) ?? []), cut]);
+    if (of === null) this.#refuseWaiting(partition);
     this.#gateway.timers.later(lastWordKeepMs, () => {
       const rest = (this.#cuts.get(partition) ?? []).filter(each => each !== cut);
       if (rest.length === 0) this.#cuts.delete(partition);
       else this.#cuts.set(partition, rest);
     });
+  }
+
+  #refuseWaiting(partition: number): void {
+    const { host, held } = this.#router;
+    const waiting = this.#settling.get(partition)?.waiting;
+    const all = [...(waiting?.values() ?? [])];
+    waiting?.clear();
+    host.outside(() => {
+      for (const { ref, message } of all.flatMap(({ entries }) => entries))
+        held.refuse(ref, message, takenOver(partition, ref.toString()));
+    });
+    this.#end(partition);
+    for (const { end } of all) end();
   }
 
   #isCut(partition: number, node: string): boolean {
