@@ -8,6 +8,7 @@ import { counters } from '../../src/testing/sim/counters.ts';
 import { drawsOf, hashOf } from '../../src/testing/sim/draws.ts';
 import { EventHeap } from '../../src/testing/sim/event-heap.ts';
 import { explore } from '../../src/testing/sim/explore.ts';
+import { type Fault, Faults } from '../../src/testing/sim/faults.ts';
 import { AckedOracle, ActivationOracle, AgreementOracle, FifoOracle } from '../../src/testing/sim/oracles.ts';
 import type { SimWorld } from '../../src/testing/sim/process.ts';
 import { runSeed, type Scenario, type SimPlan } from '../../src/testing/sim/runner.ts';
@@ -201,6 +202,47 @@ const forgetful: Scenario = {
     };
   },
 };
+
+describe('a fault for good', () => {
+  const strike = async (...faults: Pick<Fault, 'kind' | 'when' | 'forMs' | 'forGood'>[]) => {
+    const sim = new Simulation(small);
+    const processes = ['n1', 'n2', 'n3'].map(name => sim.addProcess(name, () => ({})));
+    for (const each of processes) each.start();
+    const all = new Faults(
+      sim,
+      faults.map((fault, id) => ({ ...fault, id, on: 'n1', other: 'n2', draw: 0 })),
+    );
+    await sim.runTo(1_000);
+    all.heal();
+    const state = () => processes[0]?.state;
+    const reaches = () => sim.network.faultsOf('n1', 'n3') !== undefined;
+    return { all, state, reaches };
+  };
+
+  it.each([
+    ['crash', 'down'],
+    ['power', 'down'],
+    ['stop', 'paused'],
+    ['split', 'up'],
+  ] as const)('%s outlasts the heal and the end of other faults', async (kind, is) => {
+    const { all, state, reaches } = await strike(
+      { kind: 'stop', when: { atMs: 100 }, forMs: 400 },
+      { kind: 'cut', when: { atMs: 100 }, forMs: 400 },
+      { kind, when: { atMs: 50 }, forMs: 10, forGood: true },
+    );
+    expect([all.away, state(), reaches()]).toEqual([['n1'], is, kind !== 'split']);
+    all.bringBack();
+    expect([all.away, state(), reaches()]).toEqual([[], 'up', true]);
+  });
+
+  it('does not strike whoever is down', async () => {
+    const { all, state } = await strike(
+      { kind: 'crash', when: { atMs: 50 }, forMs: 400 },
+      { kind: 'stop', when: { atMs: 100 }, forMs: 0, forGood: true },
+    );
+    expect([all.away, state()]).toEqual([[], 'up']);
+  });
+});
 
 describe('shrinking', () => {
   it('keeps what is needed and nothing else', async () => {

@@ -79,6 +79,13 @@ describe('the oracle of ledgers', () => {
     expect(hears(2, 5, 'n2:1')).toEqual(['log/a under epoch 5 runs in n2:1 and ran in n1:1']);
   });
 
+  it('lets a turn end under the epoch that was the highest when it began', () => {
+    const oracle = new LedgerOracle(trouble);
+    const runs = (epoch: number, number: number, above?: number) =>
+      oracle.heard('log/a', epoch, ['n1:1', number], `n${epoch}:1`, above);
+    expect([runs(5, 1), runs(6, 2), runs(5, 0, 5), runs(4, 3, 5)].flat()).toEqual(['log/a ran under epoch 4 after 6']);
+  });
+
   it('lets a tell be lost only where something broke', () => {
     for (const rules of [calm, trouble]) {
       const { says, judge } = begin(rules);

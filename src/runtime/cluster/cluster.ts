@@ -149,7 +149,7 @@ export class Cluster {
     });
     gateway.on('gossip', (from, bytes) => this.#onGossip(from, bytes));
     gateway.replicas?.attach({
-      isDown: who => this.#statusOf(who) === 'down',
+      isDown: who => this.#gossiper?.isLost(who) === true,
       turnOf: partition => this.#keeper.state?.holdings[partition]?.turn ?? 0,
       takeOver: (partition, turn) => this.#keeper.takeOver(partition, turn),
     });

@@ -100,6 +100,7 @@ export class Handing {
     let mayBeTheirs = false;
     try {
       await this.#begin();
+      this.#goesOn();
       if (gateway.replicas === null) {
         await this.#copy();
         await this.#catchUp();
@@ -115,7 +116,7 @@ export class Handing {
       this.phase = 'pending';
       this.why = error instanceof Error ? error.message : String(error);
       // This node has stopped, and its next life reads whose it is: nobody is told that it stays, or they would throw it away.
-      if (!mayBeTheirs && gateway.nodes.ownerOf(partition) === host.node) await this.#stay();
+      if (!mayBeTheirs) await (gateway.nodes.ownerOf(partition) === host.node ? this.#stay() : this.#letGo());
       throw error;
     }
     this.phase = 'committed';
@@ -143,6 +144,13 @@ export class Handing {
     const number = gateway.linked(this.to);
     if (number !== undefined) gateway.say(number, 'handoff-cancel', { partition, id: this.id });
     await Promise.all(told);
+  }
+
+  /** Others have agreed to another owner meanwhile, and what ran here has ended (Replicas.deposed): what was held back since goes to him. */
+  async #letGo(): Promise<void> {
+    const { crew, router, partition } = this.#seams;
+    router.held.release(partition);
+    await Promise.all([crew.surely('part-release', partition), this.#forget()]);
   }
 
   async #forget(): Promise<void> {

@@ -17,10 +17,12 @@ import type { Change } from '../ownership/holdings.ts';
 import type { Ring, Transfer } from '../ownership/ring.ts';
 import { startable } from '../ownership/ring-plan.ts';
 import { isSlot } from '../rebalance/slot-group.ts';
+import type { Consent } from '../replicas/giving.ts';
 import { Crew } from './crew.ts';
 import { Handing } from './handing.ts';
 import { Leftovers } from './leftovers.ts';
 import { ringPartitionOf } from './ring-partition.ts';
+import { takenOver } from './settling.ts';
 import { Takings } from './taking.ts';
 
 /** What it needs of the cluster. */
@@ -47,7 +49,9 @@ export class Handoffs implements HandoffHooks {
   readonly #takings: Takings;
   readonly #running = new Map<number, Handing>();
   /** Those whose new owner is just being written down here. */
-  readonly #giving = new Set<number>();
+  readonly #giving = new Map<number, Consent>();
+  /** Given away, and its new owner has not said yet that he knows. */
+  readonly #given = new Map<number, { readonly to: string; readonly turn: number }>();
   readonly #failed = new Map<number, Failed>();
   #cluster: HandoffCluster | undefined;
   #looking = false;
@@ -211,6 +215,8 @@ export class Handoffs implements HandoffHooks {
 
   heard(node: string, turnOf: (partition: number) => number): void {
     this.#gateway.lastWords.knows(node, turnOf);
+    for (const [partition, { to, turn }] of this.#given)
+      if (to === node && turnOf(partition) >= turn) this.#given.delete(partition);
   }
 
   status(): TransferStatus[] {
@@ -232,10 +238,17 @@ export class Handoffs implements HandoffHooks {
       if (to !== this.#router.host.node || this.#isRenewed({ partition, from, to, turn })) continue;
       this.#gateway.replicas?.willLead(partition);
       this.#gateway.lastWords.begin(partition, turn, from);
+      this.#cutOff(partition, turn, from);
       this.#router.hands.hold(partition, 'settling');
       // Threads hear of it in this order, on one link each: keep back, the new routes, run.
       this.#router.broadcast('part-hold', { partition, stage: 'settling' });
     }
+  }
+
+  /** What is lost passes nothing on that it had before it knows of that turn. */
+  #cutOff(partition: number, turn: number, from: string): void {
+    const { replicas, lastWords } = this.#gateway;
+    if (replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);
   }
 
   /** It was led here all the time: its group has agreed to this node once more. */
@@ -259,6 +272,7 @@ export class Handoffs implements HandoffHooks {
     const { homes, watches, lastWords } = this.#gateway;
     const { host, hands } = this.#router;
     this.#counts.taken++;
+    this.#given.delete(partition);
     const watched = this.#takings.taken(partition);
     this.#guard(partition, () => homes.enter(partition));
     const number = this.#gateway.linked(from);
@@ -287,9 +301,14 @@ export class Handoffs implements HandoffHooks {
   async #lose({ partition, to, turn }: Change): Promise<void> {
     const { replicas } = this.#gateway;
     if (replicas === null) return;
-    if (this.#giving.delete(partition)) replicas.gave(partition);
-    else {
+    const consent = this.#giving.get(partition);
+    // While it was being written others may have agreed to somebody else, who had no word of this node's and waits for nothing from here.
+    if (consent?.turn === turn && consent.holds()) {
+      this.#given.set(partition, { to, turn });
+      replicas.gave(partition);
+    } else {
       this.#gateway.lastWords.cut(partition, turn);
+      this.#running.get(partition)?.callOff();
       await replicas.deposed(partition, to);
       this.#router.held.release(partition);
       this.#router.broadcast('part-release', partition);
@@ -299,10 +318,10 @@ export class Handoffs implements HandoffHooks {
   /** It is about to become that node's: by this one's own word, if it does. */
   private async give(partition: number, to: string): Promise<void> {
     const { replicas } = this.#gateway;
-    const turn = await replicas?.giving.consent(partition, to);
-    this.#giving.add(partition);
+    const consent = await replicas?.giving.consent(partition, to);
+    if (consent !== undefined) this.#giving.set(partition, consent);
     try {
-      await (this.#cluster as HandoffCluster).handOn(partition, to, turn);
+      await (this.#cluster as HandoffCluster).handOn(partition, to, consent?.turn);
     } finally {
       this.#giving.delete(partition);
     }
@@ -327,10 +346,16 @@ export class Handoffs implements HandoffHooks {
     const number = this.#gateway.linked(from);
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     const waiting = number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(isOf) ?? []);
+    // It was taken over from here before anybody had heard that it was given away: what others had sent here is not sent on.
+    const isLost = this.#given.delete(partition);
     this.#router.host.outside(() => {
-      for (const message of waiting) message.again();
+      for (const message of waiting)
+        if (isLost) message.fail(takenOver(partition, message.to));
+        else message.again();
     });
     lastWords.say(partition, turn, from);
+    if (isLost) lastWords.cut(partition, turn);
+    this.#cutOff(partition, turn, from);
     this.#watchAnew(partition);
   }
 

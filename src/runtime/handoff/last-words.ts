@@ -24,36 +24,20 @@ import type { OnWait } from '../gateway/homes.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-
-interface Waiting {
-  readonly entries: { readonly ref: BaseRef; readonly message: FarMessage; readonly from: number }[];
-  readonly over: Promise<void>;
-  readonly end: () => void;
-}
-
-interface Settling {
-  readonly turn: number;
-  /** The old owner; what comes from there passes. */
-  readonly via: string;
-  readonly marked: Set<string>;
-  /** It became ours in an earlier life of this node, and only these have said that their last word is under way. */
-  readonly only: Set<string> | null;
-  readonly waiting: Map<string, Waiting>;
-  /** Words of later turns, for whoever owns it by then: not before the one that is missed here, of the same node. */
-  readonly later: Map<string, (() => void)[]>;
-  /** Resolves with our own last word. */
-  readonly own: Promise<void>;
-  readonly ownCame: () => void;
-  /** Of an earlier turn, by node: what it has sent directly since is behind that. */
-  readonly owes: Map<string, number>;
-  readonly postponed: Map<string, (() => void)[]>;
-  count: number;
-}
+import { type Detained, type Settling, takenOver, unlessOwed, waitsFor } from './settling.ts';
 
 interface Word {
   readonly partition: number;
   readonly turn: number;
   readonly node: string;
+}
+
+/** Who has said since that he knows: what he sent before is not passed on. */
+interface Cut {
+  readonly turn: number;
+  /** Null: of everybody. */
+  readonly of: string | null;
+  readonly knows: Set<string>;
 }
 
 interface Said {
@@ -72,8 +56,8 @@ export class LastWords {
   readonly #said = new Map<number, Said>();
   /** The turn with which a partition became ours in this life. */
   readonly #begun = new Map<number, number>();
-  /** Partitions that others have taken over, and who has said since that he knows: what he sent before is not passed on. */
-  readonly #cuts = new Map<number, { readonly turn: number; readonly knows: Set<string> }>();
+  /** Partitions that others have taken over, from here or from one who is lost. */
+  readonly #cuts = new Map<number, readonly Cut[]>();
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
   /** Waits that ended without a word. */
@@ -110,7 +94,7 @@ export class LastWords {
     const owes = new Map(before?.owes);
     if (before === undefined) return owes;
     for (const node of this.#awaited(before))
-      if (!owes.has(node) && this.#waitsFor(before, node) && node !== this.#self) owes.set(node, before.turn);
+      if (!owes.has(node) && waitsFor(before, node) && node !== this.#self) owes.set(node, before.turn);
     return owes;
   }
 
@@ -142,10 +126,6 @@ export class LastWords {
     } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
   }
 
-  #waitsFor({ marked, only }: Settling, node: string): boolean {
-    return !marked.has(node) && only?.has(node) !== false;
-  }
-
   #after(ms: number, partition: number, turn: number, then: () => void): void {
     this.#gateway.timers.later(ms, () => {
       if (this.#settling.get(partition)?.turn === turn) then();
@@ -154,19 +134,42 @@ export class LastWords {
 
   /**
    * Another node has taken it over, and whoever knew that this one was down has not said his last word by here: so what was sent here before its
-   * sender knew is refused, for it might come behind what was sent there since.
+   * sender knew is refused, for it might come behind what was sent there since. `of`: it was taken over from that one, who may have been giving
+   * it away when he was lost, and sent on what others had sent him.
    */
-  cut(partition: number, turn: number): void {
-    const cut = { turn, knows: new Set<string>() };
-    this.#cuts.set(partition, cut);
+  cut(partition: number, turn: number, of: string | null = null): void {
+    const cut: Cut = { turn, of, knows: new Set() };
+    this.#cuts.set(partition, [...(this.#cuts.get(partition) ?? []), cut]);
+    if (of === null) this.#refuseWaiting(partition);
     this.#gateway.timers.later(lastWordKeepMs, () => {
-      if (this.#cuts.get(partition) === cut) this.#cuts.delete(partition);
+      const rest = (this.#cuts.get(partition) ?? []).filter(each => each !== cut);
+      if (rest.length === 0) this.#cuts.delete(partition);
+      else this.#cuts.set(partition, rest);
     });
+  }
+
+  #refuseWaiting(partition: number): void {
+    const { host, held } = this.#router;
+    const waiting = this.#settling.get(partition)?.waiting;
+    const all = [...(waiting?.values() ?? [])];
+    waiting?.clear();
+    host.outside(() => {
+      for (const { ref, message } of all.flatMap(({ entries }) => entries))
+        held.refuse(ref, message, takenOver(partition, ref.toString()));
+    });
+    this.#end(partition);
+    for (const { end } of all) end();
+  }
+
+  #isCut(partition: number, node: string): boolean {
+    const cuts = this.#cuts.get(partition);
+    return cuts?.some(({ of, knows }) => (of === null || of === node) && !knows.has(node)) === true;
   }
 
   /** What that node says of the ring has come, behind all that it had sent here before it heard of it. */
   knows(node: string, turnOf: (partition: number) => number): void {
-    for (const [partition, cut] of this.#cuts) if (turnOf(partition) >= cut.turn) cut.knows.add(node);
+    for (const [partition, cuts] of this.#cuts)
+      for (const { turn, knows } of cuts) if (turnOf(partition) >= turn) knows.add(node);
   }
 
   own(partition: number): Promise<void> {
@@ -183,13 +186,10 @@ export class LastWords {
   detain(partition: number, from: number, ref: BaseRef, message: FarMessage, onWait?: OnWait): boolean {
     if (from < this.#router.threads) return false;
     const node = this.#gateway.nameOf(from) ?? '';
-    if (this.#cuts.get(partition)?.knows.has(node) === false) {
-      const why = `partition ${partition} has been taken over from ${this.#self}; this message, to ${ref.toString()}, was not run`;
-      throw new TroupeError('FENCED', why, { details: { partition }, retryable: true });
-    }
+    if (this.#isCut(partition, node)) throw takenOver(partition, ref.toString());
     const settling = this.#settling.get(partition);
     if (settling === undefined) return false;
-    if (!this.#waitsFor(settling, node)) return false;
+    if (!waitsFor(settling, node)) return false;
     if (settling.count >= handoffHeldMax) {
       const why = `${handoffHeldMax} messages wait for the last word of their senders by the old owner of partition ${partition}; this one, to ${ref.toString()}, was not run`;
       throw new TroupeError('OVERLOADED', why, { details: { partition } });
@@ -210,7 +210,7 @@ export class LastWords {
   /** It has not come in time. */
   #isLate(partition: number, node: string): void {
     const settling = this.#settling.get(partition);
-    if (settling === undefined || !this.#waitsFor(settling, node)) return;
+    if (settling === undefined || !waitsFor(settling, node)) return;
     this.late++;
     this.#mark(partition, settling.turn, node);
   }
@@ -233,7 +233,7 @@ export class LastWords {
       settling.ownCame();
       if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
     }
-    this.#letGo(partition, settling, node);
+    this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));
     const later = settling.later.get(node) ?? [];
     settling.later.delete(node);
     for (const pass of later) pass();
@@ -244,14 +244,16 @@ export class LastWords {
       this.#settling.delete(partition);
   }
 
-  #letGo(partition: number, settling: Settling, node: string): void {
+  /** Up to that one. */
+  #letGo(partition: number, settling: Settling, node: string, upTo: Detained | undefined): void {
     const waiting = settling.waiting.get(node);
-    if (waiting === undefined) return;
-    settling.waiting.delete(node);
+    if (waiting === undefined || upTo === undefined) return;
+    const entries = waiting.entries.splice(0, waiting.entries.indexOf(upTo) + 1);
+    if (waiting.entries.length === 0) settling.waiting.delete(node);
     const { host, held } = this.#router;
     const { homes } = this.#gateway;
     host.outside(() => {
-      for (const { ref, message, from } of waiting.entries)
+      for (const { ref, message, from } of entries)
         try {
           const now = held.get(partition);
           if (now !== undefined && now.stage !== 'settling') held.take(now, ref, message);
@@ -262,7 +264,7 @@ export class LastWords {
           held.refuse(ref, message, error);
         }
     });
-    waiting.end();
+    if (waiting.entries.length === 0) waiting.end();
   }
 
   #end(partition: number): void {
@@ -316,7 +318,9 @@ export class LastWords {
     if (settling?.turn === turn) return unlessOwed(settling, node, () => this.#mark(partition, turn, node));
     if (settling !== undefined && settling.turn > turn) {
       // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
-      if (from === node) unlessOwed(settling, node, () => this.#letGo(partition, settling, node));
+      // Where that has to wait, what comes here directly meanwhile is not older.
+      const last = settling.waiting.get(node)?.entries.at(-1);
+      if (from === node) unlessOwed(settling, node, () => this.#letGo(partition, settling, node, last));
       else if ((settling.owes.get(node) ?? -1) >= turn) {
         settling.owes.delete(node);
         const postponed = settling.postponed.get(node) ?? [];
@@ -329,7 +333,7 @@ export class LastWords {
       return;
     }
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
-    if (settling !== undefined && settling.turn < turn && this.#waitsFor(settling, node)) {
+    if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       if (from !== settling.via) {
         settling.later.set(node, [...(settling.later.get(node) ?? []), pass]);
         return;
@@ -390,10 +394,4 @@ export class LastWords {
       late: this.late,
     };
   }
-}
-
-/** What it has sent by an earlier owner is not here yet: not before that. */
-function unlessOwed({ owes, postponed }: Settling, node: string, then: () => void): void {
-  if (!owes.has(node)) then();
-  else postponed.set(node, [...(postponed.get(node) ?? []), then]);
 }

@@ -18,7 +18,7 @@ import type { Effect, GossipOptions, Halt, Input, OwnChange, To } from './gossip
 import { beat, type Digest, digestOf, type MemberRecord, merge, notesOf } from './member.ts';
 import { type Entry, isDownOnly, isSilent, statusOf } from './member-table.ts';
 import { isLive, MemberWatch, toOf } from './member-watch.ts';
-import { PauseGuard } from './phi-accrual.ts';
+import { PauseGuard, phiOf } from './phi-accrual.ts';
 
 const yearSeconds = 366 * 86_400;
 /** An answer counts as an echo for so many rounds: a replayed one must not bring anybody up. */
@@ -27,6 +27,8 @@ const echoRounds = 10;
 export class Gossip extends MemberWatch {
   readonly #guard: PauseGuard;
   readonly #startedAt: Millis;
+  /** Since when whoever is not in the table has been silent. */
+  #listensSince: Millis;
   #nextAt: Millis;
   readonly #conflicts = new Set<string>();
   readonly #refused = new Map<RefuseReason, number>();
@@ -35,6 +37,7 @@ export class Gossip extends MemberWatch {
     super(options, now);
     this.#guard = new PauseGuard(this.options.roundMs, this.options.pauseMsMax, now);
     this.#startedAt = now;
+    this.#listensSince = now;
     this.#nextAt = now;
   }
 
@@ -75,8 +78,19 @@ export class Gossip extends MemberWatch {
     return this.effects;
   }
 
+  /**
+   * Down; or never heard of in this life, by nobody, for as long as makes a newcomer suspect: when all have been started anew, whoever does not
+   * come back is in no table. Not by the word of one that is alone.
+   */
+  isLost(name: string, now: Millis): boolean {
+    const entry = this.table.get(name);
+    if (entry !== undefined) return statusOf(entry) === 'down';
+    return this.table.living > 1 && phiOf(now - this.#listensSince, 2 * this.expectedMs()) > this.options.phiThreshold;
+  }
+
   #onTick(now: Millis): void {
     const { pausedMs, trusted } = this.#guard.round(now);
+    this.#listensSince = Math.min(now, this.#listensSince + pausedMs);
     this.#nextAt = now + this.options.roundMs;
     this.round++;
     this.bursts = 0;

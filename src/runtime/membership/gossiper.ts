@@ -114,6 +114,11 @@ export class Gossiper {
     return this.#core.members(this.#options.world.clock.mono());
   }
 
+  /** See Gossip.isLost. */
+  isLost(name: string): boolean {
+    return this.#core.isLost(name, this.#options.world.clock.mono());
+  }
+
   appOf(name: string): AppState | undefined {
     return this.#core.appOf(name);
   }

@@ -97,6 +97,8 @@ export class Campaigns {
 
   #refused(partition: number, why: string, promised: number): TroupeError {
     return new TroupeError('QUORUM', `no quorum agrees to another owner of partition ${partition}: ${why}`, {
+      // Whoever wanted to give it away knows that it stays: nothing was written.
+      outcome: 'failed',
       details: { partition, promised },
     });
   }
@@ -113,7 +115,7 @@ export class Campaigns {
       return { ...now, promised: turn, promisedTo: to };
     });
     if (why === undefined && position !== undefined && !this.#isLost(partition, name)) why = 'its owner was heard of';
-    if (everybody(record.groups).includes(to)) this.#hear(partition, turn);
+    if (isMember(record, { to, position })) this.#hear(partition, turn);
     const epoch = Math.max(record.epoch, this.#seams.lease.epochOf(this.#seams.ownerOf(partition) ?? ''));
     return { agrees: why === undefined, why: why ?? '', promised: record.promised, epoch };
   }
@@ -134,13 +136,22 @@ export class Campaigns {
     if (turn < now.promised || (turn === now.promised && now.promisedTo !== to))
       return `turn ${now.promised} is promised to ${now.promisedTo}`;
     if (turn <= turnOf(partition)) return `turn ${turnOf(partition)} is ${owner}'s`;
-    if (!everybody(now.groups).includes(to)) return `${to} is not of its group`;
+    if (!isMember(now, { to, position })) return `${to} is not of its group`;
     // The owner says so itself: what it has acknowledged is where it says.
     if (position === undefined) return name === owner ? undefined : `${name} is not its owner`;
     if (comparePositions(positionOf(now), position) > 0) return 'it has more here';
     if (name !== owner && !lease.isOver(owner)) return `${owner} was heard of`;
     return undefined;
   }
+}
+
+/**
+ * As far as this node knows. A group changes by a round: one who has later ones knows a later group, and whether it is of it; this one is asked
+ * because it is. (Raft, too, goes by the configuration of the candidate: Ongaro 2014, 4.1.)
+ */
+function isMember(now: ReplicaRecord, { to, position }: { to: string; position: Position | undefined }): boolean {
+  if (everybody(now.groups).includes(to)) return true;
+  return position !== undefined && comparePositions(position, positionOf(now)) > 0;
 }
 
 /** Resolves with the first that is true, or when none of them is. They do not reject. */

@@ -9,14 +9,22 @@ import type { Host } from '../host.ts';
 import type { Campaigns } from './campaign.ts';
 import { everybody } from './groups.ts';
 import type { Leading } from './leading.ts';
+import type { Lease } from './lease.ts';
 import type { ReplicaRecords } from './replica-records.ts';
 
 export interface GivingSeams {
   readonly host: Host;
   readonly records: ReplicaRecords;
   readonly campaigns: Campaigns;
+  readonly lease: Lease;
   turnOf(partition: number): number;
   leadingOf(partition: number): Leading | undefined;
+}
+
+export interface Consent {
+  readonly turn: number;
+  /** Nobody else can have been agreed to since. */
+  holds(): boolean;
 }
 
 export class Giving {
@@ -61,7 +69,8 @@ export class Giving {
   }
 
   /** At the old one: a quorum agrees that it goes there, under the turn that this resolves with. Throws QUORUM. */
-  async consent(partition: number, to: string): Promise<number> {
+  async consent(partition: number, to: string): Promise<Consent> {
+    const holds = this.#seams.lease.lasting(partition);
     const leading = this.#seams.leadingOf(partition);
     const groups = leading?.groups;
     const { turn } = await this.#seams.campaigns.agree(partition, this.#seams.turnOf(partition) + 1, to, true);
@@ -73,7 +82,7 @@ export class Giving {
       leading.groups === groups &&
       leading.hasReached(to, leading.round)
     )
-      return turn;
+      return { turn, holds };
     throw new TroupeError(
       'OVERLOADED',
       `partition ${partition} cannot go to ${to} now: ${why ?? 'its copies have changed'}`,

@@ -118,6 +118,16 @@ export class Lease {
     }
   }
 
+  /**
+   * The lease as it is now: true as long as it lasts. Until then nobody is agreed to but whom this node itself asks for, so what it gives away
+   * meanwhile is its own to give.
+   */
+  lasting(partition: number): () => boolean {
+    const { words, clockShift } = this.#seams;
+    const [until, wallUntil] = [words[partition + 1] as number, words[words.length / 2 + partition + 1] as number];
+    return () => this.#host.now() + clockShift <= until && this.#host.world.clock.now() <= wallUntil;
+  }
+
   /** Of the partition that has the least, at most leaseMs. */
   get leftMs(): number {
     const { words, clockShift } = this.#seams;

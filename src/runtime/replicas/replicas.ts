@@ -39,7 +39,7 @@ interface Beginning {
 const roundsPerEpoch = 1_024;
 
 export interface ReplicaCluster {
-  /** Of gossip: nobody hears of it, or it has said goodbye. */
+  /** Of gossip: nobody hears of it any more, or ever did; or it has said goodbye. */
   isDown(node: string): boolean;
   turnOf(partition: number): number;
   /** It is ours under that turn: durable, then everywhere. */
@@ -122,7 +122,7 @@ export class Replicas {
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
     });
     this.giving = new Giving({
-      ...{ host, records: this.#records, campaigns: this.#takeovers.campaigns },
+      ...{ host, records: this.#records, campaigns: this.#takeovers.campaigns, lease: this.#lease },
       turnOf,
       leadingOf: partition => this.#leading.get(partition),
     });
@@ -386,15 +386,14 @@ export class Replicas {
 
   describe(): object {
     return {
-      deposed: this.#deposed,
-      refused: this.#links.refused,
-      takenOver: this.#takeovers.taken,
+      ...{ deposed: this.#deposed, refused: this.#links.refused, takenOver: this.#takeovers.taken },
       leaseMs: this.#lease.leftMs,
       leading: [...this.#leading.values()].map(leading => leading.describe()),
       following: this.#records
         .all()
         .filter(([partition, { groups }]) => groups.length > 0 && !this.#leading.has(partition))
-        .map(([partition, { turn, round, whole, promised }]) => ({ partition, turn, round, whole, promised })),
+        .map(([partition, record]) => ({ partition, ...record })),
+      asking: this.#takeovers.describe(),
     };
   }
 }

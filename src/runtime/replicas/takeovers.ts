@@ -24,6 +24,8 @@ export class Takeovers {
   readonly campaigns: Campaigns;
   readonly #seams: TakeoverSeams;
   readonly #under = new Set<number>();
+  /** The last turn that was asked for in vain, and why nobody agreed. */
+  readonly #vain = new Map<number, { readonly from: string; readonly turn: number; readonly why: string }>();
   taken = 0;
 
   constructor(seams: TakeoverSeams) {
@@ -61,12 +63,21 @@ export class Takeovers {
       // Meanwhile it may have been given away, or promised to somebody else.
       if (records.get(partition).promised !== turn || ownerOf(partition) !== from) return;
       await takeOver(partition, turn);
+      this.#vain.delete(partition);
       if (isOurs) return;
       this.taken++;
       host.events.emit('partition-taken-over', { partition, from, turn });
       host.world.log.warn({ partition, from, turn }, 'a partition of a node that is lost is served here now');
     } catch (error) {
+      this.#vain.set(partition, { from, turn, why: (error as Error).message });
       host.world.log.debug({ err: error, partition, from }, 'nobody agrees yet that a lost partition is served here');
     }
+  }
+
+  /** What is asked for here in vain, as long as its owner is who it was then. */
+  describe(): object[] {
+    return [...this.#vain]
+      .filter(([partition, { from }]) => this.#seams.ownerOf(partition) === from)
+      .map(([partition, vain]) => ({ partition, ...vain }));
   }
 }

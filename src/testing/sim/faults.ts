@@ -24,6 +24,11 @@ export interface Fault {
   /** A moment; or the nth time that this process reaches a point. */
   readonly when: { readonly atMs: Millis } | { readonly point: string; readonly nth: number };
   readonly forMs: Millis;
+  /**
+   * It outlasts the heal, until bringBack(): whoever it strikes is away. Of crash, power, stop, and of a split, which is then of that one from
+   * all others.
+   */
+  readonly forGood?: boolean;
   /** In [0, 1): how much of the unflushed is kept, which record rots, how far the wall clock jumps, who is split from whom, ... */
   readonly draw: number;
 }
@@ -86,6 +91,8 @@ export class Faults<L extends Life> {
   readonly #sim: Simulation<L>;
   #armed: { fault: Fault; left: number }[] = [];
   #isOver = false;
+  /** Whom a fault for good has struck, and which. */
+  readonly #away = new Map<string, FaultKind>();
   /** Told before a disk loses what was committed. */
   onLoss: (target: SimProcess<L>, kind: FaultKind) => void = () => undefined;
 
@@ -121,10 +128,16 @@ export class Faults<L extends Life> {
   #happen(fault: Fault): void {
     const target = this.#sim.processes.get(fault.on);
     if (this.#isOver || target === undefined) return;
-    const { kind, other, on, forMs, draw } = fault;
+    const { kind, other, on, forMs, draw, forGood = false } = fault;
+    if (forGood && target.state !== 'up') return;
+    if (forGood) this.#away.set(on, kind);
     const { network } = this.#sim;
-    this.#sim.note(on, `FAULT ${kind}${(networkFaults as readonly string[]).includes(kind) ? ` ${other}` : ''}`);
+    this.#sim.note(
+      on,
+      `FAULT ${kind}${(networkFaults as readonly string[]).includes(kind) ? ` ${other}` : ''}${forGood ? ' for good' : ''}`,
+    );
     const later = (undo: () => void): void => {
+      if (forGood) return;
       this.#sim.plan(undefined, forMs, `fault ${fault.id} ends`, () => this.#isOver || undo());
     };
     switch (kind) {
@@ -140,7 +153,7 @@ export class Faults<L extends Life> {
       case 'stop':
       case 'suspend':
         target.pause(kind === 'suspend');
-        return later(() => target.resume());
+        return later(() => this.#goesOn(target));
       case 'wall':
         target.wallShiftMs += Math.round((draw - 0.5) * 7_200_000);
         return;
@@ -151,7 +164,7 @@ export class Faults<L extends Life> {
         });
       case 'stall':
         target.disk.stall();
-        return later(() => this.#goOn(target));
+        return later(() => this.#diskGoesOn(target));
       case 'error':
         target.disk.break(new Error('EIO'), draw < 0.5);
         return;
@@ -177,12 +190,12 @@ export class Faults<L extends Life> {
       case 'slow':
         return this.#worsen(fault, { bytesPerMs: slowBytesPerMs }, later);
       case 'split':
-        return this.#split(draw, later);
+        return forGood ? this.#isolate(on) : this.#split(draw, later);
     }
   }
 
   /** Whoever waited for the disk goes on as that process. */
-  #goOn(target: SimProcess<L>): void {
+  #diskGoesOn(target: SimProcess<L>): void {
     this.#sim.plan(target, 0, 'disk goes on', () => target.disk.go());
   }
 
@@ -223,7 +236,36 @@ export class Faults<L extends Life> {
     if (kind !== 'crash') this.onLoss(target, kind);
     target.crash(kind, { kept, silent: kind !== 'crash' });
     change?.();
-    later(() => target.start());
+    later(() => this.#starts(target));
+  }
+
+  #isolate(name: string): void {
+    const { network, processes } = this.#sim;
+    network.partition([[name], [...processes.keys()].filter(other => other !== name)]);
+  }
+
+  /** Its process, and not only its network. */
+  #isGone({ name }: SimProcess<L>): boolean {
+    return this.#away.has(name) && this.#away.get(name) !== 'split';
+  }
+
+  /** The end of another fault brings nobody back who is away. */
+  #starts(target: SimProcess<L>): void {
+    if (!this.#isGone(target)) target.start();
+  }
+
+  #goesOn(target: SimProcess<L>): void {
+    if (!this.#isGone(target)) target.resume();
+  }
+
+  /** Who does not take part in what comes after the heal. */
+  get away(): readonly string[] {
+    return [...this.#away.keys()];
+  }
+
+  bringBack(): void {
+    this.#away.clear();
+    this.heal();
   }
 
   heal(): void {
@@ -231,12 +273,13 @@ export class Faults<L extends Life> {
     this.#isOver = true;
     this.#armed = [];
     this.#sim.network.heal();
+    for (const [name, kind] of this.#away) if (kind === 'split') this.#isolate(name);
     for (const target of this.#sim.processes.values()) {
       target.disk.full = false;
       target.disk.break(undefined);
-      this.#goOn(target);
-      target.resume();
-      target.start();
+      this.#diskGoesOn(target);
+      this.#goesOn(target);
+      this.#starts(target);
     }
   }
 }

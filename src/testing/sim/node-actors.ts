@@ -14,26 +14,29 @@ export const reminderSender = 'reminder';
 
 /** One process holds all nodes of a simulated cluster, so what is set here is told of every turn on each of them. */
 export const witness: {
-  heard: (unit: string, epoch: number, line: Line) => void;
+  /** `above`: the highest epoch that had been seen when that turn began; undefined: it began just now. */
+  heard: (unit: string, epoch: number, line: Line, above: number | undefined) => void;
+  highest: (unit: string) => number;
   departed: (watch: string, reason: string) => void;
   /** Virtual time that a turn takes; it never ends when its node has crashed. */
   pause: (ms: number) => Promise<void>;
-} = { heard: () => undefined, departed: () => undefined, pause: async () => undefined };
+} = { heard: () => undefined, highest: () => 0, departed: () => undefined, pause: async () => undefined };
 
 export class Ledger extends Actor<Line[]> {
   override initial(): Line[] {
     return [];
   }
-  hear(sender: string, number: number): number {
-    this.keep([sender, number]);
+  hear(sender: string, number: number, above?: number): number {
+    this.keep([sender, number], above);
     return this.state.length;
   }
   async hearSlowly(sender: string, number: number, ms: number): Promise<number> {
     const { signal } = this.self;
+    const above = witness.highest(this.self.id);
     await witness.pause(ms);
     // Of a node that has crashed meanwhile nothing goes on; here its promises do.
     signal.throwIfAborted();
-    return this.hear(sender, number);
+    return this.hear(sender, number, above);
   }
   /** Has another one hear it, and says what became of that. */
   async through(other: Ref<Ledger>, sender: string, number: number, deadlineMs: number): Promise<string> {
@@ -57,15 +60,15 @@ export class Ledger extends Actor<Line[]> {
   all(): Line[] {
     return this.state;
   }
-  protected keep(line: Line): void {
-    witness.heard(this.self.id, this.self.epoch, line);
+  protected keep(line: Line, above?: number): void {
+    witness.heard(this.self.id, this.self.epoch, line, above);
     this.state.push(line);
   }
 }
 
 class Journal extends Ledger {
-  protected override keep(line: Line): void {
-    witness.heard(this.self.id, this.self.epoch, line);
+  protected override keep(line: Line, above?: number): void {
+    witness.heard(this.self.id, this.self.epoch, line, above);
     this.append(line);
   }
   override onEvent(line: Line): void {

@@ -34,6 +34,8 @@ export class LedgerOracle {
   readonly #numbers = new Map<string, number>();
   /** By actor, in the order of the turns. */
   readonly #ran = new Map<string, Line[]>();
+  /** The same of turns that ended where nobody listens any more: in no order. */
+  readonly #ranBehind = new Map<string, Line[]>();
   readonly #epochs = new Map<string, number>();
   readonly #activations = new ActivationOracle();
   turns = 0;
@@ -53,15 +55,23 @@ export class LedgerOracle {
     return said;
   }
 
-  /** A turn, under that epoch, in that life of a node. What is wrong with it. */
-  heard(unit: string, epoch: number, line: Line, life: string): string[] {
+  highest(unit: string): number {
+    return this.#epochs.get(unit) ?? 0;
+  }
+
+  /**
+   * A turn, under that epoch, in that life of a node. What is wrong with it. `above`: what was the highest epoch when it began. A turn that has begun
+   * goes on though its node has stood still meanwhile and may not speak for it any more (lease-guard.ts).
+   */
+  heard(unit: string, epoch: number, line: Line, life: string, above: number = this.highest(unit)): string[] {
     this.turns++;
-    const lines = this.#ran.get(unit) ?? [];
-    this.#ran.set(unit, lines);
+    const before = this.highest(unit);
+    const ran = epoch < before ? this.#ranBehind : this.#ran;
+    const lines = ran.get(unit) ?? [];
+    ran.set(unit, lines);
     lines.push(line);
     const wrong: string[] = [];
-    const before = this.#epochs.get(unit) ?? 0;
-    if (epoch < before) wrong.push(`${unit} ran under epoch ${epoch} after ${before}`);
+    if (epoch < above) wrong.push(`${unit} ran under epoch ${epoch} after ${before}`);
     this.#epochs.set(unit, Math.max(epoch, before));
     const two = this.#activations.runs(unit, epoch, life);
     if (two !== undefined) wrong.push(two);
@@ -73,7 +83,7 @@ export class LedgerOracle {
     const { calm, disksFail } = this.#rules;
     const wrong: string[] = [];
     const ran = this.#ran.get(unit) ?? [];
-    const [heldTimes, ranTimes] = [countOf(held), countOf(ran)];
+    const [heldTimes, ranTimes] = [countOf(held), countOf([...ran, ...(this.#ranBehind.get(unit) ?? [])])];
     const said = this.#said.get(unit) ?? [];
     for (const { by, number, what, isStray, outcome } of said) {
       const name = `${unit}: ${by} ${number} (${what}, ${outcome})`;

@@ -13,6 +13,11 @@ export const ledgers = [SnapshotT, JournalT, MemoryT, SleeperT];
 /** There is a ring by then. */
 export const startMs = 4_000;
 const livenessMs = 180_000;
+/**
+ * Those who are left serve everything so long after the heal: 9 s until silence is suspicion where heartbeats had been slow (18.4 times
+ * 500 ms), 2 until another one says so, three campaigns of 8 (the look, its turn, an answer that does not come), 10 for last words.
+ */
+const servedMs = 45_000;
 const longestMs = 3_000;
 /** Above those of all that are drawn by their kind. */
 const lostId = 1_000;
@@ -20,6 +25,14 @@ const lossesMax = 4;
 const aboutLostMax = 40;
 /** Somebody who is lost is missed about so long afterwards, and taken over from a little later. */
 const missedMs = 5_000;
+/** Above those of all others. */
+const awayId = 2_000;
+/** Whoever stays away is taken over from by about then, and spoken to until then. */
+const takenOverMs = 12_000;
+/** A partition is written to so often in a seed: one of those times its owner is gone for good. */
+const nthWriteMax = 400;
+/** Picked so that the seeds of seeds.txt, which were found before anybody stayed away, draw what they drew then. */
+const awaySalt = 3_313;
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
@@ -154,14 +167,17 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
     add(one(processes, of('on')), startMs + of('at') * spanMs, name, one(keys, of('key')), 0);
   }
   const isCalm = draw('calm') < 0.25;
-  const faults = isCalm ? [] : drawFaults(draw, processes, { replicas, safetyMs });
+  const faults = [
+    ...(isCalm ? [] : drawFaults(draw, processes, { replicas, safetyMs })),
+    ...(replicas > 1 ? staysAway(draw, processes) : []),
+  ];
   for (const { id, when, forMs } of faults.filter(fault => fault.id >= lostId))
     for (let n = 0; n < aboutLostMax && 'atMs' in when; n++) {
       const about = (what: string): number => draw('about lost', id, what, n);
       const from = when.atMs + one([0, missedMs, forMs, forMs + 500], about('moment'));
       speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
     }
-  return { processes, operations, faults, safetyMs, livenessMs };
+  return { processes, operations, faults, safetyMs, livenessMs, servedMs };
 }
 
 function drawFaults(draw: Draw, processes: readonly string[], { replicas, safetyMs }: NodeRules): Fault[] {
@@ -196,4 +212,32 @@ function lost(draw: Draw, processes: readonly string[], index: number): Fault {
     forMs: 500 + whole(of('for') ** 2, 25_000),
     draw: of('draw'),
   };
+}
+
+/** Where a partition is being written to, by its owner mostly; one of them has the write by then, the other perhaps not. */
+const writePoints = ['rep-push', 'rep-round done', 'rep-round done', 'hears rep-round', 'acked'];
+
+/** In half of the seeds, also of calm ones: one who is lost and not back before the others have served without it; of four nodes two, sometimes. */
+function staysAway(draw: Draw, processes: readonly string[]): Fault[] {
+  if (draw('away', awaySalt) < 0.5) return [];
+  const count = processes.length > 3 && draw('two away') < 0.3 ? 2 : 1;
+  return Array.from({ length: count }, (_, index): Fault => {
+    const of = (what: string): number => draw('away', index, what);
+    const at = whole(of('on'), processes.length);
+    const isPoint = of('at a point') < 0.5;
+    const isWrite = of('at a write') < 0.7;
+    const among = isWrite ? writePoints : [...points, ...replicaPoints];
+    const point = among[whole(of('point'), among.length)] as string;
+    const nth = 1 + whole(of('nth'), isWrite ? nthWriteMax : 6);
+    return {
+      id: awayId + index,
+      kind: (['crash', 'power', 'stop', 'split'] as const)[whole(of('kind'), 4)] as FaultKind,
+      on: isPoint ? '*' : (processes[at] as string),
+      other: '*',
+      when: isPoint ? { point, nth } : { atMs: startMs + whole(of('when'), 50_000) },
+      forMs: takenOverMs,
+      forGood: true,
+      draw: of('draw'),
+    };
+  });
 }

@@ -7,7 +7,6 @@
 // epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts.
 
 import { TroupeError } from '../../errors.ts';
-import { ownerOfRecord, ownerOfReminder } from '../../runtime/actor-records.ts';
 import type { Cluster } from '../../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
@@ -22,9 +21,11 @@ import { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
 import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
+import { leftIn, unitOf } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
+import { excuseOf, type NodeView, unservedOf, viewOf } from './node-served.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -49,7 +50,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
   readonly #watches: WatchOracle;
   readonly #wishes = new Map<number, string>();
   /** Operations that have not ended; and when the last one did. */
-  #open = 0;
+  readonly #open = new Set<Operation>();
   #endedAt = 0;
   /** Where an operation ran last, by its line: that node has acknowledged it. */
   readonly #talk: NodeTalk;
@@ -81,7 +82,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
         const ways = { delayMs, jitterMs: whole(draw('jitter'), 12), chunkMax: draw('chunks') < 0.3 ? 700 : 0 };
         if (from !== to) sim.network.set(from, to, ways);
       }
-    witness.heard = (unit, epoch, line) => this.#heard(unit, epoch, line);
+    witness.heard = (unit, epoch, line, above) => this.#heard(unit, epoch, line, above);
+    witness.highest = unit => this.#oracle.highest(unit);
     witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason));
     witness.pause = ms => new Promise(done => this.#sim.plan(this.#sim.running, ms, 'pause', done));
   }
@@ -90,12 +92,13 @@ class NodesRun implements ScenarioRun<NodesLife> {
     for (const each of what) if (each !== undefined) this.#sim.violation(each);
   }
 
-  #heard(unit: string, epoch: number, line: Line): void {
+  #heard(unit: string, epoch: number, line: Line, above: number | undefined): void {
     const { running } = this.#sim;
     if (running === undefined) return this.#sim.violation(`${unit} ran on no node`);
     this.#sim.note(running.name, `${unit} under ${epoch} hears ${line.join(' ')}`);
     this.#ranIn.set(`${unit} ${line.join(' ')}`, running);
-    this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running)));
+    const began = this.#replicas > 1 ? above : undefined;
+    this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running), began));
   }
 
   #lifeOf({ name, lives }: SimProcess<NodesLife>): string {
@@ -204,18 +207,22 @@ class NodesRun implements ScenarioRun<NodesLife> {
     return this.#sim.processes.get(name) as SimProcess<NodesLife>;
   }
 
-  #lives(): NodesLife[] {
-    return this.#plan.processes.flatMap(name => this.#process(name).life ?? []);
+  #lives(away: readonly string[] = []): NodesLife[] {
+    return this.#without(away).flatMap(name => this.#process(name).life ?? []);
+  }
+
+  #without(away: readonly string[]): string[] {
+    return this.#plan.processes.filter(name => !away.includes(name));
   }
 
   // What is asked for.
 
-  begun(): void {
-    this.#open++;
+  begun(operation: Operation): void {
+    this.#open.add(operation);
   }
 
-  told(): void {
-    this.#open--;
+  told(operation: Operation): void {
+    this.#open.delete(operation);
     this.#endedAt = this.#sim.now;
   }
 
@@ -233,22 +240,44 @@ class NodesRun implements ScenarioRun<NodesLife> {
 
   // The end.
 
-  async rest(): Promise<string | undefined> {
-    const why = this.#restless();
+  async served(away: readonly string[]): Promise<string | undefined> {
+    const waiting = this.#without(away).find(name => this.#process(name).life === undefined);
+    if (waiting !== undefined) return `${waiting} is not up`;
+    return unservedOf(partitions, this.#views(away)) ?? this.#unreached(away);
+  }
+
+  #views(away: readonly string[]): NodeView[] {
+    return this.#lives(away).map(({ world, node }) => viewOf(world.name, node));
+  }
+
+  /** Those that are to be served. */
+  #keysWithout(away: readonly string[]): readonly string[] {
+    if (away.length === 0) return this.#keys;
+    const views = this.#views(away);
+    return this.#keys.filter(key => excuseOf(partitionOf(key, partitions), views) === undefined);
+  }
+
+  async rest(away: readonly string[]): Promise<string | undefined> {
+    const why = this.#restless(away);
     if (why !== undefined) return why;
     // By the clock of whichever node has the actor by now.
     const stoodMs = Math.max(...[...this.#sim.processes.values()].map(each => each.stoodMs));
     const quietAt = Math.max(this.#endedAt, this.#plan.safetyMs) + quietMs + stoodMs;
     if (this.#sim.now < quietAt) return 'reminders may be due';
-    for (const name of this.#plan.processes)
-      for (const key of this.#keys)
+    if (away.length > 0) return this.served(away);
+    return (await this.#unreached(away)) ?? this.#restless(away);
+  }
+
+  async #unreached(away: readonly string[]): Promise<string | undefined> {
+    for (const name of this.#without(away))
+      for (const key of this.#keysWithout(away))
         for (const unit of units(key)) {
           const { life } = this.#process(name);
           if (life === undefined) return `${name} is not up`;
           const problem = await this.#reach(life, unit);
           if (problem !== undefined) return `${unit} cannot be reached from ${name}: ${problem}`;
         }
-    return this.#restless();
+    return undefined;
   }
 
   #reach(life: NodesLife, unit: string): Promise<string | undefined> {
@@ -260,7 +289,12 @@ class NodesRun implements ScenarioRun<NodesLife> {
       );
   }
 
-  #restless(): string | undefined {
+  #restless(away: readonly string[]): string | undefined {
+    const keys = this.#keysWithout(away);
+    const open = [...this.#open].filter(({ on, key }) => !away.includes(on) && keys.includes(keyIn(key))).length;
+    if (open > 0) return `${open} operations have not ended`;
+    // What they have in common, and have to give to each other, waits for those who are away.
+    if (away.length > 0) return undefined;
     let hash: string | undefined;
     for (const name of this.#plan.processes) {
       const target = this.#process(name);
@@ -271,10 +305,10 @@ class NodesRun implements ScenarioRun<NodesLife> {
       for (const [partition, to] of this.#wishes)
         if (ring.owners[partition] !== to)
           return `partition ${partition} is still ${ring.owners[partition]}'s, and shall be ${to}'s: ${this.#whyNot(partition)}`;
-      const left = leftIn(target.life);
+      const left = leftIn(target.life.node);
       if (left !== undefined) return `${name} keeps ${left}`;
     }
-    return this.#open > 0 ? `${this.#open} operations have not ended` : undefined;
+    return undefined;
   }
 
   #whyNot(partition: number): string {
@@ -285,33 +319,43 @@ class NodesRun implements ScenarioRun<NodesLife> {
     return row === undefined ? 'nobody gives it away' : `${row.phase}, ${row.why}; ${row.from} ${busy}`;
   }
 
-  async verdict(): Promise<readonly string[]> {
+  async verdict(away: readonly string[]): Promise<readonly string[]> {
     const wrong: string[] = [];
-    const first = this.#lives()[0] as NodesLife;
-    for (const key of this.#keys) {
-      await call(first.node.member.host.ref(MortalT, key), { deadlineMs: reachMs }).end();
-      for (const unit of units(key)) wrong.push(...(await this.#judge(first, unit)));
+    const lives = this.#lives(away);
+    const first = lives[0] as NodesLife;
+    for (const key of this.#keysWithout(away)) {
+      if (away.length === 0) await call(first.node.member.host.ref(MortalT, key), { deadlineMs: reachMs }).end();
+      for (const unit of units(key)) wrong.push(...(await this.#judge(lives, unit)));
     }
+    if (away.length > 0) return this.#inOrder(wrong);
     await new Promise<void>(done => first.world.clock.timer(1_000, done));
     wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
-    for (const { node } of this.#lives()) this.#late += node.gateway.lastWords.late;
-    if (this.#calm && this.#late > 0) wrong.push(`${this.#late} waits ended without a last word, and nothing broke`);
+    const late = this.#waitsEnded();
+    if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
     if (!this.#disksFail && this.#replicas === 1)
       for (const life of this.#lives()) wrong.push(...this.#leftovers(life));
-    // Order is kept as long as links hold, or the word comes in time.
-    return this.#late === 0 ? wrong : wrong.filter(each => !/ after \d+$/.test(each));
+    return this.#inOrder(wrong);
+  }
+
+  #waitsEnded(): number {
+    return this.#lives().reduce((late, { node }) => late + node.gateway.lastWords.late, this.#late);
+  }
+
+  /** Order is kept as long as links hold, or the word comes in time. */
+  #inOrder(wrong: readonly string[]): readonly string[] {
+    return this.#waitsEnded() === 0 ? wrong : wrong.filter(each => !/ after \d+$/.test(each));
   }
 
   #isOf(watch: string, name: string): boolean {
     return watch.startsWith(`${this.#lifeOf(this.#process(name))} `);
   }
 
-  async #judge(life: NodesLife, unit: string): Promise<string[]> {
-    const held = (await call(refOf(life, unit), { deadlineMs: reachMs }).all()) as Line[];
+  async #judge(lives: readonly NodesLife[], unit: string): Promise<string[]> {
+    const held = (await call(refOf(lives[0] as NodesLife, unit), { deadlineMs: reachMs }).all()) as Line[];
     const type = typeOf(unit);
     const isHere = ({ node }: NodesLife): boolean =>
       node.member.host.byName.get(type.type)?.live.has(keyIn(unit)) === true;
-    const runners = this.#lives().filter(isHere);
+    const runners = lives.filter(isHere);
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
     // Whoever sleeps soon may sleep before his answer is here.
     if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
@@ -341,25 +385,6 @@ class NodesRun implements ScenarioRun<NodesLife> {
     }
     return [...wrong];
   }
-}
-
-/** Whose record that is; undefined: of the shard as a whole. */
-function unitOf(shard: string, key: Uint8Array): string | undefined {
-  if (shard.startsWith('a/')) return ownerOfRecord(key)?.join('/');
-  return shard.startsWith('r/') ? ownerOfReminder(key)?.join('/') : undefined;
-}
-
-/** What a node at rest has not got any more. */
-function leftIn({ node }: NodesLife): string | undefined {
-  const { homes, guests, asks, held, handoffs, lastWords } = node.gateway.describe() as any;
-  const detained = lastWords.settling.filter((each: any) => each.waitFor.length > 0);
-  const { running, taking } = handoffs;
-  const partitionsHeld = node.member.router.held.all().map(({ partition, stage }) => `${partition} ${stage}`);
-  const pending = node.member.router.pending.size;
-  const left = { moving: homes.moving, ...guests, asks, held, running, taking, detained, partitionsHeld, pending };
-  for (const [what, rest] of Object.entries(left))
-    if (Array.isArray(rest) ? rest.length > 0 : rest !== 0) return `'${what}' at rest: ${JSON.stringify(rest)}`;
-  return undefined;
 }
 
 const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);

@@ -2,6 +2,7 @@
 // rest in bounded time (liveness), then the oracles speak.
 //
 //     plan ──▶ start ──▶ safety: operations and faults ──▶ heal ──▶ liveness: no faults, rest() must say yes ──▶ verdict
+//                                                           └─ some stay away: served(), rest and verdict without them ─▶ all are back ─┘
 //
 // A plan is data: it comes from the seed, and shrink.ts takes parts of it away.
 
@@ -33,6 +34,8 @@ export interface SimPlan {
   readonly safetyMs: Millis;
   /** Virtual time to come to rest after the heal. */
   readonly livenessMs: Millis;
+  /** ... and until those who are left serve all they can, where some stay away. */
+  readonly servedMs?: Millis;
 }
 
 /** What is simulated. Nodes are plugged in here. */
@@ -53,9 +56,11 @@ export interface ScenarioRun<L extends Life = Life> {
   onCrash?(target: SimProcess<L>): void;
   /** Before a fault takes what a process or a disk had promised to keep. */
   onLoss?(target: SimProcess<L>, kind: FaultKind): void;
-  /** Undefined when everything is at rest, else why not. Asked until then. */
-  rest(): Promise<string | undefined>;
-  verdict(): Promise<readonly string[]>;
+  /** Some stay away: undefined when the others serve what they can, else why not. Asked until then. */
+  served?(away: readonly string[]): Promise<string | undefined>;
+  /** Undefined when everything is at rest, else why not. Asked until then. `away`: who is not back yet. */
+  rest(away: readonly string[]): Promise<string | undefined>;
+  verdict(away: readonly string[]): Promise<readonly string[]>;
 }
 
 export interface SeedResult {
@@ -126,7 +131,11 @@ async function runPlan<L extends Life>(scenario: Scenario<L>, sim: Simulation<L>
   if (goes) {
     healedAt = sim.now;
     faults.heal();
-    await comeToRest(sim, run, plan.livenessMs);
+    if (faults.away.length === 0 || (await goOnWithout(sim, run, faults.away, plan))) {
+      healedAt = sim.now;
+      if (faults.away.length > 0) faults.bringBack();
+      await comeToRest(sim, run, [], plan.livenessMs);
+    }
   }
   const { hash, events } = sim.trace;
   const { violations, now: virtualMs } = sim;
@@ -134,15 +143,46 @@ async function runPlan<L extends Life>(scenario: Scenario<L>, sim: Simulation<L>
   return { seed, scenario: scenario.name, hash, events, virtualMs, told, violations, trace: sim.trace.last(), plan };
 }
 
-async function comeToRest<L extends Life>(sim: Simulation<L>, run: ScenarioRun<L>, livenessMs: Millis): Promise<void> {
-  const endsAt = sim.now + livenessMs;
+/** False when something was wrong: who comes back then has nothing to add. */
+async function goOnWithout<L extends Life>(
+  sim: Simulation<L>,
+  run: ScenarioRun<L>,
+  away: readonly string[],
+  { livenessMs, servedMs = livenessMs }: SimPlan,
+): Promise<boolean> {
+  const served = async (): Promise<string | undefined> => run.served?.(away);
+  if (await comesTrue(sim, served, servedMs, `not served without ${away.join(' and ')}`))
+    await comeToRest(sim, run, away, livenessMs);
+  return sim.violations.length === 0;
+}
+
+async function comeToRest<L extends Life>(
+  sim: Simulation<L>,
+  run: ScenarioRun<L>,
+  away: readonly string[],
+  livenessMs: Millis,
+): Promise<void> {
+  if (!(await comesTrue(sim, () => run.rest(away), livenessMs, 'no rest'))) return;
+  for (const wrong of await answer(sim, () => run.verdict(away), verdictMs)) sim.violation(wrong);
+}
+
+/** Asks again and again until there is nothing in its way. */
+async function comesTrue<L extends Life>(
+  sim: Simulation<L>,
+  whyNot: () => Promise<string | undefined>,
+  withinMs: Millis,
+  what: string,
+): Promise<boolean> {
+  const endsAt = sim.now + withinMs;
   for (;;) {
-    const why = await answer(sim, () => run.rest(), livenessMs);
-    if (why === undefined) break;
-    if (sim.now >= endsAt) return sim.violation(`no rest ${livenessMs} ms after the heal: ${why}`);
-    if (!(await sim.runTo(sim.now + restEveryMs))) return;
+    const why = await answer(sim, whyNot, withinMs + verdictMs);
+    if (why === undefined) return true;
+    if (sim.now >= endsAt) {
+      sim.violation(`${what} ${withinMs} ms after the heal: ${why}`);
+      return false;
+    }
+    if (!(await sim.runTo(sim.now + restEveryMs))) return false;
   }
-  for (const wrong of await answer(sim, () => run.verdict(), verdictMs)) sim.violation(wrong);
 }
 
 /** Asks something whose answer needs virtual time to come. */

@@ -699,3 +699,32 @@ describe('an exchange', () => {
     }
   });
 });
+
+describe('who is lost', () => {
+  const phi8Rounds = 37; // 18.4 times the two rounds that a newcomer is given
+
+  it('is who is down, and not who is only silent here', () => {
+    const hand = new Hand().meet('n1', 'n2').rounds(60, 'n1');
+    expect(hand.core.isLost('n2', hand.now)).toBe(false);
+    hand.step({ type: 'mark-down', name: 'n2' });
+    expect([hand.core.isLost('n1', hand.now), hand.core.isLost('n2', hand.now)]).toEqual([false, true]);
+  });
+
+  it('is who was never heard of since this life began, as late as a newcomer would be suspect', () => {
+    const hand = new Hand().meet('n1').rounds(phi8Rounds - 1, 'n1');
+    expect(hand.core.isLost('n9', hand.now)).toBe(false);
+    hand.rounds(1, 'n1');
+    expect(hand.core.isLost('n9', hand.now)).toBe(true);
+    hand.meet('n9');
+    expect(hand.core.isLost('n9', hand.now)).toBe(false);
+  });
+
+  it('is nobody by the word of one that is alone, or has stood still itself', () => {
+    const alone = new Hand().rounds(2 * phi8Rounds);
+    expect(alone.core.isLost('n9', alone.now)).toBe(false);
+    const stood = new Hand().meet('n1').rounds(10, 'n1');
+    stood.now += 60 * second;
+    stood.rounds(1, 'n1');
+    expect(stood.core.isLost('n9', stood.now)).toBe(false);
+  });
+});

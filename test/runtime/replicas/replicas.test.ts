@@ -6,6 +6,7 @@ import { failureOf } from '../../threads/until.ts';
 import { NotebookT } from '../cluster/notebook.ts';
 import { TravellerT } from '../cluster/traveller.ts';
 import { LogT } from '../gateway/actors.ts';
+import { hand, partitionOfKey } from '../handoff/wishes.ts';
 
 let kit: ClusterKit;
 let key: string;
@@ -39,6 +40,40 @@ describe('a partition that three nodes keep', () => {
     await kit.restart('n1');
     await kit.clock.advance(10_000);
     expect(await kit.run(node('n1').ref(TravellerT, key).all())).toEqual(['one', 'two', 'three']);
+  });
+
+  it('is served by another when all were started anew but its owner, of whom nobody has ever heard since', async () => {
+    for (const what of ['one', 'two']) await kit.run(node('n2').ref(TravellerT, key).hear(what));
+    for (const name of ['n1', 'n2', 'n3']) await kit.crash(name);
+    for (const name of ['n2', 'n3']) await kit.restart(name);
+    await kit.clock.advance(60_000);
+    expect(await kit.run(node('n2').ref(TravellerT, key).all())).toEqual(['one', 'two']);
+  });
+
+  it('stays, and is served on, when no quorum agrees that it is given away', async () => {
+    await kit.close();
+    kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
+    await kit.start();
+    await kit.clock.advance(3_000);
+    const partition = partitionOfKey(kit, key);
+    const from = node('n1').cluster.preference(key, 1)[0] as string;
+    const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
+    const to = kit.nodes.find(({ name }) => !groups[0].includes(name))?.name as string;
+    const others = groups[0].filter((name: string) => name !== from);
+    await kit.run(node(from).ref(TravellerT, key).hear('one'));
+    // The new owner is the fourth of its group by then: with the old one alone it is no majority.
+    const lose = (): void => {
+      const { running } = node(from).gateway.handoffs.describe() as { running: { phase: string }[] };
+      if (running[0]?.phase === 'frozen') for (const name of others) void kit.crash(name);
+      else kit.clock.timer(1, lose);
+    };
+    lose();
+    await hand(kit, partition, to, 3_000).catch(() => undefined);
+    expect(node(from).cluster.ring().owners[partition]).toBe(from);
+    for (const name of others) await kit.restart(name);
+    await kit.clock.advance(10_000);
+    expect(node(from).gateway.handoffs.describe()).toMatchObject({ running: [] });
+    expect(await kit.run(node(to).ref(TravellerT, key).hear('two'))).toBe(2);
   });
 
   it('refuses what is no part of a round, and follows on', async () => {

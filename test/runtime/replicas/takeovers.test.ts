@@ -1,20 +1,23 @@
 // Who asks for a lost partition, with whom: the two that are left of three.
 
 import { expect, it } from 'vitest';
+import type { Groups } from '../../../src/runtime/replicas/groups.ts';
 import { noRecord, type ReplicaRecord } from '../../../src/runtime/replicas/replica-records.ts';
 import { Takeovers } from '../../../src/runtime/replicas/takeovers.ts';
 
 const partition = 3;
 
-/** Nodes n2 and n3 of a group whose owner n1 is lost; `rounds`: how far each has got. */
-function rig(rounds: { readonly n2: number; readonly n3: number }) {
+const three: Groups = [['n1', 'n2', 'n3']];
+
+/** Nodes n2 and n3 of a group whose owner n1 is lost; `rounds`: how far each has got. `groups`: as each knows it, where it has just changed. */
+function rig(rounds: { readonly n2: number; readonly n3: number }, groups = { n2: three, n3: three }) {
   const owned: string[] = [];
   const nodes = new Map<string, Takeovers>();
   const timers: { atMs: number; run: () => void }[] = [];
   for (const self of ['n2', 'n3'] as const) {
     let record: ReplicaRecord = {
       ...noRecord,
-      ...{ turn: 0, round: rounds[self], whole: true, promised: 0, groups: [['n1', 'n2', 'n3']] },
+      ...{ turn: 0, round: rounds[self], whole: true, promised: 0, groups: groups[self] },
     };
     const seams = {
       self,
@@ -63,4 +66,16 @@ it('goes to who asks first when both have the same', async () => {
   const { owned, look } = rig({ n2: 8, n3: 8 });
   await look();
   expect(owned[0]).toBe('n2');
+});
+
+it('goes to who was taken into the group by a round that the other has not got', async () => {
+  const { owned, look } = rig({ n2: 7, n3: 9 }, { n2: [['n1']], n3: three });
+  await look();
+  expect(owned).toEqual(['n3']);
+});
+
+it('does not go to who is not of the group, as far as one knows who has as much', async () => {
+  const { owned, look } = rig({ n2: 9, n3: 9 }, { n2: [['n1', 'n2', 'n4']], n3: three });
+  for (let times = 0; times < 3; times++) await look();
+  expect(owned).toEqual([]);
 });

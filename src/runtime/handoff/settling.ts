@@ -1,0 +1,52 @@
+// A partition that has become this node's, while last words of its senders may still be on their way (last-words.ts): who has said his, what
+// waits for them, and what they owe of earlier turns.
+
+import { TroupeError } from '../../errors.ts';
+import type { FarMessage } from '../far-moves.ts';
+import type { BaseRef } from '../refs.ts';
+
+export interface Detained {
+  readonly ref: BaseRef;
+  readonly message: FarMessage;
+  readonly from: number;
+}
+
+export interface Waiting {
+  readonly entries: Detained[];
+  readonly over: Promise<void>;
+  readonly end: () => void;
+}
+
+export interface Settling {
+  readonly turn: number;
+  /** The old owner; what comes from there passes. */
+  readonly via: string;
+  readonly marked: Set<string>;
+  /** It became ours in an earlier life of this node, and only these have said that their last word is under way. */
+  readonly only: Set<string> | null;
+  readonly waiting: Map<string, Waiting>;
+  /** Words of later turns, for whoever owns it by then: not before the one that is missed here, of the same node. */
+  readonly later: Map<string, (() => void)[]>;
+  /** Resolves with our own last word. */
+  readonly own: Promise<void>;
+  readonly ownCame: () => void;
+  /** Of an earlier turn, by node: what it has sent directly since is behind that. */
+  readonly owes: Map<string, number>;
+  readonly postponed: Map<string, (() => void)[]>;
+  count: number;
+}
+
+export function waitsFor({ marked, only }: Settling, node: string): boolean {
+  return !marked.has(node) && only?.has(node) !== false;
+}
+
+/** What it has sent by an earlier owner is not here yet: not before that. */
+export function unlessOwed({ owes, postponed }: Settling, node: string, then: () => void): void {
+  if (!owes.has(node)) then();
+  else postponed.set(node, [...(postponed.get(node) ?? []), then]);
+}
+
+export function takenOver(partition: number, to: string): TroupeError {
+  const why = `partition ${partition} has been taken over by another node; this message, to ${to}, was not run`;
+  return new TroupeError('FENCED', why, { details: { partition }, retryable: true });
+}
