@@ -151,6 +151,8 @@ export const batchRecordsMax = 1_024;
 export const batchBytesMax: number = 8 << 20;
 /** A commit, or a write or sync of the log, that takes longer than this will not come back. Slow disks stall for seconds; 30 are a dead one. */
 export const commitStallMs = 30_000;
+/** ... looked at so often: what the process itself was stopped for counts as one such step. */
+export const commitLookMs = 1_000;
 /** A log whose disk has not answered for so long is told of. Ten times the worst sync of a disk that only has much to do. */
 export const stallTellMs = 2_000;
 /** How often each thread looks whether the disk answers. An eighth of stallTellMs. */

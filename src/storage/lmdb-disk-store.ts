@@ -2,7 +2,7 @@
 //
 // Invariant: settle() settles. LMDB itself leaves promises pending for ever when a transaction cannot even begin.
 
-import { commitStallMs } from '../limits.ts';
+import { commitLookMs, commitStallMs } from '../limits.ts';
 import { admit, growthOf } from './disk-room.ts';
 import type { EngineClock } from './engine.ts';
 import type { Lmdb } from './lmdb-env-store.ts';
@@ -43,8 +43,16 @@ export class LmdbDisk {
   async settle(writes: readonly Promise<boolean>[]): Promise<boolean[]> {
     let cancel = (): void => {};
     const stalled = new Promise<never>((_, reject) => {
-      // The timer keeps the process alive: with nothing else to do it would end here, and nobody would hear why.
-      cancel = this.#seams.timer(commitStallMs, () => reject(new Error(`no commit in ${commitStallMs} ms`)));
+      // In steps, and each begins when the one before was heard of: a process that was stopped for a minute has waited for one of them,
+      // and hears of its commit before the next. The timer keeps the process alive: with nothing else to do it would end here, and
+      // nobody would hear why.
+      const wait = (leftMs: number): void => {
+        cancel = this.#seams.timer(commitLookMs, () => {
+          if (leftMs > commitLookMs) wait(leftMs - commitLookMs);
+          else reject(new Error(`no commit in ${commitStallMs} ms`));
+        });
+      };
+      wait(commitStallMs);
     });
     try {
       return await Promise.race([Promise.all(writes), stalled]);

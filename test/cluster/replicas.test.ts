@@ -105,7 +105,7 @@ describe.concurrent('what three processes keep', () => {
       const told = await Promise.all(asked);
       for (const each of told)
         if (Array.isArray(each)) expect(each.length).toBeGreaterThanOrEqual(70);
-        else expect(['FENCED', 'OVERLOADED', 'DEADLINE', 'UNKNOWN_OUTCOME']).toContain(each.code);
+        else expect(['FENCED', 'OVERLOADED', 'DEADLINE', 'UNKNOWN_OUTCOME'], each.message).toContain(each.code);
       await more(20);
       await until('n2 has heard of it', async () => (await replicas('n2')).deposed >= 1);
       for (const { node: where } of await places('n2')) expect(where).not.toBe('n2');
