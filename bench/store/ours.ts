@@ -28,6 +28,13 @@ export function troupeSide(ack: 'committed' | 'flushed', threads: Threads): Stor
       const { found, value } = await store.get(key);
       return found ? bytesOf(value as Uint8Array) : undefined;
     },
+    /** What is flushed and merged behind one round is not the next contender's to bear; what goes on during it is ours. */
+    async settle() {
+      for (let state = ''; state !== 'idle'; ) {
+        await new Promise(resolve => setTimeout(resolve, 20));
+        ({ state } = await node.compactor.status());
+      }
+    },
     describe: () => node.describe(),
     close: () => node.stop(),
   };

@@ -139,6 +139,7 @@ function storeContender(
       if (side === undefined) throw new Error('run before setup');
       return run(side, n, latency);
     },
+    settle: () => side?.settle?.() ?? Promise.resolve(),
     async teardown() {
       await side?.close();
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
