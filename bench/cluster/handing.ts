@@ -65,7 +65,11 @@ async function handOver(near: Node, megabytes: number, n: number): Promise<Done>
     const from = to === 'near' ? 'far' : 'near';
     load.longestGapMs = 0;
     const began = performance.now();
-    await near.cluster.commit(near.cluster.plan({ weights: { [to]: 1, [from]: 0 } }));
+    // Refused as long as somebody has not heard of the change before.
+    await insist('the plan is taken', async () => {
+      await near.cluster.commit(near.cluster.plan({ weights: { [to]: 1, [from]: 0 } }));
+      return true;
+    });
     await insist(`${to} owns it`, async () => near.cluster.ring().owners[0] === to);
     await insist('everybody has heard of it', async () => near.cluster.ring().next.length === 0);
     took.push(performance.now() - began);
