@@ -65,6 +65,8 @@ export class GroupCommit<Owner> {
   #planned = false;
   /** Groups under way and in line when the last batch ended. */
   #usual = 0;
+  /** Somebody in the last batch wanted it 'flushed'. */
+  #waited = false;
   /** Replaced, never changed. Undefined while nobody watches, which is nearly always: a write then pays for one comparison. */
   #watchers: readonly Watcher<Owner>[] | undefined;
   #stopped: TroupeError | undefined;
@@ -168,7 +170,8 @@ export class GroupCommit<Owner> {
       () => {
         this.#running = false;
         if (this.#line.length === 0) return;
-        if (this.#isEnough()) this.#turn();
+        // Behind a batch that waited for nothing, the event loop has its turn first: writers that go on at once would keep it for ever.
+        if (this.#waited && this.#isEnough()) this.#turn();
         else this.#plan();
       },
       why => this.#fail(why),
@@ -184,6 +187,7 @@ export class GroupCommit<Owner> {
     const batch = take(line);
     if (batch.length === 0) return;
     this.#underWay = batch;
+    this.#waited = batch.some(({ ack }) => ack === 'flushed');
     const verdicts = await this.#seams.apply(batch);
     this.#usual = batch.length + line.length;
     // A crash in between has already told everyone, and what was applied is not ours to speak of any more.

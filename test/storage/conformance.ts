@@ -165,6 +165,25 @@ export function engineConformance(name: string, open: () => Promise<Rig>): void 
         }
       });
 
+      it('takes a value in two parts for the two together', async () => {
+        const op = {
+          type: 'put',
+          key: bytes('k'),
+          version: bytes('v1'),
+          value: bytes('one '),
+          rest: bytes('two'),
+        } as const;
+        const done = shard.commit({ epoch: 1, fence: 'shard', ops: [op] }, 'flushed');
+        expect(shard.get(bytes('k'))?.value).toEqual(bytes('one two'));
+        await done;
+        expect(shard.get(bytes('k'))).toEqual({
+          key: bytes('k'),
+          epoch: 1,
+          version: bytes('v1'),
+          value: bytes('one two'),
+        });
+      });
+
       it('carries empty and large values, and every epoch', async () => {
         const large = randomFillSync(new Uint8Array(1 << 20));
         const longVersion = randomFillSync(new Uint8Array(65_535));

@@ -164,12 +164,18 @@ describe('a batch that is waited for beside this thread', () => {
     expect(calls.map(keysOf)).toEqual([['5']]);
   });
 
-  it('waits for the end of the tick where nobody waits for a sync', async () => {
+  it('waits for the end of the tick where nobody waits for a sync, also behind another one', async () => {
     const { write, calls, endTick } = overlapping('committed');
     write('1', '2');
     expect(calls).toHaveLength(0);
     await endTick();
     expect(calls.map(keysOf)).toEqual([['1', '2']]);
+    write('3', '4');
+    all(calls.shift() as Call);
+    await tick();
+    expect(calls).toHaveLength(0);
+    await endTick();
+    expect(calls.map(keysOf)).toEqual([['3', '4']]);
   });
 });
 

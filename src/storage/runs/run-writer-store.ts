@@ -196,15 +196,15 @@ export class RunWriter {
   }
 
   #drain(): void {
-    this.#fd ??= openSync(this.path, 'r');
+    this.#fd ??= openSync(this.path, 'r+');
     fdatasyncSync(this.#fd);
   }
 
   async #close(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#fd !== undefined) closeSync(this.#fd);
     await this.#db.close();
+    if (this.#fd !== undefined) closeSync(this.#fd);
   }
 
   #write(): void {
