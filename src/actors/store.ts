@@ -288,11 +288,12 @@ export class Store {
   private write(bytes: number, ...request: Parameters<Coordinator['write']>): Promise<WriteResult> {
     const { admission, clock } = this.seams;
     const begun = clock.mono();
+    const outcome = this.coordinator.write(...request);
     admission.begin(bytes, begun);
-    return this.coordinator.write(...request).then(
-      outcome => {
+    return outcome.then(
+      written => {
         admission.end(bytes, begun, clock.mono(), true);
-        return { ...outcome, context: toToken(outcome.context) };
+        return { ...written, context: toToken(written.context) };
       },
       (error: unknown) => {
         admission.end(bytes, begun, clock.mono(), !isWaste(error));

@@ -26,7 +26,7 @@ export interface Corrupt {
   readonly corrupt: string;
 }
 
-export function isCorrupt(decoded: SiblingSet | Corrupt | undefined): decoded is Corrupt {
+export function isCorrupt(decoded: object | undefined): decoded is Corrupt {
   return decoded !== undefined && 'corrupt' in decoded;
 }
 

@@ -28,7 +28,7 @@ import { type Operations, OpMemo } from './op-memo.ts';
 import { plainContext, plainPut } from './plain-put.ts';
 import { type SiblingSet, stampOf } from './sibling.ts';
 import { prefixRange } from './store-key.ts';
-import { decodeSet, encodeSet, isCorrupt } from './version-codec.ts';
+import { type Corrupt, decodeSet, encodeSet, isCorrupt } from './version-codec.ts';
 import { type Current, merge, put, type Refused, remove, type Turn, type Unchanged, type Written } from './vnode.ts';
 import { type CommitTimes, VnodeCommits } from './vnode-commits.ts';
 import {
@@ -48,7 +48,7 @@ import {
   type WriteReply,
 } from './vnode-messages.ts';
 import { digestOf, pageOf } from './vnode-pages.ts';
-import { damaged, type ShardPlace, shardNameOf, VnodeShard } from './vnode-shard.ts';
+import { currentOf, type ShardPlace, shardNameOf, VnodeShard } from './vnode-shard.ts';
 
 export interface KeeperPlace extends ShardPlace, CommitTimes {
   readonly engine: Pick<Engine, 'shard'>;
@@ -71,10 +71,15 @@ export interface KeeperStats {
   refused: number;
 }
 
-interface Write {
+/** A key, and what is there. */
+interface Spot {
   readonly store: string;
   readonly key: Uint8Array;
   readonly shard: VnodeShard;
+  readonly found: StoredRecord | Corrupt | undefined;
+}
+
+interface Write extends Spot {
   readonly place: Place;
   readonly flags: WriteFlags;
   readonly opId: string | undefined;
@@ -100,9 +105,10 @@ export class VnodeKeeper {
   put(store: string, key: Uint8Array, wire: PutWire): Soon<WriteReply> {
     const [value, context, bits, ttlMs, opId, valueBytesMax] = wire;
     return this.guarded(() => {
-      const plain = opId === null ? this.plainPut(store, key, wire) : undefined;
+      const spot = this.look(store, key);
+      const plain = this.plainPut(spot, wire);
       if (plain !== undefined) return plain;
-      const write = this.begin(store, key, context, bits, opId, valueBytesMax);
+      const write = this.begin(spot, context, bits, opId, valueBytesMax);
       const { flags, turn, current } = write;
       const request = {
         value,
@@ -119,19 +125,15 @@ export class VnodeKeeper {
   }
 
   /** The short way, for what is nearly every put; undefined: this one is not for it. */
-  private plainPut(store: string, key: Uint8Array, wire: PutWire): Promise<Answer<WriteReply>> | undefined {
-    const [value, context, bits, ttlMs, , valueBytesMax] = wire;
+  private plainPut({ key, shard, found }: Spot, wire: PutWire): Promise<Answer<WriteReply>> | undefined {
+    const [value, context, bits, ttlMs, opId, valueBytesMax] = wire;
     const { siblings, alone, ifNoneMatch, flushed } = unpackFlags(bits);
-    if (!alone || ifNoneMatch) return undefined;
-    this.commits.refuseLate();
-    const shard = this.shardOf(store);
-    const current = shard.record(key);
-    if (current === damaged) return undefined;
-    const writer = shard.writerFor(current?.version);
+    if (!alone || ifNoneMatch || opId !== null || isCorrupt(found)) return undefined;
+    const writer = shard.writerFor(found?.version);
     if (writer === undefined) return undefined;
     const place = placeOf(shard.store, key);
     const turn = { writer, place, now: this.place.now(), stamp: this.stamp, rules: { siblings, valueBytesMax } };
-    const made = plainPut(current, { value, context, ttlMs }, turn);
+    const made = plainPut(found, { value, context, ttlMs }, turn);
     if (made === undefined) return undefined;
     this.stats.puts++;
     this.stamp = made.stamp;
@@ -148,7 +150,7 @@ export class VnodeKeeper {
   delete(store: string, key: Uint8Array, wire: DeleteWire): Soon<WriteReply> {
     const [context, bits, opId] = wire;
     return this.guarded(() => {
-      const write = this.begin(store, key, context, bits, opId, 0);
+      const write = this.begin(this.look(store, key), context, bits, opId, 0);
       const request = { context: write.context, opId: write.opId, doneAs: this.doneAs(write) };
       const verdict = remove(write.current, request, write.turn);
       if (verdict.type === 'write') this.stats.deletes++;
@@ -231,25 +233,29 @@ export class VnodeKeeper {
 
   // ---- a write ----
 
+  private look(store: string, key: Uint8Array): Spot {
+    this.commits.refuseLate();
+    const shard = this.shardOf(store);
+    return { store, key, shard, found: shard.record(key) };
+  }
+
   private begin(
-    store: string,
-    key: Uint8Array,
+    spot: Spot,
     contextBytes: Uint8Array | null,
     bits: number,
     opId: string | null,
     valueBytesMax: number,
   ): Write {
-    this.commits.refuseLate();
     const flags = unpackFlags(bits);
-    const shard = this.shardOf(store);
+    const { key, shard } = spot;
     const place = placeOf(shard.store, key);
     const context = contextBytes === null ? undefined : decodeContext(contextBytes, place);
     if (context !== undefined && isBadContext(context)) throw new TroupeError('BAD_CONTEXT', context.badContext);
     const rules = { valueBytesMax, siblings: flags.siblings, alone: flags.alone };
-    const current = shard.current(key);
+    const current = currentOf(spot.found);
     const actor = shard.actorFor(isCorrupt(current) ? undefined : current);
     const turn = { actor, now: this.place.now(), stamp: this.stamp, rules };
-    return { store, key, shard, place, flags, opId: opId ?? undefined, turn, context, current };
+    return { ...spot, place, flags, opId: opId ?? undefined, turn, context, current };
   }
 
   private carryOut(
@@ -292,7 +298,7 @@ export class VnodeKeeper {
    */
   private erase(store: string, key: Uint8Array, wire: DeleteWire, full: Soon<WriteReply>): Soon<WriteReply> {
     return this.guarded(() => {
-      const write = this.begin(store, key, wire[0], wire[1], null, 0);
+      const write = this.begin(this.look(store, key), wire[0], wire[1], null, 0);
       const verdict = remove(write.current, { context: write.context }, write.turn);
       if (verdict.type !== 'write') return this.carryOut(write, verdict, () => this.delete(store, key, wire));
       // Something the client has not seen stands beside what it deletes: that must stay.

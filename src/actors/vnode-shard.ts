@@ -16,7 +16,7 @@ import type { ActorId, DvvSet } from './dvv.ts';
 import { isBy, type PlainWriter, plainWriter } from './plain-put.ts';
 import { ownKey } from './store-key.ts';
 import { ByteReader, ByteWriter } from './strict-bytes.ts';
-import { decodeSet } from './version-codec.ts';
+import { type Corrupt, decodeSet, isCorrupt } from './version-codec.ts';
 import type { Current } from './vnode.ts';
 
 export interface ShardPlace {
@@ -57,24 +57,17 @@ export class VnodeShard {
   }
 
   /** What the disk says of a key, pending writes included. */
-  current(key: Uint8Array): Current {
+  record(key: Uint8Array): StoredRecord | Corrupt | undefined {
     try {
-      const record = this.shard.get(key);
-      return record === undefined ? undefined : decodeSet(record);
+      return this.shard.get(key);
     } catch (error) {
-      if (isDamage(error)) return { corrupt: error.message };
+      if (error instanceof TroupeError && error.code === 'CORRUPT') return { corrupt: error.message };
       throw error;
     }
   }
 
-  /** The same as it lies there. */
-  record(key: Uint8Array): StoredRecord | typeof damaged | undefined {
-    try {
-      return this.shard.get(key);
-    } catch (error) {
-      if (isDamage(error)) return damaged;
-      throw error;
-    }
+  current(key: Uint8Array): Current {
+    return currentOf(this.record(key));
   }
 
   /**
@@ -191,11 +184,9 @@ export class VnodeShard {
   }
 }
 
-/** What is to be said of it, current() knows. */
-export const damaged: unique symbol = Symbol('damaged');
-
-function isDamage(error: unknown): error is TroupeError {
-  return error instanceof TroupeError && error.code === 'CORRUPT';
+/** The siblings in a record. */
+export function currentOf(record: StoredRecord | Corrupt | undefined): Current {
+  return record === undefined || isCorrupt(record) ? record : decodeSet(record);
 }
 
 const bytes = new ByteWriter();
