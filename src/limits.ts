@@ -297,6 +297,12 @@ export const pollRestMs = 20;
 
 // The upkeep of the disk.
 
+/** What a file that nobody needs any more becomes shorter by in one go: a disk gives so much back in a few ms. */
+export const removalPieceBytes: number = 8 << 20;
+/** The rest after each piece: 400 MB a second. */
+export const removalRestMs = 20;
+/** How often it is looked whether somebody reads such a file still. Threads look for what they do not need as often (sealLookMs). */
+export const removalLookMs = 50;
 /** A merge looks at its pace after this much work: a rest is then far longer than the call that makes it. */
 export const mergeChunkMs = 8;
 /** The part of a core a merge takes while somebody writes. */

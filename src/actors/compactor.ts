@@ -49,6 +49,7 @@ export const nothingToKeepUp: UpkeepStatus = Object.freeze({
   bytes: 0,
   tiers: [],
   backlog: 0,
+  unneeded: 0,
   jobs: [],
   bytesPerSecond: null,
   flushes: 0,

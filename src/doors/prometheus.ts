@@ -139,6 +139,7 @@ const metrics: readonly Metric[] = [
       ),
   },
   ofUpkeep('troupe_storage_merge_backlog_bytes', 'gauge', 'Bytes that merges which are due will read.', 'backlog'),
+  ofUpkeep('troupe_storage_unneeded_bytes', 'gauge', 'Bytes of files merged away that are still there.', 'unneeded'),
   ofUpkeep('troupe_storage_flushes_total', 'counter', 'Segments that became runs.', 'flushes'),
   ofUpkeep('troupe_storage_flushed_bytes_total', 'counter', 'Bytes written by flushes.', 'bytesFlushed'),
   ofUpkeep('troupe_storage_merges_total', 'counter', 'Merges of runs.', 'merges'),

@@ -5,7 +5,7 @@
 //                    │                                              └ CORRUPT: that run is set aside, the others go on
 //                    └ first a look at filters nobody has looked at, and at all of them when a reader has found one damaged
 //
-// Who reads files that are removed has them open.
+// Files go when nobody reads them any more (runs/run-removal-store.ts).
 //
 // Invariant: a run that is found damaged is never read by a merge again in this life, and counts as lying outside all merges.
 
@@ -17,7 +17,7 @@ import { JobControl } from './runs/job-control.ts';
 import type { MergeArgument, MergeResult } from './runs/merge-job.ts';
 import { paceOf } from './runs/pace.ts';
 import type { RunInfo } from './runs/run-format.ts';
-import { removeRunFiles } from './runs/run-writer-store.ts';
+import { RunRemoval } from './runs/run-removal-store.ts';
 import { backlogOf, type MergePlan, mergeOfAll, nextMerge, type TierRules, tierOf } from './runs/tiers.ts';
 import type { MendArgument, MendResult } from './runs/verify-job.ts';
 import type { DamagedRun, PurgeOf, RunTier, UpkeepJob, UpkeepStatus } from './upkeep.ts';
@@ -44,13 +44,17 @@ export class MergeWork {
   #control: JobControl | undefined;
   #item: MergeWorkItem | undefined;
   #looked = { lsn: 0, at: 0 };
-  /** Who copies runs just now, and the files that nobody else needs any more. */
-  #holds = 0;
-  #unneeded: string[] = [];
+  readonly removal: RunRemoval;
 
-  constructor(seams: UpkeepSeams) {
+  /** `removed`: see RunRemovalSeams. */
+  constructor(seams: UpkeepSeams, removed: (why?: Error) => void) {
     this.#seams = seams;
     this.#runDir = join(seams.dir, 'runs');
+    this.removal = new RunRemoval({
+      dir: this.#runDir,
+      nobodyReads: generation => seams.disk.words.allHaveLooked(generation),
+      removed,
+    });
   }
 
   get damaged(): DamagedRun[] {
@@ -115,18 +119,6 @@ export class MergeWork {
     control.setBytesPerSecond(runs > runsMax ? Number.POSITIVE_INFINITY : this.bytesPerSecond);
   }
 
-  /** Files stay where they are until it is given back. */
-  hold(): () => void {
-    this.#holds++;
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      this.#holds--;
-      this.#remove([]);
-    };
-  }
-
   budget(bytesPerSecond: number): void {
     this.bytesPerSecond = bytesPerSecond;
     if (this.#seams.runJob !== undefined) this.#control?.setBytesPerSecond(bytesPerSecond);
@@ -146,23 +138,17 @@ export class MergeWork {
     return { what: 'filters', why: null, bytes: bytesOf(item.runs), bytesRead, pace };
   }
 
-  status(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'tiers' | 'backlog'> {
+  status(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'tiers' | 'backlog' | 'unneeded'> {
     const { runs } = this.#seams.manifest.state();
     const { sound, damaged } = this.#runs();
     const backlog = backlogOf(sound, this.#rules(), damaged);
-    return { runs: runs.length, bytes: bytesOf(runs), tiers: tiersOf(runs), backlog };
+    return { runs: runs.length, bytes: bytesOf(runs), tiers: tiersOf(runs), backlog, unneeded: this.removal.bytes };
   }
 
   #runs(): { sound: RunInfo[]; damaged: RunInfo[] } {
     const { runs } = this.#seams.manifest.state();
     const isDamaged = ({ id }: RunInfo): boolean => this.#damaged.has(id);
     return { sound: runs.filter(run => !isDamaged(run)), damaged: runs.filter(isDamaged) };
-  }
-
-  #remove(files: readonly string[]): void {
-    this.#unneeded.push(...files);
-    if (this.#holds > 0) return;
-    for (const file of this.#unneeded.splice(0)) removeRunFiles(this.#runDir, file);
   }
 
   #rules(): TierRules {
@@ -196,7 +182,7 @@ export class MergeWork {
     this.counts.purged += purged;
     disk.words.turnGeneration();
     for (const { id } of some) this.#filters.delete(id);
-    this.#remove(some.map(({ file }) => file));
+    this.removal.add(some, disk.words.generation);
   }
 
   /** Nobody is asked when nothing could go. Whoever does not answer wants everything kept. */

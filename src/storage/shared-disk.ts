@@ -55,5 +55,6 @@ export class SharedDisk {
   forget(thread: number): void {
     for (const slot of this.slots) slot.forget(thread);
     this.words.calmPulse(thread);
+    this.words.endLook(thread);
   }
 }

@@ -7,6 +7,7 @@
 //     seals       rises when every thread shall hand its segment over: somebody wants all of it flushed
 //     doubts      rises when somebody has found the filter of a run damaged
 //     pulses      of each thread: odd while a call blocks it that the disk has to answer; how long its other calls have waited
+//     looks       of each thread: the generation of the oldest manifest whose runs it may have open, plus 1; 0: it has none open
 //     fences      the highest epoch that has written to a shard: [number + 1, epoch] at the shard's number, modulo the slots
 //
 // Invariant: numbers are never handed out twice in one life of the directory; the next life begins above what the disk holds.
@@ -23,7 +24,8 @@ const doubtsAt = 3;
 const words32 = 4;
 const pulsesFrom = words64 * 8 + words32 * 4;
 const pulseWords = 2;
-const fencesFrom: number = pulsesFrom + pinsMax * pulseWords * 4;
+const looksFrom: number = pulsesFrom + pinsMax * pulseWords * 4;
+const fencesFrom: number = looksFrom + pinsMax * 4;
 
 export function sharedWordsBytes(): number {
   return fencesFrom + fencesMax * 16;
@@ -35,6 +37,7 @@ export class SharedWords {
   readonly news: Int32Array;
   readonly #counters: BigInt64Array;
   readonly #pulses: Int32Array;
+  readonly #looks: Int32Array;
   readonly #fences: BigInt64Array;
 
   constructor(memory: SharedArrayBuffer) {
@@ -42,6 +45,7 @@ export class SharedWords {
     this.#counters = new BigInt64Array(memory, 0, words64);
     this.news = new Int32Array(memory, words64 * 8, words32);
     this.#pulses = new Int32Array(memory, pulsesFrom, pinsMax * pulseWords);
+    this.#looks = new Int32Array(memory, looksFrom, pinsMax);
     this.#fences = new BigInt64Array(memory, fencesFrom, fencesMax * 2);
   }
 
@@ -133,6 +137,28 @@ export class SharedWords {
   calmPulse(thread: number): void {
     Atomics.store(this.#pulses, thread * pulseWords, 0);
     this.tellStalled(thread, 0);
+  }
+
+  /**
+   * From now on this thread has no run open that was not named in this generation, or later. The first time: before it reads the manifest,
+   * so that who has looked here already has changed the manifest before that.
+   */
+  tellLook(thread: number, generation: number): void {
+    Atomics.store(this.#looks, thread, generation + 1);
+  }
+
+  /** It has none open, and opens none without telling first. */
+  endLook(thread: number): void {
+    Atomics.store(this.#looks, thread, 0);
+  }
+
+  /** Has every thread closed what the manifest of this generation does not name? */
+  allHaveLooked(generation: number): boolean {
+    for (let thread = 0; thread < pinsMax; thread++) {
+      const look = Atomics.load(this.#looks, thread);
+      if (look !== 0 && look <= generation) return false;
+    }
+    return true;
   }
 
   /**

@@ -1,5 +1,8 @@
 // The runs as one thread sees them, and which of them hold what of a shard: the manifest, read again when its generation has turned.
 //
+// Its files are removed when all threads have closed it, so each says how far it has come (SharedWords.tellLook), and looks now and then
+// also when nobody reads (refresh).
+//
 // Invariant: a run that the manifest does not name any more is read until the last walk through it has ended, and no longer.
 
 import { nameOf } from './key.ts';
@@ -21,15 +24,19 @@ export class TroupeRuns {
   readonly #dir: string;
   readonly #manifest: ManifestStore;
   readonly #words: SharedWords;
+  readonly #thread: number;
   readonly #runs = new Map<number, RunStore>();
+  /** Not named any more, and walked through still. */
+  readonly #leaving = new Set<RunStore>();
   #generation = -1;
   #shards: ReadonlyMap<string, ManifestShard> = new Map();
   #parts: ReadonlyMap<number, readonly RunPart[]> = new Map();
 
-  constructor(dir: string, manifest: ManifestStore, words: SharedWords) {
+  constructor(dir: string, manifest: ManifestStore, words: SharedWords, thread: number) {
     this.#dir = dir;
     this.#manifest = manifest;
     this.#words = words;
+    this.#thread = thread;
   }
 
   names(): string[] {
@@ -46,6 +53,13 @@ export class TroupeRuns {
     at.number = number;
     at.runs = this.#parts.get(number) ?? [];
     at.seen = this.#generation;
+  }
+
+  /** Closes what is not needed any more. Throws what the manifest says: who reads next hears it again. */
+  refresh(): void {
+    if (this.#generation === -1) return;
+    this.#readAgain();
+    this.#tellLook();
   }
 
   /** Gives shards their numbers. */
@@ -85,18 +99,22 @@ export class TroupeRuns {
 
   describe(): object {
     this.#readAgain();
-    return { shards: this.#shards.size, runs: [...this.#runs.values()].map(run => run.describe()) };
+    const described = (runs: Iterable<RunStore>): object[] => Array.from(runs, run => run.describe());
+    return { shards: this.#shards.size, runs: described(this.#runs.values()), leaving: described(this.#leaving) };
   }
 
   async close(): Promise<void> {
-    for (const run of this.#runs.values()) run.close();
+    for (const run of [...this.#runs.values(), ...this.#leaving]) run.close();
     this.#runs.clear();
+    this.#leaving.clear();
+    this.#words.endLook(this.#thread);
     await this.#manifest.close();
   }
 
   #readAgain(): void {
     const { generation } = this.#words;
     if (generation === this.#generation) return;
+    if (this.#generation === -1) this.#words.tellLook(this.#thread, generation);
     this.#manifest.refresh();
     const { shards, runs } = this.#manifest.state();
     const named = new Set(runs.map(({ id }) => id));
@@ -104,6 +122,7 @@ export class TroupeRuns {
       if (named.has(id)) continue;
       this.#runs.delete(id);
       run.retire();
+      this.#leaving.add(run);
     }
     const parts = new Map<number, RunPart[]>();
     for (const info of runs) {
@@ -116,6 +135,12 @@ export class TroupeRuns {
     this.#shards = shards;
     this.#parts = parts;
     this.#generation = generation;
+    this.#tellLook();
+  }
+
+  #tellLook(): void {
+    for (const run of this.#leaving) if (run.isClosed) this.#leaving.delete(run);
+    if (this.#leaving.size === 0) this.#words.tellLook(this.#thread, this.#generation);
   }
 }
 

@@ -99,7 +99,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.memory = opened.memory;
     this.#disk = opened.disk;
     this.upkeep = opened.upkeep;
-    this.#runs = new TroupeRuns(join(dir, 'runs'), opened.manifest, this.#disk.words);
+    this.#runs = new TroupeRuns(join(dir, 'runs'), opened.manifest, this.#disk.words, thread);
     this.#log = new TroupeLog({
       dir: join(dir, 'log'),
       thread,
@@ -121,7 +121,10 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.#unwatch = watchSeals({
       words: this.#disk.words,
       seal: () => this.commits.job(() => this.#log.seal()),
-      rest: () => this.#log.mark(),
+      rest: () => {
+        this.#log.mark();
+        this.#closeRuns();
+      },
       isOld: () => this.#log.ageMs >= (options.segmentAgeMs ?? segmentAgeMs),
     });
     const { upkeep } = this;
@@ -245,6 +248,15 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.#stalls.stop();
     await this.upkeep?.stop();
     await this.#runs.close();
+  }
+
+  /** Of a thread that nobody reads on: else it would keep files that could be removed. */
+  #closeRuns(): void {
+    try {
+      this.#runs.refresh();
+    } catch {
+      // Who reads next hears what is wrong with the manifest.
+    }
   }
 
   #fail(why: Error, onFatal: (why: Error) => void): void {

@@ -41,7 +41,9 @@ export class Upkeep implements EngineUpkeep {
 
   constructor(seams: UpkeepSeams) {
     this.seams = seams;
-    this.#merges = new MergeWork(seams);
+    this.#merges = new MergeWork(seams, why =>
+      why === undefined ? this.#troubles.went('removal') : this.#failed('removal', why),
+    );
     this.#flushes = new FlushWork(seams, run => this.#merges.trust(run));
   }
 
@@ -55,6 +57,7 @@ export class Upkeep implements EngineUpkeep {
     this.#merges.stop();
     this.#wake();
     await this.#running;
+    await this.#merges.removal.stop();
   }
 
   pause(): void {
@@ -103,7 +106,7 @@ export class Upkeep implements EngineUpkeep {
 
   /** Files of runs stay where they are, also when they are merged away, until the hold is given back. */
   hold(): () => void {
-    return this.#merges.hold();
+    return this.#merges.removal.hold();
   }
 
   /** Resolves when there is nothing to do. */
@@ -175,11 +178,11 @@ export class Upkeep implements EngineUpkeep {
   }
 
   /** A manifest that is closed, or damaged, cannot be asked. */
-  #sizes(): Pick<UpkeepStatus, 'runs' | 'bytes' | 'tiers' | 'backlog'> {
+  #sizes(): ReturnType<MergeWork['status']> {
     try {
       return this.#merges.status();
     } catch {
-      return { runs: 0, bytes: 0, tiers: [], backlog: 0 };
+      return { runs: 0, bytes: 0, tiers: [], backlog: 0, unneeded: 0 };
     }
   }
 

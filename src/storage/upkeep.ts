@@ -25,7 +25,7 @@ export interface DamagedRun {
 }
 
 export interface Trouble {
-  /** 'flush', 'flush/7' (one segment alone), 'merge', 'run/run-7.mdb' (a run that is damaged), 'manifest', 'log/t1' (the disk does not answer). */
+  /** 'flush', 'flush/7' (one segment alone), 'merge', 'run/run-7.mdb' (a run that is damaged), 'manifest', 'removal' (files that should go), 'log/t1' (the disk does not answer). */
   readonly what: string;
   readonly code: TroupeCode;
   readonly message: string;
@@ -50,6 +50,8 @@ export interface UpkeepStatus {
   readonly runs: number;
   /** Bytes of all runs. */
   readonly bytes: number;
+  /** Bytes of files that were merged away and have not been removed yet: they go slowly, and when nobody reads them any more. */
+  readonly unneeded: number;
   /** The same by size: each tier is four times as large as the one before. Those without runs are left out. */
   readonly tiers: readonly RunTier[];
   /** Bytes that the merges which are due will read. */

@@ -3,9 +3,10 @@
 import { readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { TroupeError } from '../../src/errors.ts';
-import { runFanIn } from '../../src/limits.ts';
+import { removalLookMs, runFanIn } from '../../src/limits.ts';
 import { Jobs } from '../../src/runtime/thread-jobs.ts';
 import type { RunJob } from '../../src/storage/engine.ts';
 import { type SegmentSlot, slotState } from '../../src/storage/segment-slot.ts';
@@ -372,6 +373,37 @@ describe('a disk without room', () => {
     await rig.upkeep.run({ all: true });
     expect(rig.upkeep.status()).toMatchObject({ runs: 1, trouble: null });
     for (const key of ['ka7', 'kb7', 'kz7']) expect(read(rig, key)).toBe(key.slice(1));
+  });
+});
+
+describe('what was merged away', () => {
+  it('is read to its end by a scan that goes on, and removed afterwards', async () => {
+    const rig = await open(newDir(), { runJob: pool() });
+    const before = await someRuns(rig, 3);
+    const scan = rig.store.shard('kv/a').scan()[Symbol.iterator]();
+    expect(scan.next().done).toBe(false);
+    await rig.upkeep.run({ all: true });
+    const leaving = (): unknown[] => (rig.store.describe().runs as { leaving: unknown[] }).leaving;
+    await until(() => leaving().length === 3);
+    // Nothing happens: the time of some looks at it, which nobody can move.
+    await sleep(3 * removalLookMs);
+    expect(runFiles(rig)).toEqual(expect.arrayContaining(before));
+    expect(rig.upkeep.status().unneeded).toBeGreaterThan(0);
+    let rest = 0;
+    while (!scan.next().done) rest++;
+    expect(rest).toBe(299);
+    await until(() => rig.upkeep.status().unneeded === 0);
+    expect(runFiles(rig)).toHaveLength(1);
+    expect(runFiles(rig)).not.toEqual(expect.arrayContaining(before.slice(0, 1)));
+  });
+
+  it('is closed and removed also where nobody reads any more', async () => {
+    const rig = await open(newDir(), { runJob: pool() });
+    await someRuns(rig, 2);
+    read(rig, 'ka7');
+    await rig.upkeep.run({ all: true });
+    await until(() => rig.upkeep.status().unneeded === 0);
+    expect(runFiles(rig)).toHaveLength(1);
   });
 });
 

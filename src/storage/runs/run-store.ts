@@ -142,6 +142,10 @@ export class RunStore {
     if (this.#cursors.size === 0) this.close();
   }
 
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
