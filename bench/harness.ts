@@ -202,7 +202,7 @@ async function calibrate(entrant: Entrant, workload: Workload, mode: Mode): Prom
 }
 
 async function runRound(entrants: readonly Entrant[], workload: Workload, mode: Mode, round: number): Promise<void> {
-  const { warmupMs } = pace[mode];
+  const warmupMs = mode === 'full' ? (workload.warmupMs ?? pace.full.warmupMs) : pace.small.warmupMs;
   const roundMs = mode === 'full' ? (workload.roundMs ?? pace.full.roundMs) : pace.small.roundMs;
   const bench = new Bench({
     time: workload.gauge === undefined ? roundMs : 0,

@@ -41,6 +41,8 @@ export interface Workload {
   readonly rounds?: number;
   /** Milliseconds of a round when full. Longer than the usual 300 where what goes on behind the writers is to be seen. */
   readonly roundMs?: number;
+  /** Milliseconds of warm-up before the first round when full. Longer than the usual 300 where much code on several threads has to be compiled. */
+  readonly warmupMs?: number;
   /** Milliseconds after which anything counts as not completed when full. Longer than the usual 120,000 where much is loaded. */
   readonly deadlineMs?: number;
   /** Why there is nobody to compare with. Without it a workload needs a peer. */
