@@ -10,13 +10,12 @@
 // told, unless `onFatal` has ended the process before.
 
 import { writeSync } from 'node:fs';
-import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import { diskFreeLowWater, importRecordsMax } from '../limits.ts';
 import type { Cut } from './backup/cut.ts';
 import { cutLmdb } from './backup/cut-store.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
-import { type Crc32, crc32 as ownCrc32 } from './crc32.ts';
+import type { Crc32 } from './crc32.ts';
 import type {
   Ack,
   Engine,
@@ -35,6 +34,7 @@ import { LmdbDisk } from './lmdb-disk-store.ts';
 import { freeBytes, type Lmdb, lastVersion, openLmdb, processToken } from './lmdb-env-store.ts';
 import { fenceKey, LmdbShards, recordKey } from './lmdb-shards-store.ts';
 import { LmdbWalk, Pin } from './lmdb-walk-store.ts';
+import { quickCrc } from './quick-crc-store.ts';
 import { encodeRecord, epochOf, recordHeaderBytes } from './record.ts';
 import { stopped } from './refusals.ts';
 import { type Found, type Medium, ShardHandle } from './shard-handle.ts';
@@ -47,14 +47,10 @@ export interface LmdbStoreOptions extends Omit<EngineOptions, 'kind'> {
   readonly open?: (dir: string) => Lmdb;
 }
 
-/** Below this the call into zlib costs more than the bytes. */
-const shortBytes = 128;
-
 export class LmdbStore implements Engine, Medium<Place> {
   readonly kind = 'lmdb';
   readonly shared = true;
-  /** zlib's is twice as fast by the byte and ten times as slow by the call: keys go to our own. */
-  readonly crc: Crc32 = (bytes, seed) => (bytes.length <= shortBytes ? ownCrc32(bytes, seed) : crc32(bytes, seed));
+  readonly crc: Crc32 = quickCrc;
   readonly commits: GroupCommit<LmdbShard>;
   readonly #db: Lmdb;
   readonly #disk: LmdbDisk;

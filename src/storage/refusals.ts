@@ -1,6 +1,6 @@
 // What the engines say no with, in one place, so that all of them say it in the same words and with the same details.
 
-import { TroupeError } from '../errors.ts';
+import { describeThrown, TroupeError } from '../errors.ts';
 import { showKey } from './key.ts';
 
 export function stopped(): TroupeError {
@@ -17,6 +17,12 @@ export function fenced(shard: string, epoch: number, seen: number | undefined): 
   return new TroupeError('FENCED', `${who} has written to shard ${shard}; epoch ${epoch} may not any more.`, {
     details: { shard, epoch, seen: seen ?? null },
   });
+}
+
+/** What the system says when there is no room, on the disk or for this user. */
+export function isDiskFull(why: unknown): boolean {
+  const { code } = describeThrown(why);
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 export function diskFull(free: number, wanted: number): TroupeError {

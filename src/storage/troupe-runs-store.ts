@@ -55,11 +55,15 @@ export class TroupeRuns {
     at.seen = this.#generation;
   }
 
-  /** Closes what is not needed any more. Throws what the manifest says: who reads next hears it again. */
+  /** Closes what is not needed any more, also where nobody reads: else a thread would keep files that could be removed. */
   refresh(): void {
     if (this.#generation === -1) return;
-    this.#readAgain();
-    this.#tellLook();
+    try {
+      this.#readAgain();
+      this.#tellLook();
+    } catch {
+      // Who reads next hears what is wrong with the manifest.
+    }
   }
 
   /** Gives shards their numbers. */

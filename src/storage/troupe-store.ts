@@ -12,11 +12,10 @@
 // that is given up meanwhile is in a run that the manifest names already.
 
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { TroupeError } from '../errors.ts';
 import { diskFreeLowWater, importRecordsMax, segmentAgeMs } from '../limits.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
-import { type Crc32, crc32 as ownCrc32 } from './crc32.ts';
+import type { Crc32 } from './crc32.ts';
 import type { Ack, Engine, EngineOptions, EngineStats, Shard, ShardChunk, StoredRecord } from './engine.ts';
 import { GroupCommit, type Verdict } from './group-commit.ts';
 import { checkShardName } from './key.ts';
@@ -25,6 +24,7 @@ import { killProcess } from './lmdb-store.ts';
 import type { LogFiles } from './log/log-files-store.ts';
 import type { LogOp } from './log/log-frame.ts';
 import type { PendingGroup } from './pending-writes.ts';
+import { quickCrc } from './quick-crc-store.ts';
 import { encodeRecord, epochOf } from './record.ts';
 import { diskFull, fenced } from './refusals.ts';
 import { watchSeals } from './seal-watch-store.ts';
@@ -64,14 +64,10 @@ export interface TroupePlace {
 type TroupeShard = ShardHandle<TroupePlace>;
 type Group = PendingGroup<TroupeShard>;
 
-/** Below this the call into zlib costs more than the bytes. */
-const shortBytes = 128;
-const crc: Crc32 = (bytes, seed) => (bytes.length <= shortBytes ? ownCrc32(bytes, seed) : crc32(bytes, seed));
-
 export class TroupeStore implements Engine, Medium<TroupePlace> {
   readonly kind = 'troupe';
   readonly shared = true;
-  readonly crc: Crc32 = crc;
+  readonly crc: Crc32 = quickCrc;
   readonly commits: GroupCommit<TroupeShard>;
   /** What other threads need to open the same directory. */
   readonly memory: SharedDiskMemory;
@@ -95,7 +91,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.#free = free;
     this.#lowWater = freeLowWater;
     const onFatal = (why: Error): void => this.#fail(why, options.onFatal ?? killProcess);
-    const opened = openTroupeDisk({ ...options, crc, onFatal });
+    const opened = openTroupeDisk({ ...options, crc: quickCrc, onFatal });
     this.memory = opened.memory;
     this.#disk = opened.disk;
     this.upkeep = opened.upkeep;
@@ -104,7 +100,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       dir: join(dir, 'log'),
       thread,
       disk: this.#disk,
-      crc,
+      crc: quickCrc,
       files: options.files,
       note: logged => opened.manifest.edit({ logged }),
       roomToFlush: () => this.#roomToFlush(),
@@ -123,7 +119,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       seal: () => this.commits.job(() => this.#log.seal()),
       rest: () => {
         this.#log.mark();
-        this.#closeRuns();
+        this.#runs.refresh();
       },
       isOld: () => this.#log.ageMs >= (options.segmentAgeMs ?? segmentAgeMs),
     });
@@ -162,7 +158,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     const shard = this.#handle(name);
     await this.commits.sync('committed');
     const found = this.walk(shard, undefined, undefined);
-    const writer = new ChunkWriter(crc, this.#reads.look(shard).fence);
+    const writer = new ChunkWriter(this.crc, this.#reads.look(shard).fence);
     for (const { key, bytes } of found) {
       const chunk = writer.add(shard.open(key, bytes));
       if (chunk) yield chunk;
@@ -174,7 +170,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   async import(name: string, chunks: AsyncIterable<ShardChunk> | Iterable<ShardChunk>): Promise<void> {
     this.commits.check();
     const shard = this.#handle(name);
-    const reader = new ChunkReader(crc, name);
+    const reader = new ChunkReader(this.crc, name);
     const number = await this.#runs.reserve(name);
     try {
       for await (const chunk of chunks) await this.#load(shard, number, reader.read(chunk));
@@ -248,15 +244,6 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     this.#stalls.stop();
     await this.upkeep?.stop();
     await this.#runs.close();
-  }
-
-  /** Of a thread that nobody reads on: else it would keep files that could be removed. */
-  #closeRuns(): void {
-    try {
-      this.#runs.refresh();
-    } catch {
-      // Who reads next hears what is wrong with the manifest.
-    }
   }
 
   #fail(why: Error, onFatal: (why: Error) => void): void {
@@ -397,7 +384,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     for (let at = 0; at < records.length; at += importRecordsMax) {
       const ops = records.slice(at, at + importRecordsMax).map(({ key, epoch, version, value }) => ({
         key,
-        record: encodeRecord(crc, shard.seed, key, epoch, version, value),
+        record: encodeRecord(this.crc, shard.seed, key, epoch, version, value),
       }));
       await this.commits.job(() => this.#append(number, 0, ops));
     }

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { TroupeError } from '../../errors.ts';
 import { backupPieceBytes } from '../../limits.ts';
+import { isDiskFull } from '../refusals.ts';
 
 export interface Sum {
   readonly bytes: number;
@@ -125,7 +126,9 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 function asDiskFull(path: string, why: unknown): unknown {
-  const { code, message } = why as NodeJS.ErrnoException;
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return why;
-  return new TroupeError('DISK_FULL', `${path} cannot be written: ${message}`, { cause: why, details: { path } });
+  if (!isDiskFull(why)) return why;
+  return new TroupeError('DISK_FULL', `${path} cannot be written: ${(why as Error).message}`, {
+    cause: why,
+    details: { path },
+  });
 }

@@ -14,10 +14,11 @@
 
 import { join } from 'node:path';
 import type { Crc32 } from '../crc32.ts';
+import { isDiskFull } from '../refusals.ts';
 import { type LogFiles, realFiles } from './log-files-store.ts';
 import { type ReadHeader, readHeader, sealBytes, segmentHeaderBytes, segmentSeed, writeSeal } from './log-frame.ts';
 import { type LogFileName, type LoggedSegment, parseFile } from './log-names.ts';
-import { diskIsFull, hole, isDiskFull, refuseNewer, segmentsMissing } from './log-refusals.ts';
+import { diskIsFull, hole, refuseNewer, segmentsMissing } from './log-refusals.ts';
 import { lsnAt, type ScanEnd, scanFrames } from './log-scan.ts';
 import { Segment } from './log-segment.ts';
 import { endsTooSoon, provenWhole } from './log-tail.ts';

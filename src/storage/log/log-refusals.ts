@@ -4,11 +4,6 @@ import { describeThrown, TroupeError } from '../../errors.ts';
 import { logFormat, type ReadHeader, segmentBytesMax } from './log-frame.ts';
 import type { ScanEnd } from './log-scan.ts';
 
-export function isDiskFull(why: unknown): boolean {
-  const { code } = describeThrown(why);
-  return code === 'ENOSPC' || code === 'EDQUOT';
-}
-
 /** Nothing was written. The segment there is may still have room for less. */
 export function diskIsFull(log: string, wanted: number, cause: unknown): TroupeError {
   return new TroupeError('DISK_FULL', `The disk of log ${log} has no room for ${wanted} bytes.`, {

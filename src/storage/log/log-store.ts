@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import type { TroupeError } from '../../errors.ts';
 import { logAheadBytes, logSegmentBytes, logSparesMax } from '../../limits.ts';
 import type { Crc32 } from '../crc32.ts';
+import { isDiskFull } from '../refusals.ts';
 import { discard, type LogFiles, realFiles } from './log-files-store.ts';
 import {
   encodeHeader,
@@ -31,7 +32,7 @@ import {
 } from './log-frame.ts';
 import { checkLogName, fileOf } from './log-names.ts';
 import type { Appended, LogOptions, OpenSegment as Open } from './log-options.ts';
-import { diskIsFull, isDiskFull, logClosed, logStopped, tooLarge } from './log-refusals.ts';
+import { diskIsFull, logClosed, logStopped, tooLarge } from './log-refusals.ts';
 import { Segment } from './log-segment.ts';
 import { Spares } from './log-spares-store.ts';
 import type { SyncHere } from './sync-here.ts';

@@ -19,7 +19,7 @@ import { diskFreeLowWater, runBatchBytesMax, runFilterRate } from '../../limits.
 import { type Bloom, bloomFor } from '../bloom.ts';
 import { compareKeys, showKey } from '../key.ts';
 import { freeBytes } from '../lmdb-env-store.ts';
-import { diskFull } from '../refusals.ts';
+import { diskFull, isDiskFull } from '../refusals.ts';
 import { openForWriting, type RunDb, runCorrupt } from './run-env-store.ts';
 import {
   aboutPlace,
@@ -51,6 +51,8 @@ export interface RunWriterOptions {
   readonly reserve?: number | undefined;
   /** Free bytes on the disk. Default statfs. */
   readonly free?: (() => number) | undefined;
+  /** Brings what was written of the file to the disk. Default fdatasync. */
+  readonly sync?: ((file: number) => void) | undefined;
   /** The highest epochs of shards, where they are known to be higher than those of their records. */
   readonly epochs?: ReadonlyMap<number, number> | undefined;
   /** Called now and then while the file is summed up; may throw to break it off. */
@@ -195,9 +197,15 @@ export class RunWriter {
     removeRunFiles(this.#options.dir, this.#file);
   }
 
+  /** Room that was there a moment ago may be gone by now. */
   #drain(): void {
+    const { sync = fdatasyncSync } = this.#options;
     this.#fd ??= openSync(this.path, 'r+');
-    fdatasyncSync(this.#fd);
+    try {
+      sync(this.#fd);
+    } catch (why) {
+      throw isDiskFull(why) ? diskFull(this.#free(), this.#reserve) : why;
+    }
   }
 
   async #close(): Promise<void> {

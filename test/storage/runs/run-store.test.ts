@@ -286,6 +286,23 @@ describe('writing a run', () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
+  it('whose bytes the disk does not take says why, and leaves nothing', async () => {
+    const large = Array.from({ length: 20 }, (_, n) => entry(1, `k${10 + n}`, n + 1, 'x'.repeat(1 << 20)));
+    for (const [code, said] of [
+      ['ENOSPC', { code: 'DISK_FULL' }],
+      ['EDQUOT', { code: 'DISK_FULL' }],
+      ['EIO', { code: 'EIO' }],
+    ] as const) {
+      let syncs = 0;
+      const sync = (): void => {
+        if (++syncs === 3) throw Object.assign(new Error('no'), { code });
+      };
+      await expect(write(dir, 1, large, { sync })).rejects.toMatchObject(said);
+      expect(syncs).toBe(3);
+      expect(readdirSync(dir)).toEqual([]);
+    }
+  });
+
   it('of nothing makes no file; broken off, or fed out of order, it leaves none', async () => {
     expect(await write(dir, 1, [])).toBeUndefined();
     const options = { dir, id: 2, entriesMax: 10, bytes: 100 };
