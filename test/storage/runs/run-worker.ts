@@ -18,11 +18,14 @@ function read(): void {
   for (const _ of run.entries()) count++;
   if (count !== 2_000) throw new Error(`${count} entries`);
   run.get(1, Buffer.from('k3'));
-  // Left open: whoever terminates this thread finds a cursor and a snapshot.
-  run.walk(2).next();
-  if (!isHeld) setImmediate(read);
-  else parentPort?.postMessage('held');
+  if (!isHeld) return void setImmediate(read);
+  open.next();
+  parentPort?.postMessage('held');
 }
+
+// Whoever terminates this thread finds a cursor and a snapshot. Held: a walk that is forgotten is closed when the collector finds it, by a
+// call of lmdb-js, in whatever moment.
+const open = run.walk(2);
 
 read();
 parentPort?.postMessage('reading');
