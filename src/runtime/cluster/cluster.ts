@@ -34,7 +34,7 @@ import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
 import { Transfers } from './transfers.ts';
 
-export type PeerHandlers = Pick<PeersOptions, 'onUp' | 'onDown' | 'onFrame' | 'onRefused' | 'onSeed'>;
+export type PeerHandlers = Pick<PeersOptions, 'onUp' | 'onDown' | 'onFrame' | 'onRefused' | 'onSeed' | 'onUnreached'>;
 
 export interface ClusterOptions {
   readonly cluster: string;
@@ -142,6 +142,7 @@ export class Cluster {
         if (number !== undefined) gateway.receive(number, bytes, view, start, end);
       },
       onSeed: (address, name) => this.#seeds.set(address, name),
+      onUnreached: (name, isNobody) => this.#gossiper?.unreached(name, isNobody),
       onRefused: refusal => {
         // Both dialled at once, or a seed is this node: nobody has to do anything about it.
         if (refusal.reason !== 'duplicate' && refusal.reason !== 'self') options.emit('peer-refused', refusal);

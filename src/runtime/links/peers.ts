@@ -12,63 +12,25 @@
 import { TroupeError } from '../../errors.ts';
 import { ackDelayMs, membersMax, peerLinkBytesDefault, seedsMax, stopFlushMs, stopLookMs } from '../../limits.ts';
 import { checkNodeName } from '../ids.ts';
-import type { Millis, World } from '../world.ts';
+import type { Millis } from '../world.ts';
 import { dialable, formatAddress, isWildcard, parseAddress } from './address.ts';
 import { CallQueue } from './call-queue.ts';
 import { checkExposure } from './exposure.ts';
 import { type Failure, Greeter } from './greeter.ts';
 import { checkMember, type Role } from './greeting.ts';
-import type { Agreed, Hmac, Refused, Self } from './handshake.ts';
-import type { Crc32 } from './packet.ts';
-import {
-  type DialFailure,
-  type DownReason,
-  type Greets,
-  type Neighbourhood,
-  Peer,
-  type PeerEvent,
-  type PeerInfo,
-} from './peer.ts';
+import type { Agreed, Refused, Self } from './handshake.ts';
+import { type DialFailure, type Greets, type Neighbourhood, Peer, type PeerEvent } from './peer.ts';
 import type { DriverEnd } from './peer-driver.ts';
 import { PeerLink } from './peer-link.ts';
-import { explainRefusal, isHopeless, type Refusal } from './refusals.ts';
-import type { Remains } from './remains.ts';
+import type { PeersOptions } from './peers-options.ts';
+import { explainRefusal, isHopeless } from './refusals.ts';
 import { Seed } from './seed.ts';
 import type { TlsIdentity } from './tls-wire.ts';
 import { Visitors } from './visitors.ts';
-import { renew, type Wire, type WireListener, type WireTransport } from './wire.ts';
+import { renew, type Wire, type WireListener } from './wire.ts';
 
+export type { PeersOptions } from './peers-options.ts';
 export type { Refusal } from './refusals.ts';
-
-export interface PeersOptions {
-  readonly name: string;
-  /** Which life of this node; a later one is larger. */
-  readonly incarnation: number;
-  readonly cluster: string;
-  /** Undefined: this node only dials. */
-  readonly listen: string | undefined;
-  /** What peers are told to dial, when it differs from where we listen. */
-  readonly advertise: string | undefined;
-  /** Where to dial a peer instead of where it says. */
-  readonly peerVia: Readonly<Record<string, string>>;
-  readonly secret: string | undefined;
-  readonly insecure: boolean;
-  readonly world: Pick<World, 'clock' | 'random' | 'log'>;
-  readonly transport: WireTransport;
-  readonly crc32: Crc32;
-  readonly hmac: Hmac;
-  /** What one link may have unacknowledged, and holds for a reader that has paused. */
-  readonly linkBytes?: number;
-  /** A session begins: from now on link(name) takes frames. */
-  onUp(peer: PeerInfo): void;
-  /** It has ended, and what becomes of what was sent. */
-  onDown(peer: PeerInfo, reason: DownReason, remains: Remains): void;
-  /** Bytes and view are valid during the call, from `start` to `end`. */
-  onFrame(name: string, bytes: Uint8Array, view: DataView, start: number, end: number): void;
-  onRefused(refusal: Refusal): void;
-  /** Who is there, of an address given to join(). */
-  onSeed?(address: string, name: string): void;
-}
 
 /** Plain data. `peers`: see Peer.describe(); `turnedAway`: connections closed without a greeting; `refused`: by reason. */
 export interface PeersDescription {
@@ -298,6 +260,11 @@ export class Peers {
     const isNews = holder.told !== key;
     holder.told = key;
     if (failure.type === 'refused') return this.onRefused(failure, remote, isNews);
+    if (name !== undefined && failure.type === 'unreachable') {
+      // What stands in between may refuse when nothing is wrong with the node.
+      const isNobody = key === 'ECONNREFUSED' && !Object.hasOwn(this.options.peerVia, name);
+      this.calls.add(() => this.options.onUnreached?.(name, isNobody));
+    }
     const fields = { peer: name, address: remote, err: failure.error };
     const where = failure.type === 'ended' ? 'cannot greet it' : 'cannot reach it';
     this.log(isNews ? 'info' : 'debug', fields, `${where}: ${key}`);

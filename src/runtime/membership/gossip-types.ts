@@ -30,6 +30,8 @@ export interface GossipOptions {
   /** How long a report of a suspicion holds: twice the silence that makes one. */
   readonly reportMs?: Millis;
   readonly probeMs?: Millis;
+  /** For how long nobody has listened at the address of a suspect. A process that is started anew at once has time to come back. */
+  readonly nobodyMs?: Millis;
   readonly quarantineMs?: Millis;
   readonly deadKeptMs?: Millis;
 }
@@ -48,6 +50,7 @@ export const gossipDefaults = {
   pauseMsMax: 5_000,
   reportMs: 40_000,
   probeMs: 3_000,
+  nobodyMs: 3_000,
   quarantineMs: 60_000,
   deadKeptMs: 3 * 86_400_000,
 };
@@ -57,6 +60,8 @@ export type Input =
   /** `via` names the link it came by, whatever that is to the shell; an answer to somebody unknown goes back by it. */
   | { readonly type: 'heard'; readonly message: unknown; readonly via?: unknown }
   | { readonly type: 'link-up' | 'link-down'; readonly name: string }
+  /** It was dialled in vain: its machine refused, as nobody listens there; or anything else. */
+  | { readonly type: 'dial-refused' | 'dial-failed'; readonly name: string }
   /** What this member says of itself: gossiped at once. The ring, too: `{ app: { epoch, hash, blob } }`. */
   | { readonly type: 'set'; readonly change: OwnChange }
   /** Goes on serving until its data is elsewhere; then `left`. `stop`: gone for now, and still a member. */

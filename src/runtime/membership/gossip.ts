@@ -60,6 +60,10 @@ export class Gossip extends MemberWatch {
       case 'link-down':
         this.#onLink(input.name, input.type === 'link-up');
         break;
+      case 'dial-refused':
+      case 'dial-failed':
+        this.#onDialled(input.name, input.type === 'dial-refused', now);
+        break;
       case 'set':
         this.#say(input.change);
         break;
@@ -134,6 +138,8 @@ export class Gossip extends MemberWatch {
     const refusal = this.#refusal(message, now);
     if (refusal !== undefined) return this.#refuse(refusal, message, via);
     if (message.from === this.self.record.name) return this.#onNamesake(message.incarnation, undefined, message, via);
+    const sender = this.table.get(message.from);
+    if (sender !== undefined) sender.nobodySince = undefined;
     const { body } = message;
     const to: To = { name: message.from, via };
     switch (body.type) {
@@ -296,6 +302,13 @@ export class Gossip extends MemberWatch {
     }
     entry.linked = up;
     if (up) this.#syn(toOf(entry));
+  }
+
+  /** A machine that refuses says more than one that is silent: the process that listened there is gone, or was told not to listen to us. */
+  #onDialled(name: string, isRefused: boolean, now: Millis): void {
+    const entry = this.table.get(name);
+    if (entry === undefined || entry === this.self) return;
+    entry.nobodySince = isRefused ? (entry.nobodySince ?? now) : undefined;
   }
 
   /** What this member says of itself is new: a version of its own, told at once. */

@@ -91,6 +91,11 @@ export class Gossiper {
     this.#step({ type: isUp ? 'link-up' : 'link-down', name });
   }
 
+  /** It was dialled in vain. `isNobody`: its machine refused. */
+  unreached(name: string, isNobody: boolean): void {
+    this.#step({ type: isNobody ? 'dial-refused' : 'dial-failed', name });
+  }
+
   /** Told to everybody at once. BAD_OPTION, and nothing changed, if others would refuse it. */
   setApp(app: AppState): void {
     this.set({ app });

@@ -25,6 +25,8 @@ export interface Entry {
   reportedAt: Millis;
   /** The first ping of those it has not answered; undefined: it has answered, was heard, or was not asked. */
   asked: { at: Millis; readonly seq: number } | undefined;
+  /** Since when every dial was refused, and nothing was heard of it directly. */
+  nobodySince: Millis | undefined;
   linked: boolean;
   /** Round until which it goes into every message. */
   newsUntil: number;
@@ -77,6 +79,7 @@ export class MemberTable {
       phi: new PhiWindow(firstIntervalMs, now),
       reports: new ReportExpiry(),
       echoed: false,
+      nobodySince: undefined,
       suspect: false,
       reportedAt: Number.NEGATIVE_INFINITY,
       asked: undefined,

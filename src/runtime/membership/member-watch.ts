@@ -80,7 +80,8 @@ export class MemberWatch {
   }
 
   protected judge(entry: Entry, now: Millis): void {
-    const suspect = this.#phi(entry, now) > this.options.phiThreshold;
+    const isNobody = now - (entry.nobodySince ?? now) >= this.options.nobodyMs;
+    const suspect = isNobody || this.#phi(entry, now) > this.options.phiThreshold;
     // Most members in most rounds: there is nothing to weigh.
     if (!suspect && !entry.suspect && entry.record.suspicions.length === 0) return;
     entry.suspect = suspect;
@@ -162,6 +163,7 @@ export class MemberWatch {
       entry.phi = new PhiWindow(2 * this.expectedMs(), now);
       entry.echoed = false;
       entry.asked = undefined;
+      entry.nobodySince = undefined;
       entry.goneAt = undefined;
       this.event({ name: 'member-restarted', member: record.name, incarnation: record.incarnation });
     }

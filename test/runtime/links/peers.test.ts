@@ -152,6 +152,24 @@ describe('two nodes', () => {
     expect(town.network.connections()).toHaveLength(1);
   });
 
+  it('tell a machine on which nobody listens from one that does not answer, or that something else may stand in front of', async () => {
+    const lose = async (how: (town: Town) => void, settings: Parameters<Town['open']>[1] = {}): Promise<string[]> => {
+      const town = new Town();
+      const [a] = [await town.open('n1', settings), await town.open('n2')];
+      a.peers.connect('n2', 'n2:1');
+      await town.run(1_000);
+      how(town);
+      await town.run(20_000);
+      return a.unreached;
+    };
+    const crashed = await lose(({ network }) => network.crash('n2'));
+    expect(crashed.length).toBeGreaterThan(3);
+    expect(new Set(crashed)).toEqual(new Set(['n2 nobody']));
+    expect(new Set(await lose(({ network }) => network.partition([['n1'], ['n2']])))).toEqual(new Set(['n2']));
+    const via = await lose(() => undefined, { peerVia: { n2: 'gate:1' } });
+    expect(new Set(via)).toEqual(new Set(['n2']));
+  });
+
   it('go on over a new connection that the other end opens while the old one looks alive', async () => {
     const town = new Town();
     const [a, b] = (await town.several(['n1', 'n2'])) as [Inhabitant, Inhabitant];

@@ -26,6 +26,8 @@ export interface Inhabitant {
   readonly refusals: Refusal[];
   /** 'n2: text' for each frame. */
   readonly frames: string[];
+  /** 'n2 nobody' or 'n2' for each dial in vain. */
+  readonly unreached: string[];
   readonly lines: string[];
 }
 
@@ -47,7 +49,10 @@ export class Town {
 
   /** A node that listens as '<name>:1' unless it is said otherwise. */
   make(name: string, { host = name, ...settings }: Settings = {}): Inhabitant {
-    const seen = { events: [], ups: [], refusals: [], frames: [], lines: [] } as Omit<Inhabitant, 'peers' | 'host'>;
+    const seen = { events: [], ups: [], refusals: [], frames: [], unreached: [], lines: [] } as Omit<
+      Inhabitant,
+      'peers' | 'host'
+    >;
     const line =
       (level: string) =>
       (fields: object | string, message?: string): void =>
@@ -84,6 +89,7 @@ export class Town {
         seen.frames.push(`${from}: ${Buffer.from(bytes.subarray(start, end)).toString()}`);
       },
       onRefused: refusal => seen.refusals.push(refusal),
+      onUnreached: (peer, isNobody) => seen.unreached.push(isNobody ? `${peer} nobody` : peer),
       ...settings,
     });
     return { peers, host, ...seen };

@@ -351,6 +351,48 @@ describe('a life', () => {
   });
 });
 
+describe('a member at whose address nobody listens', () => {
+  const refusedFor = (rounds: number, hand: Hand = new Hand().meet('n1', 'n2').rounds(30, 'n1', 'n2')): Hand => {
+    for (let round = 0; round < rounds; round++) {
+      hand.step({ type: 'dial-refused', name: 'n1' });
+      // What others have heard of it last is still on its way.
+      hand.now += second;
+      hand.hear('n2', { type: 'states', states: [hand.beatOf('n1'), hand.beatOf('n2')] }).step({ type: 'tick' });
+    }
+    return hand;
+  };
+
+  it('is suspect after three seconds of refusals, and down when another says so', () => {
+    expect(refusedFor(2).status('n1')).toBe('up');
+    const hand = refusedFor(3);
+    expect(hand.status('n1')).toBe('suspect');
+    const { heartbeat } = hand.beatOf('n1');
+    hand.learn(record('n2', { heartbeat }), record('n1', { heartbeat, suspicions: [{ by: 'n2', seq: 40 }] }));
+    expect(hand.status('n1')).toBe('down');
+  });
+
+  it.each([
+    ['a dial that ends otherwise', (hand: Hand) => hand.step({ type: 'dial-failed', name: 'n1' })],
+    ['a word of its own', (hand: Hand) => hand.answer('n1')],
+    [
+      'its next life',
+      (hand: Hand) => {
+        const next = record('n1', { incarnation: 1_001 });
+        return hand.hear('n1', { type: 'states', states: [next] }, { incarnation: 1_001 });
+      },
+    ],
+  ])('is given the time again after %s', (_, says) => {
+    const hand = says(refusedFor(2));
+    expect(refusedFor(2, hand).status('n1')).not.toBe('suspect');
+    expect(refusedFor(1, hand).status('n1')).toBe('suspect');
+  });
+
+  it('is nobody that this node does not know, and not this node', () => {
+    const hand = new Hand().step({ type: 'dial-refused', name: 'n7' }).step({ type: 'dial-refused', name: 'n0' });
+    expect(hand.rounds(10).core.members(hand.now)).toMatchObject([{ name: 'n0', status: 'up' }]);
+  });
+});
+
 describe('of the last two', () => {
   it.each([
     ['left', ['n2']],

@@ -42,6 +42,14 @@ describe('a partition that three nodes keep', () => {
     expect(await kit.run(node('n1').ref(TravellerT, key).all())).toEqual(['one', 'two', 'three']);
   });
 
+  it('is served by another ten seconds after its owner has crashed, as nobody listens there any more', async () => {
+    await kit.run(node('n2').ref(TravellerT, key).hear('one'));
+    await kit.crash('n1');
+    await kit.clock.advance(10_000);
+    expect(node('n2').cluster.preference(key, 1)).not.toEqual(['n1']);
+    expect(await kit.run(node('n2').ref(TravellerT, key).all())).toEqual(['one']);
+  });
+
   it('is served by another when all were started anew but its owner, of whom nobody has ever heard since', async () => {
     for (const what of ['one', 'two']) await kit.run(node('n2').ref(TravellerT, key).hear(what));
     for (const name of ['n1', 'n2', 'n3']) await kit.crash(name);
