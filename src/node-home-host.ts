@@ -1,10 +1,8 @@
 // The data directory of a node while it runs: made, locked, and the file that says who the node is. An edge.
 
-import { existsSync } from 'node:fs';
-import { access, constants, mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { TroupeError } from './errors.ts';
 import { acquireDirLock, type DirLock } from './storage/dir-lock.ts';
+import { makeDir } from './storage/make-dir-store.ts';
 import { type NodeFile, openNodeFile } from './storage/node-file.ts';
 
 /** What a file system says no with, for which it is the directory that has to change. */
@@ -24,19 +22,6 @@ export function aboutDir(dir: string | undefined, error: unknown): unknown {
     `dataDir ${dir} cannot be used (${message}); let this process write there, or name another directory`,
     { cause: error, details },
   );
-}
-
-/** Of a disk that may only be read, a recursive mkdir says ENOENT: the nearest directory that is there says what holds it up. */
-async function makeDir(dir: string): Promise<void> {
-  try {
-    await mkdir(dir, { recursive: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    let above = dirname(dir);
-    while (!existsSync(above)) above = dirname(above);
-    await access(above, constants.W_OK);
-    throw error;
-  }
 }
 
 export interface Home {

@@ -17,10 +17,11 @@
 // directory, by whatever path it is named.
 
 import { createHash, randomUUID } from 'node:crypto';
-import { constants, link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { constants, link, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { TroupeError } from '../errors.ts';
+import { makeDir } from './make-dir-store.ts';
 
 export interface DirLock {
   release(): Promise<void>;
@@ -36,7 +37,7 @@ const exclusive: Partial<Record<NodeJS.Platform, number>> = {
 
 /** Makes the directory if need be. Throws BAD_OPTION while another process, or another node of this one, has it. */
 export async function acquireDirLock(dir: string): Promise<DirLock> {
-  await mkdir(dir, { recursive: true });
+  await makeDir(dir);
   if (process.platform !== 'linux') return lockByFile(dir);
   const here = await lockBySocket(dir);
   try {

@@ -12,10 +12,11 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../errors.ts';
 import { restoredChunksMin, restoredChunksPerStep, restoredStepMs } from '../limits.ts';
+import { makeDir } from './make-dir-store.ts';
 
 const format = 1;
 export const nodeFileName = 'troupe.json';
@@ -104,7 +105,7 @@ export class NodeFile {
 
 /** Reads the file of a data directory, or writes it if there is none. The caller holds the directory's lock. */
 export async function openNodeFile(dir: string, wanted: WantedNode): Promise<NodeFile> {
-  await mkdir(dir, { recursive: true });
+  await makeDir(dir);
   const path = join(dir, nodeFileName);
   const found = await read(path);
   if (found !== undefined) {

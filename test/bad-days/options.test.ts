@@ -94,12 +94,19 @@ function loop(dir: string): string {
   return join(dir, 'loop');
 }
 
+function nowhere(dir: string): string {
+  symlinkSync(join(dir, 'not-mounted'), join(dir, 'link'));
+  return join(dir, 'link');
+}
+
 describe('a data directory', () => {
   it.each<[string, (dir: string) => string]>([
     ['that is a file', dir => file(dir)],
     ['below a file', dir => join(file(dir), 'data')],
     ['whose name is too long', dir => join(dir, 'x'.repeat(300))],
     ['that leads in circles', dir => join(loop(dir), 'data')],
+    ['that is a link to a volume that is not mounted', dir => nowhere(dir)],
+    ['below such a link', dir => join(nowhere(dir), 'data')],
   ])('%s: BAD_OPTION with the path, what is wrong, and what to do', async (_, make) => {
     const dataDir = make(newDir());
     for (const threads of [0, 1]) {

@@ -1,11 +1,12 @@
 // Files as backups need them: linked or copied, summed, on the disk. Off the event loop, or in pieces of half a millisecond.
 
 import { existsSync, constants as flags } from 'node:fs';
-import { copyFile, type FileHandle, link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, type FileHandle, link, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { TroupeError } from '../../errors.ts';
 import { backupPieceBytes } from '../../limits.ts';
+import { makeDir } from '../make-dir-store.ts';
 import { isDiskFull } from '../refusals.ts';
 
 export interface Sum {
@@ -99,7 +100,7 @@ export async function syncDirsOf(top: string, files: readonly string[]): Promise
 /** Makes the directory, or takes it as it is; the names in it. */
 export async function madeDir(dir: string): Promise<string[]> {
   try {
-    await mkdir(dir, { recursive: true });
+    await makeDir(dir);
     return await readdir(dir);
   } catch (cause) {
     throw new TroupeError('BAD_OPTION', `${dir} cannot be used as a directory: ${(cause as Error).message}`, { cause });
@@ -109,7 +110,7 @@ export async function madeDir(dir: string): Promise<string[]> {
 /** Empty, whatever was there. */
 export async function freshDir(dir: string): Promise<void> {
   if (existsSync(dir)) await rm(dir, { recursive: true });
-  await mkdir(dir, { recursive: true });
+  await makeDir(dir);
 }
 
 async function syncFile(path: string, mode: 'r' | 'r+' = 'r+'): Promise<void> {

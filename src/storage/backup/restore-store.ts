@@ -8,11 +8,12 @@
 // Invariant: a directory that was not restored to the end has no troupe.json, and no node starts on it. The backup is only read.
 
 import { existsSync, statSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { TroupeError } from '../../errors.ts';
 import { acquireDirLock } from '../dir-lock.ts';
 import type { Engine, EngineKind } from '../engine.ts';
+import { makeDir } from '../make-dir-store.ts';
 import { type NodeFileContent, nodeFileName, readNodeFile, writeSuccessor } from '../node-file.ts';
 import { openEngine } from '../open-engine.ts';
 import {
@@ -146,7 +147,7 @@ async function fill(
     const from = join(backup, dataPart, file.path);
     const to = join(into, file.path);
     if (!existsSync(from)) throw damaged(from, 'it is not there');
-    await mkdir(dirname(to), { recursive: true });
+    await makeDir(dirname(to));
     await place(from, to);
     const damage = await damageOf(to, file, piece => {
       bytes += piece;
