@@ -28,6 +28,7 @@ export {
 } from './runtime/actor.ts';
 export type { ClusterView as Cluster } from './runtime/cluster/cluster-view.ts';
 export type { TransferPhase, TransferStatus } from './runtime/cluster/handoff-hooks.ts';
+export type { PlanChanges as RingChanges } from './runtime/cluster/plan-wishes.ts';
 export {
   type ActorOptions,
   type ActorType,
@@ -45,7 +46,7 @@ export {
   type Outcome as BehaviourOutcome,
 } from './runtime/define-behaviour.ts';
 export type { MemberView } from './runtime/membership/gossip-types.ts';
-export type { Changes as RingChanges, PlanOptions, RingPlan } from './runtime/ownership/ring-plan.ts';
+export type { PlanOptions, RingPlan } from './runtime/ownership/ring-plan.ts';
 export type {
   RebalancerDoor as Rebalancer,
   RebalancerMove,

@@ -21,7 +21,7 @@ import { Gossiper } from '../membership/gossiper.ts';
 import { type Change, type RingState, turnsOf } from '../ownership/holdings.ts';
 import { preference } from '../ownership/preference.ts';
 import { type Ring, ringHash } from '../ownership/ring.ts';
-import type { Changes, PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
+import type { PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
 import { partitionOf } from '../partition.ts';
 import { noRebalancer, type RebalancerDoor } from '../rebalance/rebalancer.ts';
 import type { World } from '../world.ts';
@@ -29,6 +29,7 @@ import type { ClusterDescription } from './cluster-view.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
 import { passed, recalled } from './passing.ts';
+import { checkPlanOptions, type PlanChanges, wishesOf } from './plan-wishes.ts';
 import { type Committed, planOrThrow, RingClaims } from './ring-claims.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
@@ -225,8 +226,8 @@ export class Cluster {
    * What would change hands, to whom and why; changes nothing, and is the same on every node. Throws BAD_OPTION, with the reason in
    * `details`: 'unknown-member', 'already-member', 'nobody-left', 'nothing-to-change' ...
    */
-  plan(changes: Changes, options: PlanOptions = {}): RingPlan {
-    return planOrThrow(this.#joined(), changes, options);
+  plan(changes: PlanChanges, options: PlanOptions = {}): RingPlan {
+    return planOrThrow(this.#joined(), wishesOf(changes, this.members()), checkPlanOptions(options));
   }
 
   /**

@@ -117,6 +117,23 @@ describe('a plan', () => {
     expect(JSON.stringify(node('n1').cluster.ring())).toBe(before);
   });
 
+  it('takes a newcomer by its name, and what else it is from gossip', async () => {
+    await start(4, 3);
+    await kit.restart('n4');
+    await kit.run(node('n4').cluster.ready());
+    const { cluster } = node('n1');
+    const member = (changes: object) => cluster.plan(changes).ring.members.find(({ name }) => name === 'n4');
+    const { zone, rack, weight } = cluster.members().find(({ name }) => name === 'n4') ?? {};
+    expect(member({ join: ['n4'] })).toEqual({ name: 'n4', status: 'valid', weight, zone, rack });
+    expect(cluster.plan({ join: ['n4'] }).hash).toBe(cluster.plan({ join: [{ name: 'n4' }] }).hash);
+    expect(member({ join: [{ name: 'n4', zone: 'z9', weight: undefined }] })).toMatchObject({
+      zone: 'z9',
+      weight,
+      rack,
+    });
+    expect(member({ replace: { n3: 'n4' } })).toMatchObject({ status: 'valid', zone });
+  });
+
   it('that cannot be says why', async () => {
     await start(2);
     const refused = (changes: object): unknown => {
@@ -126,10 +143,35 @@ describe('a plan', () => {
         return (error as { details: { reason: string } }).details.reason;
       }
     };
+    const failed = (changes: object, options?: object | null): unknown => {
+      try {
+        return node('n1').cluster.plan(changes, options as object | undefined);
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
     expect(refused({})).toBe('nothing-to-change');
     expect(refused({ leave: ['n9'] })).toBe('unknown-member');
     expect(refused({ join: [{ name: 'n1' }] })).toBe('already-member');
     expect(refused({ leave: ['n1', 'n2'] })).toBe('nobody-left');
+    expect(refused({ join: ['n9'] })).toBe('unknown-member');
+    expect(refused({ replace: { n1: 'n9' } })).toBe('unknown-member');
+    const nonsense: object[] = [
+      ...[null, 7, 'n3', [], { joins: ['n3'] }],
+      ...[
+        { join: 'n3' },
+        { join: [null] },
+        { join: [{ name: 'n3', zones: 'z' }] },
+        { join: [{ name: 'n3', zone: 3 }] },
+      ],
+      ...[{ leave: 'n1' }, { weights: [] }, { weights: null }, { replace: ['n1'] }],
+    ] as object[];
+    for (const changes of nonsense) expect([changes, refused(changes)]).toEqual([changes, 'bad-change']);
+    // Names that no node can have: who says them means something else.
+    for (const changes of [{ join: [{}] }, { join: ['N 3'] }, { leave: [undefined] }, { weights: { 'N 3': 1 } }])
+      expect([changes, failed(changes)]).toEqual([changes, 'BAD_OPTION']);
+    for (const options of [null, { space: 1 }, { spacing: 0 }, { spacing: '2' }, { spread: 1 }])
+      expect([options, failed({ weights: { n1: 2 } }, options)]).toEqual([options, 'BAD_OPTION']);
   });
 });
 
