@@ -56,6 +56,8 @@ export const writesUnderWayFew = 4_096;
 export const writeWaitMsMax = 500;
 /** Free space below which puts are refused; deletes and reads go on. LMDB needs some to free some. */
 export const diskFreeLowWater: number = 64 << 20;
+/** The least a user may ask for: LMDB does not survive a disk that is really full. */
+export const diskFreeLowWaterMin: number = 1 << 20;
 /** Actors resident on one thread before the least valuable are put to sleep. 200 bytes each and their state. */
 export const residentsMaxDefault = 1_000_000;
 /** Time a moving actor may need to finish the turn it is in. Past it the move is aborted, never forced. */

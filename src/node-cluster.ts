@@ -7,7 +7,7 @@ import { Cluster } from './runtime/cluster/cluster.ts';
 import { storedStateOf } from './runtime/cluster/ring-text.ts';
 import type { Gateway } from './runtime/gateway/gateway.ts';
 import { socketPeers } from './runtime/links/socket-peers-host.ts';
-import type { RingState } from './runtime/ownership/holdings.ts';
+import { effective, type RingState } from './runtime/ownership/holdings.ts';
 import type { RebalancerDoor } from './runtime/rebalance/rebalancer.ts';
 import type { World } from './runtime/world.ts';
 import type { NodeFile } from './storage/node-file.ts';
@@ -78,6 +78,23 @@ async function save(file: NodeFile | undefined, ring: RingState): Promise<void> 
   } catch (error) {
     throw aboutDir(file?.path, error);
   }
+}
+
+/** Throws BAD_OPTION: others own, or keep, a part of what this node would serve alone. */
+export function refuseAlone(file: NodeFile): void {
+  const { ring, name, partitions } = file.content;
+  const { claim = ring } = (ring ?? {}) as { claim?: unknown };
+  const state = storedState(file, String((claim as { cluster?: unknown } | undefined)?.cluster), partitions);
+  if (state === undefined) return;
+  const { cluster, members, owners } = effective(state);
+  const others = new Set([...members.map(each => each.name), ...owners].filter(each => each !== name));
+  if (others.size === 0) return;
+  const who = [...others].sort().slice(0, 5).join(', ');
+  throw new TroupeError(
+    'BAD_OPTION',
+    `${file.path}: '${name}' belongs to cluster '${cluster}' with ${who}, and alone it would serve what is theirs as if it were empty; start it with 'listen', as before`,
+    { details: { option: 'listen', cluster, others: others.size } },
+  );
 }
 
 function storedState(file: NodeFile | undefined, cluster: string, partitions: number): RingState | undefined {

@@ -24,7 +24,7 @@ import { VnodeT } from './actors/vnode-actor.ts';
 import { type Answer, accepted } from './actors/vnode-messages.ts';
 import { TroupeError } from './errors.ts';
 import { compactorRunMs, diskFreeLowWater } from './limits.ts';
-import { makeCluster } from './node-cluster.ts';
+import { makeCluster, refuseAlone } from './node-cluster.ts';
 import type { NodeEvents } from './node-events.ts';
 import { aboutDir, type Home, openHome } from './node-home-host.ts';
 import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
@@ -174,6 +174,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   /** Called by startNode. */
   async start(): Promise<void> {
     if (this.home !== undefined) {
+      if (this.options.cluster === undefined) refuseAlone(this.home.file);
       await this.home.file.bump();
       await this.home.file.update({ epochChunkLimit: this.epochs.base + chunksPerReserve });
     }

@@ -7,8 +7,14 @@ import {
   clusterOptionNames,
 } from './cluster-options.ts';
 import { TroupeError } from './errors.ts';
-import { askDeadlineMsDefault, residentsCapMax, tombstoneGraceMsDefault, tombstoneGraceMsMax } from './limits.ts';
-import type { ActorType } from './runtime/define-actor.ts';
+import {
+  askDeadlineMsDefault,
+  diskFreeLowWaterMin,
+  residentsCapMax,
+  tombstoneGraceMsDefault,
+  tombstoneGraceMsMax,
+} from './limits.ts';
+import { type ActorType, definedType } from './runtime/define-actor.ts';
 import { checkNodeName } from './runtime/ids.ts';
 import { show } from './runtime/show.ts';
 import type { Log } from './runtime/world.ts';
@@ -99,8 +105,7 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
   }
   const what = 'actors must be an array of what defineActor or defineBehaviour returned';
   if (!Array.isArray(actors)) throw bad('actors', what);
-  for (const type of actors)
-    if (type?.kind !== 'troupe-actor-type') throw bad('actors', `${what}; got something else in it`);
+  for (const type of actors) checkType(type, what);
   if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
     throw bad('dataDir', 'dataDir must be the path of a directory; leave it out for a node that forgets');
   if (engine !== undefined && !engines.includes(engine))
@@ -130,11 +135,19 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
     engine: engine ?? (dataDir === undefined ? 'memory' : 'troupe'),
     logger,
     residentsMax: whole('residentsMax', options.residentsMax, 1, residentsCapMax),
-    diskFreeLowWater: whole('diskFreeLowWater', options.diskFreeLowWater, 0),
+    diskFreeLowWater: whole('diskFreeLowWater', options.diskFreeLowWater, diskFreeLowWaterMin),
     threadHeapMb: whole('threadHeapMb', options.threadHeapMb, 8),
     tombstoneGraceMs:
       whole('tombstoneGraceMs', options.tombstoneGraceMs, 0, tombstoneGraceMsMax) ?? tombstoneGraceMsDefault,
   };
+}
+
+/** Threads find a type by its module and its name, so of two of one name in one module they would run the later one. */
+function checkType(type: ActorType | undefined, what: string): void {
+  if (type?.kind !== 'troupe-actor-type') throw bad('actors', `${what}; got something else in it`);
+  const found = type.url === '' ? undefined : definedType(type.url, type.type);
+  if (found !== undefined && found !== type)
+    throw bad('actors', `${type.url} defines two actor types named '${type.type}'; give one of them another name`);
 }
 
 function whole(name: string, value: number | undefined, min: number, max: number = Number.MAX_SAFE_INTEGER) {

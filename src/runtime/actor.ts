@@ -4,8 +4,10 @@
 // Invariant: whatever must survive sleep, crash or a move is in `this.state`; anything else an actor holds is rebuilt in
 // onActivate(). Docs: API.md section 2.
 
+import { TroupeError } from '../errors.ts';
 import type { ActorType } from './define-actor.ts';
 import type { AnyRef, Ref } from './refs.ts';
+import { show } from './show.ts';
 import type { Log, Millis } from './world.ts';
 
 /** Why an activation ends. 'idle' and 'moved' actors come back with their state; the others start anew from storage. */
@@ -138,6 +140,8 @@ export class Actor<S = unknown> {
 
   /** Resolves when the state as it is now is durable: 'committed' survives the process, 'flushed' survives power loss. */
   save(level: 'committed' | 'flushed' = 'committed'): Promise<void> {
+    if (level !== 'committed' && level !== 'flushed')
+      throw new TroupeError('BAD_OPTION', `save() takes 'committed' or 'flushed'; got ${show(level)}`);
     return internalsOf(this.self).save(this, level);
   }
 }

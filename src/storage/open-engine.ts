@@ -14,7 +14,14 @@ import { TroupeStore } from './troupe-store.ts';
 
 export function openEngine(options: EngineOptions): Engine {
   const { kind, dir, onFatal } = options;
-  if (kind === 'memory') return new MemoryStore(onFatal ? { onFatal } : {});
+  if (kind === 'memory') {
+    if (dir !== undefined && existsSync(join(dir, 'lmdb', 'data.mdb')))
+      throw bad(
+        options,
+        `${dir} holds what another engine has stored, and the memory engine would not see it; leave 'engine' out.`,
+      );
+    return new MemoryStore(onFatal ? { onFatal } : {});
+  }
   if (kind !== 'lmdb' && kind !== 'troupe') throw bad(options, `There is no storage engine called ${String(kind)}.`);
   if (dir === undefined) throw bad(options, `The ${kind} engine needs a directory (dir).`);
   const ownDir = join(dir, 'troupe');

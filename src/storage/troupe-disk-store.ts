@@ -30,6 +30,7 @@ export interface TroupeDiskOptions extends Omit<EngineOptions, 'kind' | 'onFatal
   readonly dir: string;
   readonly crc: Crc32;
   readonly segmentBytes?: number | undefined;
+  readonly free?: (() => number) | undefined;
   readonly onFatal: (why: Error) => void;
 }
 
@@ -46,9 +47,9 @@ export interface TroupeDisk {
 const owner = 'troupe';
 
 export function openTroupeDisk(options: TroupeDiskOptions): TroupeDisk {
-  const { dir, memory: given, writers = 1, segmentBytes, onFatal, freeLowWater = diskFreeLowWater } = options;
+  const { dir, memory: given, writers = 1, segmentBytes, onFatal, free, freeLowWater = diskFreeLowWater } = options;
   for (const part of ['log', 'runs']) mkdirSync(join(dir, part), { recursive: true });
-  const manifest = new ManifestStore({ dir: join(dir, 'manifest'), owner, onFatal, freeLowWater });
+  const manifest = new ManifestStore({ dir: join(dir, 'manifest'), owner, onFatal, free, freeLowWater });
   const memory = given ?? createSharedDisk(writers, segmentBytes);
   const disk = new SharedDisk(memory);
   if (given !== undefined) return { memory, disk, manifest, upkeep: undefined, ready: Promise.resolve() };

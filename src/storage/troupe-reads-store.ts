@@ -15,8 +15,8 @@ import { hashOf } from './segment-slot.ts';
 import type { Found, ShardHandle } from './shard-handle.ts';
 import type { SharedDisk } from './shared-disk.ts';
 import type { TroupeLog } from './troupe-log-store.ts';
+import type { TroupePlace } from './troupe-place.ts';
 import type { RunPart, TroupeRuns } from './troupe-runs-store.ts';
-import type { TroupePlace } from './troupe-store.ts';
 
 type TroupeShard = ShardHandle<TroupePlace>;
 

@@ -12,7 +12,7 @@ import type { ManifestStore } from './runs/manifest-store.ts';
 import type { RunShard } from './runs/run-format.ts';
 import { type RunRecord, RunStore } from './runs/run-store.ts';
 import type { SharedWords } from './shared-words.ts';
-import type { TroupePlace } from './troupe-store.ts';
+import type { TroupePlace } from './troupe-place.ts';
 
 /** A run, as far as one shard is concerned. */
 export interface RunPart {

@@ -33,8 +33,9 @@ import type { SharedDisk, SharedDiskMemory } from './shared-disk.ts';
 import { type StallLimits, StallWatch, stallLimits } from './stall-watch-store.ts';
 import { openTroupeDisk } from './troupe-disk-store.ts';
 import { TroupeLog } from './troupe-log-store.ts';
+import type { TroupePlace } from './troupe-place.ts';
 import { TroupeReads } from './troupe-reads-store.ts';
-import { type RunPart, TroupeRuns } from './troupe-runs-store.ts';
+import { TroupeRuns } from './troupe-runs-store.ts';
 import type { Upkeep } from './upkeep-store.ts';
 
 export interface TroupeStoreOptions extends Omit<EngineOptions, 'kind'> {
@@ -47,18 +48,6 @@ export interface TroupeStoreOptions extends Omit<EngineOptions, 'kind'> {
   readonly stall?: StallLimits;
   /** When a segment is handed over although it is not full. */
   readonly segmentAgeMs?: number;
-}
-
-/** What the engine knows of a shard. */
-export interface TroupePlace {
-  /** In the manifest; 0 while nothing was ever written. */
-  number: number;
-  /** The highest epoch that has written. */
-  fence: number;
-  /** Newest first. */
-  runs: readonly RunPart[];
-  /** The generation of the manifest that this was read from; -1: never. */
-  seen: number;
 }
 
 type TroupeShard = ShardHandle<TroupePlace>;
@@ -304,7 +293,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       }
       written = verdicts.length;
     };
-    if (batch.some(({ owner }) => this.#reads.look(owner).number === 0)) await this.#number(batch);
+    const unnumbered = await this.#number(batch);
     for (const group of batch) {
       const { owner, fence, ack, writes } = group;
       if (fence === 'record') {
@@ -312,7 +301,7 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
         write();
         this.#log.publish();
       }
-      let why = refused.get(owner) ?? this.#refusal(group, free);
+      let why = refused.get(owner) ?? (this.#reads.look(owner).number === 0 ? unnumbered : this.#refusal(group, free));
       if (why === undefined && !this.#log.fits(writes)) {
         write();
         why = refused.get(owner) ?? (await this.#log.next());
@@ -367,10 +356,15 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
     return epoch;
   }
 
-  /** Shards that are written to for the first time get their numbers, all at once. */
-  async #number(batch: readonly Group[]): Promise<void> {
+  /** Shards that are written to for the first time get their numbers, all at once. DISK_FULL: no room for that. */
+  async #number(batch: readonly Group[]): Promise<TroupeError | undefined> {
     const names = batch.filter(({ owner }) => this.#reads.look(owner).number === 0).map(({ owner }) => owner.name);
-    if (names.length > 0) await this.#runs.add([...new Set(names)]);
+    try {
+      if (names.length > 0) await this.#runs.add([...new Set(names)]);
+    } catch (why) {
+      if (why instanceof TroupeError && why.code === 'DISK_FULL') return why;
+      throw why;
+    }
   }
 
   /** Room for the run of a segment, without which the log would only fill up. */

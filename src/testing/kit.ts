@@ -14,6 +14,7 @@ import { argumentsOf } from '../runtime/messages.ts';
 import { type CallShipping, freeze, install, leave, packNow, retire, run, thaw } from '../runtime/moves.ts';
 import { type BaseRef, KEY, type Ref, TYPE } from '../runtime/refs.ts';
 import { LocalRouter } from '../runtime/router.ts';
+import { show } from '../runtime/show.ts';
 import type { Log } from '../runtime/world.ts';
 import type { MemoryStore } from '../storage/memory-store.ts';
 import { type ClusterKit, createCluster } from './cluster-kit-host.ts';
@@ -271,13 +272,12 @@ class Kit implements TestKit {
   }
 
   private awake(id: string): Activation | undefined {
-    const slash = id.indexOf('/');
-    return this.host.byName.get(id.slice(0, slash))?.live.get(id.slice(slash + 1));
+    const [type, key] = partsOf(id);
+    return this.host.byName.get(type)?.live.get(key);
   }
 
   private wake(id: string): Activation {
-    const slash = id.indexOf('/');
-    const ref = this.host.refByName(id.slice(0, slash), id.slice(slash + 1));
+    const ref = this.host.refByName(...partsOf(id));
     const act = this.host.find(ref);
     if (act === null) throw new TroupeError('NO_ACTOR_TYPE', `there is no actor ${ref[TYPE].name}/${ref[KEY]}`);
     return act;
@@ -298,4 +298,10 @@ class Kit implements TestKit {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function partsOf(id: string): [type: string, key: string] {
+  const slash = typeof id === 'string' ? id.indexOf('/') : -1;
+  if (slash >= 1) return [id.slice(0, slash), id.slice(slash + 1)];
+  throw new TroupeError('BAD_OPTION', `an actor is named 'type/key', such as 'cart/user-7'; got ${show(id)}`);
 }

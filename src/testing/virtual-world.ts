@@ -75,7 +75,7 @@ export class VirtualClock implements Clock {
 
   /** Moves time forward; timers fire on the way. Await it, or settle(), to see their effects. */
   advance(ms: Millis): Promise<void> {
-    if (!(ms >= 0)) throw new RangeError(`time only moves forward: advance(${String(ms)})`);
+    if (!(Number.isFinite(ms) && ms >= 0)) throw new RangeError(`time only moves forward: advance(${String(ms)})`);
     this.moving = this.moving.then(() => this.move(ms));
     return this.moving;
   }

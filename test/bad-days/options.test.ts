@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type NodeOptions, startNode } from '../../src/index.ts';
+import { Actor, defineActor, type NodeOptions, startNode } from '../../src/index.ts';
 import { code, ending, newDir, smallDisk, startedNode } from './folders.ts';
 import { LedgerT } from './kept-actors.ts';
 import { TroubleT } from './trouble-actors.ts';
@@ -41,8 +41,9 @@ describe('an option of startNode that is wrong', () => {
     ['logger', { logger: { info() {} } }, /must have the methods/],
     ['residentsMax', { residentsMax: 0 }, /must be a whole number from 1 to 16777216, not 0/],
     ['residentsMax', { residentsMax: 2 ** 25 }, /must be a whole number from 1 to 16777216/],
-    ['diskFreeLowWater', { diskFreeLowWater: -1 }, /must be a whole number from 0/],
-    ['diskFreeLowWater', { diskFreeLowWater: '64MB' }, /must be a whole number from 0/],
+    ['diskFreeLowWater', { diskFreeLowWater: -1 }, /must be a whole number from 1048576/],
+    ['diskFreeLowWater', { diskFreeLowWater: 0 }, /must be a whole number from 1048576/],
+    ['diskFreeLowWater', { diskFreeLowWater: '64MB' }, /must be a whole number from 1048576/],
     ['threadHeapMb', { threadHeapMb: 1 }, /must be a whole number from 8/],
     ['listen', { listen: 'nowhere' }, /listen: /],
     ['listen', { listen: '0.0.0.0:7001' }, /can be reached from other machines/],
@@ -94,10 +95,23 @@ function loop(dir: string): string {
   return join(dir, 'loop');
 }
 
+class Plain extends Actor<object> {
+  override initial() {
+    return {};
+  }
+}
+
 function nowhere(dir: string): string {
   symlinkSync(join(dir, 'not-mounted'), join(dir, 'link'));
   return join(dir, 'link');
 }
+
+it('two types of one name in one module are refused: threads would run the later one for both', async () => {
+  const twice = [1, 2].map(() => defineActor(import.meta.url, Plain, { type: 'twice', version: 1 }));
+  const trouble = bad('actors', /options.test.ts defines two actor types named 'twice'/);
+  expect(await ending<unknown>(startNode({ threads: 0, actors: twice.slice(0, 1) }))).toMatchObject(trouble);
+  await (await startNode({ threads: 0, actors: twice.slice(1) })).stop();
+});
 
 describe('a data directory', () => {
   it.each<[string, (dir: string) => string]>([
@@ -120,12 +134,23 @@ describe('a data directory', () => {
     const disk = smallDisk(8 << 20);
     if (typeof disk === 'string') return context.skip(disk);
     const used = join(disk.path, 'used');
-    await (await startNode({ dataDir: used, threads: 0, diskFreeLowWater: 0 })).stop();
+    await (await startNode({ dataDir: used, threads: 0, diskFreeLowWater: 1 << 20 })).stop();
     execFileSync('mount', ['-o', 'remount,ro', disk.path]);
     for (const dataDir of [used, join(disk.path, 'new'), join(disk.path, 'far', 'below')]) {
       const error = await ending<unknown>(startNode({ dataDir, threads: 0 }));
       expect(error).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/EROFS|[Rr]ead-only/) });
       expect((error as Error).message).toContain(dataDir);
+    }
+  });
+
+  it('of another engine is not opened by the memory engine, which would not see what is in it', async () => {
+    for (const engine of ['troupe', 'lmdb'] as const) {
+      const dataDir = newDir();
+      await (await startNode({ dataDir, threads: 0, engine })).stop();
+      expect(await ending<unknown>(startNode({ dataDir, threads: 0, engine: 'memory' }))).toMatchObject({
+        code: 'BAD_OPTION',
+        message: expect.stringMatching(/another engine/),
+      });
     }
   });
 

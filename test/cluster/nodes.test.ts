@@ -157,6 +157,30 @@ describe('nodes with data', () => {
     expect(again.cluster.ring()).toEqual(ring);
   });
 
+  it('are not served alone, as if what is others’ were empty', async () => {
+    const [d1, d2] = await Promise.all([mkdtemp(join(tmpdir(), 'troupe-c6-')), mkdtemp(join(tmpdir(), 'troupe-c7-'))]);
+    dirs.push(d1, d2);
+    const n1 = await start('n1', [], { dataDir: d1, threads: 0 });
+    const n2 = await start('n2', [n1.cluster.address], { dataDir: d2, threads: 0 });
+    await n2.ready();
+    const { cluster } = n1;
+    const taken = (): Promise<boolean> =>
+      cluster.commit(cluster.plan({ join: ['n2'] })).then(
+        () => true,
+        error => error.details.reason === 'already-member',
+      );
+    await until('the second is in the ring', taken);
+    const listen = n1.cluster.address;
+    await Promise.all([n1.stop(), n2.stop()]);
+    expect(await startNode({ dataDir: d1, threads: 0 }).catch(error => error)).toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/'n1' belongs to cluster .* with n2.*start it with 'listen'/),
+      details: { option: 'listen', others: 1 },
+    });
+    const again = await start('n1', [], { dataDir: d1, threads: 0, listen });
+    expect(again.cluster.plan({ leave: ['n2'] }).ring.owners).not.toContain('n2');
+  });
+
   it('of the time when rings did not change keep their ring', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'troupe-c5-'));
     dirs.push(dir);

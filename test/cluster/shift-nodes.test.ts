@@ -33,7 +33,7 @@ async function start(name: string, seeds: string[]): Promise<Node> {
   dirs.push(dataDir);
   const node = await startNode({
     ...{ name, dataDir, partitions, listen: '127.0.0.1:0', join: seeds, threads: 3, autoJoin: false },
-    ...{ rebalance: false, diskFreeLowWater: 0, actors: shiftedTypes },
+    ...{ rebalance: false, diskFreeLowWater: 1 << 20, actors: shiftedTypes },
   });
   nodes.push(node);
   return node;

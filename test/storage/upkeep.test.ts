@@ -376,6 +376,25 @@ describe('a disk without room', () => {
   });
 });
 
+describe('a disk that is full to the last byte', () => {
+  it('refuses what is written to a shard for the first time, deletes, too, and nothing ends', async () => {
+    let free = 2 ** 40;
+    const fatal: Error[] = [];
+    const rig = await open(newDir(), { free: () => free, onFatal: why => fatal.push(why) });
+    await fill(rig, 'a', 1);
+    const fresh = rig.store.shard('kv/fresh');
+    const write = (op: Parameters<typeof group>[1][number]) => outcome(fresh.commit(group(1, [op]), 'flushed'));
+    free = 0;
+    const both = [write(put('k', 'v')), write({ type: 'delete', key: bytes('k') })];
+    const known = outcome(rig.store.shard('kv/a').commit(group(1, [put('k', 'v')]), 'flushed'));
+    expect(await Promise.all([...both, known])).toEqual(['DISK_FULL', 'DISK_FULL', 'DISK_FULL']);
+    expect([read(rig, 'ka0'), fresh.get(bytes('k')), fatal]).toEqual(['a0', undefined, []]);
+    free = 2 ** 40;
+    expect(await write(put('k', 'v'))).toBe('ok');
+    expect(text(fresh.get(bytes('k')))).toBe('v');
+  });
+});
+
 describe('what was merged away', () => {
   it('is read to its end by a scan that goes on, and removed afterwards', async () => {
     const rig = await open(newDir(), { runJob: pool() });

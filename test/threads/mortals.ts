@@ -26,7 +26,7 @@ export async function startMortals(options: NodeOptions = {}): Promise<Mortals> 
     threads: 2,
     actors: deathTypes,
     dataDir: dir,
-    diskFreeLowWater: 0,
+    diskFreeLowWater: 1 << 20,
     ...options,
   });
   const killer = (thread: number) => (thread === 1 ? node.ref(Killer1T, 'k') : node.ref(Killer2T, 'k'));

@@ -34,7 +34,7 @@ async function start(onDisk: boolean): Promise<void> {
     name: 'm',
     threads: 2,
     actors: roadTypes,
-    ...(dir === undefined ? {} : { dataDir: dir, diskFreeLowWater: 0 }),
+    ...(dir === undefined ? {} : { dataDir: dir, diskFreeLowWater: 1 << 20 }),
   });
 }
 

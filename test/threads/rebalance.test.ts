@@ -17,7 +17,7 @@ let dir: string | undefined;
 
 async function start(options = {}): Promise<void> {
   dir = await mkdtemp(join(tmpdir(), 'troupe-rebalance-'));
-  const disk = { dataDir: dir, diskFreeLowWater: 0 };
+  const disk = { dataDir: dir, diskFreeLowWater: 1 << 20 };
   node = await startNode({ name: 'b', threads: 3, partitions, actors: [BurnerT, StokerT], ...disk, ...options });
 }
 afterEach(async () => {

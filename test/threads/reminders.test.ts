@@ -14,7 +14,7 @@ let dir: string | undefined;
 
 async function start(onDisk: boolean, threads = 2): Promise<void> {
   if (onDisk) dir ??= await mkdtemp(join(tmpdir(), 'troupe-reminders-'));
-  const disk = dir === undefined ? {} : { dataDir: dir, diskFreeLowWater: 0 };
+  const disk = dir === undefined ? {} : { dataDir: dir, diskFreeLowWater: 1 << 20 };
   node = await startNode({ name: 'r', threads, actors: remindedTypes, ...disk });
 }
 afterEach(async () => {

@@ -30,7 +30,7 @@ let dir: string | undefined;
 
 async function start(options: NodeOptions = {}): Promise<void> {
   dir = await mkdtemp(join(tmpdir(), 'troupe-shift-'));
-  const disk = { dataDir: dir, diskFreeLowWater: 0 };
+  const disk = { dataDir: dir, diskFreeLowWater: 1 << 20 };
   node = await startNode({
     name: 's',
     threads: 3,

@@ -29,7 +29,7 @@ import type { ClusterDescription } from './cluster-view.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
 import { Leave } from './leave.ts';
 import { passed, recalled } from './passing.ts';
-import { checkPlanOptions, type PlanChanges, wishesOf } from './plan-wishes.ts';
+import { checkPlan, checkPlanOptions, type PlanChanges, wishesOf } from './plan-wishes.ts';
 import { type Committed, planOrThrow, RingClaims } from './ring-claims.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
@@ -237,6 +237,7 @@ export class Cluster {
    */
   async commit(planned: RingPlan): Promise<Committed> {
     this.#joined();
+    checkPlan(planned);
     return this.#claims.commit(planned);
   }
 

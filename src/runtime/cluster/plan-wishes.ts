@@ -48,6 +48,15 @@ export function checkPlanOptions(options: PlanOptions): PlanOptions {
   return options;
 }
 
+/** What plan() has returned, by its looks. */
+export function checkPlan(planned: unknown): void {
+  const { hash, base, transfers } = (planned ?? {}) as Record<string, unknown>;
+  if (typeof hash === 'string' && typeof base === 'string' && Array.isArray(transfers)) return;
+  throw new TroupeError('BAD_OPTION', `commit() takes what plan() has returned; got ${show(planned)}`, {
+    details: { reason: 'bad-change' },
+  });
+}
+
 function newcomerOf(asked: Newcomer, members: readonly MemberView[]): JoiningMember {
   const isName = typeof asked === 'string';
   if (!isName) checkFields('a newcomer', asked, ['name', 'weight', 'zone', 'rack']);

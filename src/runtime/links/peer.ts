@@ -147,6 +147,11 @@ export class Peer {
       greeter.refuse('superseded');
       return false;
     }
+    if (peer.incarnation > this.incarnation && this.joined !== undefined) {
+      // The life before still speaks to us: it is no life before, but another node. A dead one is found out within silenceMs.
+      greeter.refuse('namesake');
+      return false;
+    }
     if (this.greeting !== greeter) {
       this.greeting?.drop();
       this.dialler.rest();

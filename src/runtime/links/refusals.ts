@@ -32,7 +32,7 @@ export function explainRefusal(refused: Refused, self: Self, remote: string): st
     case 'self':
       return `${opening}: that is this node itself; its own address has no use in 'join'`;
     case 'namesake':
-      return `${opening}: another node is called '${self.name}' too; give one of them another 'name'`;
+      return `${opening}: another node is called '${by === 'us' ? (peer?.name ?? self.name) : self.name}' too; give one of them another 'name'`;
     case 'name':
       return `${opening}: ${expected ?? self.name} was expected there; has the address been given to another node?`;
     case 'certificate':

@@ -50,6 +50,8 @@ export interface ManifestOptions {
   /** After a failed commit nothing may go on: see research/pitfalls.md F4. */
   readonly onFatal: (why: Error) => void;
   readonly freeLowWater?: number | undefined;
+  /** Free bytes on the disk of the directory. Default statfs. */
+  readonly free?: (() => number) | undefined;
   readonly timer?: EngineClock['timer'] | undefined;
   readonly open?: ((dir: string) => Lmdb) | undefined;
 }
@@ -76,10 +78,11 @@ export class ManifestStore {
 
   /** Use openManifest(). */
   constructor(options: ManifestOptions) {
-    const { dir, freeLowWater: lowWater = diskFreeLowWater, timer = realTimer, open = openLmdb } = options;
+    const { dir, freeLowWater: lowWater = diskFreeLowWater, free = () => freeBytes(dir) } = options;
+    const { timer = realTimer, open = openLmdb } = options;
     this.#options = options;
     this.#db = open(dir);
-    this.#disk = new LmdbDisk(this.#db, { free: () => freeBytes(dir), lowWater, timer });
+    this.#disk = new LmdbDisk(this.#db, { free, lowWater, timer });
   }
 
   async begin(): Promise<void> {

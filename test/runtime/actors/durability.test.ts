@@ -109,6 +109,7 @@ describe('a loss of power', () => {
     const kit = start();
     const [flushed, committed] = [kit.ref(ExplicitT, 'f'), kit.ref(ExplicitT, 'c')];
     await flushed.add(1);
+    expect(await outcome(flushed.saveNow('flushd' as 'flushed'))).toMatchObject({ code: 'BAD_OPTION' });
     await flushed.saveNow('flushed');
     await committed.add(1);
     // The promise of 'committed' resolves before the flush that follows it.

@@ -257,3 +257,19 @@ describe('close()', () => {
     expect(() => createTestKit({ actors: [CartT, {}] as never })).toThrowError(/defineActor/);
   });
 });
+
+describe('what makes no sense', () => {
+  it('is refused with the reason, and changes nothing', async () => {
+    await using kit = start();
+    for (const ms of [-1, Number.NaN, Number.POSITIVE_INFINITY, '5' as unknown as number])
+      expect(() => kit.clock.advance(ms)).toThrow(/time only moves forward/);
+    await kit.clock.advance(5);
+    for (const id of ['cart', '/u', '', null as unknown as string]) {
+      expect(await outcome(kit.relocate(id))).toMatchObject({
+        code: 'BAD_OPTION',
+        message: expect.stringMatching(/named 'type\/key'/),
+      });
+      expect(await outcome(kit.crash(id))).toMatchObject({ code: 'BAD_OPTION' });
+    }
+  });
+});

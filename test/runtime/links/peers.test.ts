@@ -120,6 +120,29 @@ describe('two nodes', () => {
     expect(b.frames).toEqual(['n1: to the living']);
   });
 
+  it('are two, and not two lives of one, while the first of them speaks', async () => {
+    const town = new Town();
+    const [a, b] = (await town.several(['n1', 'n2'])) as [Inhabitant, Inhabitant];
+    await town.run(1_000);
+    const namesake = await town.open('n2', { incarnation: 2, host: 'n9' });
+    namesake.peers.connect('n1', 'n1:1');
+    await town.run(5_000);
+    expect([a.events, namesake.events]).toEqual([['up n2'], []]);
+    expect(namesake.refusals[0]).toMatchObject({ reason: 'namesake', by: 'them', name: 'n1' });
+    expect(namesake.refusals[0]?.message).toMatch(/another node is called 'n2' too/);
+    expect(a.lines.join()).toMatch(/another node is called 'n2' too/);
+    send(a, 'n2', 'to the first');
+    await town.run(100);
+    expect(b.frames).toEqual(['n1: to the first']);
+    // Once it does not, the other one is its next life.
+    town.network.partition([['n1', 'n9'], ['n2']]);
+    await town.run(30_000);
+    expect([a.events.slice(1), namesake.events]).toEqual([
+      [expect.stringMatching(/^down n2 reborn/), 'up n2'],
+      ['up n1'],
+    ]);
+  });
+
   it('give a session up when there is no connection for a minute, and have another when there is one again', async () => {
     const town = new Town();
     const [a, b] = (await town.several(['n1', 'n2'])) as [Inhabitant, Inhabitant];
