@@ -157,6 +157,8 @@ export const lastWordKeepMs = 60_000;
 
 /** How many nodes may keep the records of a partition: more than half of them must agree to each write. */
 export const keptByMax = 7;
+/** Rounds of two lives of an owner do not meet: each begins with an epoch of its own, and has so many. */
+export const roundsPerEpoch = 1_024;
 /** A node speaks for its partitions for so long after a quorum has heard of it; it tells them that it is alive this often. */
 export const leaseMs = 5_000;
 export const leaseBeatMs = 1_000;

@@ -10,7 +10,7 @@
 // Invariant: nothing is led that the ring says is another's, and nothing that is followed runs.
 
 import { TroupeError } from '../../errors.ts';
-import { followerRetryMs, leaseBeatMs, replicasLookMs } from '../../limits.ts';
+import { followerRetryMs, leaseBeatMs, replicasLookMs, roundsPerEpoch } from '../../limits.ts';
 import type { Engine } from '../../storage/engine.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway, GatewayOptions } from '../gateway/gateway.ts';
@@ -23,8 +23,8 @@ import { Giving, promisedAway } from './giving.ts';
 import { everybody, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
 import { Leading } from './leading.ts';
 import { Lease } from './lease.ts';
-import type { LeaseWords } from './lease-guard.ts';
 import { ReplicaRecords, refuseKept } from './replica-records.ts';
+import type { ReplicaCluster, ReplicasOptions } from './replicas-options.ts';
 import { Takeovers } from './takeovers.ts';
 
 /** One that has become this node's, until a quorum has all of it. */
@@ -33,28 +33,6 @@ interface Beginning {
   readonly isEstablished: () => void;
   /** Resolves when it is led, or not to be led any more. */
   begun: Promise<void>;
-}
-
-/** Rounds of two lives of an owner do not meet: each begins with an epoch of its own, and has so many. */
-const roundsPerEpoch = 1_024;
-
-export interface ReplicaCluster {
-  /** Of gossip: nobody hears of it any more, or ever did; or it has said goodbye. */
-  isDown(node: string): boolean;
-  turnOf(partition: number): number;
-  /** It is ours under that turn: durable, then everywhere. */
-  takeOver(partition: number, turn: number): Promise<void>;
-}
-
-export interface ReplicasOptions {
-  /** How many nodes shall keep each partition. */
-  readonly replicas: number;
-  readonly words: LeaseWords;
-  /** What the words count in, less this thread's own clock. */
-  readonly clockShift: number;
-  raiseEpochs(above: number): Promise<void>;
-  /** Above all that may be handed out before the next reserve. */
-  epochLimit(): number;
 }
 
 /** Null: each partition is kept by its owner alone. */
