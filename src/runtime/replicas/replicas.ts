@@ -3,6 +3,7 @@
 //
 //     owner lost ─▶ campaign (campaign.ts) ─▶ cluster.takeOver ─▶ became ─▶ followers are brought up to date ─▶ established: it serves
 //     owned ─▶ look: who shall keep it ─▶ followers get copies ─▶ the group changes
+//     founded with others ─▶ they are its first group: nothing of it runs before a quorum of them follows it
 //
 // The intuition: a node serves what it owns only once more than half of the group have all that it has, under its turn; and stops when it
 // has not been heard of for a lease, or somebody else has been agreed to. So of two who think that they own a partition at most one is heard.
@@ -20,7 +21,7 @@ import type { Ring } from '../ownership/ring.ts';
 import { FollowerLinks } from './follower-links.ts';
 import { Following } from './following.ts';
 import { Giving, promisedAway } from './giving.ts';
-import { everybody, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
+import { everybody, firstGroups, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
 import { Leading } from './leading.ts';
 import { Lease } from './lease.ts';
 import { ReplicaRecords, refuseKept } from './replica-records.ts';
@@ -62,6 +63,8 @@ export class Replicas {
   readonly #leading = new Map<number, Leading>();
   /** Those that are not established yet. */
   readonly #beginnings = new Map<number, Beginning>();
+  /** Of partitions that have just been founded, until they are led. */
+  #firstGroups = new Map<number, string[]>();
   #cluster: ReplicaCluster | undefined;
   #ring: () => Ring | undefined = () => undefined;
   #hasStarted = false;
@@ -144,17 +147,30 @@ export class Replicas {
 
   /**
    * The first routes are about to hold: what this node owned in an earlier life waits until the others of its group have agreed that it
-   * still does.
+   * still does; what has just been founded, until they follow it.
    */
   routes(): void {
     const { node } = this.#router.host;
     if (this.#hasRoutes || this.#gateway.nodes.ownerOf(0) === undefined) return;
     this.#hasRoutes = true;
-    for (const [partition, { groups }] of this.#records.all())
-      if (this.#gateway.nodes.ownerOf(partition) === node && groups.length > 0 && !isAlone(groups, node)) {
+    const kept = this.#records.kept().filter(([, { groups }]) => !isAlone(groups, node));
+    for (const partition of [...kept.map(([partition]) => partition), ...this.#founded()])
+      if (this.#gateway.nodes.ownerOf(partition) === node) {
         this.willLead(partition);
         this.#gateway.handoffs.holdUntil(partition, this.became(partition));
       }
+  }
+
+  #founded(): Iterable<number> {
+    const ring = this.#ring();
+    const cluster = this.#cluster;
+    if (ring !== undefined && cluster?.isNew === true)
+      this.#firstGroups = firstGroups(ring, {
+        ...{ owner: this.#router.host.node, replicas: this.#options.replicas },
+        isUp: name => this.#gateway.linked(name) !== undefined,
+        isFirst: partition => cluster.turnOf(partition) === 0 && this.#records.get(partition).turn < 0,
+      });
+    return this.#firstGroups.keys();
   }
 
   #lookLater(): void {
@@ -232,12 +248,12 @@ export class Replicas {
     while (isStill()) {
       const turn = this.#cluster?.turnOf(partition) ?? 0;
       const origin = this.following.origin(partition);
+      const first = this.#firstGroups.get(partition) ?? [host.node];
       try {
         host.epochs.renew();
         const round = host.epochs.next() * roundsPerEpoch;
         const record = await this.#records.change(partition, now => {
-          const isOf = now.groups.length > 0 && everybody(now.groups).includes(host.node);
-          const groups = isOf ? now.groups : [[host.node]];
+          const groups = everybody(now.groups).includes(host.node) ? now.groups : [first];
           return { ...now, turn, groups, round, whole: true, led: true, promised: Math.max(now.promised, turn) };
         });
         if (!isStill()) return;
@@ -253,15 +269,18 @@ export class Replicas {
 
   #begin(partition: number, from: { turn: number; groups: Groups; round: number; origin: Position | undefined }): void {
     const { host } = this.#router;
+    this.#firstGroups.delete(partition);
     this.following.isSure(partition, true);
     const leading = new Leading({
       ...{ self: host.node, partition, turn: from.turn, groups: from.groups, round: from.round },
+      isHeardBy: groups => this.#lease.wouldHold(partition, groups),
       store: async (next, at) => {
         await this.#records.change(partition, now => {
           if (now.promised > leading.turn) throw promisedAway(partition, now.promised);
           return { ...now, groups: next, round: at };
         });
       },
+      onStored: () => this.#lease.renew(leading),
       follower: (name, of) => this.#links.follower(name, of, from.origin),
       onEstablished: () => host.world.clock.micro(() => void this.#onEstablished(leading)),
       onGroups: () => this.#gateway.handoffs.ringChanged(),
@@ -357,9 +376,7 @@ export class Replicas {
   /** Is anything of another node kept here? */
   get follows(): boolean {
     const { node } = this.#router.host;
-    return this.#records
-      .all()
-      .some(([partition, { groups }]) => groups.length > 0 && this.#gateway.nodes.ownerOf(partition) !== node);
+    return this.#records.kept().some(([partition]) => this.#gateway.nodes.ownerOf(partition) !== node);
   }
 
   describe(): object {
@@ -368,8 +385,8 @@ export class Replicas {
       leaseMs: this.#lease.leftMs,
       leading: [...this.#leading.values()].map(leading => leading.describe()),
       following: this.#records
-        .all()
-        .filter(([partition, { groups }]) => groups.length > 0 && !this.#leading.has(partition))
+        .kept()
+        .filter(([partition]) => !this.#leading.has(partition))
         .map(([partition, record]) => ({ partition, ...record })),
       asking: this.#takeovers.describe(),
     };
