@@ -174,5 +174,7 @@ export const followerStepsMax = 16;
 export const followerRetryMs = 1_000;
 /** It is looked so often whether a partition has lost its owner, or should be kept by others. */
 export const replicasLookMs = 500;
+/** Partitions that have fewer copies than asked for are told after so long: a copy of little is made in a second, a link is back in two. */
+export const copiesMissingMs = 5_000;
 /** Those who may own a partition next ask one after the other, so far apart, so that two seldom ask at once. */
 export const campaignWaitMs = 1_000;

@@ -24,6 +24,7 @@ import { Giving, promisedAway } from './giving.ts';
 import { everybody, firstGroups, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
 import { Leading } from './leading.ts';
 import { Lease } from './lease.ts';
+import { MissingCopies } from './missing-copies.ts';
 import { ReplicaRecords, refuseKept } from './replica-records.ts';
 import type { ReplicaCluster, ReplicasOptions } from './replicas-options.ts';
 import { Takeovers } from './takeovers.ts';
@@ -65,6 +66,7 @@ export class Replicas {
   readonly #beginnings = new Map<number, Beginning>();
   /** Of partitions that have just been founded, until they are led. */
   #firstGroups = new Map<number, string[]>();
+  readonly #missing: MissingCopies;
   #cluster: ReplicaCluster | undefined;
   #ring: () => Ring | undefined = () => undefined;
   #hasStarted = false;
@@ -78,6 +80,7 @@ export class Replicas {
     this.#options = options;
     this.#crew = new Crew(router);
     this.#records = new ReplicaRecords(host);
+    this.#missing = new MissingCopies(host, options.replicas);
     const turnOf = (partition: number): number => this.#cluster?.turnOf(partition) ?? -1;
     this.#lease = new Lease(host, gateway, {
       ...{ words: options.words, clockShift: options.clockShift },
@@ -194,6 +197,7 @@ export class Replicas {
     for (const [partition, owner] of ring.owners.entries())
       if (owner === host.node) this.#lookAt(ring, partition, isDown);
       else if (isDown(owner)) this.#takeovers.begin(partition);
+    this.#missing.look(ring, partition => this.#leading.get(partition)?.copies ?? 1);
   }
 
   #lookAt(ring: Ring, partition: number, isDown: (name: string) => boolean): void {
@@ -383,6 +387,7 @@ export class Replicas {
     return {
       ...{ deposed: this.#deposed, refused: this.#links.refused, takenOver: this.#takeovers.taken },
       leaseMs: this.#lease.leftMs,
+      copies: this.#missing.describe(),
       leading: [...this.#leading.values()].map(leading => leading.describe()),
       following: this.#records
         .kept()
