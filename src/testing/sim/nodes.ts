@@ -71,7 +71,14 @@ class NodesRun implements ScenarioRun<NodesLife> {
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
     this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
-    this.#talk = new NodeTalk({ sim, plan, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
+    this.#talk = new NodeTalk({
+      sim,
+      plan,
+      replicas,
+      oracle: this.#oracle,
+      watches: this.#watches,
+      ranIn: this.#ranIn,
+    });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     const { draw } = sim;
     // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
@@ -124,7 +131,9 @@ class NodesRun implements ScenarioRun<NodesLife> {
       const engine = world.storage.open({ kind: 'memory' });
       let hooks: HandoffHooks | undefined;
       const node = new NodeLife({
-        ...{ name, types, partitions, world, engine, incarnation, transport: world.wires, autoJoin: false },
+        ...{ name, types, partitions, world, engine, incarnation, transport: world.wires },
+        // Who comes late is no member else.
+        autoJoin: (this.#plan.late ?? []).length > 0,
         replicas: this.#replicas,
         // So that who is lost is missed while there is still time to see what becomes of it.
         gossip: this.#replicas > 1 ? { roundMs: quickRoundMs } : undefined,
