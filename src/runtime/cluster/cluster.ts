@@ -150,7 +150,6 @@ export class Cluster {
     gateway.on('gossip', (from, bytes) => this.#onGossip(from, bytes));
     gateway.replicas?.attach({
       isDown: who => this.#gossiper?.isLost(who) === true,
-      isNew: options.state === undefined,
       turnOf: partition => this.#keeper.state?.holdings[partition]?.turn ?? 0,
       takeOver: (partition, turn) => this.#keeper.takeOver(partition, turn),
     });

@@ -98,16 +98,15 @@ export function wishedIn(ring: Ring, partition: number, wish: Omit<Wish, 'member
 }
 
 /**
- * Of what this node owns of a ring that has just been founded, as long as nothing can have been written of it (`isFirst`): who shall keep it from
- * the first write on. Copies of what is there would come too late for what an owner has acknowledged that is lost before they are made.
+ * Of what this node owns and has never led (`isFirst`), so that nothing of it can have been written: who shall keep it from the first write on.
+ * Copies of what is there would come too late for what an owner has acknowledged that is lost before they are made.
  */
 export function firstGroups(
   ring: Ring,
   { isFirst, ...wish }: Pick<Wish, 'owner' | 'replicas' | 'isUp'> & { isFirst(partition: number): boolean },
 ): Map<number, string[]> {
   const own = [...ring.owners.keys()].filter(partition => ring.owners[partition] === wish.owner && isFirst(partition));
-  const groups = own.map(partition => [partition, wishedIn(ring, partition, { ...wish, groups: [] })] as const);
-  return new Map(groups.filter(([, group]) => group.length > 1));
+  return new Map(own.map(partition => [partition, wishedIn(ring, partition, { ...wish, groups: [] })]));
 }
 
 /** The next step towards it; undefined: there is none yet, or it is there. A step is taken once those of the one before agree. */

@@ -5,8 +5,6 @@ import type { LeaseWords } from './lease-guard.ts';
 export interface ReplicaCluster {
   /** Of gossip: nobody hears of it any more, or ever did; or it has said goodbye. */
   isDown(node: string): boolean;
-  /** It went by no ring before this life: so nothing can have been written of what the first one places here. */
-  readonly isNew: boolean;
   turnOf(partition: number): number;
   /** It is ours under that turn: durable, then everywhere. */
   takeOver(partition: number, turn: number): Promise<void>;

@@ -164,14 +164,14 @@ export class Replicas {
       }
   }
 
+  /** Also of a ring of one there is a record of each before anything runs: without one nothing can have been written. */
   #founded(): Iterable<number> {
     const ring = this.#ring();
-    const cluster = this.#cluster;
-    if (ring !== undefined && cluster?.isNew === true)
+    if (ring !== undefined)
       this.#firstGroups = firstGroups(ring, {
         ...{ owner: this.#router.host.node, replicas: this.#options.replicas },
         isUp: name => this.#gateway.linked(name) !== undefined,
-        isFirst: partition => cluster.turnOf(partition) === 0 && this.#records.get(partition).turn < 0,
+        isFirst: partition => this.#records.get(partition).turn < 0,
       });
     return this.#firstGroups.keys();
   }

@@ -1068,8 +1068,8 @@ export const mutants: readonly Mutant[] = [
     name: 'what has just been founded is kept by its owner alone',
     scenario: 'replicas',
     file: 'runtime/replicas/groups.ts',
-    find: 'group.length > 1)',
-    replace: 'group.length > 99)',
+    find: 'wishedIn(ring, partition, { ...wish, groups: [] })',
+    replace: '[wish.owner]',
   },
   {
     name: 'a seat without a copy takes the place of a copy',
