@@ -1191,6 +1191,13 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (led.over !== undefined) return;',
   },
   {
+    name: 'what is kept of an operation is answered before its owner is agreed to',
+    scenario: 'replicas',
+    file: 'runtime/delivery.ts',
+    find: 'if (host.lease === null) return say();',
+    replace: 'if (host !== null) return say();',
+  },
+  {
     name: 'nobody looks at the lease',
     scenario: 'replicas',
     file: 'runtime/replicas/lease-guard.ts',
