@@ -29,6 +29,8 @@ import { ReplicaRecords, refuseKept } from './replica-records.ts';
 import type { ReplicaCluster, ReplicasOptions } from './replicas-options.ts';
 import { Takeovers } from './takeovers.ts';
 
+export type { ReplicasOptions } from './replicas-options.ts';
+
 /** One that has become this node's, until a quorum has all of it. */
 interface Beginning {
   readonly established: Promise<void>;
@@ -320,7 +322,6 @@ export class Replicas {
     }
   }
 
-  /** By gossip. */
   isDown(name: string): boolean {
     return this.#cluster?.isDown(name) === true;
   }

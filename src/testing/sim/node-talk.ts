@@ -10,7 +10,7 @@ import { whole } from './draws.ts';
 import { type Ledger, MemoryT, MortalT, reminderSender, SnapshotT, type Watcher, WatcherT } from './node-actors.ts';
 import { disksWith } from './node-disks.ts';
 import type { LedgerOracle, Outcome, Said, WatchOracle } from './node-oracle.ts';
-import { cancelledMs, ledgers } from './node-plan.ts';
+import { cancelledMs, ledgers, type NodeRules } from './node-plan.ts';
 import type { Life, SimProcess, SimWorld } from './process.ts';
 import type { Operation, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
@@ -29,8 +29,7 @@ export interface TalkSeams {
   readonly watches: WatchOracle;
   /** By word: where it ran last. */
   readonly ranIn: ReadonlyMap<string, SimProcess<NodesLife>>;
-  /** How many nodes keep each partition. */
-  readonly replicas: number;
+  readonly rules: NodeRules;
 }
 
 const retryMs = 50;
@@ -110,7 +109,8 @@ export class NodeTalk {
 
   /** Whichever of them is lost for good a moment later, it is there. */
   #acked(said: Said): void {
-    const { sim, replicas } = this.#seams;
+    const { sim, rules } = this.#seams;
+    const { replicas } = rules;
     const life = [...sim.processes.values()].find(each => each.life !== undefined)?.life;
     if (replicas === 1 || life === undefined || said.unit.startsWith(`${MemoryT.type}/`)) return;
     const disks = [...sim.processes.values()].map(({ disk }) => disk);
