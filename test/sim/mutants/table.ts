@@ -1072,13 +1072,6 @@ export const mutants: readonly Mutant[] = [
     replace: '[wish.owner]',
   },
   {
-    name: 'a seat without a copy takes the place of a copy',
-    scenario: 'replicas',
-    file: 'runtime/replicas/groups.ts',
-    find: 'if (empty.length === 0) return wished;',
-    replace: 'if (empty.length >= 0) return wished;',
-  },
-  {
     name: 'while a group changes the new one alone agrees',
     scenario: 'replicas',
     file: 'runtime/replicas/groups.ts',
@@ -1189,13 +1182,6 @@ export const mutants: readonly Mutant[] = [
     file: 'runtime/replicas/copies.ts',
     find: 'if (led.over !== undefined) throw led.over;',
     replace: 'if (led.over !== undefined) return;',
-  },
-  {
-    name: 'what is kept of an operation is answered before its owner is agreed to',
-    scenario: 'replicas',
-    file: 'runtime/delivery.ts',
-    find: 'if (host.lease === null) return say();',
-    replace: 'if (host !== null) return say();',
   },
   {
     name: 'nobody looks at the lease',
