@@ -157,6 +157,8 @@ export const lastWordKeepMs = 60_000;
 
 /** How many nodes may keep the records of a partition: more than half of them must agree to each write. */
 export const keptByMax = 7;
+/** Rounds of two lives of an owner do not meet: each begins with an epoch of its own, and has so many. */
+export const roundsPerEpoch = 1_024;
 /** A node speaks for its partitions for so long after a quorum has heard of it; it tells them that it is alive this often. */
 export const leaseMs = 5_000;
 export const leaseBeatMs = 1_000;
@@ -172,5 +174,7 @@ export const followerStepsMax = 16;
 export const followerRetryMs = 1_000;
 /** It is looked so often whether a partition has lost its owner, or should be kept by others. */
 export const replicasLookMs = 500;
+/** Partitions that have fewer copies than asked for are told after so long: a copy of little is made in a second, a link is back in two. */
+export const copiesMissingMs = 5_000;
 /** Those who may own a partition next ask one after the other, so far apart, so that two seldom ask at once. */
 export const campaignWaitMs = 1_000;

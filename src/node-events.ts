@@ -35,6 +35,8 @@ export interface NodeEvents {
   /** Of one whose owner is lost, and that several nodes keep: served here from now on. */
   'partition-taken-over': (event: { partition: number; from: string; turn: number }) => void;
   'partition-arrived': (event: { partition: number; from: string }) => void;
+  /** Of those this node owns so many have had fewer copies than asked for some seconds. Told once, and again with 0 when none has. */
+  'copies-missing': (event: { partitions: number; asked: number }) => void;
   /** Two clusters of one name were founded apart and have met. */
   'ring-conflict': (event: { member: string; why: string }) => void;
   /** A node and this one do not let each other in: another cluster, secret, version, certificate. */

@@ -97,14 +97,24 @@ function isRetry(host: Host, act: Activation, call: Call, opId: string): boolean
   more.answered ??= new Answered();
   const found = more.answered.begin(opId);
   if (found === undefined) return false;
-  if (found.done && act.hosted.persists) host.persistence.answerBehind(act, call, found.value);
-  else if (found.done) host.answer(call, found.value);
+  if (found.done) answerAgain(host, act, call, found.value);
   else {
     found.joined.push(call);
     // Its operation may be done at any time: from now on nobody may say of it that it was not run.
     call.state = started;
   }
   return true;
+}
+
+function answerAgain(host: Host, act: Activation, call: Call, value: unknown): void {
+  const say = (): void => {
+    if (act.hosted.persists) host.persistence.answerBehind(act, call, value);
+    else host.answer(call, value);
+  };
+  if (host.lease === null) return say();
+  if (call.state === waiting) call.state = started;
+  const why = `${act.id} has ended here before its node could speak for it again; try it again`;
+  host.lease.say({ act, say, drop: () => host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why)) });
 }
 
 /** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */

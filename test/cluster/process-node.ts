@@ -26,11 +26,12 @@ export class Processes implements AsyncDisposable {
   readonly dir: string = mkdtempSync(join(tmpdir(), 'troupe-processes-'));
   readonly nodes = new Map<string, ProcessNode>();
 
-  /** Nodes that found a ring together; resolves when all of them have it. */
+  /** Nodes that found a ring together; resolves when all of them have it. `late`: those that are not started with the others. */
   async start(
     names: readonly string[],
     way: Way = async () => undefined,
     more: Partial<NodeOptions> = {},
+    late: readonly string[] = [],
   ): Promise<void> {
     const ports = await freePorts(names.length);
     for (const [at, name] of names.entries()) {
@@ -47,9 +48,10 @@ export class Processes implements AsyncDisposable {
       const options = { name, listen: `127.0.0.1:${ports[at]}`, dataDir, join: seeds, peerVia, ...more };
       this.nodes.set(name, new ProcessNode(name, join(import.meta.dirname, 'process-child.ts'), options));
     }
-    await Promise.all([...this.nodes.values()].map(node => node.start()));
-    await Promise.all([...this.nodes.values()].map(node => node.ask('ready')));
-    await Promise.all([...this.nodes.values()].map(node => node.ask('open')));
+    const nodes = [...this.nodes.values()].filter(({ name }) => !late.includes(name));
+    await Promise.all(nodes.map(node => node.start()));
+    await Promise.all(nodes.map(node => node.ask('ready')));
+    await Promise.all(nodes.map(node => node.ask('open')));
   }
 
   node(name: string): ProcessNode {

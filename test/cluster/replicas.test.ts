@@ -12,10 +12,11 @@ const minuteMs = 60_000;
 /** A node that is lost is seen to be down after about 25 s. */
 const patienceMs = 2 * minuteMs;
 
-async function rig() {
+async function rig(late: readonly string[] = []) {
   const processes = new Processes();
+  const there = names.filter(name => !late.includes(name));
   try {
-    await processes.start(names, undefined, { replicas: 3, partitions: 16 });
+    await processes.start(names, undefined, { replicas: 3, partitions: 16 }, late);
   } catch (error) {
     await processes[Symbol.asyncDispose]();
     throw error;
@@ -23,9 +24,9 @@ async function rig() {
   const node = (name: string): ProcessNode => processes.node(name);
   const replicas = async (name: string): Promise<any> =>
     ((await node(name).ask('describe')) as any).threads[0].router.gateway.replicas;
-  await until('every partition is kept by three', async () => {
-    const all = (await Promise.all(names.map(replicas))).flatMap(({ leading }) => leading);
-    return all.length === 16 && all.every(({ groups }) => groups.length === 1 && groups[0].length === 3);
+  await until('every partition is kept by all of them', async () => {
+    const all = (await Promise.all(there.map(replicas))).flatMap(({ leading }) => leading);
+    return all.length === 16 && all.every(({ groups }) => groups.length === 1 && groups[0].length === there.length);
   });
   const units: string[] = [];
   for (const type of ['book', 'diary'] as const) units.push(...(await processes.unitsOf('n2', type, 3)));
@@ -33,7 +34,7 @@ async function rig() {
   const writers = new Writers(oracle);
   for (const unit of units) {
     writers.begin(node('n1'), unit, true);
-    writers.begin(node('n3'), unit, false);
+    if (late.length === 0) writers.begin(node('n3'), unit, false);
   }
   const more = async (count: number): Promise<void> => {
     const enough = units.map(unit => [unit, oracle.acked(unit) + count] as const);
@@ -73,6 +74,26 @@ describe.concurrent('what three processes keep', () => {
         return seen.length > 0 && seen.every(({ node: where }, at) => where === after[at]?.node);
       });
       expect(await judge('n2')).toEqual([]);
+    },
+    4 * minuteMs,
+  );
+
+  it(
+    'is kept by two before the third is there, and nothing is gone when the owner never comes back',
+    async ({ expect }) => {
+      const { processes, node, replicas, more, judge } = await rig(['n3']);
+      await using _ = processes;
+      expect((await replicas('n1')).copies).toMatchObject({ asked: 3 });
+      await more(20);
+      await node('n2').kill();
+      await node('n3').start();
+      await node('n3').ask('ready');
+      await more(50);
+      await until('n1 and n3 have what n2 owned', async () => {
+        const both = (await Promise.all(['n1', 'n3'].map(replicas))).flatMap(({ leading }) => leading);
+        return both.length === 16 && both.every(({ copies }) => copies === 2);
+      });
+      expect(await judge('n3')).toEqual([]);
     },
     4 * minuteMs,
   );

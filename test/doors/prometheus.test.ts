@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { metricsOf } from '../../src/doors/prometheus.ts';
 import { newDir, startedNode } from '../bad-days/folders.ts';
+import { until } from '../threads/until.ts';
 
 const description = {
   node: 'n1',
@@ -129,6 +130,14 @@ describe('metrics of the storage', () => {
     const wanted = namesOf(metricsOf({ compactor: upkeep, threads: [{ thread: 1, storage: { log } }] }));
     expect(namesOf(after)).toEqual(expect.arrayContaining(wanted));
   });
+});
+
+it('metrics of the copies show how many partitions fewer nodes keep than was asked for', async () => {
+  const options = { name: 'n1', dataDir: newDir(), threads: 0, partitions: 16 };
+  const node = await startedNode({ ...options, listen: '127.0.0.1:0', replicas: 3 });
+  const shown = async (): Promise<string[]> => lineOf(metricsOf(await node.describe()), 'troupe_partitions_');
+  await until('it has looked', async () => (await shown())[0] === 'troupe_partitions_missing_copies{thread="0"} 16');
+  expect(metricsOf(description)).not.toContain('troupe_partitions_');
 });
 
 describe('metrics', () => {

@@ -76,6 +76,11 @@ export class Follower {
     return this.#whole && this.acked >= 0;
   }
 
+  /** And it is not away. */
+  get isThere(): boolean {
+    return this.isFollowing && this.#seams.isLinked();
+  }
+
   end(): void {
     this.#isOver = true;
     this.look();

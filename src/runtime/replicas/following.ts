@@ -207,6 +207,8 @@ export class Following {
       this.#check(now, told, name);
       return { ...now, groups: [], whole: false, led: false };
     });
+    // A round that had been sent may come behind this word: it would make a follower of this node again, that nobody knows of.
+    this.#lives.delete(partition);
     this.isSure(partition, false);
     await this.#gateway.handoffs.leftovers.clear(partition);
   }

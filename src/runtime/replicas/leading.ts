@@ -1,8 +1,8 @@
-// A partition that this node owns and others keep copies of: what is written counts when a quorum has it.
+// A partition that this node owns and others keep copies of: what is written counts when more than half have it.
 //
 //     push ─▶ round 17 ─▶ followers ─▶ acknowledged by more than half ─▶ the push is answered, and with it whoever waits for the write
 //
-//     groups change (groups.ts) by a round like any other: they hold here from the moment they are stored
+//     groups change (groups.ts) by a round like any other: they hold here from the moment they are stored, and so does the lease by them
 //
 // Invariants: rounds are answered in their order; nothing is answered once somebody else owns the partition; `established` when a
 // quorum has all that is here, which no answer may precede.
@@ -10,7 +10,7 @@
 import type { TroupeError } from '../../errors.ts';
 import type { Part } from '../handoff/hands-records.ts';
 import type { Follower } from './follower.ts';
-import { everybody, type Groups, isAlone, isQuorum, nextGroups } from './groups.ts';
+import { everybody, type Groups, isAlone, isKept, isQuorum, nextGroups } from './groups.ts';
 
 export interface LeadingSeams {
   readonly self: string;
@@ -19,10 +19,15 @@ export interface LeadingSeams {
   readonly groups: Groups;
   /** Rounds of this life begin above it. */
   readonly round: number;
+  /** False: too few of them have heard of this node lately for it to go on speaking when they are to decide. */
+  isHeardBy(groups: Groups): Promise<boolean>;
   /** Stores the groups; resolves when they survive the power. */
   store(groups: Groups, round: number): Promise<void>;
+  /** They hold from now on, and nobody has been told. */
+  onStored(): void;
   follower(name: string, leading: Leading): Follower;
   onEstablished(): void;
+  /** They are agreed to. */
   onGroups(): void;
 }
 
@@ -82,18 +87,25 @@ export class Leading {
     return isAlone(this.groups, this.#seams.self);
   }
 
+  /** How many of its group have all there is, this node included; not those that are away. */
+  get copies(): number {
+    const { self } = this.#seams;
+    const group = this.groups.at(-1) ?? [];
+    return group.filter(name => name === self || this.followers.get(name)?.isThere === true).length;
+  }
+
   get isOver(): boolean {
     return this.#error !== undefined;
   }
 
-  /** Resolves when a quorum has it. Rejects as unknown when somebody else owns the partition by now. */
+  /** Resolves when more than half have it. Rejects as unknown when somebody else owns the partition by now. */
   push(parts: readonly Part[]): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
     for (const follower of this.followers.values()) follower.add(parts);
     return this.#next();
   }
 
-  /** Resolves when a quorum has all that was pushed before. */
+  /** Resolves when more than half have all that was pushed before. */
   #next(): Promise<void> {
     const { promise, resolve: done, reject: failed } = Promise.withResolvers<void>();
     this.#waiting.push({ round: ++this.round, done, failed });
@@ -131,15 +143,13 @@ export class Leading {
     return gone;
   }
 
-  /** The next groups, when those who are new in them have a copy, and the ones before are agreed on. */
+  /** The next groups, when enough of them have a copy, and the ones before are agreed on. */
   #step(): void {
     if (this.#isChanging || !this.isEstablished || this.isOver || this.#wished.length === 0) return;
-    const next = nextGroups(this.groups, this.#wished);
-    if (next === undefined) return;
     const { self } = this.#seams;
     const hasCopy = (name: string): boolean => name === self || this.followers.get(name)?.isFollowing === true;
-    const known = new Set(everybody(this.groups));
-    if (!everybody(next).every(name => known.has(name) || hasCopy(name))) return;
+    const next = nextGroups(this.groups, this.#wished, hasCopy);
+    if (next === undefined) return;
     this.#isChanging = true;
     void this.#change(next).then(hasChanged => {
       this.#isChanging = false;
@@ -148,12 +158,14 @@ export class Leading {
     });
   }
 
-  /** False: the disk is full, or it is another's. It is looked at again. */
+  /** False: the disk is full, they cannot be heard, or it is another's. It is looked at again. */
   async #change(next: Groups): Promise<boolean> {
     try {
+      if (!(await this.#seams.isHeardBy(next)) || this.isOver) return false;
       await this.#seams.store(next, this.round);
-      if (this.#error !== undefined) return false;
+      if (this.isOver) return false;
       this.groups = next;
+      this.#seams.onStored();
       await this.#next();
       return true;
     } catch {
@@ -166,20 +178,19 @@ export class Leading {
     this.#step();
   }
 
-  #has(round: number): boolean {
+  #has(round: number): (name: string) => boolean {
     const { self } = this.#seams;
-    return isQuorum(this.groups, name => name === self || (this.followers.get(name)?.acked ?? -1) >= round);
+    return name => name === self || (this.followers.get(name)?.acked ?? -1) >= round;
   }
 
   #look(): void {
     if (this.#error !== undefined) return;
-    if (!this.isEstablished && this.#has(this.#establishedBy)) {
+    if (!this.isEstablished && isQuorum(this.groups, this.#has(this.#establishedBy))) {
       this.isEstablished = true;
       this.#seams.onEstablished();
     }
-    let count = 0;
-    while (count < this.#waiting.length && this.#has((this.#waiting[count] as Waiting).round)) count++;
-    for (const { done } of this.#waiting.splice(0, count)) done();
+    const waits = this.#waiting.findIndex(({ round }) => !isKept(this.groups, this.#has(round)));
+    for (const { done } of this.#waiting.splice(0, waits < 0 ? this.#waiting.length : waits)) done();
   }
 
   /** Somebody else owns it, or nobody else has to keep it: what waits is told so. */
@@ -196,7 +207,7 @@ export class Leading {
       isFollowing,
       behind: acked < 0 ? null : this.round - acked,
     }));
-    const { partition, turn, groups, isEstablished } = this;
-    return { partition, turn, groups, established: isEstablished, waiting: this.#waiting.length, followers };
+    const { partition, turn, groups, copies, isEstablished } = this;
+    return { partition, turn, groups, copies, established: isEstablished, waiting: this.#waiting.length, followers };
   }
 }

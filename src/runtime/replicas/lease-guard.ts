@@ -3,7 +3,10 @@
 // Intuition: a process that was stopped wakes up in the middle of its work, on all threads at once, and nobody tells it. So before each
 // slice a thread looks at the clock. A turn that had begun before goes on: what it answers was asked before its node was stopped.
 //
-// Invariant: what is parked here runs when the lease is renewed, or ends with the partition.
+// An operation that is tried again has its answer without a turn: it waits as a turn would. It was kept with a write that this disk may have
+// alone, before its process died; and by now it may be for another node to say what became of it.
+//
+// Invariant: what is parked here runs, or is said, when the lease is renewed, or ends with the partition.
 
 import type { Activation } from '../activation.ts';
 import { dead } from '../flags.ts';
@@ -29,6 +32,13 @@ export function leaseWords(partitions: number): LeaseWords {
   return words.fill(Number.POSITIVE_INFINITY);
 }
 
+interface Answer {
+  readonly act: Activation;
+  say(): void;
+  /** Its actor has ended here. */
+  drop(): void;
+}
+
 export class LeaseGuard {
   readonly #host: Host;
   readonly #words: LeaseWords;
@@ -36,6 +46,7 @@ export class LeaseGuard {
   /** Where those by the clock on the wall begin. */
   readonly #wall: number;
   readonly #parked = new Set<Activation>();
+  #answers: Answer[] = [];
   #isLooking = false;
 
   constructor(host: Host, words: LeaseWords, clock: LeaseClock) {
@@ -51,6 +62,13 @@ export class LeaseGuard {
     this.#parked.add(act);
     this.#lookLater();
     return true;
+  }
+
+  /** At once, when it may be said now. */
+  say(answer: Answer): void {
+    if (!this.#isOver(0) || !this.#hasLapsed(answer.act)) return answer.say();
+    this.#answers.push(answer);
+    this.#lookLater();
   }
 
   #isOver(at: number): boolean {
@@ -73,6 +91,9 @@ export class LeaseGuard {
         this.#parked.delete(act);
         if ((act.flags & dead) === 0) act.ready();
       }
+      for (const answer of this.#answers.splice(0))
+        if ((answer.act.flags & dead) !== 0) answer.drop();
+        else this.say(answer);
       if (this.#parked.size > 0) this.#lookLater();
     });
   }

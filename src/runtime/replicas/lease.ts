@@ -95,8 +95,14 @@ export class Lease {
     this.#gateway.timers.later(leaseBeatMs, () => this.beat());
   }
 
-  holds({ partition, groups }: Leading): boolean {
+  holds({ partition, groups }: Pick<Leading, 'partition' | 'groups'>): boolean {
     return this.#until(partition, groups, 'mono') >= this.#host.now();
+  }
+
+  /** Would it hold with them to decide? Whoever is new among them is asked first. */
+  async wouldHold(partition: number, groups: Groups): Promise<boolean> {
+    if (!this.holds({ partition, groups })) await this.ask(everybody(groups).filter(name => name !== this.#host.node));
+    return this.holds({ partition, groups });
   }
 
   renew(leading: Leading): void {

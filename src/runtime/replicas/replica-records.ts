@@ -84,6 +84,11 @@ export class ReplicaRecords {
     return [...this.#records];
   }
 
+  /** Those that are kept here, or were when it was last heard. */
+  kept(): (readonly [partition: number, record: ReplicaRecord])[] {
+    return this.all().filter(([, { groups }]) => groups.length > 0);
+  }
+
   /** Partitions of that node for which this one has promised a later turn to another. */
   promisedAgainst(
     name: string,

@@ -3,6 +3,7 @@
 //
 //     owner lost ─▶ campaign (campaign.ts) ─▶ cluster.takeOver ─▶ became ─▶ followers are brought up to date ─▶ established: it serves
 //     owned ─▶ look: who shall keep it ─▶ followers get copies ─▶ the group changes
+//     founded with others ─▶ they are its first group: nothing of it runs before a quorum of them follows it
 //
 // The intuition: a node serves what it owns only once more than half of the group have all that it has, under its turn; and stops when it
 // has not been heard of for a lease, or somebody else has been agreed to. So of two who think that they own a partition at most one is heard.
@@ -10,7 +11,7 @@
 // Invariant: nothing is led that the ring says is another's, and nothing that is followed runs.
 
 import { TroupeError } from '../../errors.ts';
-import { followerRetryMs, leaseBeatMs, replicasLookMs } from '../../limits.ts';
+import { followerRetryMs, leaseBeatMs, replicasLookMs, roundsPerEpoch } from '../../limits.ts';
 import type { Engine } from '../../storage/engine.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway, GatewayOptions } from '../gateway/gateway.ts';
@@ -20,12 +21,15 @@ import type { Ring } from '../ownership/ring.ts';
 import { FollowerLinks } from './follower-links.ts';
 import { Following } from './following.ts';
 import { Giving, promisedAway } from './giving.ts';
-import { everybody, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
+import { everybody, firstGroups, type Groups, isAlone, type Position, wishedIn } from './groups.ts';
 import { Leading } from './leading.ts';
 import { Lease } from './lease.ts';
-import type { LeaseWords } from './lease-guard.ts';
+import { MissingCopies } from './missing-copies.ts';
 import { ReplicaRecords, refuseKept } from './replica-records.ts';
+import type { ReplicaCluster, ReplicasOptions } from './replicas-options.ts';
 import { Takeovers } from './takeovers.ts';
+
+export type { ReplicasOptions } from './replicas-options.ts';
 
 /** One that has become this node's, until a quorum has all of it. */
 interface Beginning {
@@ -33,28 +37,6 @@ interface Beginning {
   readonly isEstablished: () => void;
   /** Resolves when it is led, or not to be led any more. */
   begun: Promise<void>;
-}
-
-/** Rounds of two lives of an owner do not meet: each begins with an epoch of its own, and has so many. */
-const roundsPerEpoch = 1_024;
-
-export interface ReplicaCluster {
-  /** Of gossip: nobody hears of it any more, or ever did; or it has said goodbye. */
-  isDown(node: string): boolean;
-  turnOf(partition: number): number;
-  /** It is ours under that turn: durable, then everywhere. */
-  takeOver(partition: number, turn: number): Promise<void>;
-}
-
-export interface ReplicasOptions {
-  /** How many nodes shall keep each partition. */
-  readonly replicas: number;
-  readonly words: LeaseWords;
-  /** What the words count in, less this thread's own clock. */
-  readonly clockShift: number;
-  raiseEpochs(above: number): Promise<void>;
-  /** Above all that may be handed out before the next reserve. */
-  epochLimit(): number;
 }
 
 /** Null: each partition is kept by its owner alone. */
@@ -84,6 +66,9 @@ export class Replicas {
   readonly #leading = new Map<number, Leading>();
   /** Those that are not established yet. */
   readonly #beginnings = new Map<number, Beginning>();
+  /** Of partitions that have just been founded, until they are led. */
+  #firstGroups = new Map<number, string[]>();
+  readonly #missing: MissingCopies;
   #cluster: ReplicaCluster | undefined;
   #ring: () => Ring | undefined = () => undefined;
   #hasStarted = false;
@@ -97,6 +82,7 @@ export class Replicas {
     this.#options = options;
     this.#crew = new Crew(router);
     this.#records = new ReplicaRecords(host);
+    this.#missing = new MissingCopies(host, options.replicas);
     const turnOf = (partition: number): number => this.#cluster?.turnOf(partition) ?? -1;
     this.#lease = new Lease(host, gateway, {
       ...{ words: options.words, clockShift: options.clockShift },
@@ -166,17 +152,30 @@ export class Replicas {
 
   /**
    * The first routes are about to hold: what this node owned in an earlier life waits until the others of its group have agreed that it
-   * still does.
+   * still does; what has just been founded, until they follow it.
    */
   routes(): void {
     const { node } = this.#router.host;
     if (this.#hasRoutes || this.#gateway.nodes.ownerOf(0) === undefined) return;
     this.#hasRoutes = true;
-    for (const [partition, { groups }] of this.#records.all())
-      if (this.#gateway.nodes.ownerOf(partition) === node && groups.length > 0 && !isAlone(groups, node)) {
+    const kept = this.#records.kept().filter(([, { groups }]) => !isAlone(groups, node));
+    for (const partition of [...kept.map(([partition]) => partition), ...this.#founded()])
+      if (this.#gateway.nodes.ownerOf(partition) === node) {
         this.willLead(partition);
         this.#gateway.handoffs.holdUntil(partition, this.became(partition));
       }
+  }
+
+  /** Also of a ring of one there is a record of each before anything runs: without one nothing can have been written. */
+  #founded(): Iterable<number> {
+    const ring = this.#ring();
+    if (ring !== undefined)
+      this.#firstGroups = firstGroups(ring, {
+        ...{ owner: this.#router.host.node, replicas: this.#options.replicas },
+        isUp: name => this.#gateway.linked(name) !== undefined,
+        isFirst: partition => this.#records.get(partition).turn < 0,
+      });
+    return this.#firstGroups.keys();
   }
 
   #lookLater(): void {
@@ -200,6 +199,7 @@ export class Replicas {
     for (const [partition, owner] of ring.owners.entries())
       if (owner === host.node) this.#lookAt(ring, partition, isDown);
       else if (isDown(owner)) this.#takeovers.begin(partition);
+    this.#missing.look(ring, partition => this.#leading.get(partition)?.copies ?? 1);
   }
 
   #lookAt(ring: Ring, partition: number, isDown: (name: string) => boolean): void {
@@ -254,12 +254,12 @@ export class Replicas {
     while (isStill()) {
       const turn = this.#cluster?.turnOf(partition) ?? 0;
       const origin = this.following.origin(partition);
+      const first = this.#firstGroups.get(partition) ?? [host.node];
       try {
         host.epochs.renew();
         const round = host.epochs.next() * roundsPerEpoch;
         const record = await this.#records.change(partition, now => {
-          const isOf = now.groups.length > 0 && everybody(now.groups).includes(host.node);
-          const groups = isOf ? now.groups : [[host.node]];
+          const groups = everybody(now.groups).includes(host.node) ? now.groups : [first];
           return { ...now, turn, groups, round, whole: true, led: true, promised: Math.max(now.promised, turn) };
         });
         if (!isStill()) return;
@@ -275,15 +275,18 @@ export class Replicas {
 
   #begin(partition: number, from: { turn: number; groups: Groups; round: number; origin: Position | undefined }): void {
     const { host } = this.#router;
+    this.#firstGroups.delete(partition);
     this.following.isSure(partition, true);
     const leading = new Leading({
       ...{ self: host.node, partition, turn: from.turn, groups: from.groups, round: from.round },
+      isHeardBy: groups => this.#lease.wouldHold(partition, groups),
       store: async (next, at) => {
         await this.#records.change(partition, now => {
           if (now.promised > leading.turn) throw promisedAway(partition, now.promised);
           return { ...now, groups: next, round: at };
         });
       },
+      onStored: () => this.#lease.renew(leading),
       follower: (name, of) => this.#links.follower(name, of, from.origin),
       onEstablished: () => host.world.clock.micro(() => void this.#onEstablished(leading)),
       onGroups: () => this.#gateway.handoffs.ringChanged(),
@@ -319,7 +322,6 @@ export class Replicas {
     }
   }
 
-  /** By gossip. */
   isDown(name: string): boolean {
     return this.#cluster?.isDown(name) === true;
   }
@@ -379,19 +381,18 @@ export class Replicas {
   /** Is anything of another node kept here? */
   get follows(): boolean {
     const { node } = this.#router.host;
-    return this.#records
-      .all()
-      .some(([partition, { groups }]) => groups.length > 0 && this.#gateway.nodes.ownerOf(partition) !== node);
+    return this.#records.kept().some(([partition]) => this.#gateway.nodes.ownerOf(partition) !== node);
   }
 
   describe(): object {
     return {
       ...{ deposed: this.#deposed, refused: this.#links.refused, takenOver: this.#takeovers.taken },
       leaseMs: this.#lease.leftMs,
+      copies: this.#missing.describe(),
       leading: [...this.#leading.values()].map(leading => leading.describe()),
       following: this.#records
-        .all()
-        .filter(([partition, { groups }]) => groups.length > 0 && !this.#leading.has(partition))
+        .kept()
+        .filter(([partition]) => !this.#leading.has(partition))
         .map(([partition, record]) => ({ partition, ...record })),
       asking: this.#takeovers.describe(),
     };

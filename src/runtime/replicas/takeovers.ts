@@ -7,7 +7,7 @@ import { campaignWaitMs } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Host } from '../host.ts';
 import { type CampaignSeams, Campaigns } from './campaign.ts';
-import { everybody } from './groups.ts';
+import { everybody, isQuorum } from './groups.ts';
 
 export interface TakeoverSeams extends CampaignSeams {
   readonly host: Host;
@@ -55,6 +55,9 @@ export class Takeovers {
     const from = ownerOf(partition) ?? '';
     const isOurs = from === self;
     if (isOurs ? above < 0 || this.#seams.isBeingGiven(partition) : !isDown(from) || !lease.isOver(from)) return;
+    // Whose group is an old one may never be agreed to, and each turn that it asks for is in the way of who can be: it asks nobody in vain.
+    const isLinked = (name: string): boolean => name === self || this.#seams.gateway.linked(name) !== undefined;
+    if (!isQuorum(records.get(partition).groups, isLinked)) return;
     const turn =
       Math.max(records.get(partition).promised, above, turnOf(partition), this.campaigns.heardOf(partition)) + 1;
     try {

@@ -5,7 +5,7 @@
 //
 // An engine whose process has died is never touched again, so nothing it promised is ever kept or broken: as with a process.
 
-import type { Engine, EngineOptions } from '../../storage/engine.ts';
+import type { Engine, EngineOptions, StoredRecord } from '../../storage/engine.ts';
 import { type MemoryImage, MemoryStore } from '../../storage/memory-store.ts';
 import { type Draw, whole } from './draws.ts';
 
@@ -42,6 +42,11 @@ export class SimDisk {
     store.diskFull = this.#full;
     this.#store = store;
     return store;
+  }
+
+  /** What lies in a shard, also while nobody runs on it. Throws when it has just failed. */
+  records(shard: string): Iterable<StoredRecord> {
+    return (this.#store ?? new MemoryStore({ image: this.#image })).shard(shard).scan();
   }
 
   /** The process is gone. `kept`: which part of what was not flushed is left; 1 when only the process died. */

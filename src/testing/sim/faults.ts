@@ -249,6 +249,16 @@ export class Faults<L extends Life> {
     return this.#away.has(name) && this.#away.get(name) !== 'split';
   }
 
+  /** It is not started with the others, but then; undefined: it is away until bringBack(). */
+  comesLate(name: string, atMs: Millis | undefined): void {
+    this.#away.set(name, 'crash');
+    if (atMs === undefined) return;
+    this.#sim.plan(undefined, atMs, `${name} comes`, () => {
+      this.#away.delete(name);
+      this.#sim.processes.get(name)?.start();
+    });
+  }
+
   /** The end of another fault brings nobody back who is away. */
   #starts(target: SimProcess<L>): void {
     if (!this.#isGone(target)) target.start();

@@ -33,6 +33,8 @@ const takenOverMs = 12_000;
 const nthWriteMax = 400;
 /** Picked so that the seeds of seeds.txt, which were found before anybody stayed away, draw what they drew then. */
 const awaySalt = 3_313;
+/** Picked so that the seeds of seeds.txt, which were found while all began together, still do. */
+const lateSalt = 1_047;
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
@@ -177,7 +179,20 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
       const from = when.atMs + one([0, missedMs, forMs, forMs + 500], about('moment'));
       speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
     }
-  return { processes, operations, faults, safetyMs, livenessMs, servedMs };
+  const late = replicas > 1 ? comesLate(draw, processes, safetyMs) : [];
+  return { processes, operations, faults, late, safetyMs, livenessMs, servedMs };
+}
+
+/** In some seeds the cluster is begun without one of them, of four sometimes without two: some come before the end, some do not. */
+function comesLate(draw: Draw, processes: readonly string[], safetyMs: number): NonNullable<SimPlan['late']> {
+  if (draw('late', lateSalt) < 0.7) return [];
+  const first = whole(draw('late on'), processes.length);
+  const names = [processes[first], processes[(first + 1) % processes.length]] as string[];
+  return names.slice(0, processes.length > 3 && draw('two late') < 0.4 ? 2 : 1).map(name => {
+    const of = (what: string): number => draw('late', name, what);
+    // Often while the others are just founding.
+    return of('never') < 0.35 ? { name } : { name, atMs: Math.floor(of('at') ** 2 * (safetyMs - takenOverMs)) };
+  });
 }
 
 function drawFaults(draw: Draw, processes: readonly string[], { replicas, safetyMs }: NodeRules): Fault[] {

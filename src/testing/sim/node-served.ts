@@ -5,7 +5,7 @@
 //
 // Intuition: who could win is asked of the records and not of the protocol, which may be what is wrong.
 
-import { comparePositions, everybody, type Groups, isQuorum, type Position } from '../../runtime/replicas/groups.ts';
+import { comparePositions, everybody, type Groups, isKept, type Position } from '../../runtime/replicas/groups.ts';
 import { noRecord, positionOf, type ReplicaRecord } from '../../runtime/replicas/replica-records.ts';
 import type { NodeLife } from '../node-life-host.ts';
 
@@ -83,7 +83,7 @@ export function excuseOf(partition: number, views: readonly NodeView[]): string 
   const isUp = (name: string): boolean => views.some(view => view.name === name);
   const groupsOf = ({ leading, following }: NodeView): Groups =>
     (rowOf(leading, partition) ?? rowOf(following, partition))?.groups ?? [];
-  if (!views.some(view => isQuorum(groupsOf(view), isUp))) return 'a majority of its group is away';
+  if (!views.some(view => isKept(groupsOf(view), isUp))) return 'a majority of its group is away';
   const positions = new Map(views.map(view => [view.name, positionIn(partition, view)]));
   // Nothing is known of who is away: it can neither agree nor have more.
   const agreesTo = (name: string, position: Position): boolean => {
@@ -95,7 +95,7 @@ export function excuseOf(partition: number, views: readonly NodeView[]): string 
     const isWhole = rowOf(leading, partition) !== undefined || rowOf(following, partition)?.whole === true;
     const groups = groupsOf(view);
     const position = positions.get(name) as Position;
-    return isWhole && everybody(groups).includes(name) && isQuorum(groups, each => agreesTo(each, position));
+    return isWhole && everybody(groups).includes(name) && isKept(groups, each => agreesTo(each, position));
   };
   return views.some(canServe) ? undefined : 'whoever has the most of it has no whole copy';
 }

@@ -7,9 +7,10 @@ import { call, type Ref, tell } from '../../runtime/refs.ts';
 import type { Engine } from '../../storage/engine.ts';
 import type { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
-import { type Ledger, MortalT, reminderSender, SnapshotT, type Watcher, WatcherT } from './node-actors.ts';
+import { type Ledger, MemoryT, MortalT, reminderSender, SnapshotT, type Watcher, WatcherT } from './node-actors.ts';
+import { disksWith } from './node-disks.ts';
 import type { LedgerOracle, Outcome, Said, WatchOracle } from './node-oracle.ts';
-import { cancelledMs, ledgers } from './node-plan.ts';
+import { cancelledMs, ledgers, type NodeRules } from './node-plan.ts';
 import type { Life, SimProcess, SimWorld } from './process.ts';
 import type { Operation, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
@@ -28,6 +29,7 @@ export interface TalkSeams {
   readonly watches: WatchOracle;
   /** By word: where it ran last. */
   readonly ranIn: ReadonlyMap<string, SimProcess<NodesLife>>;
+  readonly rules: NodeRules;
 }
 
 const retryMs = 50;
@@ -98,10 +100,23 @@ export class NodeTalk {
 
   #become(said: Said, outcome: Outcome): void {
     said.outcome = outcome;
+    if (outcome === 'ok') this.#acked(said);
     const ranIn = this.#seams.ranIn.get(`${said.unit} ${said.by} ${said.number}`);
     if (outcome !== 'ok' || ranIn === undefined) return;
     const isBusy = ranIn.life?.node.gateway.handoffs.isBusy === true;
     if (isBusy || said.number % 8 === 0) this.#seams.sim.mark(ranIn, isBusy ? 'acked while busy' : 'acked');
+  }
+
+  /** Whichever of them is lost for good a moment later, it is there. */
+  #acked(said: Said): void {
+    const { sim, rules } = this.#seams;
+    const { replicas } = rules;
+    const life = [...sim.processes.values()].find(each => each.life !== undefined)?.life;
+    if (replicas === 1 || life === undefined || said.unit.startsWith(`${MemoryT.type}/`)) return;
+    const disks = [...sim.processes.values()].map(({ disk }) => disk);
+    const copies = disksWith(said, disks, life.node.member.host.codec);
+    if (copies * 2 < replicas)
+      sim.violation(`${said.unit}: ${said.by} ${said.number} was acknowledged, and is on ${copies} disks`);
   }
 
   async #once(said: Said, operation: Operation, life: NodesLife): Promise<void> {

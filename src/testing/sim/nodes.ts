@@ -63,15 +63,15 @@ class NodesRun implements ScenarioRun<NodesLife> {
   /** Waits for a last word that ended without it: with them order is not promised. */
   #late = 0;
 
-  constructor(sim: Simulation<NodesLife>, plan: SimPlan, { replicas }: NodeRules) {
-    this.#replicas = replicas;
+  constructor(sim: Simulation<NodesLife>, plan: SimPlan, rules: NodeRules) {
+    this.#replicas = rules.replicas;
     this.#sim = sim;
     this.#plan = plan;
     this.#calm = plan.faults.length === 0;
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
     this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
-    this.#talk = new NodeTalk({ sim, plan, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
+    this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     const { draw } = sim;
     // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
@@ -124,7 +124,9 @@ class NodesRun implements ScenarioRun<NodesLife> {
       const engine = world.storage.open({ kind: 'memory' });
       let hooks: HandoffHooks | undefined;
       const node = new NodeLife({
-        ...{ name, types, partitions, world, engine, incarnation, transport: world.wires, autoJoin: false },
+        ...{ name, types, partitions, world, engine, incarnation, transport: world.wires },
+        // Or who comes late is no member.
+        autoJoin: (this.#plan.late ?? []).length > 0,
         replicas: this.#replicas,
         // So that who is lost is missed while there is still time to see what becomes of it.
         gossip: this.#replicas > 1 ? { roundMs: quickRoundMs } : undefined,

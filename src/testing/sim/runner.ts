@@ -31,6 +31,8 @@ export interface SimPlan {
   readonly processes: readonly string[];
   readonly operations: readonly Operation[];
   readonly faults: readonly Fault[];
+  /** Who is not started with the others, and when it is; without a time: when those are back who stay away. */
+  readonly late?: readonly { readonly name: string; readonly atMs?: Millis }[];
   readonly safetyMs: Millis;
   /** Virtual time to come to rest after the heal. */
   readonly livenessMs: Millis;
@@ -123,8 +125,13 @@ async function runPlan<L extends Life>(scenario: Scenario<L>, sim: Simulation<L>
     // It has slept over the heal, and goes on to find that its disk had failed before.
     if (sim.now === healedAt) sim.plan(undefined, 0, 'restart', () => target.start());
   };
-  for (const name of plan.processes) sim.addProcess(name, run.program(name)).start();
+  const late = new Map(plan.late?.map(({ name, atMs }) => [name, atMs]));
+  for (const name of plan.processes) {
+    const target = sim.addProcess(name, run.program(name));
+    if (!late.has(name)) target.start();
+  }
   const faults = new Faults(sim, plan.faults);
+  for (const [name, atMs] of late) if (sim.processes.has(name)) faults.comesLate(name, atMs);
   faults.onLoss = (target, kind) => run.onLoss?.(target, kind);
   for (const operation of plan.operations) operations.plan(operation);
   const goes = await sim.runTo(plan.safetyMs);

@@ -10,7 +10,11 @@ const partition = 3;
 const three: Groups = [['n1', 'n2', 'n3']];
 
 /** Nodes n2 and n3 of a group whose owner n1 is lost; `rounds`: how far each has got. `groups`: as each knows it, where it has just changed. */
-function rig(rounds: { readonly n2: number; readonly n3: number }, groups = { n2: three, n3: three }) {
+function rig(
+  rounds: { readonly n2: number; readonly n3: number },
+  groups = { n2: three, n3: three },
+  isLinked = (_name: string): boolean => true,
+) {
   const owned: string[] = [];
   const nodes = new Map<string, Takeovers>();
   const timers: { atMs: number; run: () => void }[] = [];
@@ -30,7 +34,10 @@ function rig(rounds: { readonly n2: number; readonly n3: number }, groups = { n2
       },
       lease: { isOver: () => true, epochOf: () => 0 },
       host: { world: { random: { float: () => 0 }, log: { warn() {}, debug() {} } }, events: { emit() {} } },
-      gateway: { timers: { later: (atMs: number, run: () => void) => timers.push({ atMs, run }) } },
+      gateway: {
+        timers: { later: (atMs: number, run: () => void) => timers.push({ atMs, run }) },
+        linked: (name: string) => (isLinked(name) ? 1 : undefined),
+      },
       ownerOf: () => 'n1',
       turnOf: () => 0,
       isDown: () => true,
@@ -78,4 +85,12 @@ it('does not go to who is not of the group, as far as one knows who has as much'
   const { owned, look } = rig({ n2: 9, n3: 9 }, { n2: [['n1', 'n2', 'n4']], n3: three });
   for (let times = 0; times < 3; times++) await look();
   expect(owned).toEqual([]);
+});
+
+it('goes to who knows the group as it is, though the other one asks first and can never be agreed to', async () => {
+  // To n2 the group is two, and the other one of them is lost; n3 knows that it is three by now.
+  const { owned, look } = rig({ n2: 7, n3: 9 }, { n2: [['n2', 'n1']], n3: three }, name => name !== 'n1');
+  for (let times = 0; times < 3; times++) await look();
+  expect(owned[0]).toBe('n3');
+  expect(owned).not.toContain('n2');
 });

@@ -1051,6 +1051,27 @@ export const mutants: readonly Mutant[] = [
     replace: '.length > 0',
   },
   {
+    name: 'of two either one decides',
+    scenario: 'replicas',
+    file: 'runtime/replicas/groups.ts',
+    find: 'has(group[1] as string)',
+    replace: 'group.some(has)',
+  },
+  {
+    name: 'a write counts that only those have who may decide',
+    scenario: 'replicas',
+    file: 'runtime/replicas/groups.ts',
+    find: 'return isQuorum(groups, has) && isMost(groups.at(-1) as Group, has);',
+    replace: 'return isQuorum(groups, has);',
+  },
+  {
+    name: 'what has just been founded is kept by its owner alone',
+    scenario: 'replicas',
+    file: 'runtime/replicas/groups.ts',
+    find: 'wishedIn(ring, partition, { ...wish, groups: [] })',
+    replace: '[wish.owner]',
+  },
+  {
     name: 'while a group changes the new one alone agrees',
     scenario: 'replicas',
     file: 'runtime/replicas/groups.ts',

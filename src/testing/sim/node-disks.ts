@@ -1,0 +1,36 @@
+// On how many disks something is that was acknowledged: looked up where it lies, and not asked of the protocol, which may be what is
+// wrong.
+//
+//     n1 told 'ok'  ─▶  disk of n1: there     of n2: there     of n3, which is down: not there     ─▶ two
+
+import { ownerOfRecord } from '../../runtime/actor-records.ts';
+import type { Codec } from '../../runtime/codec.ts';
+import { partitionOf } from '../../runtime/partition.ts';
+import type { SimDisk } from './disk.ts';
+import { partitions } from './node-plan.ts';
+
+export interface Stored {
+  readonly unit: string;
+  readonly by: string;
+  readonly number: number;
+}
+
+export function disksWith(line: Stored, disks: readonly SimDisk[], codec: Codec): number {
+  return disks.filter(disk => isOn(disk, line, codec)).length;
+}
+
+/** Of a disk that has just failed nobody knows: it has the benefit of the doubt. */
+function isOn(disk: SimDisk, { unit, by, number }: Stored, codec: Codec): boolean {
+  const isIt = (value: unknown): boolean => Array.isArray(value) && value[0] === by && value[1] === number;
+  try {
+    for (const { key, value } of disk.records(`a/${partitionOf(unit.slice(unit.indexOf('/') + 1), partitions)}`)) {
+      if (ownerOfRecord(key)?.join('/') !== unit) continue;
+      // A snapshot is all of its lines, an event is one.
+      const stored = codec.decode(value);
+      if (isIt(stored) || (Array.isArray(stored) && stored.some(isIt))) return true;
+    }
+    return false;
+  } catch {
+    return true;
+  }
+}
