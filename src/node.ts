@@ -74,6 +74,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
           throw aboutDir(checked.dataDir, error);
         });
   try {
+    if (home !== undefined && checked.cluster === undefined) refuseAlone(home.file);
     const node = new Node(checked, home);
     await node.start();
     return node;
@@ -174,7 +175,6 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
   /** Called by startNode. */
   async start(): Promise<void> {
     if (this.home !== undefined) {
-      if (this.options.cluster === undefined) refuseAlone(this.home.file);
       await this.home.file.bump();
       await this.home.file.update({ epochChunkLimit: this.epochs.base + chunksPerReserve });
     }
