@@ -12,7 +12,6 @@ import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
 import { chunksPerReserve, epochMemory } from '../../runtime/epochs.ts';
 import type { Gateway } from '../../runtime/gateway/gateway.ts';
-import { partitionOfShard } from '../../runtime/handoff/ring-partition.ts';
 import type { RingState } from '../../runtime/ownership/holdings.ts';
 import { type Ring, ringHash } from '../../runtime/ownership/ring.ts';
 import { partitionOf } from '../../runtime/partition.ts';
@@ -21,7 +20,7 @@ import { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
 import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
-import { leftIn, unitOf } from './node-leftovers.ts';
+import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
@@ -333,8 +332,18 @@ class NodesRun implements ScenarioRun<NodesLife> {
     const late = this.#waitsEnded();
     if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
     if (!this.#disksFail && this.#replicas === 1)
-      for (const life of this.#lives()) wrong.push(...this.#leftovers(life));
+      for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
     return this.#inOrder(wrong);
+  }
+
+  /** Where something broke, what a try has left that came to nothing is excused. */
+  #leftIn(life: NodesLife): string[] {
+    const homeOf = (owner: string, unit: string): string | undefined =>
+      this.#process(owner).life?.node.gateway.homes.where(unit);
+    return recordsLeftIn(life, homeOf, {
+      isPartition: (node, partition) => !this.#calm && this.#copied.has(`${node} ${partition}`),
+      isUnit: (node, owner, unit) => !this.#calm && (owner === node || this.#put.has(`${node} ${unit}`)),
+    });
   }
 
   #waitsEnded(): number {
@@ -361,29 +370,6 @@ class NodesRun implements ScenarioRun<NodesLife> {
     if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
     const names = runners.map(({ world }) => world.name).join(' and ') || 'no node';
     return [`${unit} is awake on ${names}`, ...wrong];
-  }
-
-  /** Records of actors that live elsewhere. Where something broke, what a try has left that came to nothing is excused. */
-  #leftovers({ node, engine, world }: NodesLife): string[] {
-    const wrong = new Set<string>();
-    for (const shard of engine.shards()) {
-      const partition = partitionOfShard(shard);
-      if (partition === undefined) continue;
-      const owner = node.gateway.nodes.ownerOf(partition) as string;
-      if (!this.#calm && this.#copied.has(`${world.name} ${partition}`)) continue;
-      for (const { key } of engine.shard(shard).scan()) {
-        const unit = unitOf(shard, key);
-        if (unit === undefined) {
-          if (owner !== world.name) wrong.add(`${world.name} keeps ${shard} of a partition that is not its own`);
-          continue;
-        }
-        const lives = this.#process(owner).life?.node.gateway.homes.where(unit);
-        if (lives === world.name || (!this.#calm && (owner === world.name || this.#put.has(`${world.name} ${unit}`))))
-          continue;
-        wrong.add(`${world.name} keeps records of ${unit} in ${shard}, which lives on ${lives}`);
-      }
-    }
-    return [...wrong];
   }
 }
 
