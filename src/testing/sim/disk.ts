@@ -5,7 +5,7 @@
 //
 // An engine whose process has died is never touched again, so nothing it promised is ever kept or broken: as with a process.
 
-import type { Engine, EngineOptions } from '../../storage/engine.ts';
+import type { Engine, EngineOptions, StoredRecord } from '../../storage/engine.ts';
 import { type MemoryImage, MemoryStore } from '../../storage/memory-store.ts';
 import { type Draw, whole } from './draws.ts';
 
@@ -51,6 +51,11 @@ export class SimDisk {
     this.#store = undefined;
     this.#older.push(this.#image);
     if (this.#older.length > imagesMax) this.#older.shift();
+  }
+
+  /** That record as the loss of power would leave it; of a process that is down, as it is. */
+  flushed(shard: string, key: Uint8Array): StoredRecord | undefined {
+    return (this.#store ?? new MemoryStore({ image: this.#image })).flushed(shard, key);
   }
 
   get full(): boolean {

@@ -6,6 +6,7 @@
 import { type Draw, whole } from './draws.ts';
 import { type Fault, type FaultKind, planFaults } from './faults.ts';
 import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
+import { storyOf } from './node-stories.ts';
 import type { Operation, SimPlan } from './runner.ts';
 
 export const partitions = 8;
@@ -177,7 +178,10 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
       const from = when.atMs + one([0, missedMs, forMs, forMs + 500], about('moment'));
       speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
     }
-  return { processes, operations, faults, safetyMs, livenessMs, servedMs };
+  const story = replicas > 1 ? storyOf(draw, { processes, keys, types: ledgers.map(({ type }) => type) }) : undefined;
+  for (const { on, atMs, name, key, value } of story?.operations ?? []) add(on, atMs, name, key, value);
+  const all = story === undefined ? faults : [...(story.isAlone ? [] : faults), ...story.faults];
+  return { processes, operations, faults: all, safetyMs, livenessMs, servedMs };
 }
 
 function drawFaults(draw: Draw, processes: readonly string[], { replicas, safetyMs }: NodeRules): Fault[] {

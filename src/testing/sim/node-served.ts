@@ -45,6 +45,12 @@ export function viewOf(name: string, node: NodeLife): NodeView {
 const rowOf = <T extends { readonly partition: number }>(rows: readonly T[], partition: number): T | undefined =>
   rows.find(row => row.partition === partition);
 
+/** One who keeps no copy of that partition, as its owner sees it. */
+export function outsiderOf(partition: number, views: readonly NodeView[]): string | undefined {
+  const led = views.map(({ leading }) => rowOf(leading, partition)).find(row => row !== undefined);
+  return led && views.find(({ name }) => !everybody(led.groups).includes(name))?.name;
+}
+
 /** The first of so many partitions that must be served and is not, and why. */
 export function unservedOf(count: number, views: readonly NodeView[]): string | undefined {
   for (let partition = 0; partition < count; partition++) {

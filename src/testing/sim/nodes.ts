@@ -4,7 +4,7 @@
 //     seed ─▶ plan: talk, moves, wishes about partitions, faults ─▶ heal ─▶ rest: one ring, no work left, all reachable ─▶ judge
 //
 // What it proves: nothing acknowledged is lost, nothing is doubled, each sender's order holds, one owner at a time under rising
-// epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts.
+// epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts, node-copies.ts, node-alike.ts.
 
 import { TroupeError } from '../../errors.ts';
 import type { Cluster } from '../../runtime/cluster/cluster.ts';
@@ -20,11 +20,13 @@ import { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
 import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
+import { unlikeIn } from './node-alike.ts';
+import { SimCopies } from './node-copies.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
-import { excuseOf, type NodeView, unservedOf, viewOf } from './node-served.ts';
+import { excuseOf, type NodeView, outsiderOf, unservedOf, viewOf } from './node-served.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -47,6 +49,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
   readonly #disksFail: boolean;
   readonly #oracle: LedgerOracle;
   readonly #watches: WatchOracle;
+  readonly #copies: SimCopies;
   readonly #wishes = new Map<number, string>();
   /** Operations that have not ended; and when the last one did. */
   readonly #open = new Set<Operation>();
@@ -70,6 +73,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
     this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
+    this.#copies = new SimCopies(sim, partitions);
     this.#talk = new NodeTalk({ sim, plan, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     const { draw } = sim;
@@ -147,8 +151,10 @@ class NodesRun implements ScenarioRun<NodesLife> {
         },
         emit: (event, payload) => this.#emitted(world, event, payload),
       });
-      listenIn(node.member.router, node.gateway, (point, peer, about) => {
+      if (this.#replicas > 1) this.#copies.watch({ node, engine, world });
+      listenIn(node.member.router, node.gateway, (point, peer, about, answer) => {
         world.mark(point, peer);
+        if (this.#replicas > 1 && !isOver) this.#copies.mark(name, point, about, answer);
         if (point === 'hears handoff-begin') this.#copied.add(`${name} ${about.partition}`);
         if (point === 'hears guest-put') this.#put.add(`${name} ${about.unit}`);
         // Of the one that is ready there is no word of its own: its answer is it.
@@ -226,14 +232,16 @@ class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   perform(operation: Operation, life: NodesLife): Promise<unknown> {
-    if (operation.name === 'hand') return this.#hand(operation);
+    if (operation.name.startsWith('hand')) return this.#hand(operation);
     return this.#talk.perform(operation, this.#lifeOf(this.#process(operation.on)), life);
   }
 
-  async #hand({ key, value }: Operation): Promise<void> {
-    const to = this.#plan.processes[value % this.#plan.processes.length] as string;
-    this.#wishes.set(partitionOf(keyIn(key), partitions), to);
-    this.#sim.note('sim', `partition ${partitionOf(keyIn(key), partitions)} shall go to ${to}`);
+  async #hand({ name, key, value }: Operation): Promise<void> {
+    const partition = partitionOf(keyIn(key), partitions);
+    const other = name === 'hand out' ? outsiderOf(partition, this.#views([])) : undefined;
+    const to = other ?? (this.#plan.processes[value % this.#plan.processes.length] as string);
+    this.#wishes.set(partition, to);
+    this.#sim.note('sim', `partition ${partition} shall go to ${to}`);
     for (const { hooks } of this.#lives()) hooks.ringChanged();
   }
 
@@ -263,8 +271,15 @@ class NodesRun implements ScenarioRun<NodesLife> {
     const stoodMs = Math.max(...[...this.#sim.processes.values()].map(each => each.stoodMs));
     const quietAt = Math.max(this.#endedAt, this.#plan.safetyMs) + quietMs + stoodMs;
     if (this.#sim.now < quietAt) return 'reminders may be due';
-    if (away.length > 0) return this.served(away);
-    return (await this.#unreached(away)) ?? this.#restless(away);
+    if (away.length > 0) return (await this.served(away)) ?? this.#unlike(away);
+    return (await this.#unreached(away)) ?? this.#restless(away) ?? this.#unlike(away);
+  }
+
+  /** Asked last: all of the records are compared. */
+  #unlike(away: readonly string[]): string | undefined {
+    if (this.#replicas === 1) return undefined;
+    const views = this.#views(away);
+    return unlikeIn(this.#lives(away), at => away.length > 0 && excuseOf(at, views) !== undefined);
   }
 
   async #unreached(away: readonly string[]): Promise<string | undefined> {
@@ -331,8 +346,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
     wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
     const late = this.#waitsEnded();
     if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
-    if (!this.#disksFail && this.#replicas === 1)
-      for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
+    if (!this.#disksFail && this.#replicas === 1) for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
     return this.#inOrder(wrong);
   }
 
