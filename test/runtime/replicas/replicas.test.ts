@@ -76,6 +76,33 @@ describe('a partition that three nodes keep', () => {
     expect(await kit.run(node(to).ref(TravellerT, key).hear('two'))).toBe(2);
   });
 
+  it('does not wait for one who was giving it here and is lost, when another one has taken it over', async () => {
+    await kit.close();
+    kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
+    await kit.start();
+    await kit.clock.advance(3_000);
+    const partition = partitionOfKey(kit, key);
+    const from = node('n1').cluster.preference(key, 1)[0] as string;
+    const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
+    const to = kit.nodes.find(({ name }) => !groups[0].includes(name))?.name as string;
+    await kit.run(node(from).ref(TravellerT, key).hear('one'));
+    const taking = (): { ready: boolean }[] => (node(to).gateway.handoffs.describe() as any).taking;
+    // Ready over there, and its own write is not done.
+    const lose = (): void => {
+      if (taking()[0]?.ready === true) void kit.crash(from);
+      else kit.clock.timer(1, lose);
+    };
+    lose();
+    await hand(kit, partition, to, 3_000).catch(() => undefined);
+    expect([node(from).isUp, taking().length]).toEqual([false, 1]);
+    await kit.clock.advance(60_000);
+    const owner = node(to).cluster.ring().owners[partition] as string;
+    expect([from, to]).not.toContain(owner);
+    expect(taking()).toEqual([]);
+    await kit.run(node(owner).ref(TravellerT, key).hear('two'));
+    expect(await kit.run(node(to).ref(TravellerT, key).all())).toEqual(['one', 'two']);
+  });
+
   it('refuses what is no part of a round, and follows on', async () => {
     await kit.run(node('n1').ref(TravellerT, key).hear('one'));
     const { gateway } = node('n1');
