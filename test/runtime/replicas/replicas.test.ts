@@ -1,6 +1,7 @@
 // Partitions that are kept by several nodes: what was acknowledged is there when their owner is lost, and the owner is one.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { failureOf } from '../../threads/until.ts';
 import { NotebookT } from '../cluster/notebook.ts';
@@ -101,6 +102,41 @@ describe('a partition that three nodes keep', () => {
     expect(taking()).toEqual([]);
     await kit.run(node(owner).ref(TravellerT, key).hear('two'));
     expect(await kit.run(node(to).ref(TravellerT, key).all())).toEqual(['one', 'two']);
+  });
+
+  it('keeps the order of one who takes the owner for lost that has given it away meanwhile', async () => {
+    await kit.close();
+    kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
+    await kit.start();
+    await kit.clock.advance(3_000);
+    const partition = partitionOfKey(kit, key);
+    const from = node('n1').cluster.preference(key, 1)[0] as string;
+    const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
+    const [to] = groups[0].filter((name: string) => name !== from);
+    const [sender, other] = kit.nodes.map(({ name }) => name).filter(name => name !== from && name !== to) as [
+      string,
+      string,
+    ];
+    const speaks = (what: string): unknown => tell(node(sender).ref(TravellerT, key)).hear(what);
+    kit.network.partition([
+      [sender, other],
+      [from, to],
+    ]);
+    speaks('by the old owner');
+    await hand(kit, partition, to);
+    while (node(sender).gateway.replicas?.isDown(from) !== true) await kit.clock.advance(100);
+    for (const [a, b] of [
+      [sender, to],
+      [to, sender],
+    ] as const)
+      kit.network.free(a, b);
+    while (node(sender).gateway.nodes.ownerOf(partition) !== to) await kit.clock.advance(1);
+    speaks('to the new one');
+    await kit.clock.advance(1_000);
+    kit.network.heal();
+    await kit.clock.advance(5_000);
+    expect(await kit.run(node(to).ref(TravellerT, key).all())).toEqual(['to the new one']);
+    expect(node(to).gateway.lastWords.describe()).toMatchObject({ settling: [], late: 0 });
   });
 
   it('refuses what is no part of a round, and follows on', async () => {
