@@ -32,6 +32,8 @@ const awayId = 2_000;
 const takenOverMs = 12_000;
 /** A partition is written to so often in a seed: one of those times its owner is gone for good. */
 const nthWriteMax = 400;
+/** A story that begins with a gift is not disturbed by others. */
+const storyHasMs = 3_000;
 /** Picked so that the seeds of seeds.txt, which were found before anybody stayed away, draw what they drew then. */
 const awaySalt = 3_313;
 /** Long enough for members to be taken for dead, in some seeds. */
@@ -179,9 +181,13 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
       speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
     }
   const story = replicas > 1 ? storyOf(draw, { processes, keys, types: ledgers.map(({ type }) => type) }) : undefined;
-  for (const { on, atMs, name, key, value } of story?.operations ?? []) add(on, atMs, name, key, value);
+  const isStorys = ({ name, atMs }: Operation): boolean =>
+    name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
+  const planned = operations.filter(operation => !isStorys(operation));
+  for (const operation of story?.operations ?? [])
+    planned.push({ ...operation, id: operations.length + planned.length });
   const all = story === undefined ? faults : [...(story.isAlone ? [] : faults), ...story.faults];
-  return { processes, operations, faults: all, safetyMs, livenessMs, servedMs };
+  return { processes, operations: planned, faults: all, safetyMs, livenessMs, servedMs };
 }
 
 function drawFaults(draw: Draw, processes: readonly string[], { replicas, safetyMs }: NodeRules): Fault[] {

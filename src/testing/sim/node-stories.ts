@@ -16,6 +16,8 @@ export interface Story {
   readonly operations: readonly Omit<Operation, 'id'>[];
   /** Nothing else breaks. */
   readonly isAlone: boolean;
+  /** From each of these moments on, for a while, no partition is given away but by the story. */
+  readonly givesAt: readonly number[];
 }
 
 interface Stage {
@@ -34,10 +36,12 @@ interface Stage {
 /** A fault without its number. */
 type Step = Omit<Fault, 'id' | 'other' | 'draw'> & Partial<Pick<Fault, 'other' | 'draw'>>;
 
+type Wish = 'hand' | 'hand out' | 'hand back';
+
 interface Told {
   readonly steps: readonly Step[];
-  /** The partition of the key is given to somebody as it begins; 'out': to one who has no copy yet. */
-  readonly given?: 'hand' | 'hand out';
+  /** What is wished for the partition of the key, as it begins and a while later: to somebody, to one who has no copy, or that it stays. */
+  readonly given?: readonly [Wish, Wish];
   /** Some of those who stay speak all the while, each to one actor: order is seen where there is much of it. */
   readonly isTalk?: boolean;
 }
@@ -49,6 +53,8 @@ const beginsMs = [8_000, 34_000] as const;
 const spanMs = 6_000;
 /** Often at first, while the partition is being given, then less. */
 const [talkFirstMs, talkFirstEveryMs, talkEveryMs, talkMs] = [3_000, 75, 250, 16_000] as const;
+/** Time for a copy, and for what strikes at its end. */
+const wishEveryMs = 2_000;
 /** Whoever is lost so long is taken over from, and what its senders wait for has not been given up (lastWordMs). */
 const [takenOverMs, waitedForMs] = [6_800, 9_400];
 /** Picked so that the seeds of seeds.txt, which were found before there were stories, have none. */
@@ -86,6 +92,7 @@ export function storyOf(
     faults: told.flatMap(({ faults }) => faults).map((fault, index): Fault => ({ ...fault, id: storyId + index })),
     operations: told.flatMap(({ operations }) => operations),
     isAlone: draw('story alone') < 0.6,
+    givesAt: told.flatMap(({ givesAt }) => givesAt),
   };
 }
 
@@ -93,7 +100,7 @@ function tell(
   of: (what: string) => number,
   fromMs: number,
   { processes, keys, types }: Parameters<typeof storyOf>[1],
-): Pick<Story, 'faults' | 'operations'> {
+): Omit<Story, 'isAlone'> {
   const at = whole(of('on'), processes.length);
   const stage: Stage = {
     ...{ of, processes, types, on: processes[at] as string, others: processes.filter((_, index) => index !== at) },
@@ -108,6 +115,7 @@ function tell(
   return {
     faults: steps.map((step, index) => ({ other: '*', draw: of(`draw ${index}`), ...step, id: 0 })),
     operations: [...(given === undefined ? [] : gift(stage, given)), ...(isTalk ? talk(stage) : questions(stage))],
+    givesAt: given === undefined ? [] : [stage.atMs],
   };
 }
 
@@ -219,7 +227,7 @@ function givesAndStandsStill({ of, atMs }: Stage): Told {
   const when = { point: 'rep-vote', nth: 1, fromMs: atMs };
   return {
     steps: [{ kind, on: '*', when, forMs: between(of('for'), takenOverMs, waitedForMs) }],
-    given: 'hand',
+    given: ['hand', 'hand'],
     isTalk: true,
   };
 }
@@ -235,15 +243,15 @@ function arrivesAndIsLost({ of, atMs }: Stage): Told {
       { kind: 'one-way', on: '*', when: cut, forMs: between(of('cut'), 7_500, 9_400) },
       { kind, on: '*', when, forMs: between(of('for'), takenOverMs, waitedForMs) },
     ],
-    ...{ given: 'hand', isTalk: true },
+    ...{ given: ['hand', 'hand'], isTalk: true },
   };
 }
 
-/** Just before an owner asks whether it may give: then too few answer. */
+/** Just before an owner asks whether it may give: then too few answer; and nobody wishes for it any more. */
 function nobodyAgreesToGive({ of, atMs }: Stage): Told {
-  const point = one(['handoff-ready done', 'part-freeze done', 'handoff-actors done'], of('point'));
-  const when = { point, nth: 1, fromMs: atMs };
-  return { steps: [{ kind: 'alone', on: '*', when, forMs: between(of('for'), 5_100, 5_900) }], given: 'hand out' };
+  const when = { point: 'handoff-ready done', nth: 1, fromMs: atMs };
+  const forMs = between(of('for'), 5_100, 5_900);
+  return { steps: [{ kind: 'alone', on: '*', when, forMs }], given: ['hand out', 'hand back'] };
 }
 
 /** One follower is far away, so that another one has more when the owner is gone for good. */
@@ -266,13 +274,12 @@ function isAheadWithOne({ of, on, others, atMs }: Stage): Told {
 
 // What is said meanwhile.
 
-function gift({ of, on, processes, atMs, key, types }: Stage, name: 'hand' | 'hand out'): Omit<Operation, 'id'>[] {
-  const hand = (ms: number, what: string): Omit<Operation, 'id'> => ({
-    ...{ atMs: atMs + ms, on, name, key: `${types[0]}/${key}` },
-    value: whole(of(what), processes.length),
-  });
-  // Whoever has it already is given nothing.
-  return [hand(0, 'to'), hand(1_500, 'then')];
+function gift({ of, on, processes, atMs, key, types }: Stage, wishes: readonly Wish[]): Omit<Operation, 'id'>[] {
+  // A second time, since whoever has it already is given nothing.
+  return wishes.map((name, index) => ({
+    ...{ atMs: atMs + index * wishEveryMs, on, name, key: `${types[0]}/${key}` },
+    value: whole(of(`to ${index}`), processes.length),
+  }));
 }
 
 /** Asks, of everybody to every actor, with time to hear what becomes of them. */

@@ -26,7 +26,7 @@ import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
-import { excuseOf, type NodeView, outsiderOf, unservedOf, viewOf } from './node-served.ts';
+import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -238,8 +238,9 @@ class NodesRun implements ScenarioRun<NodesLife> {
 
   async #hand({ name, key, value }: Operation): Promise<void> {
     const partition = partitionOf(keyIn(key), partitions);
-    const other = name === 'hand out' ? outsiderOf(partition, this.#views([])) : undefined;
-    const to = other ?? (this.#plan.processes[value % this.#plan.processes.length] as string);
+    const wish = name === 'hand out' ? 'out' : name === 'hand back' ? 'back' : undefined;
+    const one = wish && wishedOwner(wish, partition, this.#views([]));
+    const to = one ?? (this.#plan.processes[value % this.#plan.processes.length] as string);
     this.#wishes.set(partition, to);
     this.#sim.note('sim', `partition ${partition} shall go to ${to}`);
     for (const { hooks } of this.#lives()) hooks.ringChanged();
