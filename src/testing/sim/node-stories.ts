@@ -68,8 +68,8 @@ const tellers: readonly ((stage: Stage) => Told)[] = [
   isLostWhileItCopies,
   newOwnerIsLost,
   powerOfAll,
-  givesAndStandsStill,
-  givesAndStandsStill,
+  givesAndIsLost,
+  givesAndIsLost,
   arrivesAndIsLost,
   arrivesAndIsLost,
   isAheadWithOne,
@@ -221,10 +221,14 @@ function powerOfAll({ of, on, processes, atMs }: Stage): Told {
   return { steps: processes.map(name => (name === on && isForGood ? { ...down(name), forGood: true } : down(name))) };
 }
 
-/** An owner stands still between the agreement to its gift and its own write, until another one has been agreed to. */
-function givesAndStandsStill({ of, atMs }: Stage): Told {
-  const kind = of('kind') < 0.7 ? 'stop' : 'suspend';
-  const when = { point: 'rep-vote', nth: 1, fromMs: atMs };
+/** An owner stands still between the agreement to its gift and its own write, or is cut off as it tells of it, until another one has been agreed to. */
+function givesAndIsLost({ of, atMs }: Stage): Told {
+  const agreed = { point: 'rep-vote', nth: 1, fromMs: atMs };
+  const written = { ...agreed, point: 'ring stored', after: 'rep-vote' };
+  const [kind, when] =
+    of('is written') < 0.5
+      ? (['alone', written] as const)
+      : ([one(['stop', 'suspend'] as const, of('kind')), agreed] as const);
   return {
     steps: [{ kind, on: '*', when, forMs: between(of('for'), takenOverMs, waitedForMs) }],
     given: ['hand', 'hand'],

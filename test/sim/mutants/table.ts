@@ -1099,12 +1099,14 @@ export const mutants: readonly Mutant[] = [
     find: 'return this.table.living > 1 && phiOf(',
     replace: 'return this.table.living < 0 && phiOf(',
   },
+  // That a node gives what was another's by then, its lease over between the agreement and its write, changes nothing that is seen by now: it passes
+  // on what it had held back, and all who know that it was lost refuse that. So it is that refusal which is left out.
   {
-    name: 'a node whose lease has ended gives away what may be owned by another one',
+    name: 'what a lost node had held back is taken behind what was said to its successor',
     scenario: 'replicas',
     file: 'runtime/handoff/handoffs.ts',
-    find: 'consent?.turn === turn && consent.holds()',
-    replace: 'consent?.turn === turn',
+    find: 'if (replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);',
+    replace: 'void [replicas, lastWords, partition, turn, from];',
   },
   {
     name: 'what waits for last words is sent on when another owner has been agreed to',
@@ -1202,5 +1204,19 @@ export const mutants: readonly Mutant[] = [
     file: 'runtime/handoff/hands.ts',
     find: "      host.failures.end(act, 'failed', error);",
     replace: 'void error;',
+  },
+  {
+    name: 'what an owner was giving is kept when another one has taken it over',
+    scenario: 'replicas',
+    file: 'runtime/handoff/handoffs.ts',
+    find: 'this.#takings.passed(partition, to);',
+    replace: 'void to;',
+  },
+  {
+    name: 'who is only thought to be lost passes on what is older than a direct last word',
+    scenario: 'replicas',
+    file: 'runtime/handoff/last-words.ts',
+    find: 'if (from === node && this.#asksVia(settling, partition, node)) return;',
+    replace: '',
   },
 ];
