@@ -322,12 +322,13 @@ export class LastWords {
    * Said directly, by one who takes the old owner for lost. To us he is not: he has given it, and what that node had sent him may be on its way
    * still. So he is told to pass nothing of that on any more, and answers behind what he has.
    */
-  #asksVia({ via, turn, direct }: Settling, partition: number, node: string): boolean {
+  #asksVia({ via, turn, marked, direct }: Settling, partition: number, node: string): boolean {
     const { replicas } = this.#gateway;
-    const number = via === node || via === this.#self ? undefined : this.#gateway.linked(via);
+    const number = marked.has(node) || via === this.#self ? undefined : this.#gateway.linked(via);
     if (replicas === null || replicas.isDown(via) || number === undefined) return false;
+    // Once: he would refuse what that node sends him after it knows.
+    if (!direct.has(node)) this.#gateway.say(number, 'last-stop', { partition, turn, node });
     direct.add(node);
-    this.#gateway.say(number, 'last-stop', { partition, turn, node });
     return true;
   }
 
@@ -363,8 +364,9 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
-    for (const [partition, { via, turn, direct }] of this.#settling)
-      if (via === name) for (const node of direct) this.#mark(partition, turn, node);
+    for (const [partition, settling] of this.#settling)
+      for (const node of settling.via === name ? settling.direct : [])
+        unlessOwed(settling, node, () => this.#mark(partition, settling.turn, node));
     for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);
   }
 

@@ -4,8 +4,8 @@
 //        ready ──'handed'──▶ ours (handoffs.ts)        ready ──'off'──▶ discarded          not ready ──cancel, or another begin──▶ discarded
 //
 // Only the owner is listened to. Once it is ready the word may come from anybody who knows: the old owner, or a node that has heard of
-// it. A word may be lost, or come before what it is about, so this node asks from time to time. What is stored stays until the owner says that it does not come: after a crash it may be ours. Where others keep
-// it, too, another one may be agreed to meanwhile: then it does not come from him.
+// it. A word may be lost, or come before what it is about, so this node asks from time to time. What is stored stays until the owner says
+// that it does not come: after a crash it may be ours. Where others keep it, too, another one may be agreed to meanwhile: then it does not.
 
 import { TroupeError } from '../../errors.ts';
 import { handoffAskMs, handoffStepMs, transfersInMax } from '../../limits.ts';

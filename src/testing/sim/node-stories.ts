@@ -107,11 +107,8 @@ function tell(
     atMs: fromMs + whole(of('at'), spanMs),
     key: one(keys, of('key')),
   };
-  const {
-    steps,
-    given,
-    isTalk = false,
-  } = one(processes.length > 3 ? [...tellers, ...tellersOfFour] : tellers, of('which'))(stage);
+  const all = processes.length > 3 ? [...tellers, ...tellersOfFour] : tellers;
+  const { steps, given, isTalk = false } = one(all, of('which'))(stage);
   return {
     faults: steps.map((step, index) => ({ other: '*', draw: of(`draw ${index}`), ...step, id: 0 })),
     operations: [...(given === undefined ? [] : gift(stage, given)), ...(isTalk ? talk(stage) : questions(stage))],
@@ -131,11 +128,12 @@ const ways = (names: readonly string[], step: Omit<Step, 'on' | 'kind'>): Step[]
 /** It is lost, and those who are left are so far from each other that both ask before they have heard of the other. */
 function twoAsk({ of, on, others, atMs }: Stage): Told {
   const kind = one<FaultKind>(['crash', 'power', 'stop', 'alone'], of('kind'));
-  const farMs = 0.5 + of('far') * 0.4;
+  // Of half a second, each way.
+  const far = 0.5 + of('far') * 0.4;
   return {
     steps: [
       { kind, on, when: { atMs }, forMs: between(of('for'), 9_000, 16_000) },
-      ...ways(others, { when: { atMs: atMs + 2_000 }, forMs: 12_000, draw: farMs }),
+      ...ways(others, { when: { atMs: atMs + 2_000 }, forMs: 12_000, draw: far }),
     ],
   };
 }
