@@ -807,8 +807,8 @@ export const mutants: readonly Mutant[] = [
     name: 'any word is for us while we settle',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (settling?.turn === turn) return unlessOwed',
-    replace: 'if (settling !== undefined) return unlessOwed',
+    find: 'if (settling?.turn === turn) {',
+    replace: 'if (settling !== undefined) {',
   },
   {
     name: 'a word does not wait behind what is held',
