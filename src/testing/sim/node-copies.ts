@@ -4,6 +4,7 @@
 //     written down   promises and rounds never fall; a turn is promised to one
 //     answered       what was agreed to, or acknowledged, is there after a loss of power
 //     leases         at most one node may speak for a partition; none, once more than half of its group have agreed to another one
+//     being given    nobody waits for what one was giving him whose partition is another node's by now
 //
 // Intuition: a mistake here is seen by a user only when two or three things break at the right moments. Its first step is seen at once.
 // What holds when nothing is under way any more: node-alike.ts.
@@ -49,6 +50,11 @@ interface Asked extends About {
 interface Agreement {
   readonly to: string;
   readonly by: Set<string>;
+}
+
+interface Taking {
+  readonly partition: number;
+  readonly from: string;
 }
 
 const recordsShard = 'replicas';
@@ -191,5 +197,17 @@ export class SimCopies {
 
   mark(name: string, point: string, about: About, answer: unknown): void {
     this.#oracle.mark(name, point, about, answer);
+    // It goes by the owner who asks: what another one was giving it would run in the place of what is written from now on.
+    if (point === 'gives rep-begin') this.#lookAtTakings(name);
+  }
+
+  #lookAtTakings(name: string): void {
+    const gateway = this.#sim.processes.get(name)?.life?.node.gateway;
+    const { taking } = (gateway?.handoffs.describe() ?? { taking: [] }) as { taking: readonly Taking[] };
+    for (const { partition, from } of taking) {
+      const owner = gateway?.nodes.ownerOf(partition);
+      if (owner !== from && owner !== name)
+        this.#sim.violation(`${name} waits for partition ${partition} of ${from}, which is ${owner}'s by now`);
+    }
   }
 }
