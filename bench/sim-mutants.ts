@@ -55,7 +55,12 @@ function write(): void {
   const before = JSON.parse(readFileSync(new URL('sim-mutants.json', results), 'utf8')) as { rows: readonly Row[] };
   const known = new Map(before.rows.map(row => [row.name, row]));
   const all = mutants.flatMap(({ name }) => rows.get(name) ?? known.get(name) ?? []);
-  const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ');
+  // Keys of records are bytes.
+  const cell = (text: string): string =>
+    text
+      .replaceAll('|', '\\|')
+      .replaceAll(/\s+/g, ' ')
+      .replaceAll(/\p{Cc}/gu, '.');
   const table = [
     '# What the simulator finds',
     '',
