@@ -14,9 +14,9 @@ import { crc32 as fastCrc32 } from 'node:zlib';
 import type { TroupeError } from '../errors.ts';
 import { ChunkReader, ChunkWriter } from './chunk.ts';
 import type { Crc32 } from './crc32.ts';
-import type { Ack, Engine, EngineStats, Shard, ShardChunk } from './engine.ts';
+import type { Ack, Engine, EngineStats, Shard, ShardChunk, StoredRecord } from './engine.ts';
 import { GroupCommit, type Verdict } from './group-commit.ts';
-import { checkShardName, nameOf } from './key.ts';
+import { checkShardName, type KeyName, nameOf } from './key.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type { PendingGroup } from './pending-writes.ts';
 import { encodeRecord, epochOf } from './record.ts';
@@ -46,6 +46,11 @@ interface Place {
   used: boolean;
 }
 
+/** What was there before: of one record, or of a shard. */
+type Undo =
+  | { readonly at: Place; readonly name: KeyName; readonly before: Uint8Array | undefined }
+  | { readonly at: Place; readonly name: undefined; readonly before: Partial<Place> };
+
 type MemoryShard = ShardHandle<Place>;
 type Group = PendingGroup<MemoryShard>;
 
@@ -62,7 +67,7 @@ export class MemoryStore implements Engine, Medium<Place> {
   breaksLate = false;
   readonly #soon: (fn: () => void) => void;
   readonly #shards = new Map<string, MemoryShard>();
-  #undo: (() => void)[] = [];
+  #undo: Undo[] = [];
   /** How long `undo` was after each group: a power loss keeps whole groups. */
   #marks: number[] = [];
   /** Counts crashes: what was under way before one must not go on after it. */
@@ -191,9 +196,27 @@ export class MemoryStore implements Engine, Medium<Place> {
     );
   }
 
+  /** That record as a loss of power would leave it, if nothing that is not flushed were kept. */
+  flushed(name: string, key: Uint8Array): StoredRecord | undefined {
+    const shard = this.#shards.get(name);
+    if (shard === undefined) return undefined;
+    const wanted = nameOf(key);
+    const open = (bytes: Uint8Array | undefined): StoredRecord | undefined => bytes && shard.open(key, bytes.slice());
+    // What the first change since the last flush has found there.
+    for (const { at, name: changed, before } of this.#undo) {
+      if (at !== shard.at) continue;
+      if (changed === wanted) return open(before);
+      if (changed === undefined && before.records !== undefined) return open(before.records.get(wanted));
+    }
+    return open(shard.at.records.get(wanted));
+  }
+
   /** Takes back what is committed and not flushed, down to a length of `undo`. */
   #forget(length: number): void {
-    for (const undo of this.#undo.splice(length).reverse()) undo();
+    for (const { at, name, before } of this.#undo.splice(length).reverse())
+      if (name === undefined) Object.assign(at, before);
+      else if (before === undefined) at.records.delete(name);
+      else at.records.set(name, before);
     this.#marks = this.#marks.filter(mark => mark <= length);
   }
 
@@ -280,7 +303,7 @@ export class MemoryStore implements Engine, Medium<Place> {
     const { records } = at;
     for (const { name, record } of writes) {
       const before = records.get(name);
-      this.#undo.push(() => (before ? records.set(name, before) : records.delete(name)));
+      this.#undo.push({ at, name, before });
       if (record) records.set(name, record);
       else records.delete(name);
     }
@@ -295,8 +318,8 @@ export class MemoryStore implements Engine, Medium<Place> {
   }
 
   #become(at: Place, next: Partial<Place>): void {
-    const before = { ...at };
-    this.#undo.push(() => Object.assign(at, before));
+    const before = next.records === undefined ? { fence: at.fence, used: at.used } : { ...at };
+    this.#undo.push({ at, name: undefined, before });
     Object.assign(at, next);
   }
 

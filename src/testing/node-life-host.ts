@@ -16,7 +16,7 @@ import type { RingState } from '../runtime/ownership/holdings.ts';
 import type { BaseRef } from '../runtime/refs.ts';
 import { relocateAcross } from '../runtime/relocate-across.ts';
 import type { Relocation } from '../runtime/relocate-here.ts';
-import { leaseWords } from '../runtime/replicas/lease-guard.ts';
+import { type LeaseWords, leaseWords } from '../runtime/replicas/lease-guard.ts';
 import { type Member, makeMember } from '../runtime/thread-host.ts';
 import { createFabric } from '../runtime/thread-port.ts';
 import type { World } from '../runtime/world.ts';
@@ -53,10 +53,12 @@ export class NodeLife {
   readonly member: Member;
   readonly cluster: Cluster;
   readonly #options: NodeLifeOptions;
+  readonly #leases: LeaseWords | undefined;
 
   constructor(options: NodeLifeOptions) {
     this.#options = options;
     const { name, partitions, world, epochs, incarnation, others, emit, replicas = 1 } = options;
+    this.#leases = replicas > 1 ? leaseWords(partitions) : undefined;
     this.member = makeMember({
       node: name,
       thread: 0,
@@ -74,7 +76,7 @@ export class NodeLife {
       residentsMax: undefined,
       relocateTurnMs: undefined,
       nodes: withoutRing(name, partitions),
-      leases: replicas > 1 ? leaseWords(partitions) : undefined,
+      leases: this.#leases,
       gateway: {
         replicas: replicas > 1 ? { replicas, epochLimit: () => epochLimit(epochs) } : undefined,
         onBroken: (node, error) => this.cluster.onBroken(node, error),
@@ -121,6 +123,14 @@ export class NodeLife {
 
   get gateway(): Gateway {
     return this.member.router.gateway as Gateway;
+  }
+
+  /** Its lease for that partition, which others keep, too, lasts at this moment: turns may begin. */
+  mayRun(partition: number): boolean {
+    const [words, { clock }] = [this.#leases, this.#options.world];
+    if (words === undefined) return false;
+    const [until, wallUntil] = [words[partition + 1] as number, words[words.length / 2 + partition + 1] as number];
+    return Number.isFinite(until) && clock.mono() <= until && clock.now() <= wallUntil;
   }
 
   /** Listens, and joins the others. */

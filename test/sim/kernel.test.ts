@@ -244,6 +244,49 @@ describe('a fault for good', () => {
   });
 });
 
+describe('a fault', () => {
+  const begin = (fault: Partial<Fault>) => {
+    const sim = new Simulation(small);
+    const [, n2] = ['n1', 'n2', 'n3'].map(name => sim.addProcess(name, () => ({})));
+    for (const each of sim.processes.values()) each.start();
+    new Faults(sim, [
+      { id: 0, kind: 'alone', on: 'n1', other: '*', when: { atMs: 10 }, forMs: 500, draw: 0, ...fault },
+    ]);
+    const reaches = (from: string, to: string) => sim.network.faultsOf(from, to) !== undefined;
+    return { sim, n2: n2 as NonNullable<typeof n2>, reaches };
+  };
+
+  it("'alone' cuts one off from all others, both ways, and nobody else", async () => {
+    const { sim, reaches } = begin({});
+    await sim.runTo(100);
+    expect([reaches('n1', 'n2'), reaches('n3', 'n1'), reaches('n2', 'n3')]).toEqual([false, false, true]);
+    await sim.runTo(600);
+    expect([reaches('n1', 'n2'), reaches('n3', 'n1')]).toEqual([true, true]);
+  });
+
+  it('ends when anybody reaches the point it lasts until', async () => {
+    const { sim, n2, reaches } = begin({ until: 'vote' });
+    sim.mark(n2, 'vote');
+    await sim.runTo(100);
+    expect(reaches('n1', 'n2')).toBe(false);
+    sim.mark(n2, 'vote');
+    await sim.runTo(101);
+    expect(reaches('n1', 'n2')).toBe(true);
+  });
+
+  it('counts how often its point is reached from a moment on', async () => {
+    const { sim, n2, reaches } = begin({ on: 'n2', when: { point: 'vote', nth: 2, fromMs: 50 } });
+    const [before, after] = [40, 60];
+    for (const at of [before, after, after + 10]) {
+      await sim.runTo(at);
+      expect(reaches('n2', 'n1')).toBe(true);
+      sim.mark(n2, 'vote');
+    }
+    await sim.runTo(100);
+    expect(reaches('n2', 'n1')).toBe(false);
+  });
+});
+
 describe('shrinking', () => {
   it('keeps what is needed and nothing else', async () => {
     const failed = await runSeed(forgetful, 1);

@@ -115,6 +115,28 @@ describe('a loss of power', () => {
     expect(contents(shard)).toEqual(['a=1', 'b=1']);
   });
 
+  it('says of each record beforehand what it would leave', async () => {
+    const { store, write, shard, step } = stepped();
+    const left = () => ['a', 'b'].map(key => text(store.flushed('s', bytes(key))));
+    for (const value of ['1', '2']) {
+      void write('a', value);
+      await step();
+      await step();
+    }
+    void shard.commit(group(1, [put('a', '3'), put('b', '3')]), 'committed');
+    await step();
+    expect([contents(shard), left()]).toEqual([
+      ['a=3', 'b=3'],
+      ['2', undefined],
+    ]);
+    const dropped = store.drop('s');
+    while (contents(shard).length > 0) await step();
+    await dropped;
+    expect([left(), store.flushed('t', bytes('a'))]).toEqual([['3', '3'], undefined]);
+    await step();
+    expect(left()).toEqual([undefined, undefined]);
+  });
+
   it('refuses those who waited for the flush', async () => {
     const { store, write, step } = stepped();
     const lost = write('a', '1', 'flushed');

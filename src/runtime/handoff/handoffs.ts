@@ -341,8 +341,9 @@ export class Handoffs implements HandoffHooks {
     this.#watchAnew(partition);
   }
 
-  #pass({ partition, from, turn }: Change): void {
+  #pass({ partition, from, to, turn }: Change): void {
     const { lastWords } = this.#gateway;
+    this.#takings.passed(partition, to);
     const number = this.#gateway.linked(from);
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     const waiting = number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(isOf) ?? []);

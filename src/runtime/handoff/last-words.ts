@@ -9,6 +9,7 @@
 //
 // Where a session ends, what was on it is lost or refused, and nothing need be waited for: X says its last word to n2 directly, or,
 // where others owned it before n1, by the last of them that it has a session with: what X sent by him may be on its way still.
+// Where X only takes n1 for lost, and n2 does not, n1 is told to stop: it refuses what X sent before he knew, and answers behind the rest.
 // Where n2 has been started anew it waits for nobody, and what X sent by n1 may still be on a link that is down: so the first that X says
 // to n2 is that it has a last word under way. n1 keeps the words for n2 until there is a session with it.
 // What waits does so for lastWordMs at most, and is counted when that was too short.
@@ -23,28 +24,9 @@ import type { Gateway } from '../gateway/gateway.ts';
 import type { OnWait } from '../gateway/homes.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
+import { Cuts } from './cuts.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-import { type Detained, type Settling, takenOver, unlessOwed, waitsFor } from './settling.ts';
-
-interface Word {
-  readonly partition: number;
-  readonly turn: number;
-  readonly node: string;
-}
-
-/** Who has said since that he knows: what he sent before is not passed on. */
-interface Cut {
-  readonly turn: number;
-  /** Null: of everybody. */
-  readonly of: string | null;
-  readonly knows: Set<string>;
-}
-
-interface Said {
-  readonly turn: number;
-  /** Who owned it until then, since this node did: the last one first. */
-  readonly by: readonly string[];
-}
+import { type Detained, type Said, type Settling, takenOver, unlessOwed, type Word, waitsFor } from './settling.ts';
 
 /** How soon it is looked again whether something still waits here for a mailbox over there. */
 const lookAgainMs = 2;
@@ -56,8 +38,7 @@ export class LastWords {
   readonly #said = new Map<number, Said>();
   /** The turn with which a partition became ours in this life. */
   readonly #begun = new Map<number, number>();
-  /** Partitions that others have taken over, from here or from one who is lost. */
-  readonly #cuts = new Map<number, readonly Cut[]>();
+  readonly #cuts: Cuts;
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
   /** Waits that ended without a word. */
@@ -66,8 +47,12 @@ export class LastWords {
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
     this.#gateway = gateway;
+    this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) =>
       this.#heard(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.node), gateway.nameOf(from)),
+    );
+    gateway.on('last-stop', (from, word) =>
+      this.#stop(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.node), gateway.nameOf(from)),
     );
     gateway.on('last-comes', (from, word) =>
       this.#comes(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.by), gateway.nameOf(from)),
@@ -75,7 +60,7 @@ export class LastWords {
   }
 
   get any(): boolean {
-    return this.#settling.size + this.#cuts.size !== 0;
+    return this.#settling.size !== 0 || this.#cuts.any;
   }
 
   // At the new owner.
@@ -107,7 +92,7 @@ export class LastWords {
   ): void {
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
-    const none = { waiting: new Map(), later: new Map(), postponed: new Map(), count: 0 };
+    const none = { waiting: new Map(), later: new Map(), postponed: new Map(), direct: new Set<string>(), count: 0 };
     this.#settling.set(partition, { turn, via, marked, only, owes, own, ownCame, ...none });
     // It was this node's before, too.
     if (via === this.#self) ownCame();
@@ -138,14 +123,8 @@ export class LastWords {
    * it away when he was lost, and sent on what others had sent him.
    */
   cut(partition: number, turn: number, of: string | null = null): void {
-    const cut: Cut = { turn, of, knows: new Set() };
-    this.#cuts.set(partition, [...(this.#cuts.get(partition) ?? []), cut]);
+    this.#cuts.add(partition, turn, of);
     if (of === null) this.#refuseWaiting(partition);
-    this.#gateway.timers.later(lastWordKeepMs, () => {
-      const rest = (this.#cuts.get(partition) ?? []).filter(each => each !== cut);
-      if (rest.length === 0) this.#cuts.delete(partition);
-      else this.#cuts.set(partition, rest);
-    });
   }
 
   #refuseWaiting(partition: number): void {
@@ -161,15 +140,8 @@ export class LastWords {
     for (const { end } of all) end();
   }
 
-  #isCut(partition: number, node: string): boolean {
-    const cuts = this.#cuts.get(partition);
-    return cuts?.some(({ of, knows }) => (of === null || of === node) && !knows.has(node)) === true;
-  }
-
-  /** What that node says of the ring has come, behind all that it had sent here before it heard of it. */
   knows(node: string, turnOf: (partition: number) => number): void {
-    for (const [partition, cuts] of this.#cuts)
-      for (const { turn, knows } of cuts) if (turnOf(partition) >= turn) knows.add(node);
+    this.#cuts.knows(node, turnOf);
   }
 
   own(partition: number): Promise<void> {
@@ -186,7 +158,7 @@ export class LastWords {
   detain(partition: number, from: number, ref: BaseRef, message: FarMessage, onWait?: OnWait): boolean {
     if (from < this.#router.threads) return false;
     const node = this.#gateway.nameOf(from) ?? '';
-    if (this.#isCut(partition, node)) throw takenOver(partition, ref.toString());
+    if (this.#cuts.has(partition, node)) throw takenOver(partition, ref.toString());
     const settling = this.#settling.get(partition);
     if (settling === undefined) return false;
     if (!waitsFor(settling, node)) return false;
@@ -315,7 +287,10 @@ export class LastWords {
       void before.over.then(() => this.#heard(partition, turn, node, from));
       return;
     }
-    if (settling?.turn === turn) return unlessOwed(settling, node, () => this.#mark(partition, turn, node));
+    if (settling?.turn === turn) {
+      if (from === node && this.#asksVia(settling, partition, node)) return;
+      return unlessOwed(settling, node, () => this.#mark(partition, turn, node));
+    }
     if (settling !== undefined && settling.turn > turn) {
       // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
       // Where that has to wait, what comes here directly meanwhile is not older.
@@ -341,6 +316,26 @@ export class LastWords {
       this.#mark(partition, settling.turn, node);
     }
     pass();
+  }
+
+  /**
+   * Said directly, by one who takes the old owner for lost. To us he is not: he has given it, and what that node had sent him may be on its way
+   * still. So he is told to pass nothing of that on any more, and answers behind what he has.
+   */
+  #asksVia({ via, turn, marked, direct }: Settling, partition: number, node: string): boolean {
+    const { replicas } = this.#gateway;
+    const number = marked.has(node) || via === this.#self ? undefined : this.#gateway.linked(via);
+    if (replicas === null || replicas.isDown(via) || number === undefined) return false;
+    // Once: he would refuse what that node sends him after it knows.
+    if (!direct.has(node)) this.#gateway.say(number, 'last-stop', { partition, turn, node });
+    direct.add(node);
+    return true;
+  }
+
+  #stop(partition: number, turn: number, node: string, by = ''): void {
+    if (this.#gateway.nodes.ownerOf(partition) !== by) return;
+    this.cut(partition, turn, node);
+    this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
   }
 
   #pass(partition: number, turn: number, node: string): void {
@@ -369,6 +364,9 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
+    for (const [partition, settling] of this.#settling)
+      for (const node of settling.via === name ? settling.direct : [])
+        unlessOwed(settling, node, () => this.#mark(partition, settling.turn, node));
     for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);
   }
 

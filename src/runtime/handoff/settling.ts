@@ -5,6 +5,18 @@ import { TroupeError } from '../../errors.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { BaseRef } from '../refs.ts';
 
+export interface Word {
+  readonly partition: number;
+  readonly turn: number;
+  readonly node: string;
+}
+
+export interface Said {
+  readonly turn: number;
+  /** Who owned it until then, since this node did: the last one first. */
+  readonly by: readonly string[];
+}
+
 export interface Detained {
   readonly ref: BaseRef;
   readonly message: FarMessage;
@@ -33,6 +45,8 @@ export interface Settling {
   /** Of an earlier turn, by node: what it has sent directly since is behind that. */
   readonly owes: Map<string, number>;
   readonly postponed: Map<string, (() => void)[]>;
+  /** Who has said it directly, while the old owner is asked to pass nothing of theirs on any more. */
+  readonly direct: Set<string>;
   count: number;
 }
 

@@ -4,7 +4,8 @@
 //        ready ──'handed'──▶ ours (handoffs.ts)        ready ──'off'──▶ discarded          not ready ──cancel, or another begin──▶ discarded
 //
 // Only the owner is listened to. Once it is ready the word may come from anybody who knows: the old owner, or a node that has heard of
-// it. A word may be lost, or come before what it is about, so this node asks from time to time. What is stored stays until the owner says that it does not come: after a crash it may be ours.
+// it. A word may be lost, or come before what it is about, so this node asks from time to time. What is stored stays until the owner says
+// that it does not come: after a crash it may be ours. Where others keep it, too, another one may be agreed to meanwhile: then it does not.
 
 import { TroupeError } from '../../errors.ts';
 import { handoffAskMs, handoffStepMs, transfersInMax } from '../../limits.ts';
@@ -74,6 +75,15 @@ export class Takings {
     this.#takings.delete(partition);
     this.#broken.delete(partition);
     return taking?.watched ?? [];
+  }
+
+  /**
+   * Another node owns it by now. Where others keep it, too, it may have been taken over from the one who was giving it to us, who is not back to say
+   * that it is off: what he has packed would run instead of what was written since, should it become ours later.
+   */
+  passed(partition: number, to: string): void {
+    const taking = this.#takings.get(partition);
+    if (taking?.isCopied === true && taking.from !== to) void this.#discard(partition, taking);
   }
 
   /** Throws BAD_MESSAGE when it is not the owner who speaks. */

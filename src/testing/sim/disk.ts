@@ -58,6 +58,11 @@ export class SimDisk {
     if (this.#older.length > imagesMax) this.#older.shift();
   }
 
+  /** That record as the loss of power would leave it; of a process that is down, as it is. */
+  flushed(shard: string, key: Uint8Array): StoredRecord | undefined {
+    return (this.#store ?? new MemoryStore({ image: this.#image })).flushed(shard, key);
+  }
+
   get full(): boolean {
     return this.#full;
   }

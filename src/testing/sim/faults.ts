@@ -10,7 +10,7 @@ import type { Life, SimProcess } from './process.ts';
 import type { Simulation } from './simulation.ts';
 
 export const diskFaults = ['full', 'stall', 'error', 'wipe', 'old', 'rot'] as const;
-export const networkFaults = ['cut', 'one-way', 'reset', 'delay', 'slow', 'split'] as const;
+export const networkFaults = ['cut', 'one-way', 'reset', 'delay', 'slow', 'split', 'alone'] as const;
 export const faultKinds = ['crash', 'power', 'stop', 'suspend', 'wall', ...diskFaults, ...networkFaults] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -21,9 +21,13 @@ export interface Fault {
   readonly on: string;
   /** The other end, for faults of the network. '*', of one that waits for a point: with whom it is reached. */
   readonly other: string;
-  /** A moment; or the nth time that this process reaches a point. */
-  readonly when: { readonly atMs: Millis } | { readonly point: string; readonly nth: number };
+  /** A moment; or the nth time that this process reaches a point: from a moment on, and after it has reached another one. */
+  readonly when:
+    | { readonly atMs: Millis }
+    | { readonly point: string; readonly nth: number; readonly fromMs?: Millis; readonly after?: string };
   readonly forMs: Millis;
+  /** It ends when anybody reaches that point, if that is earlier. */
+  readonly until?: string;
   /**
    * It outlasts the heal, until bringBack(): whoever it strikes is away. Of crash, power, stop, and of a split, which is then of that one from
    * all others.
@@ -89,10 +93,13 @@ export function planFaults(options: FaultPlanOptions): Fault[] {
 /** Lets faults happen; after heal() none does, and what they have done is undone, but for what is lost. */
 export class Faults<L extends Life> {
   readonly #sim: Simulation<L>;
-  #armed: { fault: Fault; left: number }[] = [];
+  /** `begun`: who has reached the point it has to come after. */
+  #armed: { readonly fault: Fault; left: number; readonly begun: Set<string> }[] = [];
   #isOver = false;
   /** Whom a fault for good has struck, and which. */
   readonly #away = new Map<string, FaultKind>();
+  /** What ends when a point is reached. */
+  #ends: { readonly point: string; readonly end: () => void }[] = [];
   /** Told before a disk loses what was committed. */
   onLoss: (target: SimProcess<L>, kind: FaultKind) => void = () => undefined;
 
@@ -101,16 +108,21 @@ export class Faults<L extends Life> {
     sim.onMark = (target, point, peer) => this.#reached(target, point, peer);
     for (const fault of faults) {
       const { when } = fault;
-      if ('point' in when) this.#armed.push({ fault, left: when.nth });
+      if ('point' in when) this.#armed.push({ fault, left: when.nth, begun: new Set() });
       else sim.plan(undefined, when.atMs, `fault ${fault.id}`, () => this.#happen(fault));
     }
   }
 
   /** What waits for a point is looked at once a mark; it happens when the turn that made the mark is over. */
   #reached({ name }: SimProcess<L>, point: string, peer: string): void {
+    for (const each of this.#ends) if (each.point === point) this.#sim.plan(undefined, 0, `ends at ${point}`, each.end);
+    this.#ends = this.#ends.filter(each => each.point !== point);
     for (const each of this.#armed) {
       const { when, on } = each.fault;
-      if (!('point' in when) || when.point !== point || (on !== name && on !== '*') || --each.left > 0) continue;
+      if (!('point' in when) || this.#sim.now < (when.fromMs ?? 0)) continue;
+      if (when.after === point) each.begun.add(name);
+      if (when.point !== point || (on !== name && on !== '*')) continue;
+      if ((when.after !== undefined && !each.begun.has(name)) || --each.left > 0) continue;
       const fault = { ...each.fault, on: name, other: this.#otherOf(each.fault, name, peer) };
       this.#sim.plan(undefined, 0, `fault ${fault.id}`, () => this.#happen(fault));
     }
@@ -138,7 +150,14 @@ export class Faults<L extends Life> {
     );
     const later = (undo: () => void): void => {
       if (forGood) return;
-      this.#sim.plan(undefined, forMs, `fault ${fault.id} ends`, () => this.#isOver || undo());
+      let hasEnded = false;
+      const end = (): void => {
+        if (hasEnded || this.#isOver) return;
+        hasEnded = true;
+        undo();
+      };
+      this.#sim.plan(undefined, forMs, `fault ${fault.id} ends`, end);
+      if (fault.until !== undefined) this.#ends.push({ point: fault.until, end });
     };
     switch (kind) {
       case 'crash':
@@ -191,6 +210,9 @@ export class Faults<L extends Life> {
         return this.#worsen(fault, { bytesPerMs: slowBytesPerMs }, later);
       case 'split':
         return forGood ? this.#isolate(on) : this.#split(draw, later);
+      case 'alone':
+        this.#isolate(on);
+        return later(() => this.#rejoin(on));
     }
   }
 
@@ -242,6 +264,14 @@ export class Faults<L extends Life> {
   #isolate(name: string): void {
     const { network, processes } = this.#sim;
     network.partition([[name], [...processes.keys()].filter(other => other !== name)]);
+  }
+
+  #rejoin(name: string): void {
+    const { network, processes } = this.#sim;
+    for (const other of processes.keys()) {
+      network.free(name, other);
+      network.free(other, name);
+    }
   }
 
   /** Its process, and not only its network. */

@@ -6,6 +6,7 @@
 import { type Draw, whole } from './draws.ts';
 import { type Fault, type FaultKind, planFaults } from './faults.ts';
 import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
+import { storyOf } from './node-stories.ts';
 import type { Operation, SimPlan } from './runner.ts';
 
 export const partitions = 8;
@@ -31,10 +32,12 @@ const awayId = 2_000;
 const takenOverMs = 12_000;
 /** A partition is written to so often in a seed: one of those times its owner is gone for good. */
 const nthWriteMax = 400;
+/** A story that begins with a gift is not disturbed by others. */
+const storyHasMs = 3_000;
 /** Picked so that the seeds of seeds.txt, which were found before anybody stayed away, draw what they drew then. */
 const awaySalt = 3_313;
 /** Picked so that the seeds of seeds.txt, which were found while all began together, still do. */
-const lateSalt = 1_047;
+const lateSalt = 4_475;
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
@@ -180,7 +183,17 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
       speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
     }
   const late = replicas > 1 ? comesLate(draw, processes, safetyMs) : [];
-  return { processes, operations, faults, late, safetyMs, livenessMs, servedMs };
+  const story =
+    replicas > 1 && late.length === 0
+      ? storyOf(draw, { processes, keys, types: ledgers.map(({ type }) => type) })
+      : undefined;
+  const isStorys = ({ name, atMs }: Operation): boolean =>
+    name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
+  const planned = operations.filter(operation => !isStorys(operation));
+  for (const operation of story?.operations ?? [])
+    planned.push({ ...operation, id: operations.length + planned.length });
+  const all = story === undefined ? faults : [...(story.isAlone ? [] : faults), ...story.faults];
+  return { processes, operations: planned, faults: all, late, safetyMs, livenessMs, servedMs };
 }
 
 /** In some seeds the cluster is begun without one of them, of four sometimes without two: some come before the end, some do not. */

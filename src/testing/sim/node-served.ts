@@ -45,6 +45,14 @@ export function viewOf(name: string, node: NodeLife): NodeView {
 const rowOf = <T extends { readonly partition: number }>(rows: readonly T[], partition: number): T | undefined =>
   rows.find(row => row.partition === partition);
 
+/** Who shall own that partition: out, one who keeps no copy of it, as its owner sees it; back, its owner. */
+export function wishedOwner(wish: 'out' | 'back', partition: number, views: readonly NodeView[]): string | undefined {
+  const owner = views.find(({ leading }) => rowOf(leading, partition) !== undefined);
+  if (owner === undefined || wish === 'back') return owner?.name;
+  const { groups } = rowOf(owner.leading, partition) as LedRow;
+  return views.find(({ name }) => !everybody(groups).includes(name))?.name;
+}
+
 /** The first of so many partitions that must be served and is not, and why. */
 export function unservedOf(count: number, views: readonly NodeView[]): string | undefined {
   for (let partition = 0; partition < count; partition++) {

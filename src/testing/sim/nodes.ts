@@ -4,7 +4,7 @@
 //     seed ─▶ plan: talk, moves, wishes about partitions, faults ─▶ heal ─▶ rest: one ring, no work left, all reachable ─▶ judge
 //
 // What it proves: nothing acknowledged is lost, nothing is doubled, each sender's order holds, one owner at a time under rising
-// epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts.
+// epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts, node-copies.ts, node-alike.ts.
 
 import { TroupeError } from '../../errors.ts';
 import type { Cluster } from '../../runtime/cluster/cluster.ts';
@@ -12,7 +12,6 @@ import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
 import { chunksPerReserve, epochMemory } from '../../runtime/epochs.ts';
 import type { Gateway } from '../../runtime/gateway/gateway.ts';
-import { partitionOfShard } from '../../runtime/handoff/ring-partition.ts';
 import type { RingState } from '../../runtime/ownership/holdings.ts';
 import { type Ring, ringHash } from '../../runtime/ownership/ring.ts';
 import { partitionOf } from '../../runtime/partition.ts';
@@ -21,11 +20,13 @@ import { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
 import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
-import { leftIn, unitOf } from './node-leftovers.ts';
+import { unlikeIn } from './node-alike.ts';
+import { SimCopies } from './node-copies.ts';
+import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
-import { excuseOf, type NodeView, unservedOf, viewOf } from './node-served.ts';
+import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -34,8 +35,7 @@ import type { Simulation } from './simulation.ts';
 const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
 /** Storing the ring takes so long: a small file, synced. */
 const saveMs = 1;
-const reachMs = 2_000;
-const quickRoundMs = 250;
+const [reachMs, quickRoundMs] = [2_000, 250] as const;
 /** Whatever has been reminded of, and was tried again, has come by then. */
 const quietMs: number = reminderMsMax + 6_000;
 const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
@@ -48,6 +48,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
   readonly #disksFail: boolean;
   readonly #oracle: LedgerOracle;
   readonly #watches: WatchOracle;
+  readonly #copies: SimCopies;
   readonly #wishes = new Map<number, string>();
   /** Operations that have not ended; and when the last one did. */
   readonly #open = new Set<Operation>();
@@ -71,6 +72,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
     this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
+    this.#copies = new SimCopies(sim, partitions);
     this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     const { draw } = sim;
@@ -150,8 +152,10 @@ class NodesRun implements ScenarioRun<NodesLife> {
         },
         emit: (event, payload) => this.#emitted(world, event, payload),
       });
-      listenIn(node.member.router, node.gateway, (point, peer, about) => {
+      if (this.#replicas > 1) this.#copies.watch({ node, engine, world });
+      listenIn(node.member.router, node.gateway, (point, peer, about, answer) => {
         world.mark(point, peer);
+        if (this.#replicas > 1 && !isOver) this.#copies.mark(name, point, about, answer);
         if (point === 'hears handoff-begin') this.#copied.add(`${name} ${about.partition}`);
         if (point === 'hears guest-put') this.#put.add(`${name} ${about.unit}`);
         // Of the one that is ready there is no word of its own: its answer is it.
@@ -229,14 +233,17 @@ class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   perform(operation: Operation, life: NodesLife): Promise<unknown> {
-    if (operation.name === 'hand') return this.#hand(operation);
+    if (operation.name.startsWith('hand')) return this.#hand(operation);
     return this.#talk.perform(operation, this.#lifeOf(this.#process(operation.on)), life);
   }
 
-  async #hand({ key, value }: Operation): Promise<void> {
-    const to = this.#plan.processes[value % this.#plan.processes.length] as string;
-    this.#wishes.set(partitionOf(keyIn(key), partitions), to);
-    this.#sim.note('sim', `partition ${partitionOf(keyIn(key), partitions)} shall go to ${to}`);
+  async #hand({ name, key, value }: Operation): Promise<void> {
+    const partition = partitionOf(keyIn(key), partitions);
+    const wish = name === 'hand out' ? 'out' : name === 'hand back' ? 'back' : undefined;
+    const one = wish && wishedOwner(wish, partition, this.#views([]));
+    const to = one ?? (this.#plan.processes[value % this.#plan.processes.length] as string);
+    this.#wishes.set(partition, to);
+    this.#sim.note('sim', `partition ${partition} shall go to ${to}`);
     for (const { hooks } of this.#lives()) hooks.ringChanged();
   }
 
@@ -266,8 +273,15 @@ class NodesRun implements ScenarioRun<NodesLife> {
     const stoodMs = Math.max(...[...this.#sim.processes.values()].map(each => each.stoodMs));
     const quietAt = Math.max(this.#endedAt, this.#plan.safetyMs) + quietMs + stoodMs;
     if (this.#sim.now < quietAt) return 'reminders may be due';
-    if (away.length > 0) return this.served(away);
-    return (await this.#unreached(away)) ?? this.#restless(away);
+    if (away.length > 0) return (await this.served(away)) ?? this.#unlike(away);
+    return (await this.#unreached(away)) ?? this.#restless(away) ?? this.#unlike(away);
+  }
+
+  /** Asked last: all of the records are compared. */
+  #unlike(away: readonly string[]): string | undefined {
+    if (this.#replicas === 1) return undefined;
+    const views = this.#views(away);
+    return unlikeIn(this.#lives(away), at => away.length > 0 && excuseOf(at, views) !== undefined);
   }
 
   async #unreached(away: readonly string[]): Promise<string | undefined> {
@@ -334,9 +348,18 @@ class NodesRun implements ScenarioRun<NodesLife> {
     wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
     const late = this.#waitsEnded();
     if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
-    if (!this.#disksFail && this.#replicas === 1)
-      for (const life of this.#lives()) wrong.push(...this.#leftovers(life));
+    if (!this.#disksFail && this.#replicas === 1) for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
     return this.#inOrder(wrong);
+  }
+
+  /** Where something broke, what a try has left that came to nothing is excused. */
+  #leftIn(life: NodesLife): string[] {
+    const homeOf = (owner: string, unit: string): string | undefined =>
+      this.#process(owner).life?.node.gateway.homes.where(unit);
+    return recordsLeftIn(life, homeOf, {
+      isPartition: (node, partition) => !this.#calm && this.#copied.has(`${node} ${partition}`),
+      isUnit: (node, owner, unit) => !this.#calm && (owner === node || this.#put.has(`${node} ${unit}`)),
+    });
   }
 
   #waitsEnded(): number {
@@ -363,29 +386,6 @@ class NodesRun implements ScenarioRun<NodesLife> {
     if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
     const names = runners.map(({ world }) => world.name).join(' and ') || 'no node';
     return [`${unit} is awake on ${names}`, ...wrong];
-  }
-
-  /** Records of actors that live elsewhere. Where something broke, what a try has left that came to nothing is excused. */
-  #leftovers({ node, engine, world }: NodesLife): string[] {
-    const wrong = new Set<string>();
-    for (const shard of engine.shards()) {
-      const partition = partitionOfShard(shard);
-      if (partition === undefined) continue;
-      const owner = node.gateway.nodes.ownerOf(partition) as string;
-      if (!this.#calm && this.#copied.has(`${world.name} ${partition}`)) continue;
-      for (const { key } of engine.shard(shard).scan()) {
-        const unit = unitOf(shard, key);
-        if (unit === undefined) {
-          if (owner !== world.name) wrong.add(`${world.name} keeps ${shard} of a partition that is not its own`);
-          continue;
-        }
-        const lives = this.#process(owner).life?.node.gateway.homes.where(unit);
-        if (lives === world.name || (!this.#calm && (owner === world.name || this.#put.has(`${world.name} ${unit}`))))
-          continue;
-        wrong.add(`${world.name} keeps records of ${unit} in ${shard}, which lives on ${lives}`);
-      }
-    }
-    return [...wrong];
   }
 }
 

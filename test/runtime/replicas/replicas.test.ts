@@ -1,6 +1,7 @@
 // Partitions that are kept by several nodes: what was acknowledged is there when their owner is lost, and the owner is one.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { failureOf } from '../../threads/until.ts';
 import { NotebookT } from '../cluster/notebook.ts';
@@ -82,6 +83,70 @@ describe('a partition that three nodes keep', () => {
     await kit.clock.advance(10_000);
     expect(node(from).gateway.handoffs.describe()).toMatchObject({ running: [] });
     expect(await kit.run(node(to).ref(TravellerT, key).hear('two'))).toBe(2);
+  });
+
+  it('does not wait for one who was giving it here and is lost, when another one has taken it over', async () => {
+    await kit.close();
+    kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
+    await kit.start();
+    await kit.clock.advance(3_000);
+    const partition = partitionOfKey(kit, key);
+    const from = node('n1').cluster.preference(key, 1)[0] as string;
+    const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
+    const to = kit.nodes.find(({ name }) => !groups[0].includes(name))?.name as string;
+    await kit.run(node(from).ref(TravellerT, key).hear('one'));
+    const taking = (): { ready: boolean; from: string }[] => (node(to).gateway.handoffs.describe() as any).taking;
+    const owner = (): string => node(to).cluster.ring().owners[partition] as string;
+    // Ready over there, and its own write is not done.
+    const lose = (): void => {
+      if (taking()[0]?.ready === true) void kit.crash(from);
+      else kit.clock.timer(1, lose);
+    };
+    lose();
+    await hand(kit, partition, to, 3_000).catch(() => undefined);
+    expect([node(from).isUp, taking().length]).toEqual([false, 1]);
+    for (let looks = 0; owner() === from && looks < 600; looks++) await kit.clock.advance(100);
+    // It may come here all the same, by and by: of the other one.
+    expect([from, to]).not.toContain(owner());
+    await kit.clock.advance(1_000);
+    expect(taking().filter(each => each.from === from)).toEqual([]);
+    await kit.run(node(owner()).ref(TravellerT, key).hear('two'));
+    expect(await kit.run(node(to).ref(TravellerT, key).all())).toEqual(['one', 'two']);
+  });
+
+  it('keeps the order of one who takes the owner for lost that has given it away meanwhile', async () => {
+    await kit.close();
+    kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
+    await kit.start();
+    await kit.clock.advance(3_000);
+    const partition = partitionOfKey(kit, key);
+    const from = node('n1').cluster.preference(key, 1)[0] as string;
+    const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
+    const [to] = groups[0].filter((name: string) => name !== from);
+    const [sender, other] = kit.nodes.map(({ name }) => name).filter(name => name !== from && name !== to) as [
+      string,
+      string,
+    ];
+    const speaks = (what: string): unknown => tell(node(sender).ref(TravellerT, key)).hear(what);
+    kit.network.partition([
+      [sender, other],
+      [from, to],
+    ]);
+    speaks('by the old owner');
+    await hand(kit, partition, to);
+    while (node(sender).gateway.replicas?.isDown(from) !== true) await kit.clock.advance(100);
+    for (const [a, b] of [
+      [sender, to],
+      [to, sender],
+    ] as const)
+      kit.network.free(a, b);
+    while (node(sender).gateway.nodes.ownerOf(partition) !== to) await kit.clock.advance(1);
+    speaks('to the new one');
+    await kit.clock.advance(1_000);
+    kit.network.heal();
+    await kit.clock.advance(5_000);
+    expect(await kit.run(node(to).ref(TravellerT, key).all())).toEqual(['to the new one']);
+    expect(node(to).gateway.lastWords.describe()).toMatchObject({ settling: [], late: 0 });
   });
 
   it('refuses what is no part of a round, and follows on', async () => {

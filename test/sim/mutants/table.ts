@@ -807,8 +807,8 @@ export const mutants: readonly Mutant[] = [
     name: 'any word is for us while we settle',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (settling?.turn === turn) return unlessOwed',
-    replace: 'if (settling !== undefined) return unlessOwed',
+    find: 'if (settling?.turn === turn) {',
+    replace: 'if (settling !== undefined) {',
   },
   {
     name: 'a word does not wait behind what is held',
@@ -1120,12 +1120,14 @@ export const mutants: readonly Mutant[] = [
     find: 'return this.table.living > 1 && phiOf(',
     replace: 'return this.table.living < 0 && phiOf(',
   },
+  // That a node gives what was another's by then, its lease over between the agreement and its write, changes nothing that is seen by now: it passes
+  // on what it had held back, and all who know that it was lost refuse that. So it is that refusal which is left out.
   {
-    name: 'a node whose lease has ended gives away what may be owned by another one',
+    name: 'what a lost node had held back is taken behind what was said to its successor',
     scenario: 'replicas',
     file: 'runtime/handoff/handoffs.ts',
-    find: 'consent?.turn === turn && consent.holds()',
-    replace: 'consent?.turn === turn',
+    find: 'if (replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);',
+    replace: 'void [replicas, lastWords, partition, turn, from];',
   },
   {
     name: 'what waits for last words is sent on when another owner has been agreed to',
@@ -1141,12 +1143,13 @@ export const mutants: readonly Mutant[] = [
     find: 'this.#letGo(partition, settling, node, last)',
     replace: 'this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1))',
   },
+  // Where the check before the promise is left out, the one behind it refuses; only a promise is there that nobody needs.
   {
-    name: 'a node agrees to another while it hears of the owner',
+    name: 'a node agrees to another although it has just heard of the owner',
     scenario: 'replicas',
-    file: 'runtime/replicas/campaign.ts',
-    find: 'if (name !== owner && !lease.isOver(owner)) return',
-    replace: "if (name === '') return",
+    file: 'runtime/replicas/lease.ts',
+    find: '(this.#heardAt.get(name) ?? this.#startedAt) + leaseMs + leaseMarginMs',
+    replace: '(this.#heardAt.get(name) ?? this.#startedAt)',
   },
   {
     name: 'a follower takes rounds of an owner whose turn is over',
@@ -1155,12 +1158,14 @@ export const mutants: readonly Mutant[] = [
     find: 'if (turn > promised || (turn === promised && hasWon)) return;',
     replace: 'if (turn >= 0) return;',
   },
+  // That the records of a round are flushed is not seen here: one thread has one disk, and the flush of the round's own record, which is
+  // the last step, takes along all that was committed before. So it is that record which is not waited for.
   {
-    name: 'a round counts as durable before it is',
+    name: 'a round, or a promise, counts as durable before it is',
     scenario: 'replicas',
-    file: 'runtime/replicas/following.ts',
-    find: "{ ack: 'flushed' }",
-    replace: "{ ack: 'committed' }",
+    file: 'runtime/replicas/replica-records.ts',
+    find: "fence: 'record', ops }, 'flushed');",
+    replace: "fence: 'record', ops }, 'committed');",
   },
   {
     name: 'a copy passes for whole before it is',
@@ -1176,12 +1181,14 @@ export const mutants: readonly Mutant[] = [
     find: "await router.query(0, 'rep-push', { partition, parts });",
     replace: "void router.query(0, 'rep-push', { partition, parts }).catch(() => undefined);",
   },
+  // That a write counts which waits for others when its partition is lost would not be seen: its actor has been ended before, and with it all
+  // calls that wait for an answer. So it is what they are told.
   {
-    name: 'a write of a partition that is lost counts',
+    name: 'what was under way when a partition is lost is told not to be done',
     scenario: 'replicas',
-    file: 'runtime/replicas/copies.ts',
-    find: 'if (led.over !== undefined) throw led.over;',
-    replace: 'if (led.over !== undefined) return;',
+    file: 'runtime/handoff/hands.ts',
+    find: 'for (const call of host.callsTo(act)) host.fail(call, unknown);',
+    replace: 'for (const call of host.callsTo(act)) host.fail(call, error);',
   },
   {
     name: 'nobody looks at the lease',
@@ -1204,13 +1211,13 @@ export const mutants: readonly Mutant[] = [
     find: 'this.#collects = this.#sinceOrigin;',
     replace: 'this.#collects = false;',
   },
+  // That threads hear of it before anything of it may run is not seen here: nothing runs before the lease holds, and they hear again until then.
   {
-    name: 'what an owner writes first is not kept by others',
+    name: 'a follower that has less than a new owner had passes for one that has as much',
     scenario: 'replicas',
-    file: 'runtime/replicas/replicas.ts',
-    find: "    this.#router.broadcast('rep-lead', partition);\n  }",
-    replace:
-      "    this.#router.broadcast('rep-lead', partition);\n    void this.#router.handlerOf('rep-end')?.(0, { partition, why: null });\n  }",
+    file: 'runtime/replicas/follower.ts',
+    find: 'comparePositions(begun, origin) === 0',
+    replace: 'comparePositions(begun, origin) <= 0',
   },
   {
     name: 'an owner that another has been agreed to does not end its actors',
@@ -1218,5 +1225,19 @@ export const mutants: readonly Mutant[] = [
     file: 'runtime/handoff/hands.ts',
     find: "      host.failures.end(act, 'failed', error);",
     replace: 'void error;',
+  },
+  {
+    name: 'what an owner was giving is kept when another one has taken it over',
+    scenario: 'replicas',
+    file: 'runtime/handoff/handoffs.ts',
+    find: 'this.#takings.passed(partition, to);',
+    replace: 'void to;',
+  },
+  {
+    name: 'who is only thought to be lost passes on what is older than a direct last word',
+    scenario: 'replicas',
+    file: 'runtime/handoff/last-words.ts',
+    find: 'if (from === node && this.#asksVia(settling, partition, node)) return;',
+    replace: '',
   },
 ];
