@@ -104,6 +104,8 @@ export const replicasMax = 16;
 export const scanPageRecordsMax = 256;
 export const scanPageBytesMax: number = 256 << 10;
 export const scanPageVisitsMax = 1_024;
+/** Keys a scan hands out before the event loop has a turn: 64 partitions have 16,384 at hand, which would be half a second without one. */
+export const scanTurnKeys = 64;
 /** A piece of a packed unit on its way to another host: small enough to share a link fairly, large enough to be rare. */
 export const relocatePieceBytes: number = 64 << 10;
 /** Pieces sent and not yet acknowledged. 1 MiB in flight fills any link we have and bounds what both ends buffer. */

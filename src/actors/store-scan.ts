@@ -8,8 +8,9 @@
 // but the pages already asked for. A partition is read at its first replica; a scan repairs nothing.
 
 import { TroupeError } from '../errors.ts';
-import { scanPageRecordsMax } from '../limits.ts';
+import { scanPageRecordsMax, scanTurnKeys } from '../limits.ts';
 import { show } from '../runtime/show.ts';
+import type { Clock } from '../runtime/world.ts';
 import type { Replica, Routing } from './coordinator.ts';
 import { type Keyed, ScanMerge } from './scan-merge.ts';
 import type { SiblingSet } from './sibling.ts';
@@ -46,6 +47,7 @@ export async function* scanStore(
   store: string,
   routing: Routing,
   { prefix, limit = Number.POSITIVE_INFINITY }: ScanOptions,
+  clock: Pick<Clock, 'soon'>,
 ): AsyncGenerator<ScannedKey, void, undefined> {
   if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 0)) {
     throw badOption('limit', `limit must be a whole number, 0 or more; got ${show(limit)}`);
@@ -87,7 +89,8 @@ export async function* scanStore(
     }
     source.fresh = false;
     yield scanned(step.item.wire);
-    given++;
+    // What is at hand is handed out without waiting for anything, and whoever else has work on this thread would wait for all of it.
+    if (++given % scanTurnKeys === 0) await new Promise<void>(done => clock.soon(done));
   }
 }
 

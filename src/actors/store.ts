@@ -205,7 +205,7 @@ export class Store {
   /** Live keys in the order of their bytes, strings before bytes. A key that exists throughout is met exactly once. */
   async *scan(options: ScanOptions = noOptions): AsyncGenerator<ScanItem, void, undefined> {
     checkNames(options, scanNames);
-    for await (const { key, set } of scanStore(this.name, this.seams.routing, options)) {
+    for await (const { key, set } of scanStore(this.name, this.seams.routing, options, this.seams.clock)) {
       const { values } = this.show(set);
       if (values.length > 0) yield { key: decodeKey(key), values, context: this.token(key, set) };
     }

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Key, Store } from '../../src/actors/store.ts';
+import { scanTurnKeys } from '../../src/limits.ts';
 import { collect, kinds, sharedNode } from './nodes.ts';
 
 const names = Array.from({ length: 1_000 }, (_, n) => `cart:${String(n).padStart(4, '0')}`);
@@ -88,6 +89,23 @@ describe.each(kinds)('a scan of a store %s', (_, threads, onDisk) => {
     for await (const { key } of store.scan()) if (key === names[10]) break;
     const all = await Promise.all([keysOf(store), keysOf(store, { prefix: 'cart:00' }), keysOf(store, { limit: 10 })]);
     expect(all).toEqual([names, names.slice(0, 100), names.slice(0, 10)]);
+  });
+
+  it('lets others have a turn of the event loop all the way', async () => {
+    const store = await filled();
+    let turns = 0;
+    let [longest, since] = [0, 0];
+    let isOver = false;
+    const turn = (): void => {
+      turns++;
+      since = 0;
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    for await (const _ of store.scan()) longest = Math.max(longest, ++since);
+    isOver = true;
+    expect(longest).toBeLessThanOrEqual(2 * scanTurnKeys);
+    expect(turns).toBeGreaterThanOrEqual(names.length / scanTurnKeys - 1);
   });
 
   it('of an empty store ends at once', async () => {
