@@ -25,7 +25,10 @@ export interface Begun extends Position {
 
 export interface FollowerSeams {
   readonly name: string;
-  /** Where its copy must be to need no copying. Undefined: the owner's own may have writes that nobody has been sent. */
+  /**
+   * Where its copy must be to need no copying. Undefined: the owner's own may have writes that nobody has been sent; or this follower has come
+   * later, and there were writes that it was not told of.
+   */
   readonly origin: Position | undefined;
   ask<T>(word: string, payload: object): Promise<T>;
   isLinked(): boolean;

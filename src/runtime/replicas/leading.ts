@@ -25,7 +25,8 @@ export interface LeadingSeams {
   store(groups: Groups, round: number): Promise<void>;
   /** They hold from now on, and nobody has been told. */
   onStored(): void;
-  follower(name: string, leading: Leading): Follower;
+  /** `isFirst`: nothing has been pushed yet, so it is told of everything that is. */
+  follower(name: string, leading: Leading, isFirst: boolean): Follower;
   onEstablished(): void;
   /** They are agreed to. */
   onGroups(): void;
@@ -64,7 +65,7 @@ export class Leading {
     this.round = seams.round + 1;
     this.life = this.round;
     this.#establishedBy = this.round;
-    for (const name of everybody(this.groups)) this.#follow(name);
+    for (const name of everybody(this.groups)) this.#follow(name, true);
     this.#look();
   }
 
@@ -121,16 +122,16 @@ export class Leading {
 
   // Followers.
 
-  #follow(name: string): void {
+  #follow(name: string, isFirst: boolean): void {
     if (name === this.#seams.self || this.followers.has(name)) return;
-    this.followers.set(name, this.#seams.follower(name, this));
+    this.followers.set(name, this.#seams.follower(name, this, isFirst));
   }
 
   /** Some of them are up, others shall be among them: called whenever something has changed. Those that are not any more are returned. */
   look(wished: readonly string[]): string[] {
     if (this.#error !== undefined) return [];
     const all = new Set([...everybody(this.groups), ...wished]);
-    for (const name of all) this.#follow(name);
+    for (const name of all) this.#follow(name, false);
     // Until the new group is agreed to, those of the old one may be needed.
     const gone = this.#isChanging ? [] : [...this.followers.keys()].filter(name => !all.has(name));
     for (const name of gone) {

@@ -287,7 +287,7 @@ export class Replicas {
         });
       },
       onStored: () => this.#lease.renew(leading),
-      follower: (name, of) => this.#links.follower(name, of, from.origin),
+      follower: (name, of, isFirst) => this.#links.follower(name, of, isFirst ? from.origin : undefined),
       onEstablished: () => host.world.clock.micro(() => void this.#onEstablished(leading)),
       onGroups: () => this.#gateway.handoffs.ringChanged(),
     });
