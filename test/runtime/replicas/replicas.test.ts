@@ -26,6 +26,27 @@ afterEach(() => kit.close());
 const node = (name: string): KitNode => kit.node(name);
 const replicasOf = (name: string): any => (node(name).gateway.describe() as any).replicas;
 
+interface Four {
+  readonly partition: number;
+  /** Owns it. */
+  readonly from: string;
+  readonly group: readonly string[];
+  /** Does not keep it. */
+  readonly stranger: string;
+}
+
+async function fourNodes(seed = 7): Promise<Four> {
+  await kit.close();
+  kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed, partitions: 8, replicas: 3 });
+  await kit.start();
+  await kit.clock.advance(3_000);
+  const partition = partitionOfKey(kit, key);
+  const from = node('n1').cluster.preference(key, 1)[0] as string;
+  const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
+  const [group] = groups as [string[]];
+  return { partition, from, group, stranger: kit.nodes.find(({ name }) => !group.includes(name))?.name as string };
+}
+
 describe('a partition that three nodes keep', () => {
   it('has followers for each', async () => {
     for (const { leading } of kit.nodes.map(({ name }) => replicasOf(name)))
@@ -60,15 +81,8 @@ describe('a partition that three nodes keep', () => {
   });
 
   it('stays, and is served on, when no quorum agrees that it is given away', async () => {
-    await kit.close();
-    kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
-    await kit.start();
-    await kit.clock.advance(3_000);
-    const partition = partitionOfKey(kit, key);
-    const from = node('n1').cluster.preference(key, 1)[0] as string;
-    const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
-    const to = kit.nodes.find(({ name }) => !groups[0].includes(name))?.name as string;
-    const others = groups[0].filter((name: string) => name !== from);
+    const { partition, from, group, stranger: to } = await fourNodes();
+    const others = group.filter(name => name !== from);
     await kit.run(node(from).ref(TravellerT, key).hear('one'));
     // The new owner is the fourth of its group by then: with the old one alone it is no majority.
     const lose = (): void => {
@@ -89,14 +103,7 @@ describe('a partition that three nodes keep', () => {
     // Who wins is a matter of chance: of so many seeds it is another one in some.
     let another = 0;
     for (let seed = 1; seed <= 12 && another < 2; seed++) {
-      await kit.close();
-      kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed, partitions: 8, replicas: 3 });
-      await kit.start();
-      await kit.clock.advance(3_000);
-      const partition = partitionOfKey(kit, key);
-      const from = node('n1').cluster.preference(key, 1)[0] as string;
-      const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
-      const to = kit.nodes.find(({ name }) => !groups[0].includes(name))?.name as string;
+      const { partition, from, stranger: to } = await fourNodes(seed);
       await kit.run(node(from).ref(TravellerT, key).hear('one'));
       const taking = (): { ready: boolean; from: string }[] => (node(to).gateway.handoffs.describe() as any).taking;
       const owner = (): string => node(to).cluster.ring().owners[partition] as string;
@@ -120,14 +127,8 @@ describe('a partition that three nodes keep', () => {
   });
 
   it('keeps the order of one who takes the owner for lost that has given it away meanwhile', async () => {
-    await kit.close();
-    kit = new ClusterKit(4, { actors: [LogT, NotebookT, TravellerT], seed: 7, partitions: 8, replicas: 3 });
-    await kit.start();
-    await kit.clock.advance(3_000);
-    const partition = partitionOfKey(kit, key);
-    const from = node('n1').cluster.preference(key, 1)[0] as string;
-    const [{ groups }] = replicasOf(from).leading.filter((each: any) => each.partition === partition);
-    const [to] = groups[0].filter((name: string) => name !== from);
+    const { partition, from, group } = await fourNodes();
+    const to = group.find(name => name !== from) as string;
     const [sender, other] = kit.nodes.map(({ name }) => name).filter(name => name !== from && name !== to) as [
       string,
       string,
