@@ -32,6 +32,14 @@ export function unreadable(root: string, error: unknown): TroupeError {
   return new TroupeError('BAD_MESSAGE', `${root} cannot be read: ${message}`, { cause: error });
 }
 
+/** Of an answer: the turn has run, and what it has changed stays. Whoever asked must not take it for not done. */
+export function unanswerable(error: unknown): unknown {
+  if (!(error instanceof TroupeError)) return error;
+  const why = error.message.replace(/^(argument 0|the value)\b ?/, 'it ');
+  const message = `the turn has run, and what it returned cannot be sent: ${why}`;
+  return new TroupeError(error.code, message, { outcome: 'unknown', details: error.details, cause: error });
+}
+
 class Search {
   private readonly refs: RefWriting;
   /** The containers around the value, outermost first, and their paths. */

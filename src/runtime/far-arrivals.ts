@@ -13,6 +13,7 @@ import { quickError, TroupeError, toWireError } from '../errors.ts';
 import { relocateParkedMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import { type Asker, Call, ended, started, waiting } from './call.ts';
+import { unanswerable } from './codec-refusal.ts';
 import { offer, overflow, refusesMore } from './delivery.ts';
 import type { FarMessage } from './far-moves.ts';
 import type { FarRouter } from './far-router.ts';
@@ -276,7 +277,7 @@ export class FarArrivals {
       try {
         return wire.answer(call.peer, call.id, value);
       } catch (error) {
-        return wire.refuse(call.peer, call.id, toWireError(error));
+        return wire.refuse(call.peer, call.id, toWireError(unanswerable(error)));
       }
     });
   }

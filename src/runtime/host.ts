@@ -9,6 +9,7 @@ import type { Engine } from '../storage/engine.ts';
 import type { Activation } from './activation.ts';
 import { Call, type CallExtra, ended, linkWaiting, unlinkWaiting, waiting } from './call.ts';
 import { type Codec, createCodec } from './codec.ts';
+import { unanswerable } from './codec-refusal.ts';
 import type { ActorType } from './define-actor.ts';
 import { askNow, canRunNow, expire, follow, offer, refuseOptions } from './delivery.ts';
 import type { Parked } from './extras.ts';
@@ -296,7 +297,7 @@ export class Host extends Registry {
       try {
         value = this.observer.clone(value);
       } catch (error) {
-        this.fail(call, error);
+        this.fail(call, unanswerable(error));
         return;
       }
     }

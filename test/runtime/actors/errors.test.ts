@@ -162,7 +162,11 @@ describe('what could not cross a thread is refused in the kit', () => {
 
   it('a reply, although its turn has run', async () => {
     await using kit = start();
-    await expect(kit.ref(ThrowerT, 'a').unsendable()).rejects.toMatchObject({ code: 'BAD_MESSAGE' });
+    await expect(kit.ref(ThrowerT, 'a').unsendable()).rejects.toMatchObject({
+      code: 'BAD_MESSAGE',
+      outcome: 'unknown',
+      message: expect.stringMatching(/^the turn has run, and what it returned cannot be sent: it /),
+    });
     expect(await kit.ref(ThrowerT, 'a').turns()).toBe(0);
   });
 
