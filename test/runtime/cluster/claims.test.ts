@@ -85,7 +85,10 @@ describe('a plan that is committed', () => {
     });
     expect(await trouble(node('n2').cluster.commit(first as never))).toBe('done');
     expect(await trouble(node('n2').cluster.commit(second as never))).toMatchObject({ reason: 'plan-changed' });
-    expect(await trouble(node('n2').cluster.commit({} as never))).toMatchObject({ code: 'BAD_MESSAGE' });
+    expect(await trouble(node('n2').cluster.commit({} as never))).toMatchObject({
+      code: 'BAD_OPTION',
+      reason: 'bad-change',
+    });
   });
 
   it('waits for members that are up and have not heard of the ring there is, by name', async () => {
