@@ -114,7 +114,8 @@ function answerAgain(host: Host, act: Activation, call: Call, value: unknown): v
   if (host.lease === null) return say();
   if (call.state === waiting) call.state = started;
   const why = `${act.id} has ended here before its node could speak for it again; try it again`;
-  host.lease.say({ act, say, drop: () => host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why)) });
+  const drop = (): void => host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why));
+  host.lease.say({ act, say, drop, isOver: () => call.state === ended });
 }
 
 /** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */

@@ -293,7 +293,8 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
       }
       written = verdicts.length;
     };
-    const unnumbered = await this.#number(batch);
+    const isNew = batch.some(({ owner }) => this.#reads.look(owner).number === 0);
+    const unnumbered = isNew ? await this.#number(batch) : undefined;
     for (const group of batch) {
       const { owner, fence, ack, writes } = group;
       if (fence === 'record') {
@@ -360,7 +361,8 @@ export class TroupeStore implements Engine, Medium<TroupePlace> {
   async #number(batch: readonly Group[]): Promise<TroupeError | undefined> {
     const names = batch.filter(({ owner }) => this.#reads.look(owner).number === 0).map(({ owner }) => owner.name);
     try {
-      if (names.length > 0) await this.#runs.add([...new Set(names)]);
+      await this.#runs.add([...new Set(names)]);
+      return undefined;
     } catch (why) {
       if (why instanceof TroupeError && why.code === 'DISK_FULL') return why;
       throw why;

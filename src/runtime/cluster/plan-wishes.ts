@@ -68,8 +68,8 @@ function newcomerOf(asked: Newcomer, members: readonly MemberView[]): JoiningMem
       'is nobody that this node has heard of; start it, or say { name, zone, rack, weight } for one that is yet to come',
       'unknown-member',
     );
-  const { weight = 1, zone = '', rack = '' } = seen ?? {};
-  const known = { name, weight, zone, rack };
+  // Of one that is yet to come nothing is known: the core has its defaults, and a place that is taken has its zone and rack.
+  const known = seen === undefined ? { name } : { name, weight: seen.weight, zone: seen.zone, rack: seen.rack };
   if (isName) return known;
   for (const field of ['zone', 'rack'] as const)
     if (asked[field] !== undefined && typeof asked[field] !== 'string')

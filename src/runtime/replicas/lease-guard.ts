@@ -35,6 +35,8 @@ export function leaseWords(partitions: number): LeaseWords {
 interface Answer {
   readonly act: Activation;
   say(): void;
+  /** Nobody waits for it any more. */
+  isOver(): boolean;
   /** Its actor has ended here. */
   drop(): void;
 }
@@ -91,9 +93,10 @@ export class LeaseGuard {
         this.#parked.delete(act);
         if ((act.flags & dead) === 0) act.ready();
       }
+      // As many as there are asks that have not ended: whoever tries again and again leaves none behind.
       for (const answer of this.#answers.splice(0))
         if ((answer.act.flags & dead) !== 0) answer.drop();
-        else this.say(answer);
+        else if (!answer.isOver()) this.say(answer);
       if (this.#parked.size > 0) this.#lookLater();
     });
   }

@@ -132,6 +132,10 @@ describe('a plan', () => {
       rack,
     });
     expect(member({ replace: { n3: 'n4' } })).toMatchObject({ status: 'valid', zone });
+    // Nobody knows it yet: it takes the place as it is.
+    const { members } = cluster.plan({ replace: { n3: { name: 'n7' } } }).ring;
+    const old = cluster.members().find(({ name }) => name === 'n3');
+    expect(members.find(({ name }) => name === 'n7')).toMatchObject({ zone: old?.zone, rack: old?.rack });
   });
 
   it('that cannot be says why', async () => {

@@ -23,13 +23,15 @@ function rig(untilMs: number) {
   const host = { partitions, world: { clock } };
   const act = { hosted: { host, spec: { placement: 'ring' } }, key: 'k', flags: 0 } as unknown as Activation;
   const told: string[] = [];
+  const call = { isOver: false };
   lease(untilMs);
   new LeaseGuard(host as never, words, { mono: () => 10, wall: () => 10 }).say({
     act,
     say: () => told.push('said'),
+    isOver: () => call.isOver,
     drop: () => told.push('dropped'),
   });
-  return { act, told, lease, look: () => look() };
+  return { act, call, told, lease, look: () => look() };
 }
 
 it('are said at once while the lease lasts', () => {
@@ -44,6 +46,16 @@ it('are said when the lease holds again, and not before', () => {
   look();
   look();
   expect(told).toEqual(['said']);
+});
+
+it('are forgotten when nobody waits for them any more', () => {
+  const { call, told, lease, look } = rig(9);
+  call.isOver = true;
+  look();
+  call.isOver = false;
+  lease(11);
+  look();
+  expect(told).toEqual([]);
 });
 
 it('are not said when the actor has ended: the partition is another node’s by now', () => {
