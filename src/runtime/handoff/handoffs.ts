@@ -237,18 +237,13 @@ export class Handoffs implements HandoffHooks {
     for (const { partition, from, to, turn } of changes) {
       if (to !== this.#router.host.node || this.#isRenewed({ partition, from, to, turn })) continue;
       this.#gateway.replicas?.willLead(partition);
-      this.#gateway.lastWords.begin(partition, turn, from);
-      this.#cutOff(partition, turn, from);
+      const isTaken = this.#gateway.replicas?.isTaken(partition, turn) === true;
+      this.#gateway.lastWords.begin(partition, turn, from, isTaken);
+      if (isTaken) this.#gateway.lastWords.cut(partition, turn, from);
       this.#router.hands.hold(partition, 'settling');
       // Threads hear of it in this order, on one link each: keep back, the new routes, run.
       this.#router.broadcast('part-hold', { partition, stage: 'settling' });
     }
-  }
-
-  /** What is lost passes nothing on that it had before it knows of that turn. */
-  #cutOff(partition: number, turn: number, from: string): void {
-    const { replicas, lastWords } = this.#gateway;
-    if (replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);
   }
 
   /** It was led here all the time: its group has agreed to this node once more. */
@@ -356,7 +351,8 @@ export class Handoffs implements HandoffHooks {
     });
     lastWords.say(partition, turn, from);
     if (isLost) lastWords.cut(partition, turn);
-    this.#cutOff(partition, turn, from);
+    // What is lost passes nothing on that it had before it knows of that turn.
+    if (this.#gateway.replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);
     this.#watchAnew(partition);
   }
 

@@ -26,7 +26,17 @@ import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
 import { Cuts } from './cuts.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-import { type Detained, type Said, type Settling, takenOver, unlessOwed, type Word, waitsFor } from './settling.ts';
+import {
+  type Detained,
+  type Owed,
+  paid,
+  type Said,
+  type Settling,
+  takenOver,
+  unlessOwed,
+  type Word,
+  waitsFor,
+} from './settling.ts';
 
 /** How soon it is looked again whether something still waits here for a mailbox over there. */
 const lookAgainMs = 2;
@@ -65,35 +75,29 @@ export class LastWords {
 
   // At the new owner.
 
-  /** It is ours from now on. Resolves when whatever this node has sent by the old way is back. */
-  begin(partition: number, turn: number, via: string): void {
+  /** It is ours from now on. `isTaken`: its owner was lost, and has not given it: nothing that he still sends on is waited for. */
+  begin(partition: number, turn: number, via: string, isTaken: boolean): void {
     const owes = this.#owed(partition);
     this.#end(partition);
     this.#begun.set(partition, turn);
-    this.#settle(partition, turn, via, null, owes);
+    this.#settle(partition, turn, via, { only: null, isTaken, owes });
   }
 
   /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
-  #owed(partition: number): Map<string, number> {
+  #owed(partition: number): Owed {
     const before = this.#settling.get(partition);
-    const owes = new Map(before?.owes);
-    if (before === undefined) return owes;
+    if (before === undefined) return new Map();
     for (const node of this.#awaited(before))
-      if (!owes.has(node) && waitsFor(before, node) && node !== this.#self) owes.set(node, before.turn);
-    return owes;
+      if (waitsFor(before, node) && node !== this.#self)
+        before.owes.set(node, (before.owes.get(node) ?? new Set()).add(before.turn));
+    return before.owes;
   }
 
-  #settle(
-    partition: number,
-    turn: number,
-    via: string,
-    only: Set<string> | null,
-    owes: Map<string, number> = new Map(),
-  ): void {
+  #settle(partition: number, turn: number, via: string, of: Pick<Settling, 'only' | 'isTaken' | 'owes'>): void {
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
     const none = { waiting: new Map(), later: new Map(), postponed: new Map(), direct: new Set<string>(), count: 0 };
-    this.#settling.set(partition, { turn, via, marked, only, owes, own, ownCame, ...none });
+    this.#settling.set(partition, { turn, via, marked, ...of, own, ownCame, ...none });
     // It was this node's before, too.
     if (via === this.#self) ownCame();
     this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
@@ -107,7 +111,8 @@ export class LastWords {
     const settling = this.#settling.get(partition);
     if (settling === undefined || settling.turn < turn) {
       this.#end(partition);
-      this.#settle(partition, turn, by, new Set([node]));
+      const isTaken = this.#gateway.replicas?.isDown(by) === true;
+      this.#settle(partition, turn, by, { only: new Set([node]), isTaken, owes: new Map() });
     } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
   }
 
@@ -266,8 +271,11 @@ export class LastWords {
     const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
     const number = owner === by[0] ? undefined : this.#gateway.linked(owner);
     if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by: by[0] });
-    // One that is lost passes nothing on: when it is back it refuses what comes of before (cut).
-    const isWay = (name: string): boolean => name !== owner && this.#gateway.replicas?.isDown(name) !== true;
+    // One that is lost passes nothing on: when it is back it refuses what comes of before (cut). Who has given it to us does not.
+    const { replicas } = this.#gateway;
+    const hasGiven = owner === this.#self && replicas?.isTaken(partition, turn) === false;
+    const isLost = (name: string): boolean => replicas?.isDown(name) === true && !(hasGiven && name === by[0]);
+    const isWay = (name: string): boolean => name !== owner && !isLost(name);
     const ways = by.filter(isWay).map(name => this.#gateway.linked(name));
     const old = ways.find(way => way !== undefined);
     if (old !== undefined) this.#gateway.say(old, 'last', word);
@@ -289,24 +297,21 @@ export class LastWords {
     }
     if (settling?.turn === turn) {
       if (from === node && this.#asksVia(settling, partition, node)) return;
-      return unlessOwed(settling, node, () => this.#mark(partition, turn, node));
+      return unlessOwed(settling, node, turn, () => this.#mark(partition, turn, node));
     }
     if (settling !== undefined && settling.turn > turn) {
       // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
       // Where that has to wait, what comes here directly meanwhile is not older.
       const last = settling.waiting.get(node)?.entries.at(-1);
-      if (from === node) unlessOwed(settling, node, () => this.#letGo(partition, settling, node, last));
-      else if ((settling.owes.get(node) ?? -1) >= turn) {
-        settling.owes.delete(node);
-        const postponed = settling.postponed.get(node) ?? [];
-        settling.postponed.delete(node);
-        for (const then of postponed) then();
-      }
+      if (from === node) unlessOwed(settling, node, turn, () => this.#letGo(partition, settling, node, last));
+      paid(settling, node, turn);
       // Sent here by somebody who knows of us already. Whoever owned it before us may be waiting for it, with later ones of that node.
       const via = from === settling.via ? undefined : this.#gateway.linked(settling.via);
       if (via !== undefined) this.#gateway.say(via, 'last', { partition, turn, node });
       return;
     }
+    // Our own of a turn that was ours is where it was for: passed on it would look as if whoever owns it now had owned it before that turn.
+    if (node === this.#self && from !== undefined && this.#begun.get(partition) === turn) return;
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
     if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       if (from !== settling.via) {
@@ -322,10 +327,9 @@ export class LastWords {
    * Said directly, by one who takes the old owner for lost. To us he is not: he has given it, and what that node had sent him may be on its way
    * still. So he is told to pass nothing of that on any more, and answers behind what he has.
    */
-  #asksVia({ via, turn, marked, direct }: Settling, partition: number, node: string): boolean {
-    const { replicas } = this.#gateway;
+  #asksVia({ via, turn, marked, isTaken, direct }: Settling, partition: number, node: string): boolean {
     const number = marked.has(node) || via === this.#self ? undefined : this.#gateway.linked(via);
-    if (replicas === null || replicas.isDown(via) || number === undefined) return false;
+    if (this.#gateway.replicas === null || isTaken || number === undefined) return false;
     // Once: he would refuse what that node sends him after it knows.
     if (!direct.has(node)) this.#gateway.say(number, 'last-stop', { partition, turn, node });
     direct.add(node);
@@ -366,7 +370,7 @@ export class LastWords {
   lost(name: string): void {
     for (const [partition, settling] of this.#settling)
       for (const node of settling.via === name ? settling.direct : [])
-        unlessOwed(settling, node, () => this.#mark(partition, settling.turn, node));
+        unlessOwed(settling, node, settling.turn, () => this.#mark(partition, settling.turn, node));
     for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);
   }
 

@@ -29,10 +29,19 @@ export interface Waiting {
   readonly end: () => void;
 }
 
+export type Owed = Map<string, Set<number>>;
+
+interface Postponed {
+  readonly turn: number;
+  readonly then: () => void;
+}
+
 export interface Settling {
   readonly turn: number;
   /** The old owner; what comes from there passes. */
   readonly via: string;
+  /** It was lost, and has not given it: it is refused what others had sent it. */
+  readonly isTaken: boolean;
   readonly marked: Set<string>;
   /** It became ours in an earlier life of this node, and only these have said that their last word is under way. */
   readonly only: Set<string> | null;
@@ -42,9 +51,9 @@ export interface Settling {
   /** Resolves with our own last word. */
   readonly own: Promise<void>;
   readonly ownCame: () => void;
-  /** Of an earlier turn, by node: what it has sent directly since is behind that. */
-  readonly owes: Map<string, number>;
-  readonly postponed: Map<string, (() => void)[]>;
+  /** Of earlier turns in which it was ours, by node: what it has sent directly since is behind that. */
+  readonly owes: Owed;
+  readonly postponed: Map<string, readonly Postponed[]>;
   /** Who has said it directly, while the old owner is asked to pass nothing of theirs on any more. */
   readonly direct: Set<string>;
   count: number;
@@ -54,10 +63,20 @@ export function waitsFor({ marked, only }: Settling, node: string): boolean {
   return !marked.has(node) && only?.has(node) !== false;
 }
 
-/** What it has sent by an earlier owner is not here yet: not before that. */
-export function unlessOwed({ owes, postponed }: Settling, node: string, then: () => void): void {
-  if (!owes.has(node)) then();
-  else postponed.set(node, [...(postponed.get(node) ?? []), then]);
+/** A word of that turn comes when those of the turns before it have come that are owed: what it lets go was sent after them. */
+export function unlessOwed({ owes, postponed }: Settling, node: string, turn: number, then: () => void): void {
+  const isOwed = [...(owes.get(node) ?? [])].some(owed => owed < turn);
+  if (!isOwed) then();
+  else postponed.set(node, [...(postponed.get(node) ?? []), { turn, then }]);
+}
+
+/** It has said that one. */
+export function paid(settling: Settling, node: string, turn: number): void {
+  const { owes, postponed } = settling;
+  if (owes.get(node)?.delete(turn) !== true) return;
+  const waiting = postponed.get(node) ?? [];
+  postponed.delete(node);
+  for (const each of waiting) unlessOwed(settling, node, each.turn, each.then);
 }
 
 export function takenOver(partition: number, to: string): TroupeError {

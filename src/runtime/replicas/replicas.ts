@@ -326,6 +326,10 @@ export class Replicas {
     return this.#cluster?.isDown(name) === true;
   }
 
+  isTaken(partition: number, turn: number): boolean {
+    return this.#takeovers.isTaken(partition, turn);
+  }
+
   leads(partition: number): boolean {
     return this.#leading.has(partition);
   }

@@ -24,6 +24,8 @@ export class Takeovers {
   readonly campaigns: Campaigns;
   readonly #seams: TakeoverSeams;
   readonly #under = new Set<number>();
+  /** By partition, the turn that was agreed to last, and is this node's by its own word. */
+  readonly #agreed = new Map<number, number>();
   /** The last turn that was asked for in vain, and why nobody agreed. */
   readonly #vain = new Map<number, { readonly from: string; readonly turn: number; readonly why: string }>();
   taken = 0;
@@ -65,6 +67,7 @@ export class Takeovers {
       await raiseEpochs(epoch);
       // Meanwhile it may have been given away, or promised to somebody else.
       if (records.get(partition).promised !== turn || ownerOf(partition) !== from) return;
+      this.#agreed.set(partition, turn);
       await takeOver(partition, turn);
       this.#vain.delete(partition);
       if (isOurs) return;
@@ -75,6 +78,11 @@ export class Takeovers {
       this.#vain.set(partition, { from, turn, why: (error as Error).message });
       host.world.log.debug({ err: error, partition, from }, 'nobody agrees yet that a lost partition is served here');
     }
+  }
+
+  /** Is it this node's under that turn because it asked for it? Otherwise its owner has given it. */
+  isTaken(partition: number, turn: number): boolean {
+    return this.#agreed.get(partition) === turn;
   }
 
   /** What is asked for here in vain, as long as its owner is who it was then. */

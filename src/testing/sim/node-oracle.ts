@@ -130,13 +130,16 @@ function countOf(lines: readonly Line[]): Map<string, number> {
 export class WatchOracle {
   readonly #calm: boolean;
   readonly #told = new Map<string, string[]>();
+  readonly #unlinked = new Set<string>();
 
   constructor({ calm }: LedgerRules) {
     this.#calm = calm;
   }
 
-  begins(watch: string): void {
+  /** `isLinked`: the node of whoever is watched can be reached. */
+  begins(watch: string, isLinked = true): void {
     this.#told.set(watch, []);
+    if (!isLinked) this.#unlinked.add(watch);
   }
 
   departed(watch: string, reason: string): string | undefined {
@@ -144,7 +147,8 @@ export class WatchOracle {
     if (told === undefined) return `${watch} was told of an end and never asked`;
     told.push(reason);
     if (told.length > 1) return `${watch} was told ${told.length} times: ${told.join(', ')}`;
-    return this.#calm && reason !== 'stopped' ? `${watch} was told '${reason}', and nothing broke` : undefined;
+    const mustLast = this.#calm && !this.#unlinked.has(watch);
+    return mustLast && reason !== 'stopped' ? `${watch} was told '${reason}', and nothing broke` : undefined;
   }
 
   /** Everything that was watched has ended. `lives`: does the watcher still? */

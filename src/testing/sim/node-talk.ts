@@ -3,6 +3,7 @@
 import { TroupeError } from '../../errors.ts';
 import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
+import { partitionOf } from '../../runtime/partition.ts';
 import { call, type Ref, tell } from '../../runtime/refs.ts';
 import type { Engine } from '../../storage/engine.ts';
 import type { NodeLife } from '../node-life-host.ts';
@@ -10,7 +11,7 @@ import { whole } from './draws.ts';
 import { type Ledger, MemoryT, MortalT, reminderSender, SnapshotT, type Watcher, WatcherT } from './node-actors.ts';
 import { disksWith } from './node-disks.ts';
 import type { LedgerOracle, Outcome, Said, WatchOracle } from './node-oracle.ts';
-import { cancelledMs, ledgers, type NodeRules } from './node-plan.ts';
+import { cancelledMs, ledgers, type NodeRules, partitions } from './node-plan.ts';
 import type { Life, SimProcess, SimWorld } from './process.ts';
 import type { Operation, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
@@ -179,7 +180,9 @@ export class NodeTalk {
   async #watch({ id, key, on }: Operation, by: string, { node }: NodesLife): Promise<void> {
     const { host } = node.member;
     const watch = `${by} watch ${id} of ${MortalT.type}/${keyIn(key)}`;
-    this.#seams.watches.begins(watch);
+    // Who has just come may have heard of the ring, and have no link to that owner yet.
+    const owner = node.gateway.nodes.ownerOf(partitionOf(keyIn(key), partitions)) ?? '';
+    this.#seams.watches.begins(watch, owner === on || node.gateway.linked(owner) !== undefined);
     await (host.ref(WatcherT, `w@${on}`) as Ref<Watcher>).see(host.ref(MortalT, keyIn(key)), watch);
   }
 }

@@ -1126,8 +1126,8 @@ export const mutants: readonly Mutant[] = [
     name: 'what a lost node had held back is taken behind what was said to its successor',
     scenario: 'replicas',
     file: 'runtime/handoff/handoffs.ts',
-    find: 'if (replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);',
-    replace: 'void [replicas, lastWords, partition, turn, from];',
+    find: 'if (isTaken) this.#gateway.lastWords.cut(partition, turn, from);',
+    replace: '',
   },
   {
     name: 'what waits for last words is sent on when another owner has been agreed to',
@@ -1239,5 +1239,19 @@ export const mutants: readonly Mutant[] = [
     file: 'runtime/handoff/last-words.ts',
     find: 'if (from === node && this.#asksVia(settling, partition, node)) return;',
     replace: '',
+  },
+  {
+    name: 'an own word that has come is passed on, as if the owner of now had been the one before',
+    scenario: 'replicas',
+    file: 'runtime/handoff/last-words.ts',
+    find: 'if (node === this.#self && from !== undefined && this.#begun.get(partition) === turn) return;',
+    replace: '',
+  },
+  {
+    name: 'who has given a partition away passes nothing on while he is taken for lost',
+    scenario: 'replicas',
+    file: 'runtime/handoff/last-words.ts',
+    find: '&& !(hasGiven && name === by[0])',
+    replace: '&& !(hasGiven && name === null)',
   },
 ];
