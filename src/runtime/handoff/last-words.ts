@@ -34,6 +34,7 @@ import {
   type Settling,
   takenOver,
   unlessOwed,
+  unpostpone,
   type Word,
   waitsFor,
 } from './settling.ts';
@@ -86,11 +87,11 @@ export class LastWords {
   /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
   #owed(partition: number): Owed {
     const before = this.#settling.get(partition);
-    if (before === undefined) return new Map();
+    const owes: Owed = new Map([...(before?.owes ?? [])].map(([node, turns]) => [node, new Set(turns)]));
+    if (before === undefined) return owes;
     for (const node of this.#awaited(before))
-      if (waitsFor(before, node) && node !== this.#self)
-        before.owes.set(node, (before.owes.get(node) ?? new Set()).add(before.turn));
-    return before.owes;
+      if (waitsFor(before, node) && node !== this.#self) owes.set(node, (owes.get(node) ?? new Set()).add(before.turn));
+    return owes;
   }
 
   #settle(partition: number, turn: number, via: string, of: Pick<Settling, 'only' | 'isTaken' | 'owes'>): void {
@@ -205,12 +206,12 @@ export class LastWords {
     if (settling?.turn !== turn || settling.marked.has(node)) return;
     settling.marked.add(node);
     settling.owes.delete(node);
-    settling.postponed.delete(node);
     if (node === this.#self) {
       settling.ownCame();
       if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
     }
     this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));
+    unpostpone(settling, node);
     const later = settling.later.get(node) ?? [];
     settling.later.delete(node);
     for (const pass of later) pass();
@@ -247,8 +248,9 @@ export class LastWords {
   #end(partition: number): void {
     const settling = this.#settling.get(partition);
     if (settling === undefined) return;
-    for (const node of new Set([this.#self, ...settling.waiting.keys(), ...settling.later.keys()])) {
-      if (settling.waiting.has(node)) this.late++;
+    const { waiting, later, postponed } = settling;
+    for (const node of new Set([this.#self, ...waiting.keys(), ...later.keys(), ...postponed.keys()])) {
+      if (waiting.has(node)) this.late++;
       this.#mark(partition, settling.turn, node);
     }
     this.#settling.delete(partition);
@@ -303,11 +305,18 @@ export class LastWords {
       // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
       // Where that has to wait, what comes here directly meanwhile is not older.
       const last = settling.waiting.get(node)?.entries.at(-1);
-      if (from === node) unlessOwed(settling, node, turn, () => this.#letGo(partition, settling, node, last));
+      // Whoever owned it before us may be waiting for it, with later ones of that node: behind what is let go here.
+      const passOn = (): void => {
+        const via = from === settling.via ? undefined : this.#gateway.linked(settling.via);
+        if (via !== undefined) this.#gateway.say(via, 'last', { partition, turn, node });
+      };
+      if (from !== node) passOn();
+      else
+        unlessOwed(settling, node, turn, () => {
+          this.#letGo(partition, settling, node, last);
+          passOn();
+        });
       paid(settling, node, turn);
-      // Sent here by somebody who knows of us already. Whoever owned it before us may be waiting for it, with later ones of that node.
-      const via = from === settling.via ? undefined : this.#gateway.linked(settling.via);
-      if (via !== undefined) this.#gateway.say(via, 'last', { partition, turn, node });
       return;
     }
     // Our own of a turn that was ours is where it was for: passed on it would look as if whoever owns it now had owned it before that turn.

@@ -72,10 +72,13 @@ export function unlessOwed({ owes, postponed }: Settling, node: string, turn: nu
 
 /** It has said that one. */
 export function paid(settling: Settling, node: string, turn: number): void {
-  const { owes, postponed } = settling;
-  if (owes.get(node)?.delete(turn) !== true) return;
-  const waiting = postponed.get(node) ?? [];
-  postponed.delete(node);
+  if (settling.owes.get(node)?.delete(turn) === true) unpostpone(settling, node);
+}
+
+/** Looks again at what has waited for what it owes. */
+export function unpostpone(settling: Settling, node: string): void {
+  const waiting = settling.postponed.get(node) ?? [];
+  settling.postponed.delete(node);
   for (const each of waiting) unlessOwed(settling, node, each.turn, each.then);
 }
 

@@ -60,3 +60,22 @@ it('what was sent before the first of those that are owed waits for none of them
   expect(await kit.run(node('n2').ref(LogT, key).all())).toEqual(['to n2', 'to n3', 'to n2 again']);
   expect(node('n2').gateway.lastWords.describe()).toMatchObject({ settling: [], late: 0 });
 });
+
+it('a word that is sent on to another owner is behind what it has let go', async () => {
+  for (const to of ['n2', 'n3']) block('n4', to);
+  speaks('to n2');
+  await goesTo('n3');
+  speaks('to n3');
+  await goesTo('n2');
+  speaks('to n2 again');
+  for (const from of ['n1', 'n2', 'n3']) block(from, 'n4');
+  await goesTo('n3');
+  await goesTo('n2');
+  for (const from of ['n1', 'n2', 'n3']) free(from, 'n4');
+  free('n4', 'n3');
+  await kit.clock.advance(100);
+  free('n4', 'n2');
+  await kit.clock.advance(2_000);
+  expect(await kit.run(node('n2').ref(LogT, key).all())).toEqual(['to n2', 'to n3', 'to n2 again']);
+  expect(node('n2').gateway.lastWords.describe()).toMatchObject({ settling: [], late: 0 });
+});
