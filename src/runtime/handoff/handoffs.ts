@@ -263,7 +263,8 @@ export class Handoffs implements HandoffHooks {
     this.ringChanged();
   }
 
-  #enter({ partition, from, turn }: Change): void {
+  #enter(change: Change): void {
+    const { partition, from } = change;
     const { homes, watches, lastWords } = this.#gateway;
     const { host, hands } = this.#router;
     this.#counts.taken++;
@@ -277,7 +278,7 @@ export class Handoffs implements HandoffHooks {
     this.#watchAnew(partition);
     // Each answers behind whatever it has sent here before it heard.
     const heard = this.#crew.surely('part-hold', { partition, stage: 'settling' });
-    lastWords.say(partition, turn, from);
+    lastWords.say(change);
     const established = this.#gateway.replicas?.became(partition);
     void Promise.all([heard, lastWords.own(partition), established]).then(() => this.#open(partition));
     host.events.emit('partition-arrived', { partition, from });
@@ -336,7 +337,8 @@ export class Handoffs implements HandoffHooks {
     this.#watchAnew(partition);
   }
 
-  #pass({ partition, from, to, turn }: Change): void {
+  #pass(change: Change): void {
+    const { partition, from, to, turn } = change;
     const { lastWords } = this.#gateway;
     this.#takings.passed(partition, to);
     const number = this.#gateway.linked(from);
@@ -349,7 +351,7 @@ export class Handoffs implements HandoffHooks {
         if (isLost) message.fail(takenOver(partition, message.to));
         else message.again();
     });
-    lastWords.say(partition, turn, from);
+    lastWords.say(change);
     if (isLost) lastWords.cut(partition, turn);
     // What is lost passes nothing on that it had before it knows of that turn.
     if (this.#gateway.replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);

@@ -35,6 +35,8 @@ export interface Held {
   entries: Entry[];
   /** Frozen, it has held back what may have to run if it is not frozen after all. */
   hasLate: boolean;
+  /** What had waited for a mailbox of the owner before is in front: others may have sent it, before they knew of that one. */
+  hasOlder: boolean;
   /** Resolves when it is over. */
   readonly over: Promise<void>;
   readonly end: () => void;
@@ -77,7 +79,7 @@ export class HeldPartitions {
     const known = this.#held.get(partition);
     if (known !== undefined) return known;
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
-    const held: Held = { partition, stage, entries: [], hasLate: false, over, end };
+    const held: Held = { partition, stage, entries: [], hasLate: false, hasOlder: false, over, end };
     this.#held.set(partition, held);
     if (isSlot(this.#router, partition)) this.slot = held;
     for (const act of this.awake(partition)) act.flags |= moving;
@@ -85,6 +87,7 @@ export class HeldPartitions {
     this.#router.holding = true;
     // What waits for room has not left either: it is before all that comes from now on.
     this.#router.host.outside(() => this.#sendWaiting(partition));
+    held.hasOlder = held.entries.length > 0;
     return held;
   }
 

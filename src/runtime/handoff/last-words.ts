@@ -23,11 +23,13 @@ import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { OnWait } from '../gateway/homes.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
+import type { Change } from '../ownership/holdings.ts';
 import type { BaseRef } from '../refs.ts';
 import { Cuts } from './cuts.ts';
 import { ringPartitionOf } from './ring-partition.ts';
 import {
   type Detained,
+  hasSaid,
   type Owed,
   paid,
   type Said,
@@ -59,12 +61,8 @@ export class LastWords {
     this.#router = router;
     this.#gateway = gateway;
     this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
-    gateway.on('last', (from, word) =>
-      this.#heard(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.node), gateway.nameOf(from)),
-    );
-    gateway.on('last-stop', (from, word) =>
-      this.#stop(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.node), gateway.nameOf(from)),
-    );
+    gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
+    gateway.on('last-stop', (from, word) => this.#stop(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-comes', (from, word) =>
       this.#comes(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.by), gateway.nameOf(from)),
     );
@@ -90,7 +88,8 @@ export class LastWords {
     const owes: Owed = new Map([...(before?.owes ?? [])].map(([node, turns]) => [node, new Set(turns)]));
     if (before === undefined) return owes;
     for (const node of this.#awaited(before))
-      if (waitsFor(before, node) && node !== this.#self) owes.set(node, (owes.get(node) ?? new Set()).add(before.turn));
+      if (waitsFor(before, node) && !hasSaid(before, node) && node !== this.#self)
+        owes.set(node, (owes.get(node) ?? new Set()).add(before.turn));
     return owes;
   }
 
@@ -201,6 +200,19 @@ export class LastWords {
     return this.#router.host.node;
   }
 
+  #markInOrder({ partition, turn, node }: Pick<Word, 'partition' | 'turn' | 'node'>): void {
+    const mark = (): void => this.#mark(partition, turn, node);
+    if (node === this.#self) mark();
+    else this.#behindHeld(partition, mark);
+  }
+
+  /** What they had sent when it was this node's before may wait here still: it is held, with what this node sends itself, and is before that. */
+  #behindHeld(partition: number, then: () => void): void {
+    const now = this.#router.held.get(partition);
+    if (now?.stage === 'settling' && now.hasOlder) this.#router.held.behind(partition, then);
+    else then();
+  }
+
   #mark(partition: number, turn: number, node: string): void {
     const settling = this.#settling.get(partition);
     if (settling?.turn !== turn || settling.marked.has(node)) return;
@@ -259,17 +271,16 @@ export class LastWords {
   // Everywhere.
 
   /** This node goes by the new owner from now on. */
-  say(partition: number, turn: number, from: string): void {
+  say({ partition, turn, from, to }: Change): void {
     const by = [from, ...(this.#said.get(partition)?.by ?? []).filter(name => name !== from)];
-    this.#said.set(partition, { turn, by });
+    this.#said.set(partition, { turn, to, by });
     this.#gateway.timers.later(lastWordKeepMs, () => {
       if (this.#said.get(partition)?.turn === turn) this.#said.delete(partition);
     });
-    this.#say(partition, { turn, by });
+    this.#say(partition, { turn, to, by });
   }
 
-  #say(partition: number, { turn, by }: Said): void {
-    const word = { partition, turn, node: this.#self };
+  #say(partition: number, { turn, to, by }: Said): void {
     const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
     const number = owner === by[0] ? undefined : this.#gateway.linked(owner);
     if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by: by[0] });
@@ -277,51 +288,39 @@ export class LastWords {
     const { replicas } = this.#gateway;
     const hasGiven = owner === this.#self && replicas?.isTaken(partition, turn) === false;
     const isLost = (name: string): boolean => replicas?.isDown(name) === true && !(hasGiven && name === by[0]);
-    const isWay = (name: string): boolean => name !== owner && !isLost(name);
-    const ways = by.filter(isWay).map(name => this.#gateway.linked(name));
-    const old = ways.find(way => way !== undefined);
-    if (old !== undefined) this.#gateway.say(old, 'last', word);
+    const old = by.find(name => name !== owner && !isLost(name) && this.#gateway.linked(name) !== undefined);
+    const word = { partition, turn, to, node: this.#self };
     // Nothing of ours is on its way there.
-    else this.#heard(partition, turn, this.#self);
+    if (old === undefined) this.#heard(word);
+    else this.#tell(old, word);
+  }
+
+  #tell(name: string, word: Word): void {
+    const number = this.#gateway.linked(name);
+    if (number !== undefined) this.#gateway.say(number, 'last', word);
   }
 
   /**
    * For us, or for whoever owns it by now: behind everything that we have sent on to him. A node that has spoken of a turn after ours
    * directly may have sent by our old owner what is not here yet: its word waits for the one of our turn, which comes by that way.
    */
-  #heard(partition: number, turn: number, node: string, from?: string): void {
+  #heard(word: Word, from?: string): void {
+    const { partition, turn, node } = word;
     const settling = this.#settling.get(partition);
     // What has come from the same node, and waits here, is before it.
     const before = from === node ? undefined : settling?.waiting.get(from ?? '');
     if (before !== undefined) {
-      void before.over.then(() => this.#heard(partition, turn, node, from));
+      void before.over.then(() => this.#heard(word, from));
       return;
     }
     if (settling?.turn === turn) {
-      if (from === node && this.#asksVia(settling, partition, node)) return;
-      return unlessOwed(settling, node, turn, () => this.#mark(partition, turn, node));
+      if (from === node && this.#asksVia(settling, word)) return;
+      return unlessOwed(settling, node, turn, () => this.#markInOrder(word));
     }
-    if (settling !== undefined && settling.turn > turn) {
-      // It was ours before, too: what that node had sent here by then is older than what it has sent to whoever owned it in between.
-      // Where that has to wait, what comes here directly meanwhile is not older.
-      const last = settling.waiting.get(node)?.entries.at(-1);
-      // Whoever owned it before us may be waiting for it, with later ones of that node: behind what is let go here.
-      const passOn = (): void => {
-        const via = from === settling.via ? undefined : this.#gateway.linked(settling.via);
-        if (via !== undefined) this.#gateway.say(via, 'last', { partition, turn, node });
-      };
-      if (from !== node) passOn();
-      else
-        unlessOwed(settling, node, turn, () => {
-          this.#letGo(partition, settling, node, last);
-          passOn();
-        });
-      paid(settling, node, turn);
-      return;
-    }
+    if (settling !== undefined && settling.turn > turn) return this.#heardOfBefore(settling, word, from);
     // Our own of a turn that was ours is where it was for: passed on it would look as if whoever owns it now had owned it before that turn.
-    if (node === this.#self && from !== undefined && this.#begun.get(partition) === turn) return;
-    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
+    if (node === this.#self && from !== undefined && word.to === this.#self) return;
+    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word));
     if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       if (from !== settling.via) {
         settling.later.set(node, [...(settling.later.get(node) ?? []), pass]);
@@ -332,37 +331,59 @@ export class LastWords {
     pass();
   }
 
+  /** Of a turn before it became ours once more. */
+  #heardOfBefore(settling: Settling, word: Word, from?: string): void {
+    const { partition, turn, node, to } = word;
+    if (from === node && to !== this.#self) {
+      // What that node had sent here by then is older than what it has sent to whoever owned it in between. Where that has to wait, what
+      // comes here directly meanwhile is not older.
+      const last = settling.waiting.get(node)?.entries.at(-1);
+      const letGo = (): void => {
+        this.#letGo(partition, settling, node, last);
+        this.#toOwnerThen(word, from);
+      };
+      unlessOwed(settling, node, turn, () => this.#behindHeld(partition, letGo));
+    } else this.#toOwnerThen(word, from);
+    paid(settling, node, turn);
+  }
+
+  /** Whoever became the owner with that turn may wait for it, with later ones of that node: it has come to us past him. */
+  #toOwnerThen(word: Word, from?: string): void {
+    if (word.to !== from && word.to !== this.#self) this.#tell(word.to, word);
+  }
+
   /**
    * Said directly, by one who takes the old owner for lost. To us he is not: he has given it, and what that node had sent him may be on its way
    * still. So he is told to pass nothing of that on any more, and answers behind what he has.
    */
-  #asksVia({ via, turn, marked, isTaken, direct }: Settling, partition: number, node: string): boolean {
+  #asksVia({ via, marked, isTaken, direct }: Settling, word: Word): boolean {
+    const { node } = word;
     const number = marked.has(node) || via === this.#self ? undefined : this.#gateway.linked(via);
     if (this.#gateway.replicas === null || isTaken || number === undefined) return false;
     // Once: he would refuse what that node sends him after it knows.
-    if (!direct.has(node)) this.#gateway.say(number, 'last-stop', { partition, turn, node });
+    if (!direct.has(node)) this.#gateway.say(number, 'last-stop', word);
     direct.add(node);
     return true;
   }
 
-  #stop(partition: number, turn: number, node: string, by = ''): void {
+  #stop(word: Word, by = ''): void {
+    const { partition, turn, node } = word;
     if (this.#gateway.nodes.ownerOf(partition) !== by) return;
     this.cut(partition, turn, node);
-    this.#router.held.behind(partition, () => this.#pass(partition, turn, node));
+    this.#router.held.behind(partition, () => this.#pass(word));
   }
 
-  #pass(partition: number, turn: number, node: string): void {
+  #pass(word: Word): void {
+    const { partition } = word;
     const owner = this.#gateway.nodes.ownerOf(partition);
-    if (owner === this.#self) return;
+    // It has come back, and with it what was in front of the word.
+    if (owner === this.#self) return this.#toOwnerThen(word);
     const number = owner === undefined ? undefined : this.#gateway.linked(owner);
-    if (number === undefined) {
-      this.#keep({ partition, turn, node });
-      return;
-    }
+    if (number === undefined) return this.#keep(word);
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
-      this.#gateway.timers.later(lookAgainMs, () => this.#pass(partition, turn, node));
-    else this.#gateway.say(number, 'last', { partition, turn, node });
+      this.#gateway.timers.later(lookAgainMs, () => this.#pass(word));
+    else this.#gateway.say(number, 'last', word);
   }
 
   /** Nothing can pass to that owner meanwhile, so it is still behind everything when there is a session. */
@@ -379,7 +400,7 @@ export class LastWords {
   lost(name: string): void {
     for (const [partition, settling] of this.#settling)
       for (const node of settling.via === name ? settling.direct : [])
-        unlessOwed(settling, node, settling.turn, () => this.#mark(partition, settling.turn, node));
+        unlessOwed(settling, node, settling.turn, () => this.#markInOrder({ partition, turn: settling.turn, node }));
     for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);
   }
 
@@ -387,10 +408,10 @@ export class LastWords {
   linked(name: string): void {
     for (const [partition, said] of this.#said)
       if (this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, said);
-    for (const [id, { partition, turn, node }] of this.#kept) {
-      if (this.#gateway.nodes.ownerOf(partition) !== name) continue;
+    for (const [id, word] of this.#kept) {
+      if (this.#gateway.nodes.ownerOf(word.partition) !== name) continue;
       this.#kept.delete(id);
-      this.#heard(partition, turn, node);
+      this.#heard(word);
     }
   }
 
@@ -405,4 +426,10 @@ export class LastWords {
       late: this.late,
     };
   }
+}
+
+/** Older versions do not say to whom. Throws BAD_MESSAGE. */
+function wordIn(word: Partial<Word> | null | undefined): Word {
+  const { partition, turn, node, to } = word ?? {};
+  return { partition: numberIn(partition), turn: numberIn(turn), node: textIn(node), to: textIn(to ?? '') };
 }

@@ -5,14 +5,18 @@ import { TroupeError } from '../../errors.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { BaseRef } from '../refs.ts';
 
+/** The last of a node by the way that was right before that turn. */
 export interface Word {
   readonly partition: number;
   readonly turn: number;
   readonly node: string;
+  /** Who became the owner with that turn. */
+  readonly to: string;
 }
 
 export interface Said {
   readonly turn: number;
+  readonly to: string;
   /** Who owned it until then, since this node did: the last one first. */
   readonly by: readonly string[];
 }
@@ -61,6 +65,11 @@ export interface Settling {
 
 export function waitsFor({ marked, only }: Settling, node: string): boolean {
   return !marked.has(node) && only?.has(node) !== false;
+}
+
+/** Its word is here, behind what it owes. */
+export function hasSaid({ turn, postponed }: Settling, node: string): boolean {
+  return postponed.get(node)?.some(each => each.turn === turn) === true;
 }
 
 /** A word of that turn comes when those of the turns before it have come that are owed: what it lets go was sent after them. */

@@ -589,7 +589,7 @@ export const mutants: readonly Mutant[] = [
     name: 'the last word is said before what waits for a mailbox is sent on',
     scenario: 'nodes',
     file: handoff('handoffs'),
-    find: 'lastWords.say(partition, turn, from);\n    if (isLost)',
+    find: 'lastWords.say(change);\n    if (isLost)',
     replace: 'if (isLost)',
   },
   {
@@ -814,8 +814,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a word does not wait behind what is held',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'const pass = (): void => this.#router.held.behind(partition, () => this.#pass(partition, turn, node));',
-    replace: 'const pass = (): void => this.#pass(partition, turn, node);',
+    find: 'const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word));',
+    replace: 'const pass = (): void => this.#pass(word);',
   },
   {
     name: 'a word of a later turn overtakes the one of ours',
@@ -1237,14 +1237,14 @@ export const mutants: readonly Mutant[] = [
     name: 'who is only thought to be lost passes on what is older than a direct last word',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: 'if (from === node && this.#asksVia(settling, partition, node)) return;',
+    find: 'if (from === node && this.#asksVia(settling, word)) return;',
     replace: '',
   },
   {
     name: 'an own word that has come is passed on, as if the owner of now had been the one before',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: 'if (node === this.#self && from !== undefined && this.#begun.get(partition) === turn) return;',
+    find: 'if (node === this.#self && from !== undefined && word.to === this.#self) return;',
     replace: '',
   },
   {
