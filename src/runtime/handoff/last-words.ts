@@ -35,6 +35,7 @@ import {
   type Said,
   type Settling,
   takenOver,
+  takeWords,
   unlessOwed,
   unpostpone,
   type Word,
@@ -77,9 +78,11 @@ export class LastWords {
   /** It is ours from now on. `isTaken`: its owner was lost, and has not given it: nothing that he still sends on is waited for. */
   begin(partition: number, turn: number, via: string, isTaken: boolean): void {
     const owes = this.#owed(partition);
+    const waiting = takeWords(this.#settling.get(partition));
     this.#end(partition);
     this.#begun.set(partition, turn);
-    this.#settle(partition, turn, via, { only: null, isTaken, owes });
+    const settling = this.#settle(partition, turn, via, { only: null, isTaken, owes });
+    for (const [node, words] of waiting) for (const word of words) unlessOwed(settling, node, word.turn, word.pass);
   }
 
   /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
@@ -93,15 +96,17 @@ export class LastWords {
     return owes;
   }
 
-  #settle(partition: number, turn: number, via: string, of: Pick<Settling, 'only' | 'isTaken' | 'owes'>): void {
+  #settle(partition: number, turn: number, via: string, of: Pick<Settling, 'only' | 'isTaken' | 'owes'>): Settling {
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
     const none = { waiting: new Map(), later: new Map(), postponed: new Map(), direct: new Set<string>(), count: 0 };
-    this.#settling.set(partition, { turn, via, marked, ...of, own, ownCame, ...none });
+    const settling: Settling = { turn, via, marked, ...of, own, ownCame, ...none };
+    this.#settling.set(partition, settling);
     // It was this node's before, too.
     if (via === this.#self) ownCame();
     this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
     this.#after(lastWordKeepMs, partition, turn, () => this.#end(partition));
+    return settling;
   }
 
   /** Of one who has heard that it is ours. In this life it is known whom to wait for; in a later one that has been forgotten. */
@@ -226,7 +231,7 @@ export class LastWords {
     unpostpone(settling, node);
     const later = settling.later.get(node) ?? [];
     settling.later.delete(node);
-    for (const pass of later) pass();
+    for (const each of later) each.pass();
     // It may be handed on by now.
     if (settling.waiting.size === 0) this.#gateway.handoffs.ringChanged();
     const isOver = settling.waiting.size === 0 && settling.later.size === 0;
@@ -323,7 +328,7 @@ export class LastWords {
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word));
     if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       if (from !== settling.via) {
-        settling.later.set(node, [...(settling.later.get(node) ?? []), pass]);
+        settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
         return;
       }
       this.#mark(partition, settling.turn, node);

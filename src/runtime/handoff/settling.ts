@@ -35,9 +35,9 @@ export interface Waiting {
 
 export type Owed = Map<string, Set<number>>;
 
-interface Postponed {
+export interface Postponed {
   readonly turn: number;
-  readonly then: () => void;
+  readonly pass: () => void;
 }
 
 export interface Settling {
@@ -51,7 +51,7 @@ export interface Settling {
   readonly only: Set<string> | null;
   readonly waiting: Map<string, Waiting>;
   /** Words of later turns, for whoever owns it by then: not before the one that is missed here, of the same node. */
-  readonly later: Map<string, (() => void)[]>;
+  readonly later: Map<string, readonly Postponed[]>;
   /** Resolves with our own last word. */
   readonly own: Promise<void>;
   readonly ownCame: () => void;
@@ -73,10 +73,19 @@ export function hasSaid({ turn, postponed }: Settling, node: string): boolean {
 }
 
 /** A word of that turn comes when those of the turns before it have come that are owed: what it lets go was sent after them. */
-export function unlessOwed({ owes, postponed }: Settling, node: string, turn: number, then: () => void): void {
+export function unlessOwed({ owes, postponed }: Settling, node: string, turn: number, pass: () => void): void {
   const isOwed = [...(owes.get(node) ?? [])].some(owed => owed < turn);
-  if (!isOwed) then();
-  else postponed.set(node, [...(postponed.get(node) ?? []), { turn, then }]);
+  if (!isOwed) pass();
+  else postponed.set(node, [...(postponed.get(node) ?? []), { turn, pass }]);
+}
+
+/** What waits there for a word that has not come: it still does when the partition comes once more. */
+export function takeWords(settling: Settling | undefined): Map<string, readonly Postponed[]> {
+  const all = new Map(settling?.postponed);
+  for (const [node, words] of settling?.later ?? []) all.set(node, [...(all.get(node) ?? []), ...words]);
+  settling?.postponed.clear();
+  settling?.later.clear();
+  return all;
 }
 
 /** It has said that one. */
@@ -88,7 +97,7 @@ export function paid(settling: Settling, node: string, turn: number): void {
 export function unpostpone(settling: Settling, node: string): void {
   const waiting = settling.postponed.get(node) ?? [];
   settling.postponed.delete(node);
-  for (const each of waiting) unlessOwed(settling, node, each.turn, each.then);
+  for (const each of waiting) unlessOwed(settling, node, each.turn, each.pass);
 }
 
 export function takenOver(partition: number, to: string): TroupeError {
