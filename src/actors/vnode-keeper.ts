@@ -271,7 +271,11 @@ export class VnodeKeeper {
         if (verdict.why === 'repeated') this.stats.repeated++;
         const current = shard.current(key) as SiblingSet | undefined;
         const reply = replyOf(encodeContext(verdict.context, place), current ?? new Map(), flags);
-        return shard.underWay(key)?.then(() => reply, again) ?? reply;
+        const underWay = shard.underWay(key);
+        if (underWay !== undefined) return underWay.then(() => reply, again);
+        // An earlier life may have written it, and died before anybody else had it.
+        const kept = shard.shard.kept?.();
+        return kept?.then(() => reply, this.refused) ?? reply;
       }
       case 'write': {
         this.note(write, verdict);

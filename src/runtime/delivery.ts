@@ -107,15 +107,22 @@ function isRetry(host: Host, act: Activation, call: Call, opId: string): boolean
 }
 
 function answerAgain(host: Host, act: Activation, call: Call, value: unknown): void {
+  const { persists } = act.hosted;
   const say = (): void => {
-    if (act.hosted.persists) host.persistence.answerBehind(act, call, value);
+    if (persists) host.persistence.answerBehind(act, call, value);
     else host.answer(call, value);
   };
   if (host.lease === null) return say();
+  // It may be of an earlier life, which died before anybody else had it.
+  const sayWhenKept = (): void => {
+    const kept = persists ? host.persistence.kept(act) : undefined;
+    if (kept === undefined) say();
+    else kept.then(say, error => host.fail(call, error));
+  };
   if (call.state === waiting) call.state = started;
   const why = `${act.id} has ended here before its node could speak for it again; try it again`;
   const drop = (): void => host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why));
-  host.lease.say({ act, say, drop, isOver: () => call.state === ended });
+  host.lease.say({ act, say: sayWhenKept, drop, isOver: () => call.state === ended });
 }
 
 /** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */

@@ -55,6 +55,11 @@ export class Persistence extends OutputGate {
     return this.host.engine.shard(`a/${partitionOf(act.key, this.host.partitions)}`);
   }
 
+  /** Shard.kept() of its records. */
+  kept(act: Activation): Promise<void> | undefined {
+    return this.shardOf(act).kept?.();
+  }
+
   protected gateOf(act: Activation): Gate {
     const more = act.more();
     more.gate ??= new Gate();

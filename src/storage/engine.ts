@@ -86,6 +86,11 @@ export interface Shard {
   commit(group: WriteGroup, ack: Ack): Promise<void>;
   /** Number of live keys, pending writes included. */
   count(): number;
+  /**
+   * Where other nodes have to have what is committed here: resolves when enough of them have all that is here now, which an earlier life may have left.
+   * Rejects as FENCED, outcome unknown, when it is another node's by then. Undefined, or not there: nobody has to.
+   */
+  kept?(): Promise<void> | undefined;
 }
 
 /** A chunk of an exported shard: whole records, at most about 64 KiB, with a checksum of its own. */

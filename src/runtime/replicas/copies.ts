@@ -37,6 +37,7 @@ export class Copies {
     this.#router = router;
     this.#engine = engine;
     engine.copying = (partition, shard, keys) => this.#copying(partition, shard, keys);
+    engine.keeping = partition => this.#keeping(partition);
     router.on('rep-lead', (_from, partition: number) => this.#lead(partition));
     router.on('rep-settle', (_from, partition: number) => this.#settle(partition));
     router.on('rep-barrier', (_from, partition: number) => this.#barrier(partition));
@@ -91,6 +92,16 @@ export class Copies {
     // Written while it was still ours: nobody has been sent it, and nobody will be.
     if (led.over !== undefined) throw led.over;
     for (const key of own) led.dirty.set(`${shard} ${nameOf(key)}`, [shard, key]);
+    return this.#pushed(partition, led);
+  }
+
+  /** A push that may bring nothing: it counts when all that is here does, written by this life or found by it. */
+  #keeping(partition: number): Promise<void> | undefined {
+    const led = this.#led.get(partition);
+    return led === undefined ? undefined : this.#pushed(partition, led);
+  }
+
+  #pushed(partition: number, led: Led): Promise<void> {
     const { promise, resolve: done, reject: failed } = Promise.withResolvers<void>();
     led.waiting.push({ done, failed });
     if (!led.isPushing) {

@@ -30,6 +30,8 @@ export class LedEngine implements Engine {
   cut?: () => Cut;
   /** What it gives resolves when a quorum has these keys as they are here when it is called. */
   copying: Copying = () => undefined;
+  /** Shard.kept() of a partition. */
+  keeping: (partition: number) => Promise<void> | undefined = () => undefined;
   readonly #shards = new Map<string, LedShard>();
 
   constructor(raw: Engine) {
@@ -119,6 +121,10 @@ class LedShard implements Shard {
   }
   count(): number {
     return this.#raw.count();
+  }
+
+  kept(): Promise<void> | undefined {
+    return this.#engine.keeping(this.#partition);
   }
 
   commit(group: WriteGroup, ack: Ack): Promise<void> {

@@ -1,6 +1,7 @@
 // A cluster of three that is begun with one of them missing: what is acknowledged is kept by two, whoever of them is lost then.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { call } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { failureOf } from '../../threads/until.ts';
 import { NotebookT } from '../cluster/notebook.ts';
@@ -39,6 +40,23 @@ describe('three nodes, of which two have founded the ring', () => {
     // It is answered before any look at who should keep what.
     expect(await kit.run(traveller('n1').hear('one'), 400)).toBe(1);
     expect(ledBy('n1')).toMatchObject({ groups: [['n1', 'n2']], copies: 2, followers: [{ name: 'n2', behind: 0 }] });
+  });
+
+  it('do not say of an operation that it is done while only the disk of an owner has it that was started anew', async () => {
+    await kit.run(traveller('n2').hear('one'));
+    await kit.crash('n1');
+    await kit.clock.advance(60_000);
+    const once = () => call(traveller('n2'), { opId: 'once', deadlineMs: 2_000 }).hear('two');
+    expect(await kit.run(failureOf(once()))).toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    await kit.crash('n2');
+    await kit.restart('n2');
+    await kit.clock.advance(60_000);
+    expect(ledBy('n2')).toMatchObject({ established: true, copies: 1 });
+    expect(await kit.run(failureOf(once()))).toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    await kit.restart('n1');
+    await kit.clock.advance(10_000);
+    expect(await kit.run(once())).toBe(2);
+    expect(await kit.run(traveller('n1').all())).toEqual(['one', 'two']);
   });
 
   it('lose nothing with the owner: the other one serves it, and writes are acknowledged once the third keeps it', async () => {
