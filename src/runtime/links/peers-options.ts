@@ -19,6 +19,8 @@ export interface PeersOptions {
   readonly advertise: string | undefined;
   /** Where to dial a peer instead of where it says. */
   readonly peerVia: Readonly<Record<string, string>>;
+  /** See Self.replicas. */
+  readonly replicas?: number | undefined;
   readonly secret: string | undefined;
   readonly insecure: boolean;
   readonly world: Pick<World, 'clock' | 'random' | 'log'>;

@@ -61,7 +61,7 @@ export class Peers {
 
   /** Throws BAD_OPTION: a port for strangers, a secret to be guessed, an address that is none. */
   constructor(options: PeersOptions) {
-    const { listen, advertise, secret, insecure, transport, cluster, incarnation, world } = options;
+    const { listen, advertise, secret, insecure, transport, cluster, incarnation, replicas, world } = options;
     checkExposure({ listen, secure: transport.secure, secret, insecure });
     checkMember(cluster, incarnation);
     for (const address of [listen, advertise, ...Object.values(options.peerVia)])
@@ -70,7 +70,8 @@ export class Peers {
     this.visitors = new Visitors(world.clock);
     this.linkBytes = options.linkBytes ?? peerLinkBytesDefault;
     const key = secret === undefined ? undefined : new TextEncoder().encode(secret);
-    this.self = { cluster, name: checkNodeName(options.name), incarnation, address: advertise ?? '', secret: key };
+    const name = checkNodeName(options.name);
+    this.self = { cluster, name, incarnation, address: advertise ?? '', replicas, secret: key };
     this.around = {
       ownName: options.name,
       clock: world.clock,
