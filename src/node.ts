@@ -288,7 +288,10 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     this.announce('disk-low', { freeBytes });
   }
 
-  /** Resolves when the node can serve: one among others has joined their ring, or founded one with them. */
+  /**
+   * Resolves when the node can serve: one among others has joined their ring, or founded one with them. Throws STOPPED, and BAD_OPTION when all
+   * addresses of `join` refuse it for what only a person can change. Where nobody answers it waits ('join-unanswered').
+   */
   async ready(): Promise<void> {
     if (this.stopping !== undefined) throw new TroupeError('STOPPED', `node ${this.name} is stopping`);
     await this.joined?.ready();
