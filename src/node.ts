@@ -27,7 +27,7 @@ import { compactorRunMs, diskFreeLowWater } from './limits.ts';
 import { makeCluster, refuseAlone } from './node-cluster.ts';
 import type { NodeEvents } from './node-events.ts';
 import { aboutDir, type Home, openHome } from './node-home-host.ts';
-import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
+import { type CheckedOptions, checkBackup, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
 import type { Actor } from './runtime/actor.ts';
 import type { Cluster } from './runtime/cluster/cluster.ts';
 import type { ClusterView } from './runtime/cluster/cluster-view.ts';
@@ -333,6 +333,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
    */
   async backup(dir: string, options: BackupOptions = {}): Promise<BackupResult> {
     const { home } = this;
+    checkBackup(dir, options);
     await this.ready();
     if (home === undefined) throw new TroupeError('BAD_OPTION', 'a node without a dataDir has nothing to back up');
     if (this.backingUp !== undefined) throw new TroupeError('OVERLOADED', 'a backup is under way already');
