@@ -27,7 +27,14 @@ import { compactorRunMs, diskFreeLowWater } from './limits.ts';
 import { makeCluster, refuseAlone } from './node-cluster.ts';
 import type { NodeEvents } from './node-events.ts';
 import { aboutDir, type Home, openHome } from './node-home-host.ts';
-import { type CheckedOptions, checkBackup, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
+import {
+  type CheckedOptions,
+  checkBackup,
+  checkNodeOptions,
+  checkStop,
+  type NodeOptions,
+  partitionsDefault,
+} from './options.ts';
 import type { Actor } from './runtime/actor.ts';
 import type { Cluster } from './runtime/cluster/cluster.ts';
 import type { ClusterView } from './runtime/cluster/cluster-view.ts';
@@ -48,7 +55,6 @@ import { realRandom, realWorld } from './runtime/real-world.ts';
 import { noRebalancer, type RebalancerDoor } from './runtime/rebalance/rebalancer.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
 import type { Relocation } from './runtime/relocate-here.ts';
-import { show } from './runtime/show.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, Troupe } from './runtime/thread-troupe.ts';
 import { type BackupOptions, type BackupResult, makeBackup } from './storage/backup/backup-store.ts';
@@ -369,17 +375,14 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     };
   }
 
-  /** Lets running turns end, stores what must be stored, ends the threads. Safe to call twice. */
+  /** Lets running turns end, stores what must be stored, ends the threads. Safe to call twice. Rejects with BAD_OPTION, and goes on. */
   stop(options: { drainMs?: number } = {}): Promise<void> {
-    if (this.stopping === undefined) {
-      const drainMs = options?.drainMs ?? 5_000;
-      if (typeof drainMs !== 'number' || !(drainMs >= 0)) {
-        const why = `drainMs must be a number of ms, 0 or more, not ${show(drainMs)}`;
-        return Promise.reject(new TroupeError('BAD_OPTION', why, { details: { option: 'drainMs' } }));
-      }
-      this.stopping = this.shutDown(drainMs);
+    try {
+      this.stopping ??= this.shutDown(checkStop(options));
+      return this.stopping;
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return this.stopping;
   }
 
   private async shutDown(drainMs: number): Promise<void> {

@@ -84,6 +84,8 @@ const engines: readonly EngineKind[] = ['troupe', 'lmdb', 'memory'];
 const threadsMax = 63;
 const partitionsMax = 65_536;
 
+const stopDrainMsDefault = 5_000;
+
 export const partitionsDefault = 64;
 export { askDeadlineMsDefault };
 
@@ -153,6 +155,14 @@ function checkType(type: ActorType | undefined, what: string): void {
   const found = type.url === '' ? undefined : definedType(type.url, type.type);
   if (found !== undefined && found !== type)
     throw bad('actors', `${type.url} defines two actor types named '${type.type}'; give one of them another name`);
+}
+
+/** How long node.stop() may take to let turns end. */
+export function checkStop(options: { readonly drainMs?: number }): number {
+  checkOptionNames('stop()', options, ['drainMs']);
+  const { drainMs = stopDrainMsDefault } = options;
+  if (typeof drainMs === 'number' && drainMs >= 0) return drainMs;
+  throw bad('drainMs', `drainMs must be a number of ms, 0 or more, not ${show(drainMs)}`);
 }
 
 /** Where to, and the options, of node.backup(). */

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { metricsOf } from '../../src/doors/index.ts';
 import { call, defineActor, type Node, startNode, tell } from '../../src/index.ts';
+import { createTestKit } from '../../src/testing.ts';
 import { ending } from './folders.ts';
 import { LedgerT } from './kept-actors.ts';
 
@@ -21,6 +22,10 @@ it.each<[string, () => unknown, RegExp]>([
   ['a drain of NaN', () => node.stop({ drainMs: Number.NaN }), /drainMs must be a number of ms, .* not NaN/],
   ['a drain below 0', () => node.stop({ drainMs: -1 }), /drainMs .* not -1/],
   ['a drain as text', () => node.stop({ drainMs: '5' as never }), /drainMs .* not '5'/],
+  ['a misspelt drain', () => node.stop({ drain: 5 } as never), /stop\(\) has no option 'drain'; it has drainMs/],
+  ['null for the options of stop', () => node.stop(null as never), /stop\(\) takes an object of options/],
+  ['a misspelt option of the test kit', () => createTestKit({ actors: [], sede: 1 } as never), /no option 'sede'/],
+  ['a probe of what is no type', () => createTestKit({ actors: [] }).probe({} as never, 'a'), /probe\(\) needs what/],
   ['a misspelt deadline', () => given({ deadline: 5 }), /no option 'deadline'; it has deadlineMs, signal, opId/],
   ['a deadline as text', () => given({ deadlineMs: '5' }), /deadlineMs .* not '5'/],
   ['a number for options', () => given(5), /options of call\(\) are an object, not 5/],
