@@ -294,10 +294,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     this.announce('disk-low', { freeBytes });
   }
 
-  /**
-   * Resolves when the node can serve: one among others has joined their ring, or founded one with them. Throws STOPPED, and BAD_OPTION when all
-   * addresses of `join` refuse it for what only a person can change. Where nobody answers it waits ('join-unanswered').
-   */
+  /** Resolves when the node can serve, among others by their ring. Rejects with BAD_OPTION when all of `join` refuse it; waits while nobody answers. */
   async ready(): Promise<void> {
     if (this.stopping !== undefined) throw new TroupeError('STOPPED', `node ${this.name} is stopping`);
     await this.joined?.ready();
