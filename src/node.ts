@@ -300,7 +300,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     await this.joined?.ready();
   }
 
-  /** A typed ref to a named actor; wherever it lives, it wakes with the first message. Throws NO_ACTOR_TYPE, BAD_MESSAGE. */
+  /** A typed ref to a named actor; wherever it lives, it wakes with the first message. Throws NO_ACTOR_TYPE; BAD_OPTION, TOO_LARGE: the key. */
   ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A> {
     return this.troupe.ref(type, key);
   }
