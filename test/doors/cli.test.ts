@@ -12,6 +12,7 @@ import { runSim } from '../../src/doors/cli-sim.ts';
 import { UsageError } from '../../src/doors/usage.ts';
 import { startNode } from '../../src/index.ts';
 import { type AnyScenario, scenarios } from '../../src/testing/sim/scenarios.ts';
+import { oneOfTwo } from './one-of-two.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'troupe-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -273,6 +274,12 @@ describe('a data directory from the outside', () => {
     await expect(say(dir, 'describe')).rejects.toThrow(/in use by another node/);
     await node.stop();
     expect((await say(dir, 'describe')).out).toContain('no stores');
+  });
+
+  it('is left alone when it is of one of several nodes, and says whom to ask instead', async () => {
+    const dir = join(folder, 'of-several');
+    await oneOfTwo(dir);
+    await expect(say(dir, 'describe')).rejects.toThrow(/of one of several nodes.*ask the node while it runs/);
   });
 });
 
