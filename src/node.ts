@@ -85,7 +85,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
     await node.start();
     return node;
   } catch (error) {
-    await home?.lock.release();
+    await home?.close();
     throw aboutDir(checked.dataDir, error);
   }
 }
@@ -388,7 +388,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     // A backup ends at its next look; the directory stays ours until then.
     await Promise.all([this.troupe.stop(drainMs), this.backingUp]);
     await this.joined?.stop();
-    await this.home?.lock.release();
+    await this.home?.close();
     this.removeAllListeners();
   }
 
