@@ -61,6 +61,13 @@ export const dialMs = 5_000;
 /** The wait before a dial is chance times this, doubled from the first to the second while they fail. */
 export const dialWaitMsMin = 100;
 export const dialWaitMsMax = 10_000;
+/**
+ * An address of `join` where nobody answers for so long is told of, and counts no more when all others have refused this node. A refusal as a
+ * namesake holds when it lasts so long: three times what it takes to find out that the life before is silent.
+ */
+export const joinPatienceMs = 15_000;
+/** How often that is told again, while the node waits: a line a minute and address, seedsMax of them at most. */
+export const joinToldEveryMs = 60_000;
 /** Connections that have proved nothing yet, in all and from one address. They end after greetingMs, so 12 a second get through. */
 export const unprovenMax = 64;
 export const unprovenPerAddressMax = 16;

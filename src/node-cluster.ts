@@ -64,6 +64,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
         listen: options.listen,
         advertise: options.advertise,
         peerVia: options.peerVia,
+        replicas: options.replicas,
         secret: options.secret,
         insecure: options.insecure,
         tls: options.tls,

@@ -39,8 +39,10 @@ export interface NodeEvents {
   'copies-missing': (event: { partitions: number; asked: number }) => void;
   /** Two clusters of one name were founded apart and have met. */
   'ring-conflict': (event: { member: string; why: string }) => void;
-  /** A node and this one do not let each other in: another cluster, secret, version, certificate. */
+  /** A node and this one do not let each other in: another cluster, secret, version, certificate, number of replicas. */
   'peer-refused': (event: Refusal) => void;
+  /** While ready() waits: nobody has answered for a while at an address of `join`; told again each minute. It is dialled until somebody does. */
+  'join-unanswered': (event: { address: string; error: string; tries: number; forMs: number }) => void;
   /** This node is no member any more: it has left, another life of it runs, or it was removed. */
   halted: (event: { why: string }) => void;
   /** A flush or a merge has failed and is tried again, a file is damaged, or the disk does not answer. Told once, until it is something else. */

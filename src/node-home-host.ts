@@ -27,6 +27,8 @@ export function aboutDir(dir: string | undefined, error: unknown): unknown {
 export interface Home {
   readonly lock: DirLock;
   readonly file: NodeFile;
+  /** The directory may be another process's, or another life's, when it resolves. */
+  close(): Promise<void>;
 }
 
 export async function openHome(
@@ -37,7 +39,11 @@ export async function openHome(
   const lock = await acquireDirLock(dir);
   try {
     const file = await openNodeFile(dir, { name: options.name, partitions: options.partitions });
-    return { lock, file };
+    const close = async (): Promise<void> => {
+      await file.close();
+      await lock.release();
+    };
+    return { lock, file, close };
   } catch (error) {
     await lock.release();
     throw error;

@@ -27,7 +27,14 @@ import { compactorRunMs, diskFreeLowWater } from './limits.ts';
 import { makeCluster, refuseAlone } from './node-cluster.ts';
 import type { NodeEvents } from './node-events.ts';
 import { aboutDir, type Home, openHome } from './node-home-host.ts';
-import { type CheckedOptions, checkNodeOptions, type NodeOptions, partitionsDefault } from './options.ts';
+import {
+  type CheckedOptions,
+  checkBackup,
+  checkNodeOptions,
+  checkStop,
+  type NodeOptions,
+  partitionsDefault,
+} from './options.ts';
 import type { Actor } from './runtime/actor.ts';
 import type { Cluster } from './runtime/cluster/cluster.ts';
 import type { ClusterView } from './runtime/cluster/cluster-view.ts';
@@ -48,7 +55,6 @@ import { realRandom, realWorld } from './runtime/real-world.ts';
 import { noRebalancer, type RebalancerDoor } from './runtime/rebalance/rebalancer.ts';
 import { type AnyRef, call, type Ref } from './runtime/refs.ts';
 import type { Relocation } from './runtime/relocate-here.ts';
-import { show } from './runtime/show.ts';
 import type { JobOptions } from './runtime/thread-jobs.ts';
 import { type Location, Troupe } from './runtime/thread-troupe.ts';
 import { type BackupOptions, type BackupResult, makeBackup } from './storage/backup/backup-store.ts';
@@ -79,7 +85,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Node> {
     await node.start();
     return node;
   } catch (error) {
-    await home?.lock.release();
+    await home?.close();
     throw aboutDir(checked.dataDir, error);
   }
 }
@@ -288,13 +294,13 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     this.announce('disk-low', { freeBytes });
   }
 
-  /** Resolves when the node can serve: one among others has joined their ring, or founded one with them. */
+  /** Resolves when the node can serve, among others by their ring. Rejects with BAD_OPTION when all of `join` refuse it; waits while nobody answers. */
   async ready(): Promise<void> {
     if (this.stopping !== undefined) throw new TroupeError('STOPPED', `node ${this.name} is stopping`);
     await this.joined?.ready();
   }
 
-  /** A typed ref to a named actor; wherever it lives, it wakes with the first message. Throws NO_ACTOR_TYPE, BAD_MESSAGE. */
+  /** A typed ref to a named actor; wherever it lives, it wakes with the first message. Throws NO_ACTOR_TYPE; BAD_OPTION, TOO_LARGE: the key. */
   ref<A extends Actor<any>>(type: ActorType<A>, key: string): Ref<A> {
     return this.troupe.ref(type, key);
   }
@@ -330,6 +336,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
    */
   async backup(dir: string, options: BackupOptions = {}): Promise<BackupResult> {
     const { home } = this;
+    checkBackup(dir, options);
     await this.ready();
     if (home === undefined) throw new TroupeError('BAD_OPTION', 'a node without a dataDir has nothing to back up');
     if (this.backingUp !== undefined) throw new TroupeError('OVERLOADED', 'a backup is under way already');
@@ -365,17 +372,14 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     };
   }
 
-  /** Lets running turns end, stores what must be stored, ends the threads. Safe to call twice. */
+  /** Lets running turns end, stores what must be stored, ends the threads. Safe to call twice. Rejects with BAD_OPTION, and goes on. */
   stop(options: { drainMs?: number } = {}): Promise<void> {
-    if (this.stopping === undefined) {
-      const drainMs = options?.drainMs ?? 5_000;
-      if (typeof drainMs !== 'number' || !(drainMs >= 0)) {
-        const why = `drainMs must be a number of ms, 0 or more, not ${show(drainMs)}`;
-        return Promise.reject(new TroupeError('BAD_OPTION', why, { details: { option: 'drainMs' } }));
-      }
-      this.stopping = this.shutDown(drainMs);
+    try {
+      this.stopping ??= this.shutDown(checkStop(options));
+      return this.stopping;
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return this.stopping;
   }
 
   private async shutDown(drainMs: number): Promise<void> {
@@ -384,7 +388,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
     // A backup ends at its next look; the directory stays ours until then.
     await Promise.all([this.troupe.stop(drainMs), this.backingUp]);
     await this.joined?.stop();
-    await this.home?.lock.release();
+    await this.home?.close();
     this.removeAllListeners();
   }
 

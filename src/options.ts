@@ -16,8 +16,10 @@ import {
 } from './limits.ts';
 import { type ActorType, definedType } from './runtime/define-actor.ts';
 import { checkNodeName } from './runtime/ids.ts';
+import { checkOptionNames } from './runtime/option-names.ts';
 import { show } from './runtime/show.ts';
 import type { Log } from './runtime/world.ts';
+import type { BackupOptions } from './storage/backup/backup-store.ts';
 import type { EngineKind } from './storage/engine.ts';
 
 export interface NodeOptions extends ClusterNodeOptions {
@@ -82,6 +84,8 @@ const engines: readonly EngineKind[] = ['troupe', 'lmdb', 'memory'];
 const threadsMax = 63;
 const partitionsMax = 65_536;
 
+const stopDrainMsDefault = 5_000;
+
 export const partitionsDefault = 64;
 export { askDeadlineMsDefault };
 
@@ -106,8 +110,11 @@ export function checkNodeOptions(options: NodeOptions, cores: number): CheckedOp
   const what = 'actors must be an array of what defineActor or defineBehaviour returned';
   if (!Array.isArray(actors)) throw bad('actors', what);
   for (const type of actors) checkType(type, what);
-  if (dataDir !== undefined && (typeof dataDir !== 'string' || dataDir === ''))
-    throw bad('dataDir', 'dataDir must be the path of a directory; leave it out for a node that forgets');
+  if (dataDir !== undefined && !isPath(dataDir))
+    throw bad(
+      'dataDir',
+      `dataDir must be the path of a directory, not ${show(dataDir)}; leave it out for a node that forgets`,
+    );
   if (engine !== undefined && !engines.includes(engine))
     throw bad('engine', `engine must be one of ${engines.join(', ')}, not ${show(engine)}`);
   if (engine !== undefined && engine !== 'memory' && dataDir === undefined)
@@ -149,6 +156,26 @@ function checkType(type: ActorType | undefined, what: string): void {
   if (found !== undefined && found !== type)
     throw bad('actors', `${type.url} defines two actor types named '${type.type}'; give one of them another name`);
 }
+
+/** How long node.stop() may take to let turns end. */
+export function checkStop(options: { readonly drainMs?: number }): number {
+  checkOptionNames('stop()', options, ['drainMs']);
+  const { drainMs = stopDrainMsDefault } = options;
+  if (typeof drainMs === 'number' && drainMs >= 0) return drainMs;
+  throw bad('drainMs', `drainMs must be a number of ms, 0 or more, not ${show(drainMs)}`);
+}
+
+/** Where to, and the options, of node.backup(). */
+export function checkBackup(dir: unknown, options: BackupOptions): void {
+  if (!isPath(dir)) throw bad('dir', `backup() needs the path of an empty directory, not ${show(dir)}`);
+  checkOptionNames('backup()', options, ['onProgress']);
+  const { onProgress } = options;
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw bad('onProgress', `onProgress must be a function, not ${show(onProgress)}`);
+}
+
+/** No file system has a name with a NUL character in it. */
+const isPath = (path: unknown): path is string => typeof path === 'string' && path !== '' && !path.includes('\0');
 
 function whole(name: string, value: number | undefined, min: number, max: number = Number.MAX_SAFE_INTEGER) {
   if (value !== undefined && (!Number.isSafeInteger(value) || value < min || value > max))

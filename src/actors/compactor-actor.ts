@@ -45,7 +45,7 @@ export class Compactor extends Actor<null> {
 
   /** Null: as many as it can. */
   setBudget(bytesPerSecond: number | null): Answer<null> {
-    const bytes = bytesPerSecond ?? Number.POSITIVE_INFINITY;
+    const bytes = bytesPerSecond === null ? Number.POSITIVE_INFINITY : bytesPerSecond;
     if (typeof bytes !== 'number' || !(bytes >= mergeBytesPerSecondMin)) return refusal(tooSmall(bytesPerSecond));
     upkeepOf(this)?.setBytesPerSecond(bytes);
     return null;

@@ -1,5 +1,8 @@
 // The compactor as a user of the node holds it: its actor's messages behind plain functions.
 
+import { TroupeError } from '../errors.ts';
+import { checkOptionNames } from '../runtime/option-names.ts';
+import { show } from '../runtime/show.ts';
 import type { UpkeepStatus } from '../storage/upkeep.ts';
 import { type Answer, accepted } from './vnode-messages.ts';
 
@@ -34,9 +37,19 @@ export function compactorDoor(ref: CompactorRef, patient: CompactorRef): Compact
     status: () => ref.status(),
     pause: () => ref.pause(),
     resume: () => ref.resume(),
-    run: async (options = {}) => void accepted(await patient.run(options.all === true)),
-    setBudget: async ({ bytesPerSecond }) => void accepted(await ref.setBudget(bytesPerSecond)),
+    run: async (options = {}) => void accepted(await patient.run(isAll(options))),
+    setBudget: async budget => {
+      checkOptionNames('setBudget()', budget, ['bytesPerSecond']);
+      accepted(await ref.setBudget(budget.bytesPerSecond));
+    },
   };
+}
+
+function isAll(options: { readonly all?: boolean }): boolean {
+  checkOptionNames('run()', options, ['all']);
+  const { all = false } = options;
+  if (typeof all === 'boolean') return all;
+  throw new TroupeError('BAD_OPTION', `all must be true or false, not ${show(all)}`, { details: { option: 'all' } });
 }
 
 /** Of an engine without an upkeep: memory, or LMDB, which writes in place. */

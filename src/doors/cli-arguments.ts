@@ -87,7 +87,7 @@ Looks into a data directory of Troupe, changes single keys, makes and restores b
 
   --data-dir DIR       the directory (dataDir of startNode)
   --store NAME         the store, for kv
-  --json               JSON on stdout; for scan, one object a line
+  --json               JSON on stdout, for scan one object a line; errors as { "error": { code, message } } on stderr
   --parse              put: VALUE is JSON, not text
   --create             put: make the directory or the store if it is not there
   --ttl-ms N           put: the value is gone after so many ms
@@ -149,6 +149,12 @@ const filesOf: Readonly<Record<FileCommand['name'], { readonly takes: number; re
     adopt: { takes: 1, options: [] },
   };
 
+/** Also of a command line that is wrong otherwise. */
+export function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end < 0 ? args : args.slice(0, end)).includes('--json');
+}
+
 /** Throws UsageError. */
 export function readCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
@@ -167,7 +173,10 @@ export function readCommand(args: readonly string[]): Command {
   }
   const [key, value] = more;
   const wanted = spoken === 'kv put' ? 2 : spoken === 'kv get' || spoken === 'kv del' ? 1 : 0;
-  if (more.length !== wanted) throw new UsageError(`'${spoken}' takes ${wanted} arguments, not ${more.length}`);
+  if (more.length !== wanted)
+    throw new UsageError(
+      `'${spoken}' takes ${wanted} argument${wanted === 1 ? '' : 's'}, not ${more.length}${meant(spoken, more.slice(wanted), values)}`,
+    );
   const opened = { dataDir: needed('data-dir', values['data-dir']), json: values.json === true };
   if (spoken === 'describe') return { name: 'describe', count: values.count === true, ...opened };
   const of = { ...opened, store: needed('store', values.store) };
@@ -196,11 +205,25 @@ export function readCommand(args: readonly string[]): Command {
   }
 }
 
+/** What words too many may have been meant as: who has used `troupe backup DIR` says `troupe describe DIR`. */
+function meant(spoken: string, extra: readonly string[], values: ReturnType<typeof parse>['values']): string {
+  const [first, ...more] = extra;
+  if (first === undefined) return '';
+  if (values['data-dir'] === undefined)
+    return extra.length === 1 && spoken === 'describe'
+      ? `: did you mean --data-dir ${first}?`
+      : `: the directory is an option, --data-dir DIR${spoken === 'describe' || values.store !== undefined ? '' : ', and so is --store NAME'}`;
+  if (spoken !== 'describe' && values.store === undefined && more.length === 0)
+    return ': the store is an option, --store NAME';
+  return '';
+}
+
 function readSimCommand(words: readonly string[], values: ReturnType<typeof parse>['values']): SimCommand {
   for (const option of Object.keys(values))
     if (!['json', 'scenario', 'seed', 'seeds', 'minutes'].includes(option))
       throw new UsageError(`'sim' has no option --${option}`);
-  if (words.length > 0) throw new UsageError(`'sim' takes no arguments, not ${words.length}`);
+  if (words.length > 0)
+    throw new UsageError(`'sim' takes no arguments, not ${words.length}: did you mean --scenario ${words[0]}?`);
   const seeds = wholeOption('seeds', values.seeds, 1, seedMax);
   const minutes = wholeOption('minutes', values.minutes, 1, minutesMax);
   return {
@@ -220,7 +243,10 @@ function readFileCommand(
 ): FileCommand {
   const { takes, options } = filesOf[name];
   for (const option of Object.keys(values))
-    if (option !== 'json' && !options.includes(option)) throw new UsageError(`'${name}' has no option --${option}`);
+    if (option !== 'json' && !options.includes(option))
+      throw new UsageError(
+        `'${name}' has no option --${option}${option === 'data-dir' ? `: it is told without, troupe ${name} ${takes === 1 ? 'DIR' : name === 'backup' ? 'DIR TARGET' : 'BACKUP DIR'}` : ''}`,
+      );
   if (words.length !== takes || words.includes(''))
     throw new UsageError(`'${name}' takes ${takes} director${takes === 1 ? 'y' : 'ies'}, not ${words.length}`);
   const json = values.json === true;

@@ -5,9 +5,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { StoresT, storesKey } from '../actors/stores-actor.ts';
-import { type Node, type Store, startNode, TroupeError } from '../index.ts';
-import { kindOf } from '../storage/backup/restore-store.ts';
+import { type Node, type Store, TroupeError } from '../index.ts';
 import { type NodeFileContent, readNodeFile } from '../storage/node-file.ts';
+import { openAlone } from './cli-alone.ts';
 import type { DataCommand } from './cli-arguments.ts';
 import { jsonOf, keyText } from './cli-json.ts';
 
@@ -28,7 +28,7 @@ export async function runCommand(command: DataCommand, output: Output): Promise<
     const hint = command.name === 'put' ? '; --create makes one' : '';
     throw new TroupeError('BAD_OPTION', `${dataDir} is not a data directory of Troupe${hint}`);
   }
-  await using node = await startNode({ dataDir, threads: 0, engine: kindOf(dataDir) });
+  await using node = await openAlone(dataDir, 'ask the node while it runs: node.store(), node.describe(), serveHttp');
   // Awaited here: a promise that is merely returned would still be open when the node is stopped.
   return await answer(node, command, output);
 }

@@ -1,13 +1,14 @@
 // What those commands of `troupe` do that work on files, with no node: look a log over, make a backup, restore one.
 
 import { StoresT, storesKey } from '../actors/stores-actor.ts';
-import { startNode, TroupeError } from '../index.ts';
+import { TroupeError } from '../index.ts';
 import { type BackupProgress, makeBackup } from '../storage/backup/backup-store.ts';
 import { adoptDirectory, kindOf, restoreBackup, restorePartition } from '../storage/backup/restore-store.ts';
 import { acquireDirLock } from '../storage/dir-lock.ts';
 import { openNodeFile, readNodeFile } from '../storage/node-file.ts';
 import { openEngine } from '../storage/open-engine.ts';
 import { dumpDirectory, type Findings, type ShownFrame, verifyDirectory } from '../storage/verify-store.ts';
+import { openAlone } from './cli-alone.ts';
 import type { FileCommand } from './cli-arguments.ts';
 import type { Output } from './cli-commands.ts';
 import { jsonOf } from './cli-json.ts';
@@ -127,10 +128,14 @@ async function partition(
   return true;
 }
 
+/** The others have gone on from what is newer than the backup; a partition of the past beside theirs is nobody's. */
+const wholeOnly =
+  "what such a node has stored is taken back whole: 'troupe restore BACKUP DIR' into an empty directory, and its node starts there with 'listen', as before";
+
 /** A node has to say it: the list is an actor's. */
 async function storesOf(dataDir: string): Promise<string[]> {
   if ((await readNodeFile(dataDir)) === undefined) throw notOurs(dataDir);
-  await using node = await startNode({ dataDir, threads: 0, engine: kindOf(dataDir) });
+  await using node = await openAlone(dataDir, wholeOnly);
   return (await node.ref(StoresT, storesKey).list()).map(([name]) => name);
 }
 

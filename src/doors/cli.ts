@@ -7,9 +7,10 @@
 
 import { readFileSync } from 'node:fs';
 import { TroupeError } from '../index.ts';
-import { type Command, help, readCommand } from './cli-arguments.ts';
+import { help, readCommand, wantsJson } from './cli-arguments.ts';
 import { runCommand } from './cli-commands.ts';
 import { runFileCommand } from './cli-files.ts';
+import { jsonOf } from './cli-json.ts';
 import { UsageError } from './usage.ts';
 
 const seedFailed = 1;
@@ -17,11 +18,11 @@ const usage = 2;
 const failed = 3;
 const byCode: Readonly<Record<string, number>> = { OVERLOADED: 5, DISK_FULL: 6, UNAUTHENTICATED: 7 };
 const unknown = 4;
+const definite = { outcome: 'failed', retryable: false } as const;
 
 async function main(args: readonly string[]): Promise<number> {
-  let command: Command | undefined;
   try {
-    command = readCommand(args);
+    const command = readCommand(args);
     switch (command.name) {
       case 'help':
         process.stdout.write(`${help}\n`);
@@ -44,7 +45,7 @@ async function main(args: readonly string[]): Promise<number> {
         return (await runCommand(command, { out: write, note })) ? 0 : failed;
     }
   } catch (error) {
-    return report(error, command !== undefined && 'json' in command && command.json);
+    return report(error, wantsJson(args));
   }
 }
 
@@ -66,19 +67,26 @@ function note(text: string): void {
 }
 
 function report(error: unknown, json: boolean): number {
-  if (error instanceof UsageError) {
-    note(`${error.message}\nTry troupe --help.`);
-    return usage;
-  }
-  if (error instanceof TroupeError) {
-    const { code, message, outcome, retryable } = error;
-    note(json ? JSON.stringify({ error: { code, message, outcome, retryable } }) : `${code}: ${message}`);
-    return outcome === 'unknown' ? unknown : (byCode[code] ?? failed);
-  }
   // The reader has seen enough: troupe kv scan ... | head.
   if ((error as NodeJS.ErrnoException | null)?.code === 'EPIPE') return 0;
-  note(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  return failed;
+  if (json) note(jsonOf({ error: told(error) }));
+  else if (error instanceof UsageError) note(`${error.message}\nTry troupe --help.`);
+  else if (error instanceof TroupeError) note(`${error.code}: ${error.message}`);
+  else note(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  if (error instanceof UsageError) return usage;
+  if (!(error instanceof TroupeError)) return failed;
+  return error.outcome === 'unknown' ? unknown : (byCode[error.code] ?? failed);
+}
+
+/** For programs: a code always, of Troupe or of the system; 'BAD_OPTION' for a command line that is wrong. */
+function told(error: unknown): { code: string; message: string; outcome?: string; retryable?: boolean } {
+  if (error instanceof UsageError) return { code: 'BAD_OPTION', message: error.message, ...definite };
+  if (error instanceof TroupeError) {
+    const { code, message, outcome, retryable } = error;
+    return { code, message, outcome, retryable };
+  }
+  const { code = 'UNEXPECTED', message = String(error) } = (error ?? {}) as NodeJS.ErrnoException;
+  return { code, message };
 }
 
 // A broken pipe reaches us through the write that met it; without a listener it would also end the process.

@@ -1,7 +1,7 @@
 // An HTTP door for probes, scrapers and people: it shows a node and changes nothing.
 //
 //   /livez      200 while this process turns its event loop
-//   /readyz     200 while the node serves, 503 when it is stopping
+//   /readyz     200 while the node serves, 503 while it joins others, when they refuse it, and when it is stopping
 //   /metrics    counters in the Prometheus text format
 //   /describe   everything, as JSON
 //
@@ -15,6 +15,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, isIP } from 'node:net';
 import { type Node, TroupeError } from '../index.ts';
 import { httpConnectionsMax, httpDescribeMs, httpHeadersMs } from '../limits.ts';
+import { unavailable } from '../runtime/links/tcp-wire.ts';
+import { checkOptionNames } from '../runtime/option-names.ts';
+import { show as shown } from '../runtime/show.ts';
 import { metricsOf, metricsType } from './prometheus.ts';
 
 export interface HttpOptions {
@@ -46,26 +49,31 @@ const text = 'text/plain; charset=utf-8';
 const known = ['port', 'host', 'insecure'];
 const paths = ['/livez', '/readyz', '/metrics', '/describe'];
 
-/** Rejects with BAD_OPTION for a wrong option, and with the system's error when the port is taken. */
+/** Rejects with BAD_OPTION for a wrong option, and when the port is taken or the address is not this machine's. */
 export async function serveHttp(node: ShownNode, options: HttpOptions = {}): Promise<HttpDoor> {
+  const { ready, describe } = (node ?? {}) as Partial<ShownNode>;
+  if (typeof ready !== 'function' || typeof describe !== 'function')
+    throw bad(`serveHttp(node, options) needs the node that startNode() gave, not ${shown(node)}`);
   const { port, host, insecure } = checkOptions(options);
   const show = pages(node);
   const server = createServer({ headersTimeout: httpHeadersMs, requestTimeout: httpHeadersMs }, (request, response) => {
     void answer(request, response, insecure, show);
   });
   server.maxConnections = httpConnectionsMax;
-  await listening(server, port, host);
+  const named = isIP(host) === 6 ? `[${host}]` : host;
+  await listening(server, port, host).catch(error => {
+    throw unavailable(`${named}:${port}`, error, 'port');
+  });
   const bound = (server.address() as AddressInfo).port;
   const close = (): Promise<void> => closed(server);
-  const shown = isIP(host) === 6 ? `[${host}]` : host;
-  return { host, port: bound, url: `http://${shown}:${bound}`, close, [Symbol.asyncDispose]: close };
+  return { host, port: bound, url: `http://${named}:${bound}`, close, [Symbol.asyncDispose]: close };
 }
 
 function checkOptions(options: HttpOptions): Required<HttpOptions> {
+  checkOptionNames('serveHttp()', options, known);
   const { port = 0, host = '127.0.0.1', insecure = false } = options;
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw bad(`serveHttp has no option '${name}'; there are ${known.join(', ')}`);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw bad(`port must be from 0 to 65535, not ${port}`);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw bad(`port must be from 0 to 65535, not ${shown(port)}`);
   if (typeof host !== 'string' || host === '') throw bad(`host must be an address, not ${String(host)}`);
   if (typeof insecure !== 'boolean') throw bad(`insecure must be true or false, not ${String(insecure)}`);
   if (!isLoopback(host) && !insecure) {
@@ -149,8 +157,10 @@ function pages(node: ShownNode): (path: string) => Promise<Page> {
         return plain(200, 'ok');
       case '/readyz':
         return orUnavailable(async () => {
-          await node.ready();
-          return plain(200, 'ok');
+          const isReady = await Promise.race([node.ready().then(() => true), soon()]);
+          return isReady
+            ? plain(200, 'ok')
+            : plain(503, 'the node waits for others to let it in; /describe shows how far it is');
         });
       case '/metrics':
         return orUnavailable(async () => ({ status: 200, type: metricsType, body: metricsOf(await describe()) }));
@@ -187,6 +197,11 @@ function oneAtATime<T>(make: () => Promise<T>): () => Promise<T> {
     });
     return underWay;
   };
+}
+
+/** A probe that waits as long as the node does would only learn that it has waited. */
+function soon(): Promise<false> {
+  return new Promise(resolve => setImmediate(() => resolve(false)));
 }
 
 function withinMs<T>(work: Promise<T>, ms: number): Promise<T> {

@@ -3,6 +3,7 @@
 
 import { type ScanItem, type Store, TroupeError } from '../index.ts';
 import { clearingMax } from '../limits.ts';
+import { show } from '../runtime/show.ts';
 
 export interface Entry {
   readonly key: string;
@@ -10,8 +11,13 @@ export interface Entry {
   readonly context: string;
 }
 
-/** Throws BAD_OPTION for a store that keeps siblings. */
+/** Throws BAD_OPTION for a store that keeps siblings, and for what is no store. */
 export function needOneValue(store: Store, door: string): void {
+  if (typeof (store as Partial<Store> | null | undefined)?.options !== 'object')
+    throw new TroupeError(
+      'BAD_OPTION',
+      `${door} needs a store, as 'await node.store(name)' gives one, not ${show(store)}`,
+    );
   if (!store.options.siblings) return;
   throw new TroupeError(
     'BAD_OPTION',

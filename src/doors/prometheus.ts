@@ -5,6 +5,9 @@
 //
 // Invariant: every line is well formed whatever the names are, a counter ends in _total, and units are base units.
 
+import { TroupeError } from '../index.ts';
+import { show } from '../runtime/show.ts';
+
 type Json = Readonly<Record<string, unknown>>;
 type Labels = readonly (readonly [name: string, value: string])[];
 
@@ -183,7 +186,10 @@ const metrics: readonly Metric[] = [
 /** The content type a scraper expects. */
 export const metricsType = 'text/plain; version=0.0.4; charset=utf-8';
 
+/** Throws BAD_OPTION for what is no description: `metricsOf(await node.describe())`. */
 export function metricsOf(description: Json): string {
+  if (typeof description !== 'object' || description === null)
+    throw new TroupeError('BAD_OPTION', `metricsOf() needs what node.describe() resolves to, not ${show(description)}`);
   const lines: string[] = [];
   for (const { name, type, help, samples } of metrics) {
     const written = samples(description).flatMap(({ suffix = '', labels, value }) =>

@@ -4,6 +4,7 @@
 // without the driver: none of them may use `this`. A key is parts joined by ':', a base ends in ':'.
 
 import type { Store } from '../index.ts';
+import { checkOptionNames } from '../runtime/option-names.ts';
 import { clearEntries, deleteEntry, entriesOf, needOneValue } from './one-value.ts';
 
 /** Options of a call; unstorage passes on what its own caller gave. */
@@ -30,6 +31,7 @@ export interface UnstorageDriver {
 /** Throws BAD_OPTION for a store that keeps siblings. `ttl`: seconds an item lives unless its call says otherwise. */
 export function unstorageDriver(store: Store, options: { readonly ttl?: number } = {}): UnstorageDriver {
   needOneValue(store, 'unstorageDriver');
+  checkOptionNames('unstorageDriver()', options, ['ttl']);
   const put = async (key: string, value: unknown, call: UnstorageCall | undefined): Promise<void> => {
     const seconds = call?.ttl ?? options.ttl;
     await store.put(key, value, seconds === undefined || !(seconds > 0) ? {} : { ttlMs: Math.ceil(seconds * 1_000) });

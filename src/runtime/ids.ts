@@ -38,27 +38,31 @@ export function checkTypeName(name: unknown): string {
   throw badOption('actor type name', name, `must be 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'`);
 }
 
-/** An actor key, unchanged. Throws BAD_MESSAGE: keys are data, they come with requests. */
+/** An actor key, unchanged. Throws what a store does for a key of its own: BAD_OPTION, and TOO_LARGE for one that is too long. */
 export function checkActorKey(key: unknown, bytesMax: number = keyBytesMax): string {
   if (typeof key !== 'string') {
     const remedy = typeof key === 'number' || typeof key === 'bigint' ? `; String(key) would do` : '';
-    throw badMessage(`an actor key must be a string, got ${show(key)}${remedy}`);
+    throw badKey(`an actor key must be a string, got ${show(key)}${remedy}`);
   }
   if (key === '')
-    throw badMessage('an actor key must not be empty; give the actor a name, such as the id of what it stands for');
+    throw badKey('an actor key must not be empty; give the actor a name, such as the id of what it stands for');
   if (key.charCodeAt(0) === 0)
-    throw badMessage(
+    throw badKey(
       `actor key ${show(key)} begins with a NUL, as the names of spawned actors do; those are reached by the ref from spawn()`,
     );
   // Three bytes a UTF-16 unit at most, so most keys are not walked.
   if (key.length * 3 > bytesMax) {
     const bytes = utf8Length(key);
     if (bytes > bytesMax) {
-      throw badMessage(`actor key ${show(key)} is ${bytes} bytes of UTF-8, the most is ${bytesMax}; use a hash of it`);
+      throw new TroupeError(
+        'TOO_LARGE',
+        `actor key ${show(key)} is ${bytes} bytes of UTF-8, the most is ${bytesMax}; use a hash of it`,
+        { details: { option: 'key', bytes, bytesMax } },
+      );
     }
   }
   if (!key.isWellFormed()) {
-    throw badMessage(
+    throw badKey(
       `actor key ${show(key)} holds half a surrogate pair, which UTF-8 cannot carry; was a string cut inside a character?`,
     );
   }
@@ -81,7 +85,7 @@ export function parseNodeAddress(text: unknown): NodeAddress {
   return { node: checkNodeName(text.slice(0, slash)), thread: Number(thread) };
 }
 
-/** 'cart/user-7'. Throws BAD_MESSAGE. */
+/** 'cart/user-7'. Throws BAD_MESSAGE, and what checkActorKey does. */
 export function parseActorAddress(text: unknown): ActorAddress {
   const slash = typeof text === 'string' ? text.indexOf('/') : -1;
   if (typeof text !== 'string' || slash < 0) {
@@ -110,6 +114,10 @@ export function utf8Length(text: string): number {
 
 function badOption(what: string, value: unknown, rule: string): TroupeError {
   return new TroupeError('BAD_OPTION', `${what} ${show(value)} ${rule}`);
+}
+
+function badKey(message: string): TroupeError {
+  return new TroupeError('BAD_OPTION', message, { details: { option: 'key' } });
 }
 
 function badMessage(message: string): TroupeError {

@@ -13,6 +13,7 @@ import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import type { Host } from './host.ts';
 import type { HostedType } from './hosted-type.ts';
+import { show } from './show.ts';
 
 export const KEY: unique symbol = Symbol('key');
 export const ACT: unique symbol = Symbol('activation');
@@ -171,17 +172,30 @@ export function isRef(value: unknown): value is BaseRef {
   return value instanceof BaseRef;
 }
 
-/** Fire and forget. Throws OVERLOADED when the mailbox is full and its type says 'reject'. */
+/** Fire and forget. Throws OVERLOADED when the mailbox is full and its type says 'reject', BAD_MESSAGE for what is no ref. */
 export function tell<R extends AnyRef>(ref: R): TellStub<R> {
   const base = ref as unknown as BaseRef;
-  const stub = base[TELL];
-  if (stub !== null) return stub as TellStub<R>;
+  let stub: object | null | undefined;
+  try {
+    stub = base[TELL];
+  } catch {
+    throw noRef('tell', base); // of null: to look for it first would be seen in what a tell costs
+  }
+  if (stub !== null && stub !== undefined) return stub as TellStub<R>;
+  if (!isRef(base)) throw noRef('tell', base);
   base[TELL] = new base[TYPE].stubs.Tell(base);
   return base[TELL] as TellStub<R>;
 }
 
-/** An ask with options: deadline, signal, operation id. */
+/** An ask with options: deadline, signal, operation id. Throws BAD_MESSAGE for what is no ref. */
 export function call<R extends AnyRef>(ref: R, options: CallOptions): Omit<R, keyof AnyRef> {
   const base = ref as unknown as BaseRef;
-  return new base[TYPE].stubs.Call(base, options ?? {}) as unknown as Omit<R, keyof AnyRef>;
+  const type = base?.[TYPE];
+  if (type === undefined) throw noRef('call', base);
+  return new type.stubs.Call(base, options ?? {}) as unknown as Omit<R, keyof AnyRef>;
+}
+
+function noRef(what: 'tell' | 'call', got: unknown): TroupeError {
+  const why = `${what}() needs a ref, such as node.ref(CartT, 'user-7'), not ${show(got)}`;
+  return new TroupeError('BAD_MESSAGE', why);
 }

@@ -230,11 +230,11 @@ export class Reminders {
     const now = this.host.world.clock.now();
     const every = typeof when === 'object' && when !== null ? (when as { everyMs?: unknown }).everyMs : undefined;
     if (typeof every === 'number' && every >= 1 && every <= timerMsMax) return { at: now + every, everyMs: every };
-    const at = when instanceof Date ? when.getTime() : typeof when === 'number' ? now + when : Number.NaN;
+    const at = when instanceof Date ? when.getTime() : typeof when === 'number' && when >= 0 ? now + when : Number.NaN;
     if (at <= now + timerMsMax) return { at, everyMs: 0 };
     throw new TroupeError(
       'BAD_OPTION',
-      `reminder '${name}' of ${act.id}: the time must be ms from now, a valid Date, or { everyMs: 1 or more }, within ${timerMsMax} ms`,
+      `reminder '${name}' of ${act.id}: the time must be ms from now, 0 or more, a valid Date, or { everyMs: 1 or more }, within ${timerMsMax} ms`,
     );
   }
 

@@ -13,6 +13,7 @@ import { Piscina } from 'piscina';
 import { fromWireError, TroupeError, type WireError } from '../errors.ts';
 import { jobsQueuedMax, jobsThreadsMax, upkeepThreadsMax } from '../limits.ts';
 import type { JobLane } from '../storage/engine.ts';
+import { checkOptionNames } from './option-names.ts';
 
 export interface JobOptions {
   /** Aborting kills the thread the job runs on: that is the only way to stop CPU work. */
@@ -65,6 +66,7 @@ export class Jobs {
     lane: Lane = 'user',
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      checkOptionNames('job()', options, ['signal', 'transfer']);
       const refusal = this.refuse(options, lane);
       if (refusal !== undefined) throw refusal;
       const job: Job = { lane, task: { url: urlOf(module), name, argument }, options, resolve, reject };

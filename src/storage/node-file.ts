@@ -59,6 +59,7 @@ export class NodeFile {
   #content: NodeFileContent;
   /** Writes go one after the other: two of them share one temporary file. */
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(dir: string, content: NodeFileContent) {
     this.#dir = dir;
@@ -87,7 +88,14 @@ export class NodeFile {
     return this.#content.bootCount;
   }
 
+  /** Resolves when nothing is written any more, before somebody else may: a write that came later would undo theirs. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#last;
+  }
+
   #change(make: (content: NodeFileContent) => NodeFileChange): Promise<void> {
+    if (this.#closed) return Promise.reject(new TroupeError('STOPPED', `${this.path} is its node's no more`));
     const done = this.#last.then(async () => {
       const next = { ...this.#content, ...make(this.#content) };
       const falls = (field: 'bootCount' | 'epochChunkLimit' | 'incarnation'): boolean =>

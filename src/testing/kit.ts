@@ -12,6 +12,7 @@ import { Host } from '../runtime/host.ts';
 import type { HostObserver } from '../runtime/host-types.ts';
 import { argumentsOf } from '../runtime/messages.ts';
 import { type CallShipping, freeze, install, leave, packNow, retire, run, thaw } from '../runtime/moves.ts';
+import { checkOptionNames } from '../runtime/option-names.ts';
 import { type BaseRef, KEY, type Ref, TYPE } from '../runtime/refs.ts';
 import { LocalRouter } from '../runtime/router.ts';
 import { show } from '../runtime/show.ts';
@@ -80,6 +81,9 @@ export interface TestKit extends AsyncDisposable {
 const slicesMaxDefault = 250_000;
 
 const partitions = 64;
+const optionNames: readonly (keyof TestKitOptions)[] = [
+  ...(['seed', 'actors', 'serialize', 'logger', 'slicesMax', 'residentsMax', 'disk'] as const),
+];
 
 /** Epochs rise from one process to the next; a real node remembers how far it got. */
 function chunkAfter(disk: MemoryStore): number {
@@ -108,6 +112,7 @@ class Kit implements TestKit {
     this.options = options;
     if (!Array.isArray(options?.actors))
       throw new TroupeError('BAD_OPTION', 'createTestKit({ actors: [...] }) needs the actor types under test');
+    checkOptionNames('createTestKit()', options, optionNames);
     for (const type of options.actors)
       if (type?.kind !== 'troupe-actor-type')
         throw new TroupeError('BAD_OPTION', 'actors must be what defineActor or defineBehaviour returned');
@@ -182,6 +187,11 @@ class Kit implements TestKit {
   }
 
   probe<A extends Actor<any>>(type: ActorType<A>, key: string): Probe {
+    if (type?.kind !== 'troupe-actor-type')
+      throw new TroupeError(
+        'BAD_OPTION',
+        `probe() needs what defineActor or defineBehaviour returned, not ${show(type)}`,
+      );
     // A probed type need not be under test: its methods are all that is needed.
     if (!this.host.byName.has(type.type)) this.host.addType(type as ActorType);
     const id = `${type.type}/${key}`;

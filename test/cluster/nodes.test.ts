@@ -252,6 +252,37 @@ describe('nodes that may not meet', () => {
     expect(await there).toMatchObject({ by: 'them' });
   });
 
+  it.each([
+    ['cluster', 'join', { cluster: 'other', secret: 'a secret of the first one' }, /it says no more.*its log has the/],
+    ['secret', 'secret', { secret: 'a secret of somebody else' }, /n1 at .*give both nodes the same 'secret'/],
+  ])('with another %s are never ready, and say why', async (reason, option, options, message) => {
+    const n1 = await start('n1', [], { secret: 'a secret of the first one', threads: 0 });
+    const n2 = await start('n2', [n1.cluster.address], { ...options, threads: 0 });
+    expect(await n2.ready().catch(error => error)).toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(message),
+      details: { option, reason: reason === 'secret' ? 'secret' : 'refused', address: n1.cluster.address },
+    });
+    const { joining } = n2.cluster.describe();
+    expect(joining).toMatchObject([{ address: n1.cluster.address, state: 'refused', tries: 1 }]);
+    await n1.ready();
+  });
+
+  it('with another number of replicas are refused, on whichever side that is', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'troupe-c8-'));
+    dirs.push(dir);
+    const n1 = await start('n1', [], { threads: 0 });
+    const here = new Promise(resolve => n1.on('peer-refused', resolve));
+    const n2 = await start('n2', [n1.cluster.address], { threads: 0, replicas: 3, dataDir: dir });
+    expect(await n2.ready().catch(error => error)).toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/this node has 'replicas' 3, the other 1; all nodes of a cluster have the same/),
+      details: { option: 'replicas', reason: 'replicas', by: 'them' },
+    });
+    expect(await here).toMatchObject({ name: 'n2', reason: 'replicas', by: 'us' });
+    expect(n1.cluster.members().map(({ name }) => name)).toEqual(['n1']);
+  });
+
   it('where strangers could come in, do not even listen', async () => {
     const open = start('n1', [], { listen: '0.0.0.0:0' }).catch(error => [error.code, error.message]);
     expect(await open).toEqual(['BAD_OPTION', expect.stringMatching(/reached from other machines.*insecure: true/)]);

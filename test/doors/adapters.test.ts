@@ -22,6 +22,15 @@ describe('either adapter', () => {
     expect(() => keyvStore(siblings)).toThrow(/siblings: false/);
     expect(() => unstorageDriver(siblings)).toThrow(/siblings: false/);
   });
+
+  it.each([[null], [undefined], [{}], ['cache']])('refuses what is no store: %j', none => {
+    const refused = expect.objectContaining({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/needs a store, as/),
+    });
+    expect(() => keyvStore(none as never)).toThrow(refused);
+    expect(() => unstorageDriver(none as never)).toThrow(refused);
+  });
 });
 
 describe('keyvStore', () => {

@@ -22,6 +22,7 @@ import { runFileCommand } from '../../src/doors/cli-files.ts';
 import { type Node, type NodeOptions, type Store, startNode } from '../../src/index.ts';
 import { TroupeStore } from '../../src/storage/troupe-store.ts';
 import { BookT } from './backup-actors.ts';
+import { oneOfTwo } from './one-of-two.ts';
 
 let folder: string;
 let dataDir: string;
@@ -254,6 +255,20 @@ describe('troupe backup and restore', () => {
     expect(old).toBe(done.restored[0].records - 1);
     expect(old).toBeGreaterThan(0);
     expect(await keysOf(await again.store('young'))).toBe(300);
+  });
+
+  it('with --partition, into the directory of one of several nodes: says what to do instead, and changes nothing', async () => {
+    await oneOfTwo(dataDir);
+    await say('backup', dataDir, join(folder, 'b'));
+    await expect(say('restore', join(folder, 'b'), dataDir, '--partition', '5')).rejects.toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(
+        /of one of several nodes.*whole: 'troupe restore BACKUP DIR' .* starts there with 'listen'/,
+      ),
+    });
+    await say('restore', join(folder, 'b'), join(folder, 'r'));
+    const again = await started({ dataDir: join(folder, 'r'), listen: '127.0.0.1:0' });
+    expect(again.cluster.plan({ leave: ['n2'] }).ring.owners).not.toContain('n2');
   });
 });
 

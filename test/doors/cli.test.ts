@@ -12,6 +12,7 @@ import { runSim } from '../../src/doors/cli-sim.ts';
 import { UsageError } from '../../src/doors/usage.ts';
 import { startNode } from '../../src/index.ts';
 import { type AnyScenario, scenarios } from '../../src/testing/sim/scenarios.ts';
+import { oneOfTwo } from './one-of-two.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'troupe-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -55,22 +56,28 @@ describe('a command line', () => {
     ['kv list', /no command 'kv list'/],
     ['kv get k --store s', /--data-dir is missing/],
     ['kv get k --data-dir d', /--store is missing/],
-    ['kv get --data-dir d --store s', /takes 1 arguments, not 0/],
-    ['kv get a b --data-dir d --store s', /takes 1 arguments, not 2/],
+    ['kv get --data-dir d --store s', /takes 1 argument, not 0$/],
+    ['kv get a b --data-dir d --store s', /takes 1 argument, not 2$/],
     ['kv get k --data-dir d --store s --create', /'kv get' has no option --create/],
     ['describe --data-dir d --store s', /'describe' has no option --store/],
     ['kv scan --data-dir d --store s --limit -1', /limit/],
     ['kv put k v --data-dir d --store s --ttl-ms 0', /whole number from 1/],
     ['kv put k {a} --parse --data-dir d --store s', /not JSON/],
     ['kv get k --dir d', /--dir/],
+    ['describe d', /'describe' takes 0 arguments, not 1: did you mean --data-dir d\?/],
+    ['describe d e', /not 2: the directory is an option, --data-dir DIR$/],
+    ['kv get k d', /not 2: the directory is an option, --data-dir DIR, and so is --store NAME$/],
+    ['kv get s k --data-dir d', /not 2: the store is an option, --store NAME$/],
+    ['kv scan d --store s', /not 1: the directory is an option, --data-dir DIR$/],
     ['log', /no command 'log'/],
     ['log show d', /no command 'log show'/],
     ['log verify', /'log verify' takes 1 directory, not 0/],
     ['log verify d --segment 1', /'log verify' has no option --segment/],
     ['backup d', /'backup' takes 2 directories, not 1/],
-    ['backup d t --data-dir x', /'backup' has no option --data-dir/],
+    ['backup t --data-dir x', /'backup' has no option --data-dir: it is told without, troupe backup DIR TARGET/],
+    ['adopt --data-dir x', /'adopt' has no option --data-dir: it is told without, troupe adopt DIR/],
     ['restore b d --partition x', /--partition needs a whole number/],
-    ['sim links', /'sim' takes no arguments, not 1/],
+    ['sim links', /'sim' takes no arguments, not 1: did you mean --scenario links\?/],
     ['sim --minutes 0', /--minutes needs a whole number from 1/],
     ['sim --data-dir d', /'sim' has no option --data-dir/],
   ])('%s is refused', (line, says) => {
@@ -268,6 +275,12 @@ describe('a data directory from the outside', () => {
     await node.stop();
     expect((await say(dir, 'describe')).out).toContain('no stores');
   });
+
+  it('is left alone when it is of one of several nodes, and says whom to ask instead', async () => {
+    const dir = join(folder, 'of-several');
+    await oneOfTwo(dir);
+    await expect(say(dir, 'describe')).rejects.toThrow(/of one of several nodes.*ask the node while it runs/);
+  });
 });
 
 interface Ended {
@@ -299,5 +312,17 @@ describe('the command as a process', () => {
     const refused = await troupe('kv', 'get', 'k', '--data-dir', dir, '--store', 'no', '--json');
     expect(refused.code).toBe(3);
     expect(JSON.parse(refused.err)).toMatchObject({ error: { code: 'BAD_OPTION', outcome: 'failed' } });
+    const [misspoken, unlisted, strange] = await Promise.all([
+      troupe('describe', dir, '--json'),
+      troupe('describe', '--data-dir', dir, '--json', '--nonsense'),
+      troupe('log', 'verify', '/dev/null/none', '--json'),
+    ]);
+    expect([misspoken.code, misspoken.out, JSON.parse(misspoken.err)]).toMatchObject([
+      2,
+      '',
+      { error: { code: 'BAD_OPTION', message: expect.stringMatching(/did you mean --data-dir/) } },
+    ]);
+    expect([unlisted.code, JSON.parse(unlisted.err)]).toMatchObject([2, { error: { code: 'BAD_OPTION' } }]);
+    expect([strange.code, JSON.parse(strange.err)]).toMatchObject([3, { error: { code: expect.any(String) } }]);
   }, 90_000);
 });

@@ -91,13 +91,33 @@ describe('the HTTP door', () => {
     const door = await doorOf(calm);
     expect(door).toMatchObject({ host: '127.0.0.1', url: `http://127.0.0.1:${door.port}` });
     expect(door.port).toBeGreaterThan(0);
-    await expect(serveHttp(calm, { port: door.port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
     await door.close();
     await expect(ask(door, '/livez')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
   it.each(['0.0.0.0', '::', '10.0.0.1', 'example.org'])('refuses to listen on %s', async host => {
     await expect(serveHttp(calm, { host })).rejects.toMatchObject({ code: 'BAD_OPTION' });
+  });
+
+  it.each([[null], [undefined], [{}], ['n1']])('needs a node: %j', async none => {
+    await expect(serveHttp(none as never)).rejects.toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/needs the node that startNode\(\) gave/),
+    });
+  });
+
+  it('names the address that is taken, and what to do', async () => {
+    const { port } = await doorOf(calm);
+    await expect(serveHttp(calm, { port })).rejects.toMatchObject({
+      code: 'BAD_OPTION',
+      message: `cannot listen on 127.0.0.1:${port}: another process listens there; choose another port, or 0 for any`,
+      details: { option: 'port', code: 'EADDRINUSE' },
+    });
+  });
+
+  it('answers at once while the node waits for others to let it in', async () => {
+    const door = await doorOf({ ...calm, ready: () => new Promise(() => {}) });
+    expect(await ask(door, '/readyz')).toMatchObject({ status: 503, body: expect.stringMatching(/waits for others/) });
   });
 
   it('listens elsewhere when insecure: true is written out', async () => {

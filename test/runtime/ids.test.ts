@@ -62,16 +62,16 @@ describe('actor keys', () => {
   );
 
   test('the bound is in bytes of UTF-8, and the text says how many there were', () => {
-    expect(refused('BAD_MESSAGE', () => checkActorKey('x'.repeat(keyBytesMax + 1)))).toContain(
+    expect(refused('TOO_LARGE', () => checkActorKey('x'.repeat(keyBytesMax + 1)))).toContain(
       'is 1025 bytes of UTF-8, the most is 1024',
     );
-    expect(refused('BAD_MESSAGE', () => checkActorKey(`${'é'.repeat(keyBytesMax / 2)}x`))).toContain('1025 bytes');
-    expect(refused('BAD_MESSAGE', () => checkActorKey('🎭🎭', 7))).toContain('is 8 bytes of UTF-8, the most is 7');
+    expect(refused('TOO_LARGE', () => checkActorKey(`${'é'.repeat(keyBytesMax / 2)}x`))).toContain('1025 bytes');
+    expect(refused('TOO_LARGE', () => checkActorKey('🎭🎭', 7))).toContain('is 8 bytes of UTF-8, the most is 7');
     expect(checkActorKey('🎭🎭', 8)).toBe('🎭🎭');
   });
 
   test.each(['\ud83c', 'a\udfad', '\udfad\ud83c'])('half a surrogate pair is refused: %j', key => {
-    expect(refused('BAD_MESSAGE', () => checkActorKey(key))).toContain('half a surrogate pair');
+    expect(refused('BAD_OPTION', () => checkActorKey(key))).toContain('half a surrogate pair');
   });
 
   test.each([
@@ -83,11 +83,11 @@ describe('actor keys', () => {
     [{ id: 1 }, 'must be a string, got an object'],
     [['a'], 'must be a string, got an array'],
   ])('%s is refused with a remedy', (key, text) => {
-    expect(refused('BAD_MESSAGE', () => checkActorKey(key))).toContain(text);
+    expect(refused('BAD_OPTION', () => checkActorKey(key))).toContain(text);
   });
 
   test('a long key is shown short and on one line', () => {
-    const message = refused('BAD_MESSAGE', () => checkActorKey('line\n'.repeat(1_000)));
+    const message = refused('TOO_LARGE', () => checkActorKey('line\n'.repeat(1_000)));
     expect(message.length).toBeLessThan(200);
     expect(message).not.toContain('\n');
   });
@@ -127,8 +127,12 @@ describe('addresses', () => {
     expect(parseActorAddress('file//etc/hosts')).toEqual({ type: 'file', key: '/etc/hosts' });
   });
 
-  test.each(['cart', 'cart/', '/user-7', 'ca rt/7', '', 5, null])('%j is no actor address', text => {
-    expect(refused('BAD_MESSAGE', () => parseActorAddress(text))).toMatch(/^(an )?actor (address|key) .*must/);
+  test.each(['cart', '/user-7', 'ca rt/7', '', 5, null])('%j is no actor address', text => {
+    expect(refused('BAD_MESSAGE', () => parseActorAddress(text))).toMatch(/^(an )?actor address .*must/);
+  });
+
+  test('an actor address needs a key', () => {
+    expect(refused('BAD_OPTION', () => parseActorAddress('cart/'))).toMatch(/^an actor key must not be empty/);
   });
 
   test('any type and key survive being written and read', () => {

@@ -113,3 +113,16 @@ describe('a file that cannot be used', () => {
     });
   });
 });
+
+it('is closed when the write under way has ended, and written no more: the next life of the node goes on from it', async () => {
+  const node = await openNodeFile(dir, { name: 'n1' });
+  let ended = false;
+  const last = node.update({ epochChunkLimit: 100 }).then(() => {
+    ended = true;
+  });
+  await node.close();
+  expect(ended).toBe(true);
+  await last;
+  expect(await outcome(node.update({ epochChunkLimit: 200 }))).toBe('STOPPED');
+  expect((await openNodeFile(dir, {})).content.epochChunkLimit).toBe(100);
+});

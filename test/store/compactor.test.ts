@@ -66,6 +66,10 @@ describe.each([0, 2])('the compactor of a node with %i host threads', threads =>
     expect(await node.compactor.status()).toMatchObject({ bytesPerSecond: 1 << 20 });
     for (const bytesPerSecond of [0, -1, Number.NaN, 'much' as unknown as number])
       expect(await code(node.compactor.setBudget({ bytesPerSecond }))).toBe('BAD_OPTION');
+    for (const none of [5, null, undefined, {}, { bytes: 1 << 20 }])
+      expect(await code(node.compactor.setBudget(none as never))).toBe('BAD_OPTION');
+    for (const none of [5, null, { al: true }, { all: 1 }])
+      expect(await code(node.compactor.run(none as never))).toBe('BAD_OPTION');
     await node.compactor.setBudget({ bytesPerSecond: null });
     expect(await node.compactor.status()).toMatchObject({ bytesPerSecond: null });
   });

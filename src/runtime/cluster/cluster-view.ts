@@ -4,6 +4,7 @@ import type { PeersDescription } from '../links/peers.ts';
 import type { MemberView } from '../membership/gossip-types.ts';
 import type { RebalancerDoor } from '../rebalance/rebalancer.ts';
 import type { Cluster } from './cluster.ts';
+import type { Joined } from './joining.ts';
 
 export interface ClusterDescription {
   readonly cluster: string;
@@ -17,6 +18,8 @@ export interface ClusterDescription {
     readonly pending: number;
   } | null;
   readonly members: readonly MemberView[];
+  /** Addresses of `join` that have not led to a node yet. */
+  readonly joining: readonly Joined[];
   readonly gossip: object;
   readonly links: PeersDescription;
 }

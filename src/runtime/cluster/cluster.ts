@@ -27,6 +27,7 @@ import { noRebalancer, type RebalancerDoor } from '../rebalance/rebalancer.ts';
 import type { World } from '../world.ts';
 import type { ClusterDescription } from './cluster-view.ts';
 import type { HandoffHooks, TransferStatus } from './handoff-hooks.ts';
+import { Joining } from './joining.ts';
 import { Leave } from './leave.ts';
 import { passed, recalled } from './passing.ts';
 import { checkPlan, checkPlanOptions, type PlanChanges, wishesOf } from './plan-wishes.ts';
@@ -35,7 +36,7 @@ import { RingKeeper } from './ring-keeper.ts';
 import { RingSearch } from './ring-search.ts';
 import { Transfers } from './transfers.ts';
 
-export type PeerHandlers = Pick<PeersOptions, 'onUp' | 'onDown' | 'onFrame' | 'onRefused' | 'onSeed' | 'onUnreached'>;
+export type PeerHandlers = Pick<PeersOptions, Extract<keyof PeersOptions, `on${string}`>>;
 
 export interface ClusterOptions {
   readonly cluster: string;
@@ -70,9 +71,7 @@ export class Cluster {
   readonly #peers: Peers;
   readonly #gateway: Gateway;
   readonly #numbers = new Map<string, number>();
-  /** Who has been found behind an address of `join`. */
-  readonly #seeds = new Map<string, string>();
-  readonly #ready = Promise.withResolvers<void>();
+  readonly #joining: Joining;
   readonly #keeper: RingKeeper;
   readonly #search: RingSearch;
   readonly #claims: RingClaims;
@@ -86,8 +85,8 @@ export class Cluster {
     this.rebalancer = options.rebalancer ?? noRebalancer(options.partitions);
     this.#options = options;
     this.#gateway = gateway;
-    this.#ready.promise.catch(() => undefined);
     const { cluster, name, partitions, world, emit } = options;
+    this.#joining = new Joining({ name, join: options.join, log: world.log, emit });
     this.#keeper = new RingKeeper({
       ...{ cluster, name, partitions, world, gateway, emit, linked: this.#numbers },
       known: () => this.members().map(member => member.name),
@@ -119,7 +118,7 @@ export class Cluster {
     this.#search = new RingSearch({
       ...parts,
       onForeign: from => this.#onForeign(from),
-      onReady: () => this.#ready.resolve(),
+      onReady: () => this.#joining.becomeReady(),
       onFailed: error => this.#onNoRing(error),
     });
     this.#peers = options.peers({
@@ -142,7 +141,8 @@ export class Cluster {
         const number = this.#numbers.get(name);
         if (number !== undefined) gateway.receive(number, bytes, view, start, end);
       },
-      onSeed: (address, name) => this.#seeds.set(address, name),
+      onSeed: (address, who) => this.#joining.met(address, who),
+      onSeedTrouble: trouble => this.#joining.failed(trouble, this.#numbers.size > 0, world.clock.mono()),
       onUnreached: (name, isNobody) => this.#gossiper?.unreached(name, isNobody),
       onRefused: refusal => {
         // Both dialled at once, or a seed is this node: nobody has to do anything about it.
@@ -184,13 +184,14 @@ export class Cluster {
     });
     this.#gossiper.start();
     // All of them, and not only those that gossip happens to pick: who founds must have heard of whoever can be reached.
+    this.#joining.met(this.#peers.address, name);
     for (const address of join) if (address !== this.#peers.address) this.#peers.join(address);
     this.#search.look();
   }
 
   /** Resolves when there is a ring, and another node of it that knows this one. Rejects with STOPPED, or with what keeps this node from joining. */
   ready(): Promise<void> {
-    return this.#ready.promise;
+    return this.#joining.ready;
   }
 
   /** Says goodbye, and still a member: its partitions wait for it. */
@@ -201,7 +202,7 @@ export class Cluster {
     this.#leave.stop();
     this.#keeper.stop();
     this.#gossiper?.stop();
-    this.#ready.reject(new TroupeError('STOPPED', `node ${this.#options.name} has stopped`));
+    this.#joining.stop(new TroupeError('STOPPED', `node ${this.#options.name} has stopped`));
     await this.#peers.stop();
   }
 
@@ -312,7 +313,8 @@ export class Cluster {
             ...{ turns: turnsOf(state.holdings), pending: own.next.length },
           };
     const gossip = this.#gossiper?.describe() ?? {};
-    return { cluster, incarnation, ring, members: this.members(), gossip, links: this.#peers.describe() };
+    const joining = this.#joining.describe();
+    return { cluster, incarnation, ring, members: this.members(), joining, gossip, links: this.#peers.describe() };
   }
 
   // Gossip.
@@ -324,7 +326,7 @@ export class Cluster {
   }
 
   #send({ via, name, address }: To, bytes: Uint8Array): void {
-    const known = name ?? (address === undefined ? undefined : this.#seeds.get(address));
+    const known = name ?? (address === undefined ? undefined : this.#joining.nameAt(address));
     const to = typeof via === 'string' && this.#numbers.has(via) ? via : known;
     const number = to === undefined ? undefined : this.#numbers.get(to);
     if (number !== undefined) this.#gateway.say(number, 'gossip', bytes);
@@ -384,7 +386,7 @@ export class Cluster {
     if (error === undefined || this.#stopped) return;
     if (isNews(this.#told, `take ${error.message}`))
       this.#options.world.log.error({ err: error }, 'a ring could not be had; it is tried again');
-    if (error.code === 'BAD_OPTION') this.#ready.reject(error);
+    if (error.code === 'BAD_OPTION') this.#joining.refuse(error);
   }
 }
 

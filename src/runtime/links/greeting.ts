@@ -1,6 +1,7 @@
 // The messages of the greeting between two nodes: the bodies of packets of kind 1, before anything is known of the other side.
 //
-//     hello    [ type u8 | versions u16 u16 | nonce 32 | incarnation f64 | session f64 | its incarnation f64 | 3 x (length u8, text) ]
+//     hello    [ type u8 | versions u16 u16 | nonce 32 | incarnation f64 | session f64 | its incarnation f64 | 3 x (length u8, text)
+//                | replicas u8, or nothing more ]
 //     proof    [ type u8 | length of the mac u8: 0 or 32 | received f64 | granted f64 | mac ]
 //     refusal  [ type u8 | code u8 ]                                          little-endian; texts: cluster, name, address
 //
@@ -34,6 +35,8 @@ export interface Hello {
   readonly name: string;
   /** Where the node wants to be dialled; empty: nowhere. */
   readonly address: string;
+  /** How many nodes keep each partition, 1 to 255. Undefined: it says nothing of that. */
+  readonly replicas?: number | undefined;
 }
 
 export interface Proof {
@@ -61,6 +64,7 @@ export const reasons = [
   'session',
   'full',
   'stopping',
+  'replicas',
 ] as const;
 export type Reason = (typeof reasons)[number];
 
@@ -99,7 +103,8 @@ export function checkMember(cluster: unknown, incarnation: number): void {
 
 export function encodeHello(hello: Omit<Hello, 'type'>): Uint8Array {
   const texts = [hello.cluster, hello.name, hello.address].map(text => new TextEncoder().encode(text));
-  const body = new Uint8Array(helloFixedBytes + texts.reduce((sum, text) => sum + 1 + text.length, 0));
+  const more = hello.replicas === undefined ? [] : [hello.replicas];
+  const body = new Uint8Array(helloFixedBytes + texts.reduce((sum, text) => sum + 1 + text.length, 0) + more.length);
   const view = new DataView(body.buffer);
   view.setUint8(0, typeHello[hello.role]);
   view.setUint16(1, hello.versionMin, true);
@@ -115,6 +120,7 @@ export function encodeHello(hello: Omit<Hello, 'type'>): Uint8Array {
     body.set(text, at + 1);
     at += 1 + text.length;
   }
+  body.set(more, at);
   return body;
 }
 
@@ -166,7 +172,8 @@ function decodeHello(role: Role, body: Uint8Array): Hello | undefined {
   if (cluster === undefined || name === undefined || address === undefined || !nodeName.test(name)) return undefined;
   const nonce = body.slice(5, 5 + nonceBytes);
   const life = { incarnation, session, sessionIncarnation };
-  return { type: 'hello', role, versionMin, versionMax, nonce, ...life, cluster, name, address };
+  const more = body[at] ? { replicas: body[at] } : {};
+  return { type: 'hello', role, versionMin, versionMax, nonce, ...life, cluster, name, address, ...more };
 }
 
 function decodeProof(role: Role, body: Uint8Array): Proof | undefined {

@@ -43,6 +43,8 @@ export interface Self {
   readonly name: string;
   readonly incarnation: number;
   readonly address: string;
+  /** Undefined: it says nothing of that, and nobody is refused for it. */
+  readonly replicas?: number | undefined;
   readonly secret: Uint8Array | undefined;
 }
 
@@ -161,6 +163,7 @@ export class Handshake {
   private onProof(proof: Proof): Step {
     if (!this.isRight(proof)) return this.refuse('secret');
     this.proven = true;
+    if (this.keepsOtherwise(this.peer as Hello)) return this.refuse('replicas');
     if (this.hasMoved()) return this.refuse('superseded');
     const common = this.common();
     const agreed: Agreed = {
@@ -184,6 +187,12 @@ export class Handshake {
     if (provenNames !== undefined && !provenNames.includes(hello.name)) return 'certificate';
     if (role === 'dialer' && expected === undefined && sessionWith(hello.name) !== undefined) return 'duplicate';
     return undefined;
+  }
+
+  /** Judged behind the proof, when it may be told: two that disagree on who must agree to a write are no cluster. */
+  private keepsOtherwise({ replicas }: Hello): boolean {
+    const own = this.options.self.replicas;
+    return own !== undefined && replicas !== undefined && own !== replicas;
   }
 
   /** The session that both hellos name, between the same two lives. */
@@ -211,7 +220,7 @@ export class Handshake {
 
   private hello(known: KnownSession | undefined): Uint8Array {
     const { role, self, nonce } = this.options;
-    const { cluster, name, incarnation, address } = self;
+    const { cluster, name, incarnation, address, replicas } = self;
     this.said = { session: known?.session ?? 0, incarnation: known?.incarnation ?? 0 };
     const session = { session: this.said.session, sessionIncarnation: this.said.incarnation };
     this.ownHello = encodeHello({
@@ -224,6 +233,7 @@ export class Handshake {
       cluster,
       name,
       address,
+      replicas,
     });
     return this.ownHello;
   }

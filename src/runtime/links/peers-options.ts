@@ -19,6 +19,8 @@ export interface PeersOptions {
   readonly advertise: string | undefined;
   /** Where to dial a peer instead of where it says. */
   readonly peerVia: Readonly<Record<string, string>>;
+  /** See Self.replicas. */
+  readonly replicas?: number | undefined;
   readonly secret: string | undefined;
   readonly insecure: boolean;
   readonly world: Pick<World, 'clock' | 'random' | 'log'>;
@@ -36,6 +38,16 @@ export interface PeersOptions {
   onRefused(refusal: Refusal): void;
   /** A dial of a node that is wanted came to nothing. `isNobody`: its machine answered, and nobody listens where the node says it does. */
   onUnreached?(name: string, isNobody: boolean): void;
-  /** Who is there, of an address given to join(). */
+  /** Who is there, of an address given to join(): a peer, or this node itself. */
   onSeed?(address: string, name: string): void;
+  /** A dial of such an address came to nothing. */
+  onSeedTrouble?(trouble: SeedTrouble): void;
+}
+
+export interface SeedTrouble {
+  readonly address: string;
+  /** Undefined: nobody answered, or not to the end of the greeting. */
+  readonly refusal: Refusal | undefined;
+  /** What happened; of a refusal, also what to do about it. */
+  readonly message: string;
 }

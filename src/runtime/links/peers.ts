@@ -23,7 +23,7 @@ import { type DialFailure, type Greets, type Neighbourhood, Peer, type PeerEvent
 import type { DriverEnd } from './peer-driver.ts';
 import { PeerLink } from './peer-link.ts';
 import type { PeersOptions } from './peers-options.ts';
-import { explainRefusal, isHopeless } from './refusals.ts';
+import { explainRefusal, isHopeless, type Refusal } from './refusals.ts';
 import { Seed } from './seed.ts';
 import type { TlsIdentity } from './tls-wire.ts';
 import { Visitors } from './visitors.ts';
@@ -61,7 +61,7 @@ export class Peers {
 
   /** Throws BAD_OPTION: a port for strangers, a secret to be guessed, an address that is none. */
   constructor(options: PeersOptions) {
-    const { listen, advertise, secret, insecure, transport, cluster, incarnation, world } = options;
+    const { listen, advertise, secret, insecure, transport, cluster, incarnation, replicas, world } = options;
     checkExposure({ listen, secure: transport.secure, secret, insecure });
     checkMember(cluster, incarnation);
     for (const address of [listen, advertise, ...Object.values(options.peerVia)])
@@ -70,7 +70,8 @@ export class Peers {
     this.visitors = new Visitors(world.clock);
     this.linkBytes = options.linkBytes ?? peerLinkBytesDefault;
     const key = secret === undefined ? undefined : new TextEncoder().encode(secret);
-    this.self = { cluster, name: checkNodeName(options.name), incarnation, address: advertise ?? '', secret: key };
+    const name = checkNodeName(options.name);
+    this.self = { cluster, name, incarnation, address: advertise ?? '', replicas, secret: key };
     this.around = {
       ownName: options.name,
       clock: world.clock,
@@ -134,7 +135,10 @@ export class Peers {
       greet: (wire, greets) => this.greet(wire, 'dialer', undefined, greets),
       onAgreed: (greeter, agreed) => this.onSeed(seed, greeter, agreed),
       onKnown: name => this.onSeedKnown(seed, name),
-      onSelf: () => this.endSeed(seed),
+      onSelf: () => {
+        this.endSeed(seed);
+        this.calls.add(() => this.options.onSeed?.(at, this.self.name));
+      },
       report: failure => this.onDialFailed(seed, undefined, failure, at),
     });
     this.seeds.set(at, seed);
@@ -259,7 +263,11 @@ export class Peers {
       failure.type === 'refused' ? failure.reason : failure.type === 'ended' ? failure.why : codeOf(failure.error);
     const isNews = holder.told !== key;
     holder.told = key;
-    if (failure.type === 'refused') return this.onRefused(failure, remote, isNews);
+    if (failure.type === 'refused') {
+      const refusal = this.onRefused(failure, remote, isNews);
+      if (name === undefined) this.onSeedTrouble(remote, refusal, refusal.message);
+      return;
+    }
     if (name !== undefined && failure.type === 'unreachable') {
       // What stands in between may refuse when nothing is wrong with the node.
       const isNobody = key === 'ECONNREFUSED' && !Object.hasOwn(this.options.peerVia, name);
@@ -268,9 +276,15 @@ export class Peers {
     const fields = { peer: name, address: remote, err: failure.error };
     const where = failure.type === 'ended' ? 'cannot greet it' : 'cannot reach it';
     this.log(isNews ? 'info' : 'debug', fields, `${where}: ${key}`);
+    const { message = key } = (failure.error ?? {}) as Partial<Error>;
+    if (name === undefined) this.onSeedTrouble(remote, undefined, `${where}: ${message}`);
   }
 
-  private onRefused(refused: Refused, remote: string, isNews: boolean): void {
+  private onSeedTrouble(address: string, refusal: Refusal | undefined, message: string): void {
+    this.calls.add(() => this.options.onSeedTrouble?.({ address, refusal, message }));
+  }
+
+  private onRefused(refused: Refused, remote: string, isNews: boolean): Refusal {
     const { reason, by, peer } = refused;
     this.refused.set(reason, (this.refused.get(reason) ?? 0) + 1);
     const message = explainRefusal(refused, this.self, remote);
@@ -279,7 +293,9 @@ export class Peers {
       { peer: peer?.name, address: remote, reason },
       message,
     );
-    this.calls.add(() => this.options.onRefused({ name: peer?.name, remote, reason, by, message }));
+    const refusal = { name: peer?.name, remote, reason, by, message };
+    this.calls.add(() => this.options.onRefused(refusal));
+    return refusal;
   }
 
   private onSeed(seed: Seed, greeter: Greeter, agreed: Agreed): void {

@@ -49,6 +49,8 @@ export function explainRefusal(refused: Refused, self: Self, remote: string): st
       return `${opening}: it has as many peers as a node may have`;
     case 'stopping':
       return `${opening}: it is stopping`;
+    case 'replicas':
+      return `${opening}: this node has 'replicas' ${self.replicas}, the other ${peer?.replicas ?? 'another number'}; all nodes of a cluster have the same, from its first day on`;
   }
 }
 
@@ -65,6 +67,7 @@ export function isHopeless(reason: Reason): boolean {
     case 'certificate':
     case 'secret':
     case 'full':
+    case 'replicas':
       return true;
     case 'duplicate':
     case 'superseded':

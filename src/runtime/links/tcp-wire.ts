@@ -209,10 +209,10 @@ export async function listenOn(
     await bound(server, address);
   } catch (error) {
     if (!(address.kind === 'unix' && codeOf(error) === 'EADDRINUSE' && (await isLeftOver(address.path))))
-      throw unavailable(address, error);
+      throw unavailable(formatAddress(address), error);
     unlinkSync(address.path);
     await bound(server, address).catch(again => {
-      throw unavailable(address, again);
+      throw unavailable(formatAddress(address), again);
     });
   }
   if (address.kind === 'unix') chmodSync(address.path, 0o600);
@@ -255,11 +255,12 @@ const remedies: Readonly<Record<string, string>> = {
   ENOENT: 'its directory does not exist',
 };
 
-function unavailable(address: Address, error: unknown): TroupeError {
-  const [where, code] = [formatAddress(address), codeOf(error)];
+/** BAD_OPTION: why nobody can listen there, and what to do about it. */
+export function unavailable(where: string, error: unknown, option: 'listen' | 'port' = 'listen'): TroupeError {
+  const code = codeOf(error);
   return new TroupeError('BAD_OPTION', `cannot listen on ${where}: ${remedies[code] ?? code}`, {
     cause: error,
-    details: { option: 'listen', listen: where, code },
+    details: { option, listen: where, code },
   });
 }
 

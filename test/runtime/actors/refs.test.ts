@@ -110,8 +110,11 @@ describe('a ref', () => {
     const kit = createTestKit({ actors: [] });
     expect(() => kit.ref(ShapesT, 'a')).toThrowError(expect.objectContaining({ code: 'NO_ACTOR_TYPE' }));
     const other = start();
-    for (const key of ['', '\ud800', 'k'.repeat(1_025), 7 as unknown as string]) {
-      expect(() => other.ref(ShapesT, key)).toThrowError(expect.objectContaining({ code: 'BAD_MESSAGE' }));
+    for (const key of ['', '\ud800', 7 as unknown as string]) {
+      expect(() => other.ref(ShapesT, key)).toThrowError(expect.objectContaining({ code: 'BAD_OPTION' }));
     }
+    expect(() => other.ref(ShapesT, 'k'.repeat(1_025))).toThrowError(
+      expect.objectContaining({ code: 'TOO_LARGE', details: { option: 'key', bytes: 1_025, bytesMax: 1_024 } }),
+    );
   });
 });

@@ -236,6 +236,8 @@ describe('remind()', () => {
     ['x'.repeat(257), 5],
     [7, 5],
     ['x', Number.NaN],
+    ['x', -1],
+    ['x', Number.NEGATIVE_INFINITY],
     ['x', '2026-01-01'],
     ['x', {}],
     ['x', null],

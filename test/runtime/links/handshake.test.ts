@@ -121,8 +121,9 @@ describe('a message of the greeting', () => {
       mac: fc.constantFrom(0, 32).chain(length => fc.uint8Array({ minLength: length, maxLength: length })),
       progress: fc.record({ received: count, granted: count }),
     });
-    const check = fc.property(hello, proof, (hi, proved) => {
-      expect(decodeGreeting(encodeHello(hi))).toEqual({ type: 'hello', ...hi });
+    const replicas = fc.option(fc.integer({ min: 1, max: 255 }), { nil: undefined });
+    const check = fc.property(hello, replicas, proof, (hi, replicas, proved) => {
+      expect(decodeGreeting(encodeHello({ ...hi, replicas }))).toEqual({ type: 'hello', ...hi, replicas });
       expect(decodeGreeting(encodeProof(proved))).toEqual({ type: 'proof', ...proved });
     });
     fc.assert(check, { seed: 20_260_101, numRuns: 500 });
@@ -167,6 +168,19 @@ describe('two nodes that know the secret', () => {
       return dialer.agreed?.session;
     });
     expect(new Set(sessions).size).toBe(20);
+  });
+
+  it.each([
+    [3, 3],
+    [3, undefined],
+    [undefined, 3],
+  ])('do so where both keep partitions alike, or one does not say: %s and %s', (ours, theirs) => {
+    const { dialer, acceptor } = greet(
+      end('dialer', { self: { replicas: ours } }),
+      end('acceptor', { self: { replicas: theirs } }),
+    );
+    expect(dialer.agreed?.peer.replicas).toBe(theirs);
+    expect(acceptor.agreed?.peer.replicas).toBe(ours);
   });
 
   it('do so without a secret when neither has one', () => {
@@ -293,6 +307,14 @@ describe('a greeting is refused', () => {
       ['us', 'cluster'],
     ],
     ['another name, openly', { self: none, expected: 'n3' }, { self: none }, ['us', 'name'], ['them', 'name']],
+    // Told also with a secret, for it is told behind the proof.
+    [
+      'another number of replicas',
+      { self: { replicas: 1 } },
+      { self: { replicas: 3 } },
+      ['them', 'replicas'],
+      ['us', 'replicas'],
+    ],
   ])('by %s', (_why, dialer, acceptor, dialerEnds, acceptorEnds) => {
     const run = greet(end('dialer', dialer), end('acceptor', acceptor));
     expect(reasonsOf(run)).toEqual([dialerEnds, acceptorEnds]);
