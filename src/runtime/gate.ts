@@ -18,6 +18,8 @@ export interface LastWrite {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
   readonly done: Promise<void>;
+  /** Its engine has refused it, and says so when other nodes have what is there instead. */
+  isRefused: boolean;
 }
 
 export class Gate {

@@ -203,10 +203,15 @@ export class Persistence extends OutputGate {
     const ticket = gate.ticket();
     const { hosted } = act;
     const { last } = gate;
-    const handIn = (): Promise<void> => this.shardOf(act).commit({ epoch: act.epochNumber, fence: 'record', ops }, ack);
+    const refused = (): void => {
+      written.isRefused = true;
+    };
+    const handIn = (): Promise<void> =>
+      this.shardOf(act).commit({ epoch: act.epochNumber, fence: 'record', ops }, ack, refused);
     const done = last !== null && this.isUnheard(act, last) ? last.done.then(handIn) : handIn();
     const [first] = ops as [WriteOp, ...WriteOp[]];
-    const written: LastWrite = { key: first.key, value: first.type === 'put' ? first.value : empty, done };
+    const value = first.type === 'put' ? first.value : empty;
+    const written: LastWrite = { key: first.key, value, done, isRefused: false };
     gate.last = written;
     const heard = (): void => {
       if (gate.last === written) gate.last = null;
@@ -232,6 +237,7 @@ export class Persistence extends OutputGate {
    * that is neither pending nor seen to be stored is waited for.
    */
   private isUnheard(act: Activation, last: LastWrite): boolean {
+    if (last.isRefused) return true;
     const shard = this.shardOf(act);
     if (shard.pending(last.key)) return false;
     const stored = shard.get(last.key);

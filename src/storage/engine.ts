@@ -82,8 +82,11 @@ export interface Shard {
    * it is reached, unless onCorrupt is there to hear of it. To be walked once. Until it has ended (or is broken off) it holds a snapshot, so do not linger.
    */
   scan(range?: ScanRange): Iterable<StoredRecord>;
-  /** Rejects with TroupeError FENCED, DISK_FULL, TOO_LARGE, OVERLOADED (too many pending) or STOPPED. */
-  commit(group: WriteGroup, ack: Ack): Promise<void>;
+  /**
+   * Rejects with TroupeError FENCED, DISK_FULL, TOO_LARGE, OVERLOADED (too many pending) or STOPPED. Where other nodes have to have it, that may be long
+   * after it was refused here, which `refused` is told at once; otherwise it is not called.
+   */
+  commit(group: WriteGroup, ack: Ack, refused?: () => void): Promise<void>;
   /** Number of live keys, pending writes included. */
   count(): number;
   /**

@@ -8,13 +8,14 @@
 // Intuition: it is the present state of a key that is sent, not the write. So two writes of one key may go as one, and what is sent twice
 // changes nothing.
 //
-// Invariant: a commit resolves after a push that began when it could be read here; of two pushes of one thread the later holds the later state.
+// Invariants: a commit resolves after a push that began when it could be read here; of two pushes of one thread the later holds the later state;
+// what is refused here is told so, and is over, only when the others have what is there instead: they may have been sent the refused one.
 
 import { TroupeError } from '../../errors.ts';
 import { nameOf } from '../../storage/key.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Change, Part } from '../handoff/hands-records.ts';
-import type { LedEngine } from './led-engine.ts';
+import type { Copying, LedEngine } from './led-engine.ts';
 
 const noop = (): void => undefined;
 
@@ -73,17 +74,27 @@ export class Copies {
       else failed(led.over);
   }
 
-  #copying(partition: number, shard: string, keys: readonly Uint8Array[]): (() => Promise<void>) | undefined {
+  #copying(partition: number, shard: string, keys: readonly Uint8Array[]): ReturnType<Copying> {
     const led = this.#led.get(partition);
     if (led === undefined) return undefined;
     const { records } = this.#router.hands;
     const own = keys.filter(key => records.travels(shard, key));
     if (own.length === 0) return undefined;
-    return () => {
-      const copied = this.#copied(led, partition, shard, own);
-      const known: Promise<void> = copied.then(noop, noop).then(() => void led.open.delete(known));
+    return stored => {
+      // The others store it while this disk does.
+      const copy = (): Promise<void> => this.#copied(led, partition, shard, own);
+      const sent = copy();
+      sent.catch(noop);
+      const counts = stored.then(
+        () => sent,
+        async error => {
+          await sent.then(copy, copy);
+          throw error;
+        },
+      );
+      const known: Promise<void> = counts.then(noop, noop).then(() => void led.open.delete(known));
       led.open.add(known);
-      return copied;
+      return counts;
     };
   }
 

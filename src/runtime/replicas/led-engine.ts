@@ -1,7 +1,5 @@
 // The engine of a thread whose node may have to have its writes agreed on: a write of a partition that it leads counts when it is
 // durable here and a quorum has it (copies.ts), which is waited for at the same time. Everything else passes.
-//
-// Invariant: what is refused here is told so only when the others have what is there instead: they may have been sent the refused one.
 
 import type { Cut } from '../../storage/backup/cut.ts';
 import type {
@@ -18,17 +16,19 @@ import type {
 import type { EngineUpkeep } from '../../storage/upkeep.ts';
 import { partitionOfShard } from '../handoff/ring-partition.ts';
 
-/** Of a write that is about to be handed in. Undefined: nobody else has to have it. */
+/**
+ * Of a write that is about to be handed in: gives what resolves when it counts, of what resolves when it is durable here. Undefined: nobody else
+ * has to have it.
+ */
 export type Copying = (
   partition: number,
   shard: string,
   keys: readonly Uint8Array[],
-) => (() => Promise<void>) | undefined;
+) => ((stored: Promise<void>) => Promise<void>) | undefined;
 
 export class LedEngine implements Engine {
   readonly raw: Engine;
   cut?: () => Cut;
-  /** What it gives resolves when a quorum has these keys as they are here when it is called. */
   copying: Copying = () => undefined;
   /** Shard.kept() of a partition. */
   keeping: (partition: number) => Promise<void> | undefined = () => undefined;
@@ -127,21 +127,13 @@ class LedShard implements Shard {
     return this.#engine.keeping(this.#partition);
   }
 
-  commit(group: WriteGroup, ack: Ack): Promise<void> {
+  commit(group: WriteGroup, ack: Ack, refused?: () => void): Promise<void> {
     const keys = group.ops.map(({ key }) => key);
     const copied = this.#engine.copying(this.#partition, this.name, keys);
     // What it counts as one of those that have it must be there after a loss of power, too.
-    const done = this.#raw.commit(group, copied === undefined ? ack : 'flushed');
-    if (copied === undefined) return done;
-    // The others store it while this disk does.
-    const sent = copied();
-    sent.catch(() => undefined);
-    return done.then(
-      () => sent,
-      async error => {
-        await sent.then(copied, copied);
-        throw error;
-      },
-    );
+    const stored = this.#raw.commit(group, copied === undefined ? ack : 'flushed');
+    if (copied === undefined) return stored;
+    if (refused !== undefined) stored.catch(refused);
+    return copied(stored);
   }
 }
