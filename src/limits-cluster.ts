@@ -157,6 +157,8 @@ export const leftoversAgainMs = 5_000;
 export const handoffAskMs = 500;
 /** What a node sends straight to the new owner waits at most so long for its last word by the old one: see last-words.ts. */
 export const lastWordMs = 10_000;
+/** ... and asks for it when it has waited so long. */
+export const lastWordAskMs = 500;
 /** How long last words are remembered, to be said again where a link has broken: as long as a session lives. */
 export const lastWordKeepMs = 60_000;
 

@@ -17,7 +17,7 @@
 // Invariant: from each sender n2 passes on what came by n1 first; the word carries the turn that X believes in, so an old one ends nothing.
 
 import { TroupeError } from '../../errors.ts';
-import { handoffHeldMax, lastWordKeepMs, lastWordMs } from '../../limits.ts';
+import { handoffHeldMax, lastWordAskMs, lastWordKeepMs, lastWordMs } from '../../limits.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -64,6 +64,9 @@ export class LastWords {
     this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-stop', (from, word) => this.#stop(wordIn(word), gateway.nameOf(from)));
+    gateway.on('last-ask', (from, word) =>
+      this.#asked(numberIn(word?.partition), numberIn(word?.turn), gateway.nameOf(from) ?? ''),
+    );
     gateway.on('last-comes', (from, word) =>
       this.#comes(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.by), gateway.nameOf(from)),
     );
@@ -181,12 +184,23 @@ export class LastWords {
       const { promise: over, resolve: end } = Promise.withResolvers<void>();
       waiting = { entries: [], over, end };
       settling.waiting.set(node, waiting);
+      this.#askLater(partition, settling, node);
       this.#after(lastWordMs, partition, settling.turn, () => this.#isLate(partition, node));
     }
     waiting.entries.push({ ref, message, from });
     settling.count++;
     if (settling.count > handoffHeldMax / 2) onWait?.(waiting.over);
     return true;
+  }
+
+  /** Whoever has just come to the cluster has never gone by another owner, and says no last word unless he is asked for it. */
+  #askLater(partition: number, settling: Settling, node: string): void {
+    this.#after(lastWordAskMs, partition, settling.turn, () => {
+      if (settling.waiting.size === 0 || !waitsFor(settling, node)) return;
+      const number = this.#gateway.linked(node);
+      if (number !== undefined) this.#gateway.say(number, 'last-ask', { partition, turn: settling.turn });
+      this.#askLater(partition, settling, node);
+    });
   }
 
   /** It has not come in time. */
@@ -298,6 +312,12 @@ export class LastWords {
     // Nothing of ours is on its way there.
     if (old === undefined) this.#heard(word);
     else this.#tell(old, word);
+  }
+
+  /** That node waits for a word of ours. Where one has been said it is on its way: by any other it might come too early. */
+  #asked(partition: number, turn: number, to: string): void {
+    const isOwed = this.#gateway.nodes.ownerOf(partition) === to && !this.#said.has(partition);
+    if (isOwed) this.#tell(to, { partition, turn, to, node: this.#self });
   }
 
   #tell(name: string, word: Word): void {
