@@ -16,6 +16,7 @@ import { blocked, crowded, exclusive, freezing, fronted, gated, moving, queued, 
 import type { Host } from './host.ts';
 import { isTight, tightened } from './mailbox-bound.ts';
 import { type BaseRef, boxedArguments, type CallOptions } from './refs.ts';
+import type { LeaseGuard } from './replicas/lease-guard.ts';
 import { show } from './show.ts';
 import { afterTurn, closeToken, isThenable, openTurn } from './turns.ts';
 
@@ -107,22 +108,27 @@ function isRetry(host: Host, act: Activation, call: Call, opId: string): boolean
 }
 
 function answerAgain(host: Host, act: Activation, call: Call, value: unknown): void {
+  const { lease, persistence } = host;
   const { persists } = act.hosted;
+  const say = lease === null ? undefined : (kept: unknown): void => sayLeased(host, lease, act, call, kept);
+  if (say !== undefined && call.state === waiting) call.state = started;
+  // First behind what is being stored: it may yet be refused.
+  if (persists) persistence.answerBehind(act, call, value, say);
+  else if (say === undefined) host.answer(call, value);
+  else say(value);
+}
+
+function sayLeased(host: Host, lease: LeaseGuard, act: Activation, call: Call, value: unknown): void {
+  const answer = (): void => host.answer(call, value);
   const say = (): void => {
-    if (persists) host.persistence.answerBehind(act, call, value);
-    else host.answer(call, value);
+    // It may be of an earlier life, which died before anybody else had it.
+    const kept = act.hosted.persists ? host.persistence.kept(act) : undefined;
+    if (kept === undefined) answer();
+    else kept.then(answer, error => host.fail(call, error));
   };
-  if (host.lease === null) return say();
-  // It may be of an earlier life, which died before anybody else had it.
-  const sayWhenKept = (): void => {
-    const kept = persists ? host.persistence.kept(act) : undefined;
-    if (kept === undefined) say();
-    else kept.then(say, error => host.fail(call, error));
-  };
-  if (call.state === waiting) call.state = started;
   const why = `${act.id} has ended here before its node could speak for it again; try it again`;
   const drop = (): void => host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why));
-  host.lease.say({ act, say: sayWhenKept, drop, isOver: () => call.state === ended });
+  lease.say({ act, say, drop, isOver: () => call.state === ended });
 }
 
 /** Puts a call in an actor's mailbox, unless it would close a cycle, re-enters its own chain, or does not fit. */

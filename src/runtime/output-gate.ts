@@ -53,16 +53,21 @@ export abstract class OutputGate {
     for (const each of call === null ? joined : [call, ...joined]) this.answerBehind(act, each, result);
   }
 
-  /** An answer that leaves behind every write handed in so far, and is by then what it is now. */
-  answerBehind(act: Activation, call: Call, result: unknown): void {
+  /** An answer that leaves behind every write handed in so far, and is by then what it is now. `answer`: how it leaves. */
+  answerBehind(
+    act: Activation,
+    call: Call,
+    result: unknown,
+    answer: (result: unknown) => void = kept => this.host.answer(call, kept),
+  ): void {
     const gate = this.gateOf(act);
     if (gate.isClear) {
-      this.host.answer(call, result);
+      answer(result);
       return;
     }
     try {
       const kept = this.keep(result);
-      gate.pass({ send: () => this.host.answer(call, kept), refuse: error => this.host.fail(call, error) });
+      gate.pass({ send: () => answer(kept), refuse: error => this.host.fail(call, error) });
     } catch (error) {
       this.host.fail(call, error);
     }
