@@ -187,3 +187,5 @@ export const replicasLookMs = 500;
 export const copiesMissingMs = 5_000;
 /** Those who may own a partition next ask one after the other, so far apart, so that two seldom ask at once. */
 export const campaignWaitMs = 1_000;
+/** Whoever has less lets one go first for so long who has more: longer than an ask that is not answered. */
+export const campaignYieldMs = 8_000;

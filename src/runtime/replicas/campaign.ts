@@ -9,7 +9,9 @@
 // Invariants: a promise is durable before it is told; whoever has promised a turn acknowledges nothing of an earlier one.
 
 import { TroupeError } from '../../errors.ts';
+import { campaignYieldMs } from '../../limits.ts';
 import { numberIn, textIn } from '../gateway/words.ts';
+import type { Millis } from '../world.ts';
 import { comparePositions, everybody, isQuorum, type Position } from './groups.ts';
 import type { Lease } from './lease.ts';
 import { positionOf, type ReplicaRecord, type ReplicaRecords } from './replica-records.ts';
@@ -20,6 +22,7 @@ export interface CampaignSeams {
   readonly lease: Lease;
   ownerOf(partition: number): string | undefined;
   turnOf(partition: number): number;
+  now(): Millis;
   /** Rejects when there is no link, or no answer in time. */
   ask<T>(name: string, word: string, payload: object): Promise<T>;
 }
@@ -44,6 +47,8 @@ export class Campaigns {
    * turn for ever: one that has less, and always asks first, and the other, who is always told that this turn is promised already.
    */
   readonly #heard = new Map<number, number>();
+  /** Until when another one of the group is let go first: he has more than this node, and its turns would be in his way. */
+  readonly #yields = new Map<number, Millis>();
 
   constructor(seams: CampaignSeams) {
     this.#seams = seams;
@@ -55,6 +60,11 @@ export class Campaigns {
 
   #hear(partition: number, turn: number): void {
     if (turn > this.heardOf(partition)) this.#heard.set(partition, turn);
+  }
+
+  /** Had this node better not ask now? */
+  yields(partition: number): boolean {
+    return (this.#yields.get(partition) ?? 0) > this.#seams.now();
   }
 
   /** Asks the others to agree that `to` owns it under that turn. `isGiven`: its owner asks, who gives it away. Throws QUORUM. */
@@ -116,6 +126,8 @@ export class Campaigns {
     });
     if (why === undefined && position !== undefined && !this.#isLost(partition, name)) why = 'its owner was heard of';
     if (isMember(record, { to, position })) this.#hear(partition, turn);
+    const hasMore = position !== undefined && comparePositions(position, positionOf(record)) > 0;
+    if (hasMore) this.#yields.set(partition, this.#seams.now() + campaignYieldMs);
     const epoch = Math.max(record.epoch, this.#seams.lease.epochOf(this.#seams.ownerOf(partition) ?? ''));
     return { agrees: why === undefined, why: why ?? '', promised: record.promised, epoch };
   }

@@ -96,6 +96,7 @@ export class Replicas {
       ...{ host, gateway, self: host.node, records: this.#records, lease: this.#lease },
       ownerOf: partition => gateway.nodes.ownerOf(partition),
       turnOf,
+      now: () => host.now(),
       ask: (name, word, payload) => this.#links.ask(name, word, payload),
       isBeingGiven: partition => gateway.handoffs.isHanding(partition),
       isDown: name => this.isDown(name),

@@ -1,6 +1,7 @@
 // Who asks for a lost partition, with whom: the two that are left of three.
 
 import { expect, it } from 'vitest';
+import { campaignYieldMs } from '../../../src/limits.ts';
 import type { Groups } from '../../../src/runtime/replicas/groups.ts';
 import { noRecord, type ReplicaRecord } from '../../../src/runtime/replicas/replica-records.ts';
 import { Takeovers } from '../../../src/runtime/replicas/takeovers.ts';
@@ -16,6 +17,7 @@ function rig(
   isLinked = (_name: string): boolean => true,
 ) {
   const owned: string[] = [];
+  const clock = { now: 0 };
   const nodes = new Map<string, Takeovers>();
   const timers: { atMs: number; run: () => void }[] = [];
   for (const self of ['n2', 'n3'] as const) {
@@ -40,6 +42,7 @@ function rig(
       },
       ownerOf: () => 'n1',
       turnOf: () => 0,
+      now: () => clock.now,
       isDown: () => true,
       isBeingGiven: () => false,
       takeOver: async () => owned.push(self),
@@ -60,7 +63,7 @@ function rig(
       await new Promise(resolve => setImmediate(resolve));
     }
   };
-  return { owned, look };
+  return { owned, look, nodes, clock };
 }
 
 it('goes to who has more, although the other always asks first', async () => {
@@ -93,4 +96,19 @@ it('goes to who knows the group as it is, though the other one asks first and ca
   for (let times = 0; times < 3; times++) await look();
   expect(owned[0]).toBe('n3');
   expect(owned).not.toContain('n2');
+});
+
+it('lets who has more go first, whom it could not agree to, and asks again when that one has not made it', async () => {
+  const { owned, look, nodes, clock } = rig({ n2: 7, n3: 7 });
+  const n2 = nodes.get('n2') as Takeovers;
+  const position = { turn: 0, round: 8 };
+  expect(await n2.campaigns.vote('n4', { partition, turn: 0, to: 'n4', position })).toMatchObject({ agrees: false });
+  n2.begin(partition);
+  nodes.delete('n3');
+  await look();
+  expect(n2.describe()).toEqual([]);
+  clock.now = campaignYieldMs;
+  await look();
+  expect(n2.describe()).toMatchObject([{ partition, turn: 1 }]);
+  expect(owned).toEqual([]);
 });
