@@ -89,10 +89,16 @@ describe.concurrent('what three processes keep', () => {
       await node('n3').start();
       await node('n3').ask('ready');
       await more(50);
-      await until('n1 and n3 have what n2 owned', async () => {
-        const both = (await Promise.all(['n1', 'n3'].map(replicas))).flatMap(({ leading }) => leading);
-        return both.length === 16 && both.every(({ copies }) => copies === 2);
-      });
+      let last = '';
+      await until(
+        () => `n1 and n3 have what n2 owned: ${last}`,
+        async () => {
+          const both = (await Promise.all(['n1', 'n3'].map(replicas))).flatMap(({ leading }) => leading);
+          last = JSON.stringify(both);
+          return both.length === 16 && both.every(({ copies }) => copies === 2);
+        },
+        patienceMs,
+      );
       expect(await judge('n3')).toEqual([]);
     },
     4 * minuteMs,
