@@ -38,6 +38,7 @@ import {
   takeWords,
   unlessOwed,
   unpostpone,
+  type Waiting,
   type Word,
   waitsFor,
 } from './settling.ts';
@@ -81,11 +82,21 @@ export class LastWords {
   /** It is ours from now on. `isTaken`: its owner was lost, and has not given it: nothing that he still sends on is waited for. */
   begin(partition: number, turn: number, via: string, isTaken: boolean): void {
     const owes = this.#owed(partition);
-    const waiting = takeWords(this.#settling.get(partition));
+    const before = this.#settling.get(partition);
+    const words = takeWords(before);
+    const waiting = [...(before?.waiting ?? [])];
+    before?.waiting.clear();
     this.#end(partition);
     this.#begun.set(partition, turn);
     const settling = this.#settle(partition, turn, via, { only: null, isTaken, owes });
-    for (const [node, words] of waiting) for (const word of words) unlessOwed(settling, node, word.turn, word.pass);
+    for (const [node, entries] of waiting) {
+      this.#wait(partition, settling, node, entries);
+      const last = entries.entries.at(-1);
+      // When the word has come that they have waited for until now: it is owed.
+      const letGo = (): void => this.#behindHeld(partition, () => this.#letGo(partition, settling, node, last));
+      unlessOwed(settling, node, (before?.turn ?? 0) + 1, letGo);
+    }
+    for (const [node, each] of words) for (const word of each) unlessOwed(settling, node, word.turn, word.pass);
   }
 
   /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
@@ -183,14 +194,19 @@ export class LastWords {
     if (waiting === undefined) {
       const { promise: over, resolve: end } = Promise.withResolvers<void>();
       waiting = { entries: [], over, end };
-      settling.waiting.set(node, waiting);
-      this.#askLater(partition, settling, node);
-      this.#after(lastWordMs, partition, settling.turn, () => this.#isLate(partition, node));
+      this.#wait(partition, settling, node, waiting);
     }
     waiting.entries.push({ ref, message, from });
     settling.count++;
     if (settling.count > handoffHeldMax / 2) onWait?.(waiting.over);
     return true;
+  }
+
+  #wait(partition: number, settling: Settling, node: string, waiting: Waiting): void {
+    settling.waiting.set(node, waiting);
+    settling.count += waiting.entries.length;
+    this.#askLater(partition, settling, node);
+    this.#after(lastWordMs, partition, settling.turn, () => this.#isLate(partition, node));
   }
 
   /** Whoever has just come to the cluster has never gone by another owner, and says no last word unless he is asked for it. */

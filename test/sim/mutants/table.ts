@@ -1140,8 +1140,9 @@ export const mutants: readonly Mutant[] = [
     name: 'a last word that had to wait lets go what has come since',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: 'this.#letGo(partition, settling, node, last)',
-    replace: 'this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1))',
+    find: 'this.#letGo(partition, settling, node, last);\n        this.#toOwnerThen',
+    replace:
+      'this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));\n        this.#toOwnerThen',
   },
   // Where the check before the promise is left out, the one behind it refuses; only a promise is there that nobody needs.
   {
