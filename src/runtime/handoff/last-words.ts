@@ -212,9 +212,12 @@ export class LastWords {
   /** Whoever has just come to the cluster has never gone by another owner, and says no last word unless he is asked for it. */
   #askLater(partition: number, settling: Settling, node: string): void {
     this.#after(lastWordAskMs, partition, settling.turn, () => {
-      if (settling.waiting.size === 0 || !waitsFor(settling, node)) return;
+      const waiting = settling.waiting.get(node);
+      if (waiting === undefined || !waitsFor(settling, node)) return;
       const number = this.#gateway.linked(node);
-      if (number !== undefined) this.#gateway.say(number, 'last-ask', { partition, turn: settling.turn });
+      // A later life knows nothing of what an earlier one has sent.
+      if (number !== undefined && waiting.entries[0]?.from === number)
+        this.#gateway.say(number, 'last-ask', { partition, turn: settling.turn });
       this.#askLater(partition, settling, node);
     });
   }
