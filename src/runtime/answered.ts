@@ -77,9 +77,11 @@ export class Answered {
     return [...this.entries].flatMap(([opId, entry]) => (entry.done ? [[opId, entry.value] as [string, unknown]] : []));
   }
 
-  static unpack(packed: readonly (readonly [string, unknown])[]): Answered {
+  /** `before`: what it replaces, because a write was refused. Operations that wait, or run, do so still. */
+  static unpack(packed: readonly (readonly [string, unknown])[], before: Answered | null = null): Answered {
     const made = new Answered();
     for (const [opId, value] of packed) made.entries.set(opId, { done: true, value });
+    for (const [opId, entry] of before?.entries ?? []) if (!entry.done) made.entries.set(opId, entry);
     return made;
   }
 }

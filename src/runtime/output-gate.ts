@@ -47,6 +47,7 @@ export abstract class OutputGate {
     } catch (error) {
       // The state cannot be encoded: nothing of this turn may leave, and the next turn must not build on it.
       this.refuse(act, gate, null, error, call);
+      for (const each of joined) this.host.fail(each, error);
       return;
     }
     this.flushHeld(gate);

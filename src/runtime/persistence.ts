@@ -185,9 +185,10 @@ export class Persistence extends OutputGate {
 
   private loadMemo(act: Activation, shard: Shard): void {
     const stored = shard.get(memoKey(act.hosted.name, act.key));
-    if (stored !== undefined)
-      act.more().answered = Answered.unpack(this.host.codec.decode(stored.value) as [string, unknown][]);
-    else if (act.extras !== null) act.extras.answered = null;
+    const before = act.extras?.answered ?? null;
+    if (stored === undefined && before === null) return;
+    const packed = stored === undefined ? [] : (this.host.codec.decode(stored.value) as [string, unknown][]);
+    act.more().answered = Answered.unpack(packed, before);
   }
 
   private snapshotOp(act: Activation, value: Uint8Array, gate: Gate): WriteOp {

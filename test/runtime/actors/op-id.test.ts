@@ -31,6 +31,22 @@ describe('an operation with an id', () => {
     expect(await counter.get()).toBe(1);
   });
 
+  test('that still runs is not begun again when a write of another one has been refused meanwhile', async () => {
+    kit = createTestKit({ actors: [SavedCounterT] });
+    const counter = kit.ref(SavedCounterT, 'a');
+    const first = call(counter, { opId: 'r' }).slowly();
+    await kit.settle();
+    kit.disk.diskFull = true;
+    await expect(counter.add(5)).rejects.toMatchObject({ code: 'DISK_FULL' });
+    kit.disk.diskFull = false;
+    const second = call(counter, { opId: 'r' }).slowly();
+    await kit.settle();
+    await counter.release();
+    expect(await Promise.all([first, second])).toEqual([1, 1]);
+    await kit.crash('saved-counter/a');
+    expect(await call(counter, { opId: 'r' }).slowly()).toBe(1);
+  });
+
   test('that still runs is not begun again when a retry of it has run out of time', async () => {
     kit = createTestKit({ actors: [SavedCounterT] });
     const counter = kit.ref(SavedCounterT, 'a');
