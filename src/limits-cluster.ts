@@ -96,6 +96,9 @@ export const transfersOutMax = 2;
 export const transfersInMax = 2;
 /** Members unchanged for so long found a ring together. Two rounds of gossip: news of a third has come by then. */
 export const foundAfterMs = 2_000;
+/** A node that has joined waits so long for links to all who own something before it is ready, and looks so often. */
+export const ownersPatienceMs = 5_000;
+export const ownersLookMs = 20;
 /** A ring that could not be stored is stored again after so long; a full disk is not emptied faster. */
 export const ringSaveAgainMs = 1_000;
 /** How long a node waits for the ring of another, and how soon it asks that one again for the same. Half a round of gossip more or less is no matter. */

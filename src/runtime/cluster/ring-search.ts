@@ -8,14 +8,14 @@
 // those that are not behind, and the others will ask us.
 
 import { TroupeError } from '../../errors.ts';
-import { foundAfterMs } from '../../limits.ts';
+import { foundAfterMs, ownersLookMs, ownersPatienceMs } from '../../limits.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { MemberView } from '../membership/gossip-types.ts';
 import type { AppState } from '../membership/member.ts';
 import type { RingState } from '../ownership/holdings.ts';
 import { emptyRing, type Ring, type RingMember } from '../ownership/ring.ts';
 import { commit, isRefusal, plan } from '../ownership/ring-plan.ts';
-import type { Cancel, World } from '../world.ts';
+import type { Cancel, Millis, World } from '../world.ts';
 import { Founding } from './founding.ts';
 import { RingFetch, type RingHolder } from './ring-fetch.ts';
 import type { RingKeeper } from './ring-keeper.ts';
@@ -32,7 +32,7 @@ export interface RingSearchOptions {
   members(): readonly MemberView[];
   appOf(name: string): AppState | undefined;
   onForeign(from: string): void;
-  /** Once: there is a ring, it is stored, and somebody of it knows this node. */
+  /** Once: there is a ring, it is stored, somebody of it knows this node, and there are links to those who own something and are up. */
   onReady(): void;
   onFailed(error: TroupeError): void;
 }
@@ -48,6 +48,7 @@ export class RingSearch {
   #isReady = false;
   #stopped = false;
   #cancel: Cancel | undefined;
+  #cancelReady: Cancel | undefined;
 
   constructor(options: RingSearchOptions) {
     const { name, world, gateway, keeper } = options;
@@ -64,6 +65,7 @@ export class RingSearch {
   stop(): void {
     this.#stopped = true;
     this.#cancel?.();
+    this.#cancelReady?.();
   }
 
   /** With what an earlier life has stored. */
@@ -132,7 +134,18 @@ export class RingSearch {
 
   #becomeReady(): void {
     this.#isReady = true;
-    this.#options.onReady();
+    const { world } = this.#options;
+    this.#readyWhenLinked(world.clock.mono() + ownersPatienceMs);
+  }
+
+  /** Whoever is told that this node is ready may send to anybody at once. An owner who cannot be reached does not keep it waiting for long. */
+  #readyWhenLinked(until: Millis): void {
+    const { name, linked, keeper, world, onReady } = this.#options;
+    const owners = new Set(keeper.ring?.owners);
+    const isMissing = (member: MemberView): boolean =>
+      member.status === 'up' && member.name !== name && owners.has(member.name) && !linked.has(member.name);
+    if (!this.#options.members().some(isMissing) || world.clock.mono() >= until) onReady();
+    else this.#cancelReady = world.clock.timer(ownersLookMs, () => this.#readyWhenLinked(until));
   }
 
   #compare(own: AppState, holders: readonly RingHolder[], near: readonly RingHolder[]): void {

@@ -339,8 +339,6 @@ export class Handoffs implements HandoffHooks {
 
   #pass(change: Change): void {
     const { partition, from, to, turn } = change;
-    // Its group has agreed to its owner once more: everything goes there as before.
-    if (from === to) return;
     const { lastWords } = this.#gateway;
     this.#takings.passed(partition, to);
     const number = this.#gateway.linked(from);

@@ -364,7 +364,9 @@ export class LastWords {
     if (settling !== undefined && settling.turn > turn) return this.#heardOfBefore(settling, word, from);
     // Our own of a turn that was ours is where it was for: passed on it would look as if whoever owns it now had owned it before that turn.
     if (node === this.#self && from !== undefined && word.to === this.#self) return;
-    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word));
+    // Said by none but us: it is for whoever that turn made the owner, and not for a later one, who is told of a later turn.
+    const isDirect = node === this.#self && from === undefined;
+    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, isDirect));
     if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       if (from !== settling.via) {
         settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
@@ -417,16 +419,16 @@ export class LastWords {
     this.#router.held.behind(partition, () => this.#pass(word));
   }
 
-  #pass(word: Word): void {
+  #pass(word: Word, isDirect = false): void {
     const { partition } = word;
-    const owner = this.#gateway.nodes.ownerOf(partition);
+    const owner = isDirect ? word.to : this.#gateway.nodes.ownerOf(partition);
     // It has come back, and with it what was in front of the word.
     if (owner === this.#self) return this.#toOwnerThen(word);
     const number = owner === undefined ? undefined : this.#gateway.linked(owner);
     if (number === undefined) return this.#keep(word);
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
-      this.#gateway.timers.later(lookAgainMs, () => this.#pass(word));
+      this.#gateway.timers.later(lookAgainMs, () => this.#pass(word, isDirect));
     else this.#gateway.say(number, 'last', word);
   }
 
