@@ -42,7 +42,6 @@ import type { ActorType } from './runtime/define-actor.ts';
 import {
   chunksPerReserve,
   type EpochMemory,
-  epochLimit,
   epochMemory,
   nextReserve,
   raiseEpochs,
@@ -152,12 +151,7 @@ export class Node extends EventEmitter<NodeEvents> implements AsyncDisposable {
         nodes: withoutRing(this.name, partitions),
         onBroken: (node, error) => this.joined?.onBroken(node, error),
         replicas:
-          options.cluster.replicas > 1
-            ? {
-                replicas: options.cluster.replicas,
-                epochLimit: () => epochLimit(this.epochs),
-              }
-            : undefined,
+          options.cluster.replicas > 1 ? { replicas: options.cluster.replicas, epochs: this.epochs } : undefined,
         raiseEpochs: above => raiseEpochs(this.epochs, above, limit => this.raiseLimit(limit)),
       },
     });

@@ -56,9 +56,14 @@ export function chunkAfter(memory: EpochMemory): number {
   return memory.base + Atomics.load(memory.cells, limitCell);
 }
 
-/** Above every epoch that is handed out before the reserve has been raised twice more. */
-export function epochLimit(memory: EpochMemory): number {
-  return (chunkAfter(memory) + 2 * chunksPerReserve) * epochsPerChunk;
+/** Below it are all that are handed out until the reserve is raised. `raisedAbove`: as it is when they have been raised above that one. */
+export function epochsBelow(memory: EpochMemory, raisedAbove: number = -1): number {
+  return Math.max(chunkAfter(memory), Math.floor(raisedAbove / epochsPerChunk) + 1 + chunksPerReserve) * epochsPerChunk;
+}
+
+/** Above every epoch that is handed out before the reserve has been raised twice more. `raisedAbove`: when they have been raised above that one. */
+export function epochLimit(memory: EpochMemory, raisedAbove?: number): number {
+  return epochsBelow(memory, raisedAbove) + 2 * chunksPerReserve * epochsPerChunk;
 }
 
 /** From now on all epochs are above this one. `store`: resolves when no later run of the process begins below that limit. */

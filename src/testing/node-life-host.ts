@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { Cluster } from '../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
-import { type EpochMemory, epochLimit, raiseEpochs } from '../runtime/epochs.ts';
+import { type EpochMemory, raiseEpochs } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
 import { withoutRing } from '../runtime/gateway/node-table.ts';
 import { Peers } from '../runtime/links/peers.ts';
@@ -78,7 +78,7 @@ export class NodeLife {
       nodes: withoutRing(name, partitions),
       leases: this.#leases,
       gateway: {
-        replicas: replicas > 1 ? { replicas, epochLimit: () => epochLimit(epochs) } : undefined,
+        replicas: replicas > 1 ? { replicas, epochs } : undefined,
         onBroken: (node, error) => this.cluster.onBroken(node, error),
         raiseEpochs: above => raiseEpochs(epochs, above, options.storeEpochs ?? (async () => undefined)),
       },

@@ -39,7 +39,7 @@ import { numberIn, textIn } from './words.ts';
 
 export interface GatewayEdges {
   /** Partitions are kept by several nodes. */
-  readonly replicas?: Pick<ReplicasOptions, 'replicas' | 'epochLimit'> | undefined;
+  readonly replicas?: Pick<ReplicasOptions, 'replicas' | 'epochs'> | undefined;
   /** What that node sent over a link cannot be read: close it. */
   onBroken(node: string, error: unknown): void;
   /** Resolves when all epochs handed out from now on are above this one. */
@@ -89,7 +89,9 @@ export class Gateway {
     this.timers = new NodeTimers(host.world.clock);
     this.#dialect = new Dialect(host);
     this.codec = travelCodec(host, this.#dialect);
-    this.guests = new Guests(host, this.codec, options.raiseEpochs);
+    const raiseEpochs = (above: number): Promise<void> =>
+      this.replicas?.raiseEpochs(above) ?? options.raiseEpochs(above);
+    this.guests = new Guests(host, this.codec, raiseEpochs);
     this.homes = new Homes(router, this, this.guests);
     this.on('started', (from, id) => this.#ofPeer(from, id) && router.outcomes.onStarted(id));
     this.on('verdict', (from, id) => this.relays.abort(from, numberIn(id)));
@@ -101,7 +103,7 @@ export class Gateway {
     new GuestDesk(router, this);
     this.lastWords = new LastWords(router, this);
     this.replicas = replicasOf(router, this, options);
-    this.handoffs = new Handoffs(router, this, options.raiseEpochs);
+    this.handoffs = new Handoffs(router, this, raiseEpochs);
     this.on('types', (from, types) => this.#dialect.learn(from, types));
   }
 

@@ -10,6 +10,7 @@
 // Source: Gray and Cheriton 1989; Ongaro 2014, 6.4.1.
 
 import { leaseBeatMs, leaseMarginMs, leaseMs } from '../../limits.ts';
+import { type EpochMemory, epochLimit, epochsBelow } from '../epochs.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { numberIn } from '../gateway/words.ts';
 import type { Host } from '../host.ts';
@@ -28,8 +29,8 @@ interface Moment {
 }
 
 export interface LeaseSeams {
-  /** Above all that have been handed out here. */
-  epoch(): number;
+  /** Of this node: it may run under those only that the others know of, or whoever takes over from it may begin below them. */
+  readonly epochs: EpochMemory;
   /** Partitions of that node for which this one has agreed to another owner: for them it has not heard of it. */
   denies(name: string): Denied;
   leading(): Iterable<Leading>;
@@ -46,6 +47,10 @@ export class Lease {
   /** When that node was asked what it has answered since. */
   readonly #askedAt = new Map<string, Moment>();
   readonly #heardAt = new Map<string, number>();
+  /** The limit of epochs of this node that that one knows of. */
+  readonly #told = new Map<string, number>();
+  /** All may be handed out that are below. */
+  #needed = 0;
   readonly #epochs = new Map<string, number>();
   /** By node: partitions of ours for which it has agreed to another owner. */
   readonly #deniedBy = new Map<string, ReadonlyMap<number, number>>();
@@ -83,9 +88,7 @@ export class Lease {
   /** Tells those that keep what is led here that this node is alive, again and again. */
   beat(): void {
     const { leading, onDenied } = this.#seams;
-    const names = new Set([...leading()].flatMap(({ groups }) => everybody(groups)));
-    names.delete(this.#host.node);
-    void this.ask(names).then(() => {
+    void this.ask(this.#others()).then(() => {
       for (const each of leading()) {
         this.renew(each);
         const under = this.#deniedUnder(each.partition);
@@ -93,6 +96,23 @@ export class Lease {
       }
     });
     this.#gateway.timers.later(leaseBeatMs, () => this.beat());
+  }
+
+  #others(): Set<string> {
+    const names = new Set([...this.#seams.leading()].flatMap(({ groups }) => everybody(groups)));
+    names.delete(this.#host.node);
+    return names;
+  }
+
+  /** Epochs below that limit may be handed out soon. Resolves when everybody knows, or it is time to ask again. */
+  tell(limit: number): Promise<void> {
+    return this.ask(this.#others(), limit);
+  }
+
+  /** Epochs below that are about to be handed out: the lease is over of what is led with others who do not know. */
+  require(below: number): void {
+    this.#needed = Math.max(this.#needed, below);
+    for (const each of this.#seams.leading()) this.renew(each);
   }
 
   holds({ partition, groups }: Pick<Leading, 'partition' | 'groups'>): boolean {
@@ -148,22 +168,26 @@ export class Lease {
   /** Until when this node may speak for a partition of theirs. */
   #until(partition: number, groups: Groups, by: keyof Moment): number {
     const never = Number.NEGATIVE_INFINITY;
+    const needed = Math.max(this.#needed, epochsBelow(this.#seams.epochs));
     const askedAt = (name: string): number =>
-      this.#deniedBy.get(name)?.has(partition) === true ? never : (this.#askedAt.get(name)?.[by] ?? never);
+      this.#deniedBy.get(name)?.has(partition) === true || (this.#told.get(name) ?? 0) < needed
+        ? never
+        : (this.#askedAt.get(name)?.[by] ?? never);
     return heardSince(groups, this.#host.node, askedAt) + leaseMs;
   }
 
   /** Resolves when all have answered, or it is time to ask again. */
-  async ask(names: Iterable<string>): Promise<void> {
+  async ask(names: Iterable<string>, limit: number = epochLimit(this.#seams.epochs)): Promise<void> {
     const { clock } = this.#host.world;
     const asked = [...names].map(async name => {
       const number = this.#gateway.linked(name);
       if (number === undefined) return;
       const at = { mono: this.#host.now(), wall: clock.now() };
-      const answer = this.#gateway.asked(number, 'rep-alive', this.#seams.epoch());
+      const answer = this.#gateway.asked(number, 'rep-alive', limit);
       const denied = await inTime(clock, leaseBeatMs, answer, () => new Error('late'));
       this.#deniedBy.set(name, new Map(Array.isArray(denied) ? (denied as Denied) : []));
       if (at.mono >= (this.#askedAt.get(name)?.mono ?? 0)) this.#askedAt.set(name, at);
+      this.#told.set(name, Math.max(limit, this.#told.get(name) ?? 0));
     });
     await Promise.allSettled(asked);
   }

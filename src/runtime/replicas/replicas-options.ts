@@ -1,5 +1,6 @@
 // What the copies of partitions need of the node that they are on, and of its cluster.
 
+import type { EpochMemory } from '../epochs.ts';
 import type { LeaseWords } from './lease-guard.ts';
 
 export interface ReplicaCluster {
@@ -17,6 +18,6 @@ export interface ReplicasOptions {
   /** What the words count in, less this thread's own clock. */
   readonly clockShift: number;
   raiseEpochs(above: number): Promise<void>;
-  /** Above all that may be handed out before the next reserve. */
-  epochLimit(): number;
+  /** Of this node. */
+  readonly epochs: EpochMemory;
 }

@@ -13,6 +13,7 @@
 import { TroupeError } from '../../errors.ts';
 import { followerRetryMs, leaseBeatMs, replicasLookMs, roundsPerEpoch } from '../../limits.ts';
 import type { Engine } from '../../storage/engine.ts';
+import { epochLimit, epochsBelow } from '../epochs.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway, GatewayOptions } from '../gateway/gateway.ts';
 import { Crew } from '../handoff/crew.ts';
@@ -86,7 +87,7 @@ export class Replicas {
     const turnOf = (partition: number): number => this.#cluster?.turnOf(partition) ?? -1;
     this.#lease = new Lease(host, gateway, {
       ...{ words: options.words, clockShift: options.clockShift },
-      epoch: () => options.epochLimit(),
+      epochs: options.epochs,
       denies: name => this.#records.promisedAgainst(name, partition => gateway.nodes.ownerOf(partition), turnOf),
       leading: () => this.#leading.values(),
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
@@ -101,11 +102,11 @@ export class Replicas {
       isBeingGiven: partition => gateway.handoffs.isHanding(partition),
       isDown: name => this.isDown(name),
       takeOver: async (partition, turn) => this.#cluster?.takeOver(partition, turn),
-      raiseEpochs: options.raiseEpochs,
+      raiseEpochs: above => this.raiseEpochs(above),
     });
     this.#links = new FollowerLinks({
       ...{ router, gateway, crew: this.#crew },
-      epochLimit: () => options.epochLimit(),
+      epochLimit: () => epochLimit(options.epochs),
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
     });
     this.giving = new Giving({
@@ -321,6 +322,20 @@ export class Replicas {
       this.#lease.set(leading.partition, Number.NEGATIVE_INFINITY);
       leading.beginAnew();
     }
+  }
+
+  /**
+   * All epochs are above this one from now on. Where that is more than the others have been told of, they are told before anything runs under them:
+   * whoever takes over from here goes by what they know.
+   */
+  async raiseEpochs(above: number): Promise<void> {
+    const { epochs, raiseEpochs } = this.#options;
+    const below = epochsBelow(epochs, above);
+    if (below > epochsBelow(epochs)) {
+      await this.#lease.tell(epochLimit(epochs, above));
+      this.#lease.require(below);
+    }
+    await raiseEpochs(above);
   }
 
   isDown(name: string): boolean {
