@@ -23,7 +23,7 @@ import { LastWords } from '../handoff/last-words.ts';
 import type { HostedType } from '../hosted-type.ts';
 import type { Remains } from '../links/remains.ts';
 import type { BaseRef } from '../refs.ts';
-import { loadReplicas, type Replicas, type ReplicasOptions, replicasOf } from '../replicas/replicas.ts';
+import { loadReplicas, type Replicas, type ReplicasOptions, replicasOf } from '../replicas/replicas-of.ts';
 import { leftUntil } from '../shared-deadline.ts';
 import { Dialect, travelCodec } from './dialect.ts';
 import { GuestDesk } from './guest-desk.ts';
@@ -89,8 +89,7 @@ export class Gateway {
     this.timers = new NodeTimers(host.world.clock);
     this.#dialect = new Dialect(host);
     this.codec = travelCodec(host, this.#dialect);
-    const raiseEpochs = (above: number): Promise<void> =>
-      this.replicas?.raiseEpochs(above) ?? options.raiseEpochs(above);
+    const raiseEpochs = (above: number) => this.replicas?.raiseEpochs(above) ?? options.raiseEpochs(above);
     this.guests = new Guests(host, this.codec, raiseEpochs);
     this.homes = new Homes(router, this, this.guests);
     this.on('started', (from, id) => this.#ofPeer(from, id) && router.outcomes.onStarted(id));

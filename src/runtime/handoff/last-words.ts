@@ -16,8 +16,7 @@
 //
 // Invariant: from each sender n2 passes on what came by n1 first; the word carries the turn that X believes in, so an old one ends nothing.
 
-import { TroupeError } from '../../errors.ts';
-import { handoffHeldMax, lastWordAskMs, lastWordKeepMs, lastWordMs } from '../../limits.ts';
+import { lastWordKeepMs } from '../../limits.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -27,21 +26,8 @@ import type { Change } from '../ownership/holdings.ts';
 import type { BaseRef } from '../refs.ts';
 import { Cuts } from './cuts.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-import {
-  type Detained,
-  hasSaid,
-  type Owed,
-  paid,
-  type Said,
-  type Settling,
-  takenOver,
-  takeWords,
-  unlessOwed,
-  unpostpone,
-  type Waiting,
-  type Word,
-  waitsFor,
-} from './settling.ts';
+import { paid, type Said, type Settling, takenOver, unlessOwed, type Word, waitsFor } from './settling.ts';
+import { Settlings } from './settlings.ts';
 
 /** How soon it is looked again whether something still waits here for a mailbox over there. */
 const lookAgainMs = 2;
@@ -49,19 +35,18 @@ const lookAgainMs = 2;
 export class LastWords {
   readonly #router: FarRouter;
   readonly #gateway: Gateway;
-  readonly #settling = new Map<number, Settling>();
+  readonly #settlings: Settlings;
   readonly #said = new Map<number, Said>();
-  /** The turn with which a partition became ours in this life. */
-  readonly #begun = new Map<number, number>();
   readonly #cuts: Cuts;
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
-  /** Waits that ended without a word. */
-  late = 0;
 
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
     this.#gateway = gateway;
+    this.#settlings = new Settlings(router, gateway, (partition, turn) => {
+      if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
+    });
     this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-stop', (from, word) => this.#stop(wordIn(word), gateway.nameOf(from)));
@@ -69,76 +54,41 @@ export class LastWords {
       this.#asked(numberIn(word?.partition), numberIn(word?.turn), gateway.nameOf(from) ?? ''),
     );
     gateway.on('last-comes', (from, word) =>
-      this.#comes(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.by), gateway.nameOf(from)),
+      this.#settlings.comes(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.by), gateway.nameOf(from)),
     );
   }
 
   get any(): boolean {
-    return this.#settling.size !== 0 || this.#cuts.any;
+    return this.#settlings.any || this.#cuts.any;
+  }
+
+  /** Waits that ended without a word. */
+  get late(): number {
+    return this.#settlings.late;
   }
 
   // At the new owner.
 
   /** It is ours from now on. `isTaken`: its owner was lost, and has not given it: nothing that he still sends on is waited for. */
   begin(partition: number, turn: number, via: string, isTaken: boolean): void {
-    const owes = this.#owed(partition);
-    const before = this.#settling.get(partition);
-    const words = takeWords(before);
-    const waiting = [...(before?.waiting ?? [])];
-    before?.waiting.clear();
-    this.#end(partition);
-    this.#begun.set(partition, turn);
-    const settling = this.#settle(partition, turn, via, { only: null, isTaken, owes });
-    for (const [node, entries] of waiting) {
-      this.#wait(partition, settling, node, entries);
-      const last = entries.entries.at(-1);
-      // When the word has come that they have waited for until now: it is owed.
-      const letGo = (): void => this.#behindHeld(partition, () => this.#letGo(partition, settling, node, last));
-      unlessOwed(settling, node, (before?.turn ?? 0) + 1, letGo);
-    }
-    for (const [node, each] of words) for (const word of each) unlessOwed(settling, node, word.turn, word.pass);
+    this.#settlings.begin(partition, turn, via, isTaken);
   }
 
-  /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
-  #owed(partition: number): Owed {
-    const before = this.#settling.get(partition);
-    const owes: Owed = new Map([...(before?.owes ?? [])].map(([node, turns]) => [node, new Set(turns)]));
-    if (before === undefined) return owes;
-    for (const node of this.#awaited(before))
-      if (waitsFor(before, node) && !hasSaid(before, node) && node !== this.#self)
-        owes.set(node, (owes.get(node) ?? new Set()).add(before.turn));
-    return owes;
+  /** Resolves when whatever this node has sent by the old way is back. */
+  own(partition: number): Promise<void> {
+    return this.#settlings.get(partition)?.own ?? Promise.resolve();
   }
 
-  #settle(partition: number, turn: number, via: string, of: Pick<Settling, 'only' | 'isTaken' | 'owes'>): Settling {
-    const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
-    const marked = new Set([via]);
-    const none = { waiting: new Map(), later: new Map(), postponed: new Map(), direct: new Set<string>(), count: 0 };
-    const settling: Settling = { turn, via, marked, ...of, own, ownCame, ...none };
-    this.#settling.set(partition, settling);
-    // It was this node's before, too.
-    if (via === this.#self) ownCame();
-    this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
-    this.#after(lastWordKeepMs, partition, turn, () => this.#end(partition));
-    return settling;
+  isSettled(partition: number): boolean {
+    return this.#settlings.isSettled(partition);
   }
 
-  /** Of one who has heard that it is ours. In this life it is known whom to wait for; in a later one that has been forgotten. */
-  #comes(partition: number, turn: number, by: string, node = ''): void {
-    const isOurs = this.#gateway.nodes.ownerOf(partition) === this.#self;
-    if (!isOurs || by === this.#self || (this.#begun.get(partition) ?? -1) >= turn) return;
-    const settling = this.#settling.get(partition);
-    if (settling === undefined || settling.turn < turn) {
-      this.#end(partition);
-      const isTaken = this.#gateway.replicas?.isDown(by) === true;
-      this.#settle(partition, turn, by, { only: new Set([node]), isTaken, owes: new Map() });
-    } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
-  }
-
-  #after(ms: number, partition: number, turn: number, then: () => void): void {
-    this.#gateway.timers.later(ms, () => {
-      if (this.#settling.get(partition)?.turn === turn) then();
-    });
+  /** False: it passes. Throws OVERLOADED, FENCED. */
+  detain(partition: number, from: number, ref: BaseRef, message: FarMessage, onWait?: OnWait): boolean {
+    if (from < this.#router.threads) return false;
+    const node = this.#gateway.nameOf(from) ?? '';
+    if (this.#cuts.has(partition, node)) throw takenOver(partition, ref.toString());
+    return this.#settlings.detain(partition, node, { ref, message, from }, onWait);
   }
 
   /**
@@ -148,165 +98,18 @@ export class LastWords {
    */
   cut(partition: number, turn: number, of: string | null = null): void {
     this.#cuts.add(partition, turn, of);
-    if (of === null) this.#refuseWaiting(partition);
-  }
-
-  #refuseWaiting(partition: number): void {
-    const { host, held } = this.#router;
-    const waiting = this.#settling.get(partition)?.waiting;
-    const all = [...(waiting?.values() ?? [])];
-    waiting?.clear();
-    host.outside(() => {
-      for (const { ref, message } of all.flatMap(({ entries }) => entries))
-        held.refuse(ref, message, takenOver(partition, ref.toString()));
-    });
-    this.#end(partition);
-    for (const { end } of all) end();
+    if (of === null) this.#settlings.refuseWaiting(partition);
   }
 
   knows(node: string, turnOf: (partition: number) => number): void {
     this.#cuts.knows(node, turnOf);
   }
 
-  own(partition: number): Promise<void> {
-    return this.#settling.get(partition)?.own ?? Promise.resolve();
-  }
-
-  /** Does anything still wait here? */
-  isSettled(partition: number): boolean {
-    const settling = this.#settling.get(partition);
-    return settling === undefined || settling.waiting.size === 0;
-  }
-
-  /** False: it passes. Throws OVERLOADED. */
-  detain(partition: number, from: number, ref: BaseRef, message: FarMessage, onWait?: OnWait): boolean {
-    if (from < this.#router.threads) return false;
-    const node = this.#gateway.nameOf(from) ?? '';
-    if (this.#cuts.has(partition, node)) throw takenOver(partition, ref.toString());
-    const settling = this.#settling.get(partition);
-    if (settling === undefined) return false;
-    if (!waitsFor(settling, node)) return false;
-    if (settling.count >= handoffHeldMax) {
-      const why = `${handoffHeldMax} messages wait for the last word of their senders by the old owner of partition ${partition}; this one, to ${ref.toString()}, was not run`;
-      throw new TroupeError('OVERLOADED', why, { details: { partition } });
-    }
-    let waiting = settling.waiting.get(node);
-    if (waiting === undefined) {
-      const { promise: over, resolve: end } = Promise.withResolvers<void>();
-      waiting = { entries: [], over, end };
-      this.#wait(partition, settling, node, waiting);
-    }
-    waiting.entries.push({ ref, message, from });
-    settling.count++;
-    if (settling.count > handoffHeldMax / 2) onWait?.(waiting.over);
-    return true;
-  }
-
-  #wait(partition: number, settling: Settling, node: string, waiting: Waiting): void {
-    settling.waiting.set(node, waiting);
-    settling.count += waiting.entries.length;
-    this.#askLater(partition, settling, node);
-    this.#after(lastWordMs, partition, settling.turn, () => this.#isLate(partition, node));
-  }
-
-  /** Whoever has just come to the cluster has never gone by another owner, and says no last word unless he is asked for it. */
-  #askLater(partition: number, settling: Settling, node: string): void {
-    this.#after(lastWordAskMs, partition, settling.turn, () => {
-      const waiting = settling.waiting.get(node);
-      if (waiting === undefined || !waitsFor(settling, node)) return;
-      const number = this.#gateway.linked(node);
-      // A later life knows nothing of what an earlier one has sent.
-      if (number !== undefined && waiting.entries[0]?.from === number)
-        this.#gateway.say(number, 'last-ask', { partition, turn: settling.turn });
-      this.#askLater(partition, settling, node);
-    });
-  }
-
-  /** It has not come in time. */
-  #isLate(partition: number, node: string): void {
-    const settling = this.#settling.get(partition);
-    if (settling === undefined || !waitsFor(settling, node)) return;
-    this.late++;
-    this.#mark(partition, settling.turn, node);
-  }
-
-  #awaited({ only }: Settling): Iterable<string> {
-    return only ?? [...this.#gateway.nodes.names, ...this.#gateway.peers()];
-  }
+  // Everywhere.
 
   get #self(): string {
     return this.#router.host.node;
   }
-
-  #markInOrder({ partition, turn, node }: Pick<Word, 'partition' | 'turn' | 'node'>): void {
-    const mark = (): void => this.#mark(partition, turn, node);
-    if (node === this.#self) mark();
-    else this.#behindHeld(partition, mark);
-  }
-
-  /** What they had sent when it was this node's before may wait here still: it is held, with what this node sends itself, and is before that. */
-  #behindHeld(partition: number, then: () => void): void {
-    const now = this.#router.held.get(partition);
-    if (now?.stage === 'settling' && now.hasOlder) this.#router.held.behind(partition, then);
-    else then();
-  }
-
-  #mark(partition: number, turn: number, node: string): void {
-    const settling = this.#settling.get(partition);
-    if (settling?.turn !== turn || settling.marked.has(node)) return;
-    settling.marked.add(node);
-    settling.owes.delete(node);
-    if (node === this.#self) {
-      settling.ownCame();
-      if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
-    }
-    this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));
-    unpostpone(settling, node);
-    const later = settling.later.get(node) ?? [];
-    settling.later.delete(node);
-    for (const each of later) each.pass();
-    // It may be handed on by now.
-    if (settling.waiting.size === 0) this.#gateway.handoffs.ringChanged();
-    const isOver = settling.waiting.size === 0 && settling.later.size === 0;
-    if (isOver && [...this.#awaited(settling)].every(each => settling.marked.has(each)))
-      this.#settling.delete(partition);
-  }
-
-  /** Up to that one. */
-  #letGo(partition: number, settling: Settling, node: string, upTo: Detained | undefined): void {
-    const waiting = settling.waiting.get(node);
-    if (waiting === undefined || upTo === undefined) return;
-    const entries = waiting.entries.splice(0, waiting.entries.indexOf(upTo) + 1);
-    if (waiting.entries.length === 0) settling.waiting.delete(node);
-    const { host, held } = this.#router;
-    const { homes } = this.#gateway;
-    host.outside(() => {
-      for (const { ref, message, from } of entries)
-        try {
-          const now = held.get(partition);
-          if (now !== undefined && now.stage !== 'settling') held.take(now, ref, message);
-          else if (homes.take(ref.toString(), message, -1)) continue;
-          else if (now === undefined) held.send(ref, message);
-          else held.pass(ref, message, from);
-        } catch (error) {
-          held.refuse(ref, message, error);
-        }
-    });
-    if (waiting.entries.length === 0) waiting.end();
-  }
-
-  #end(partition: number): void {
-    const settling = this.#settling.get(partition);
-    if (settling === undefined) return;
-    const { waiting, later, postponed } = settling;
-    for (const node of new Set([this.#self, ...waiting.keys(), ...later.keys(), ...postponed.keys()])) {
-      if (waiting.has(node)) this.late++;
-      this.#mark(partition, settling.turn, node);
-    }
-    this.#settling.delete(partition);
-  }
-
-  // Everywhere.
 
   /** This node goes by the new owner from now on. */
   say({ partition, turn, from, to }: Change): void {
@@ -350,7 +153,7 @@ export class LastWords {
    */
   #heard(word: Word, from?: string): void {
     const { partition, turn, node } = word;
-    const settling = this.#settling.get(partition);
+    const settling = this.#settlings.get(partition);
     // What has come from the same node, and waits here, is before it.
     const before = from === node ? undefined : settling?.waiting.get(from ?? '');
     if (before !== undefined) {
@@ -359,7 +162,7 @@ export class LastWords {
     }
     if (settling?.turn === turn) {
       if (from === node && this.#asksVia(settling, word)) return;
-      return unlessOwed(settling, node, turn, () => this.#markInOrder(word));
+      return unlessOwed(settling, node, turn, () => this.#settlings.markInOrder(word));
     }
     if (settling !== undefined && settling.turn > turn) return this.#heardOfBefore(settling, word, from);
     // Our own of a turn that was ours is where it was for: passed on it would look as if whoever owns it now had owned it before that turn.
@@ -372,7 +175,7 @@ export class LastWords {
         settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
         return;
       }
-      this.#mark(partition, settling.turn, node);
+      this.#settlings.mark(partition, settling.turn, node);
     }
     pass();
   }
@@ -385,10 +188,10 @@ export class LastWords {
       // comes here directly meanwhile is not older.
       const last = settling.waiting.get(node)?.entries.at(-1);
       const letGo = (): void => {
-        this.#letGo(partition, settling, node, last);
+        this.#settlings.letGo(partition, settling, node, last);
         this.#toOwnerThen(word, from);
       };
-      unlessOwed(settling, node, turn, () => this.#behindHeld(partition, letGo));
+      unlessOwed(settling, node, turn, () => this.#settlings.behindHeld(partition, letGo));
     } else this.#toOwnerThen(word, from);
     paid(settling, node, turn);
   }
@@ -444,9 +247,11 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
-    for (const [partition, settling] of this.#settling)
+    for (const [partition, settling] of this.#settlings.all())
       for (const node of settling.via === name ? settling.direct : [])
-        unlessOwed(settling, node, settling.turn, () => this.#markInOrder({ partition, turn: settling.turn, node }));
+        unlessOwed(settling, node, settling.turn, () =>
+          this.#settlings.markInOrder({ partition, turn: settling.turn, node }),
+        );
     for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);
   }
 
@@ -462,15 +267,7 @@ export class LastWords {
   }
 
   describe(): object {
-    return {
-      settling: [...this.#settling].map(([partition, { via, count, waiting }]) => ({
-        partition,
-        via,
-        detained: count,
-        waitFor: [...waiting.keys()],
-      })),
-      late: this.late,
-    };
+    return { settling: this.#settlings.describe(), late: this.late };
   }
 }
 

@@ -104,15 +104,16 @@ export class Lease {
     return names;
   }
 
-  /** Epochs below that limit may be handed out soon. Resolves when everybody knows, or it is time to ask again. */
-  tell(limit: number): Promise<void> {
-    return this.ask(this.#others(), limit);
-  }
-
-  /** Epochs below that are about to be handed out: the lease is over of what is led with others who do not know. */
-  require(below: number): void {
-    this.#needed = Math.max(this.#needed, below);
-    for (const each of this.#seams.leading()) this.renew(each);
+  /** All epochs are about to be above that one: the others are told before they are, and of what is led with those who do not know the lease is over. */
+  async raising(above: number, raise: () => Promise<void>): Promise<void> {
+    const { epochs, leading } = this.#seams;
+    const below = epochsBelow(epochs, above);
+    if (below > epochsBelow(epochs)) {
+      await this.ask(this.#others(), epochLimit(epochs, above));
+      this.#needed = Math.max(this.#needed, below);
+      for (const each of leading()) this.renew(each);
+    }
+    await raise();
   }
 
   holds({ partition, groups }: Pick<Leading, 'partition' | 'groups'>): boolean {

@@ -12,10 +12,9 @@
 
 import { TroupeError } from '../../errors.ts';
 import { followerRetryMs, leaseBeatMs, replicasLookMs, roundsPerEpoch } from '../../limits.ts';
-import type { Engine } from '../../storage/engine.ts';
-import { epochLimit, epochsBelow } from '../epochs.ts';
+import { epochLimit } from '../epochs.ts';
 import type { FarRouter } from '../far-router.ts';
-import type { Gateway, GatewayOptions } from '../gateway/gateway.ts';
+import type { Gateway } from '../gateway/gateway.ts';
 import { Crew } from '../handoff/crew.ts';
 import type { Part } from '../handoff/hands-records.ts';
 import type { Ring } from '../ownership/ring.ts';
@@ -26,11 +25,9 @@ import { everybody, firstGroups, type Groups, isAlone, type Position, wishedIn }
 import { Leading } from './leading.ts';
 import { Lease } from './lease.ts';
 import { MissingCopies } from './missing-copies.ts';
-import { ReplicaRecords, refuseKept } from './replica-records.ts';
+import { ReplicaRecords } from './replica-records.ts';
 import type { ReplicaCluster, ReplicasOptions } from './replicas-options.ts';
 import { Takeovers } from './takeovers.ts';
-
-export type { ReplicasOptions } from './replicas-options.ts';
 
 /** One that has become this node's, until a quorum has all of it. */
 interface Beginning {
@@ -38,19 +35,6 @@ interface Beginning {
   readonly isEstablished: () => void;
   /** Resolves when it is led, or not to be led any more. */
   begun: Promise<void>;
-}
-
-/** Null: each partition is kept by its owner alone. */
-export function replicasOf(router: FarRouter, gateway: Gateway, options: GatewayOptions): Replicas | null {
-  const { replicas, leases, raiseEpochs } = options;
-  if (replicas === undefined || leases === undefined) return null;
-  return new Replicas(router, gateway, { ...replicas, ...leases, raiseEpochs });
-}
-
-/** What an earlier life has stored, before anything runs. Throws CORRUPT, and BAD_OPTION where there is something and nobody to read it. */
-export function loadReplicas(replicas: Replicas | null, engine: Engine): void {
-  if (replicas === null) refuseKept(engine);
-  else replicas.load();
 }
 
 export class Replicas {
@@ -328,14 +312,8 @@ export class Replicas {
    * All epochs are above this one from now on. Where that is more than the others have been told of, they are told before anything runs under them:
    * whoever takes over from here goes by what they know.
    */
-  async raiseEpochs(above: number): Promise<void> {
-    const { epochs, raiseEpochs } = this.#options;
-    const below = epochsBelow(epochs, above);
-    if (below > epochsBelow(epochs)) {
-      await this.#lease.tell(epochLimit(epochs, above));
-      this.#lease.require(below);
-    }
-    await raiseEpochs(above);
+  raiseEpochs(above: number): Promise<void> {
+    return this.#lease.raising(above, () => this.#options.raiseEpochs(above));
   }
 
   isDown(name: string): boolean {

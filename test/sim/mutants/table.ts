@@ -799,7 +799,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a word with an old turn ends a wait',
     scenario: 'nodes',
-    file: handoff('last-words'),
+    file: handoff('settlings'),
     find: 'if (settling?.turn !== turn || settling.marked.has(node)) return;',
     replace: 'if (settling === undefined || settling.marked.has(node)) return;',
   },
@@ -841,7 +841,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what was detained is let go the other way round',
     scenario: 'nodes',
-    file: handoff('last-words'),
+    file: handoff('settlings'),
     find: 'for (const { ref, message, from } of entries)',
     replace: 'for (const { ref, message, from } of entries.reverse())',
   },
@@ -1133,16 +1133,16 @@ export const mutants: readonly Mutant[] = [
     name: 'what waits for last words is sent on when another owner has been agreed to',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: 'if (of === null) this.#refuseWaiting(partition);',
+    find: 'if (of === null) this.#settlings.refuseWaiting(partition);',
     replace: '',
   },
   {
     name: 'a last word that had to wait lets go what has come since',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: 'this.#letGo(partition, settling, node, last);\n        this.#toOwnerThen',
+    find: 'this.#settlings.letGo(partition, settling, node, last);\n        this.#toOwnerThen',
     replace:
-      'this.#letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));\n        this.#toOwnerThen',
+      'this.#settlings.letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));\n        this.#toOwnerThen',
   },
   // Where the check before the promise is left out, the one behind it refuses; only a promise is there that nobody needs.
   {

@@ -1,0 +1,273 @@
+// Partitions that have become this node's, while last words of their senders are under way: what waits for them here (last-words.ts).
+//
+//     begin ──▶ X's m2 comes: kept ──▶ X's word, behind his m1 ──▶ m2 runs          all have said theirs ──▶ over
+//                                └─ asked for, late ─┘
+//
+// Intuition: a word ends the wait of one turn. Where the partition has been here before, and words of that time are still owed, what they are
+// behind comes first; so words wait for words, and messages for what was sent before them, also when the partition comes once more meanwhile.
+//
+// Invariant: of one sender, what waits here leaves in order, and behind whatever came by an owner before.
+
+import { TroupeError } from '../../errors.ts';
+import { handoffHeldMax, lastWordAskMs, lastWordKeepMs, lastWordMs } from '../../limits.ts';
+import type { FarRouter } from '../far-router.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { OnWait } from '../gateway/homes.ts';
+import {
+  type Detained,
+  hasSaid,
+  type Owed,
+  type Settling,
+  takenOver,
+  takeWords,
+  unlessOwed,
+  unpostpone,
+  type Waiting,
+  type Word,
+  waitsFor,
+} from './settling.ts';
+
+export class Settlings {
+  readonly #router: FarRouter;
+  readonly #gateway: Gateway;
+  /** What this node itself has sent by the old way is back. */
+  readonly #onOwn: (partition: number, turn: number) => void;
+  readonly #settling = new Map<number, Settling>();
+  /** The turn with which a partition became ours in this life. */
+  readonly #begun = new Map<number, number>();
+  /** Waits that ended without a word. */
+  late = 0;
+
+  constructor(router: FarRouter, gateway: Gateway, onOwn: (partition: number, turn: number) => void) {
+    this.#router = router;
+    this.#gateway = gateway;
+    this.#onOwn = onOwn;
+  }
+
+  get any(): boolean {
+    return this.#settling.size !== 0;
+  }
+
+  get(partition: number): Settling | undefined {
+    return this.#settling.get(partition);
+  }
+
+  all(): Iterable<[partition: number, settling: Settling]> {
+    return this.#settling;
+  }
+
+  /** It is ours from now on. `isTaken`: its owner was lost, and has not given it: nothing that he still sends on is waited for. */
+  begin(partition: number, turn: number, via: string, isTaken: boolean): void {
+    const owes = this.#owed(partition);
+    const before = this.#settling.get(partition);
+    const words = takeWords(before);
+    const waiting = [...(before?.waiting ?? [])];
+    before?.waiting.clear();
+    this.end(partition);
+    this.#begun.set(partition, turn);
+    const settling = this.#settle(partition, turn, via, { only: null, isTaken, owes });
+    for (const [node, entries] of waiting) {
+      this.#wait(partition, settling, node, entries);
+      const last = entries.entries.at(-1);
+      // When the word has come that they have waited for until now: it is owed.
+      const letGo = (): void => this.behindHeld(partition, () => this.letGo(partition, settling, node, last));
+      unlessOwed(settling, node, (before?.turn ?? 0) + 1, letGo);
+    }
+    for (const [node, each] of words) for (const word of each) unlessOwed(settling, node, word.turn, word.pass);
+  }
+
+  /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
+  #owed(partition: number): Owed {
+    const before = this.#settling.get(partition);
+    const owes: Owed = new Map([...(before?.owes ?? [])].map(([node, turns]) => [node, new Set(turns)]));
+    if (before === undefined) return owes;
+    for (const node of this.#awaited(before))
+      if (waitsFor(before, node) && !hasSaid(before, node) && node !== this.#self)
+        owes.set(node, (owes.get(node) ?? new Set()).add(before.turn));
+    return owes;
+  }
+
+  #settle(partition: number, turn: number, via: string, of: Pick<Settling, 'only' | 'isTaken' | 'owes'>): Settling {
+    const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
+    const marked = new Set([via]);
+    const none = { waiting: new Map(), later: new Map(), postponed: new Map(), direct: new Set<string>(), count: 0 };
+    const settling: Settling = { turn, via, marked, ...of, own, ownCame, ...none };
+    this.#settling.set(partition, settling);
+    // It was this node's before, too.
+    if (via === this.#self) ownCame();
+    this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
+    this.#after(lastWordKeepMs, partition, turn, () => this.end(partition));
+    return settling;
+  }
+
+  /** Of one who has heard that it is ours. In this life it is known whom to wait for; in a later one that has been forgotten. */
+  comes(partition: number, turn: number, by: string, node = ''): void {
+    const isOurs = this.#gateway.nodes.ownerOf(partition) === this.#self;
+    if (!isOurs || by === this.#self || (this.#begun.get(partition) ?? -1) >= turn) return;
+    const settling = this.#settling.get(partition);
+    if (settling === undefined || settling.turn < turn) {
+      this.end(partition);
+      const isTaken = this.#gateway.replicas?.isDown(by) === true;
+      this.#settle(partition, turn, by, { only: new Set([node]), isTaken, owes: new Map() });
+    } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
+  }
+
+  #after(ms: number, partition: number, turn: number, then: () => void): void {
+    this.#gateway.timers.later(ms, () => {
+      if (this.#settling.get(partition)?.turn === turn) then();
+    });
+  }
+
+  refuseWaiting(partition: number): void {
+    const { host, held } = this.#router;
+    const waiting = this.#settling.get(partition)?.waiting;
+    const all = [...(waiting?.values() ?? [])];
+    waiting?.clear();
+    host.outside(() => {
+      for (const { ref, message } of all.flatMap(({ entries }) => entries))
+        held.refuse(ref, message, takenOver(partition, ref.toString()));
+    });
+    this.end(partition);
+    for (const { end } of all) end();
+  }
+
+  /** Does anything still wait here? */
+  isSettled(partition: number): boolean {
+    const settling = this.#settling.get(partition);
+    return settling === undefined || settling.waiting.size === 0;
+  }
+
+  /** False: it passes. Throws OVERLOADED. */
+  detain(partition: number, node: string, { ref, message, from }: Detained, onWait?: OnWait): boolean {
+    const settling = this.#settling.get(partition);
+    if (settling === undefined) return false;
+    if (!waitsFor(settling, node)) return false;
+    if (settling.count >= handoffHeldMax) {
+      const why = `${handoffHeldMax} messages wait for the last word of their senders by the old owner of partition ${partition}; this one, to ${ref.toString()}, was not run`;
+      throw new TroupeError('OVERLOADED', why, { details: { partition } });
+    }
+    let waiting = settling.waiting.get(node);
+    if (waiting === undefined) {
+      const { promise: over, resolve: end } = Promise.withResolvers<void>();
+      waiting = { entries: [], over, end };
+      this.#wait(partition, settling, node, waiting);
+    }
+    waiting.entries.push({ ref, message, from });
+    settling.count++;
+    if (settling.count > handoffHeldMax / 2) onWait?.(waiting.over);
+    return true;
+  }
+
+  #wait(partition: number, settling: Settling, node: string, waiting: Waiting): void {
+    settling.waiting.set(node, waiting);
+    settling.count += waiting.entries.length;
+    this.#askLater(partition, settling, node);
+    this.#after(lastWordMs, partition, settling.turn, () => this.#isLate(partition, node));
+  }
+
+  /** Whoever has just come to the cluster has never gone by another owner, and says no last word unless he is asked for it. */
+  #askLater(partition: number, settling: Settling, node: string): void {
+    this.#after(lastWordAskMs, partition, settling.turn, () => {
+      const waiting = settling.waiting.get(node);
+      if (waiting === undefined || !waitsFor(settling, node)) return;
+      const number = this.#gateway.linked(node);
+      // A later life knows nothing of what an earlier one has sent.
+      if (number !== undefined && waiting.entries[0]?.from === number)
+        this.#gateway.say(number, 'last-ask', { partition, turn: settling.turn });
+      this.#askLater(partition, settling, node);
+    });
+  }
+
+  /** It has not come in time. */
+  #isLate(partition: number, node: string): void {
+    const settling = this.#settling.get(partition);
+    if (settling === undefined || !waitsFor(settling, node)) return;
+    this.late++;
+    this.mark(partition, settling.turn, node);
+  }
+
+  #awaited({ only }: Settling): Iterable<string> {
+    return only ?? [...this.#gateway.nodes.names, ...this.#gateway.peers()];
+  }
+
+  get #self(): string {
+    return this.#router.host.node;
+  }
+
+  markInOrder({ partition, turn, node }: Pick<Word, 'partition' | 'turn' | 'node'>): void {
+    const mark = (): void => this.mark(partition, turn, node);
+    if (node === this.#self) mark();
+    else this.behindHeld(partition, mark);
+  }
+
+  /** What they had sent when it was this node's before may wait here still: it is held, with what this node sends itself, and is before that. */
+  behindHeld(partition: number, then: () => void): void {
+    const now = this.#router.held.get(partition);
+    if (now?.stage === 'settling' && now.hasOlder) this.#router.held.behind(partition, then);
+    else then();
+  }
+
+  mark(partition: number, turn: number, node: string): void {
+    const settling = this.#settling.get(partition);
+    if (settling?.turn !== turn || settling.marked.has(node)) return;
+    settling.marked.add(node);
+    settling.owes.delete(node);
+    if (node === this.#self) {
+      settling.ownCame();
+      this.#onOwn(partition, turn);
+    }
+    this.letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));
+    unpostpone(settling, node);
+    const later = settling.later.get(node) ?? [];
+    settling.later.delete(node);
+    for (const each of later) each.pass();
+    // It may be handed on by now.
+    if (settling.waiting.size === 0) this.#gateway.handoffs.ringChanged();
+    const isOver = settling.waiting.size === 0 && settling.later.size === 0;
+    if (isOver && [...this.#awaited(settling)].every(each => settling.marked.has(each)))
+      this.#settling.delete(partition);
+  }
+
+  /** Up to that one. */
+  letGo(partition: number, settling: Settling, node: string, upTo: Detained | undefined): void {
+    const waiting = settling.waiting.get(node);
+    if (waiting === undefined || upTo === undefined) return;
+    const entries = waiting.entries.splice(0, waiting.entries.indexOf(upTo) + 1);
+    if (waiting.entries.length === 0) settling.waiting.delete(node);
+    const { host, held } = this.#router;
+    const { homes } = this.#gateway;
+    host.outside(() => {
+      for (const { ref, message, from } of entries)
+        try {
+          const now = held.get(partition);
+          if (now !== undefined && now.stage !== 'settling') held.take(now, ref, message);
+          else if (homes.take(ref.toString(), message, -1)) continue;
+          else if (now === undefined) held.send(ref, message);
+          else held.pass(ref, message, from);
+        } catch (error) {
+          held.refuse(ref, message, error);
+        }
+    });
+    if (waiting.entries.length === 0) waiting.end();
+  }
+
+  end(partition: number): void {
+    const settling = this.#settling.get(partition);
+    if (settling === undefined) return;
+    const { waiting, later, postponed } = settling;
+    for (const node of new Set([this.#self, ...waiting.keys(), ...later.keys(), ...postponed.keys()])) {
+      if (waiting.has(node)) this.late++;
+      this.mark(partition, settling.turn, node);
+    }
+    this.#settling.delete(partition);
+  }
+
+  describe(): object[] {
+    return [...this.#settling].map(([partition, { via, count, waiting }]) => ({
+      partition,
+      via,
+      detained: count,
+      waitFor: [...waiting.keys()],
+    }));
+  }
+}
