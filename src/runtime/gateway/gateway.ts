@@ -89,8 +89,7 @@ export class Gateway {
     this.timers = new NodeTimers(host.world.clock);
     this.#dialect = new Dialect(host);
     this.codec = travelCodec(host, this.#dialect);
-    const raiseEpochs = (above: number) => this.replicas?.raiseEpochs(above) ?? options.raiseEpochs(above);
-    this.guests = new Guests(host, this.codec, raiseEpochs);
+    this.guests = new Guests(host, this.codec, options.raiseEpochs);
     this.homes = new Homes(router, this, this.guests);
     this.on('started', (from, id) => this.#ofPeer(from, id) && router.outcomes.onStarted(id));
     this.on('verdict', (from, id) => this.relays.abort(from, numberIn(id)));
@@ -102,7 +101,7 @@ export class Gateway {
     new GuestDesk(router, this);
     this.lastWords = new LastWords(router, this);
     this.replicas = replicasOf(router, this, options);
-    this.handoffs = new Handoffs(router, this, raiseEpochs);
+    this.handoffs = new Handoffs(router, this, above => (this.replicas ?? options).raiseEpochs(above));
     this.on('types', (from, types) => this.#dialect.learn(from, types));
   }
 
