@@ -228,7 +228,11 @@ export class LastWords {
     // It has come back, and with it what was in front of the word.
     if (owner === this.#self) return this.#toOwnerThen(word);
     const number = owner === undefined ? undefined : this.#gateway.linked(owner);
-    if (number === undefined) return this.#keep(word);
+    if (number === undefined) {
+      // Ours is said again when there is a session, if it is still the last.
+      if (!isDirect) this.#keep(word);
+      return;
+    }
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
       this.#gateway.timers.later(lookAgainMs, () => this.#pass(word, isDirect));
@@ -259,7 +263,7 @@ export class LastWords {
   linked(name: string): void {
     for (const [partition, said] of this.#said)
       if (this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, said);
-    for (const [id, word] of this.#kept) {
+    for (const [id, word] of [...this.#kept]) {
       if (this.#gateway.nodes.ownerOf(word.partition) !== name) continue;
       this.#kept.delete(id);
       this.#heard(word);
