@@ -113,6 +113,7 @@ export class LastWords {
 
   /** This node goes by the new owner from now on. */
   say({ partition, turn, from, to }: Change): void {
+    if (to === this.#self) this.#settlings.entered(partition);
     const by = [from, ...(this.#said.get(partition)?.by ?? []).filter(name => name !== from)];
     this.#said.set(partition, { turn, to, by });
     this.#gateway.timers.later(lastWordKeepMs, () => {

@@ -68,12 +68,21 @@ export class Settlings {
     const settling = this.#settle(partition, turn, via, { only: null, isTaken, owes });
     for (const [node, entries] of waiting) {
       this.#wait(partition, settling, node, entries);
+      // What the old owner sends passes: as soon as it is ours (entered).
+      if (node === via) continue;
       const last = entries.entries.at(-1);
       // When the word has come that they have waited for until now: it is owed.
       const letGo = (): void => this.behindHeld(partition, () => this.letGo(partition, settling, node, last));
       unlessOwed(settling, node, (before?.turn ?? 0) + 1, letGo);
     }
     for (const [node, each] of words) for (const word of each) unlessOwed(settling, node, word.turn, word.pass);
+  }
+
+  /** It is ours now: so is what waits of whoever need not be waited for. */
+  entered(partition: number): void {
+    const settling = this.#settling.get(partition);
+    for (const [node, { entries }] of [...(settling?.waiting ?? [])])
+      if (settling?.marked.has(node) === true) this.letGo(partition, settling, node, entries.at(-1));
   }
 
   /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
@@ -259,7 +268,9 @@ export class Settlings {
       if (waiting.has(node)) this.late++;
       this.mark(partition, settling.turn, node);
     }
+    for (const [node, { entries }] of [...waiting]) this.letGo(partition, settling, node, entries.at(-1));
     this.#settling.delete(partition);
+    this.#gateway.handoffs.ringChanged();
   }
 
   describe(): object[] {
