@@ -46,8 +46,9 @@ interface Asked extends About {
   readonly parts: readonly (readonly [shard: string, records: readonly RecordCopy[], gone: readonly Uint8Array[]])[];
 }
 
-/** Who has agreed to one turn of a partition, and to whom. */
+/** Who has agreed to one turn of a partition for one node. Others may ask for the same turn. */
 interface Agreement {
+  readonly turn: number;
   readonly to: string;
   readonly by: Set<string>;
 }
@@ -64,8 +65,8 @@ const nothing = new Uint8Array(0);
 
 export class CopiesOracle {
   readonly #seams: CopiesSeams;
-  /** By partition, by turn. */
-  readonly #agreements = new Map<number, Map<number, Agreement>>();
+  /** By partition, by turn and node. */
+  readonly #agreements = new Map<number, Map<string, Agreement>>();
 
   constructor(seams: CopiesSeams) {
     this.#seams = seams;
@@ -106,11 +107,11 @@ export class CopiesOracle {
       const onDisk = `on its disk turn ${promised} is promised to ${promisedTo}`;
       this.#seams.wrong(`${name} agrees to turn ${turn} of partition ${partition} for ${to}; ${onDisk}`);
     }
-    const turns = this.#agreements.get(partition) ?? new Map<number, Agreement>();
-    this.#agreements.set(partition, turns);
-    const agreement = turns.get(turn) ?? { to, by: new Set() };
-    turns.set(turn, agreement);
-    if (agreement.to === to) agreement.by.add(name);
+    const all = this.#agreements.get(partition) ?? new Map<string, Agreement>();
+    this.#agreements.set(partition, all);
+    const agreement = all.get(`${turn} ${to}`) ?? { turn, to, by: new Set() };
+    all.set(`${turn} ${to}`, agreement);
+    agreement.by.add(name);
   }
 
   #acknowledges(name: string, { partition, turn, round, parts }: Asked): void {
@@ -132,25 +133,25 @@ export class CopiesOracle {
       const all = speakers.filter(speaker => speaker.mayRun(partition));
       if (all.length > 1)
         this.#seams.wrong(`${all.map(({ name }) => name).join(' and ')} may both speak for partition ${partition}`);
-      const turns = this.#agreements.get(partition);
-      if (turns !== undefined) for (const speaker of all) this.#lookAtLease(partition, turns, speaker);
+      const agreements = this.#agreements.get(partition);
+      if (agreements !== undefined) for (const speaker of all) this.#lookAtLease(partition, agreements, speaker);
     }
   }
 
-  #lookAtLease(partition: number, turns: Map<number, Agreement>, { name, led: ledBy }: Speaker): void {
+  #lookAtLease(partition: number, all: Map<string, Agreement>, { name, led: ledBy }: Speaker): void {
     // Whoever gives it away has agreed to that himself, and speaks until the ring is written.
     const isOwn = ({ to, by }: Agreement): boolean => to === name || by.has(name);
-    if ([...turns.values()].every(isOwn)) return;
+    if ([...all.values()].every(isOwn)) return;
     const led = ledBy(partition);
     if (led === undefined) return;
     // They have come to nothing, or it owns it under one of them.
-    for (const turn of turns.keys()) if (turn <= led.turn) turns.delete(turn);
-    const agreed = [...turns].filter(([, { by }]) => isQuorum(led.groups, each => by.has(each)));
-    const [turn, last] = agreed.sort(([a], [b]) => b - a)[0] ?? [];
+    for (const [id, { turn }] of all) if (turn <= led.turn) all.delete(id);
+    const agreed = [...all.values()].filter(({ by }) => isQuorum(led.groups, each => by.has(each)));
+    const [last] = agreed.sort((a, b) => b.turn - a.turn);
     if (last === undefined || isOwn(last)) return;
     const others = [...last.by].join(' and ');
     this.#seams.wrong(
-      `${name} may speak for partition ${partition}; ${others} have agreed to ${last.to} under turn ${turn}`,
+      `${name} may speak for partition ${partition}; ${others} have agreed to ${last.to} under turn ${last.turn}`,
     );
   }
 }
