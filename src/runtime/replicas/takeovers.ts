@@ -56,7 +56,7 @@ export class Takeovers {
     const { host, self, records, lease, ownerOf, turnOf, isDown, takeOver, raiseEpochs } = this.#seams;
     const from = ownerOf(partition) ?? '';
     const isOurs = from === self;
-    if (this.campaigns.yields(partition)) return;
+    if (!isOurs && this.campaigns.yields(partition)) return;
     if (isOurs ? above < 0 || this.#seams.isBeingGiven(partition) : !isDown(from) || !lease.isOver(from)) return;
     // Whose group is an old one may never be agreed to, and each turn that it asks for is in the way of who can be: it asks nobody in vain.
     const isLinked = (name: string): boolean => name === self || this.#seams.gateway.linked(name) !== undefined;

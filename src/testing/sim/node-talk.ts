@@ -127,6 +127,8 @@ export class NodeTalk {
       } catch (error) {
         if (tries === triesMax) throw error;
         said.isStray = true;
+        // What becomes of the next try its node may not live to hear.
+        if (said.outcome !== 'unknown') said.outcome = 'open';
         await new Promise<void>(done => life.world.clock.timer(retryMs, done));
       }
   }
