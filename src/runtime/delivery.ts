@@ -15,6 +15,7 @@ import type { Extras, Parked } from './extras.ts';
 import { blocked, crowded, exclusive, freezing, fronted, gated, moving, queued, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
 import { isTight, tightened } from './mailbox-bound.ts';
+import { argumentsOf } from './messages.ts';
 import { type BaseRef, boxedArguments, type CallOptions } from './refs.ts';
 import type { LeaseGuard } from './replicas/lease-guard.ts';
 import { show } from './show.ts';
@@ -137,6 +138,21 @@ export function offer(host: Host, act: Activation, call: Call, head: number, a0:
   if (call.extra?.opId !== undefined && isRetry(host, act, call, call.extra.opId)) return;
   if (settleCycle(host, act, call, head, a0, a1)) return;
   if (refusesMore(act) || !act.offer(head, a0, a1, call)) overflow(host, act, head, a0, a1, call);
+}
+
+/** A tell whose sender was told that it is on its way: taken even beyond the bound, and behind asks that wait for room. */
+export function takeSurely(host: Host, act: Activation, message: Parked): void {
+  const { head, a0, a1 } = message;
+  const waiters = act.extras?.waiters ?? [];
+  if (waiters.length === 0) {
+    (act.box ?? act.openBox()).force(head, a0, a1, null);
+    act.ready();
+    return;
+  }
+  const code = head & 1023;
+  const refuse = (error: TroupeError): void =>
+    host.deadLetter(act.id, act.hosted.nameOf(code >>> 2), argumentsOf(code, a0, a1), error.message);
+  waiters.push({ message, admit: () => undefined, refuse });
 }
 
 /** Do asks expire in this mailbox, so that it takes fewer than it could hold? */

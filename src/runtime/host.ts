@@ -11,7 +11,7 @@ import { Call, type CallExtra, ended, linkWaiting, unlinkWaiting, waiting } from
 import { type Codec, createCodec } from './codec.ts';
 import { unanswerable } from './codec-refusal.ts';
 import type { ActorType } from './define-actor.ts';
-import { askNow, canRunNow, expire, follow, offer, refuseOptions } from './delivery.ts';
+import { askNow, canRunNow, expire, follow, offer, refuseOptions, takeSurely } from './delivery.ts';
 import type { Parked } from './extras.ts';
 import { Failures } from './failures.ts';
 import type { EpochSource, HostEvents, HostObserver, HostOptions } from './host-types.ts';
@@ -182,11 +182,8 @@ export class Host extends Registry {
       const code = message.head & 1023;
       if (this.router.goesBack(ref, { code, a0: message.a0, a1: message.a1, call: message.meta })) return true;
       const next = message.meta === null && this.observer === null ? this.find(ref) : null;
-      if (next !== null) {
-        // Its sender was told that it is on its way: it is taken even beyond the bound, as it was the first time.
-        (next.box ?? next.openBox()).force(message.head, message.a0, message.a1, null);
-        next.ready();
-      } else if (message.meta === null) void this.send(ref, code, message.a0, message.a1, null);
+      if (next !== null) takeSurely(this, next, message);
+      else if (message.meta === null) void this.send(ref, code, message.a0, message.a1, null);
       else this.dispatch(ref, message.meta, code, message.a0, message.a1);
       return true;
     } catch {
