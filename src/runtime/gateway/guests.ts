@@ -108,6 +108,8 @@ export class Guests {
       await this.#rest(act);
       this.#goesOn(unit, left);
       for (const message of drain(act)) bounce(message);
+      // There is room: whoever was asked to pause would be told so by a turn, and it may stay with nothing to run.
+      this.#host.router.drained(act);
       await this.#inTime(leave(this.#host, act), unit, "did not end its onDeactivate('moved')");
       this.#goesOn(unit, left);
       const late = this.#stashed(act) ?? this.#running(act);
