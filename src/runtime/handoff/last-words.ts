@@ -12,6 +12,9 @@
 // Where X only takes n1 for lost, and n2 does not, n1 is told to stop: it refuses what X sent before he knew, and answers behind the rest.
 // Where n2 has been started anew it waits for nobody, and what X sent by n1 may still be on a link that is down: so the first that X says
 // to n2 is that it has a last word under way. n1 keeps the words for n2 until there is a session with it.
+// A word says for whom it is: whoever became the owner with its turn. Where the partition has gone on since, it goes past him, with what it is behind; and
+// the owner of now tells him, for later words of that node may wait for it there.
+// Who has just come to the cluster has gone by no other owner, and has no last word to say: he is asked for it.
 // What waits does so for lastWordMs at most, and is counted when that was too short.
 //
 // Invariant: from each sender n2 passes on what came by n1 first; the word carries the turn that X believes in, so an old one ends nothing.
