@@ -34,6 +34,8 @@ export interface LeaseSeams {
   /** Partitions of that node for which this one has agreed to another owner: for them it has not heard of it. */
   denies(name: string): Denied;
   leading(): Iterable<Leading>;
+  /** Of gossip. */
+  isDown(name: string): boolean;
   /** Somebody has agreed to another owner, under that turn. */
   onDenied(partition: number, turn: number): void;
   /** What threads look at (lease-guard.ts), and what it counts in, less this thread's own clock. */
@@ -106,10 +108,12 @@ export class Lease {
 
   /** All epochs are about to be above that one: the others are told before they are, and of what is led with those who do not know the lease is over. */
   async raising(above: number, raise: () => Promise<void>): Promise<void> {
-    const { epochs, leading } = this.#seams;
+    const { epochs, leading, isDown } = this.#seams;
     const below = epochsBelow(epochs, above);
     if (below > epochsBelow(epochs)) {
-      await this.ask(this.#others(), epochLimit(epochs, above));
+      // Whoever is down is not waited for.
+      const names = [...this.#others()].filter(name => !isDown(name));
+      await this.ask(names, epochLimit(epochs, above));
       this.#needed = Math.max(this.#needed, below);
       for (const each of leading()) this.renew(each);
     }

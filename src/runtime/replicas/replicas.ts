@@ -74,6 +74,7 @@ export class Replicas {
       epochs: options.epochs,
       denies: name => this.#records.promisedAgainst(name, partition => gateway.nodes.ownerOf(partition), turnOf),
       leading: () => this.#leading.values(),
+      isDown: name => this.isDown(name),
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
     });
     this.following = new Following(router, gateway, { crew: this.#crew, records: this.#records, turnOf });
