@@ -129,11 +129,13 @@ export class LastWords {
     const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
     const number = owner === by[0] ? undefined : this.#gateway.linked(owner);
     if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by: by[0] });
-    // One that is lost passes nothing on: when it is back it refuses what comes of before (cut). Who has given it to us does not.
+    // One from whom it was taken over passes nothing on: when it is back it refuses what comes of before (cut). Who has given it does, and may
+    // only be thought to be lost: as long as there is a session with him, what we sent him may come yet.
     const { replicas } = this.#gateway;
     const hasGiven = owner === this.#self && replicas?.isTaken(partition, turn) === false;
-    const isLost = (name: string): boolean => replicas?.isDown(name) === true && !(hasGiven && name === by[0]);
-    const old = by.find(name => name !== owner && !isLost(name) && this.#gateway.linked(name) !== undefined);
+    const isLost = replicas?.isDown(by[0] as string) === true && !hasGiven;
+    const isWay = (name: string): boolean => name !== owner && !(isLost && name === by[0]);
+    const old = by.find(name => isWay(name) && this.#gateway.linked(name) !== undefined);
     const word = { partition, turn, to, node: this.#self };
     // Nothing of ours is on its way there.
     if (old === undefined) this.#heard(word);

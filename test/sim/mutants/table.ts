@@ -1252,7 +1252,7 @@ export const mutants: readonly Mutant[] = [
     name: 'who has given a partition away passes nothing on while he is taken for lost',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: '&& !(hasGiven && name === by[0])',
-    replace: '&& !(hasGiven && name === null)',
+    find: 'const isLost = replicas?.isDown(by[0] as string) === true && !hasGiven;',
+    replace: 'const isLost = replicas?.isDown(by[0] as string) === true;',
   },
 ];
