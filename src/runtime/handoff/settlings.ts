@@ -136,8 +136,9 @@ export class Settlings {
       for (const { ref, message } of all.flatMap(({ entries }) => entries))
         held.refuse(ref, message, takenOver(partition, ref.toString()));
     });
-    this.end(partition);
     for (const { end } of all) end();
+    // Words go on waiting for those that are missed: what is sent to the next owner is behind them, too.
+    this.#settling.get(partition)?.ownCame();
   }
 
   /** Does anything still wait here? */

@@ -135,7 +135,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
         epochs: epochMemory(base),
         storeEpochs: async limit => {
           await new Promise<void>(done => clock.timer(saveMs, done));
-          keep('epochs', limit);
+          keep('epochs', Math.max(limit, number('epochs')));
         },
         others: this.#plan.processes.filter(other => other !== name),
         state: stored === undefined ? undefined : (JSON.parse(stored) as RingState),

@@ -1241,18 +1241,4 @@ export const mutants: readonly Mutant[] = [
     find: 'if (from === node && this.#asksVia(settling, word)) return;',
     replace: '',
   },
-  {
-    name: 'an own word that has come is passed on, as if the owner of now had been the one before',
-    scenario: 'replicas',
-    file: 'runtime/handoff/last-words.ts',
-    find: 'if (node === this.#self && from !== undefined && word.to === this.#self) return;',
-    replace: '',
-  },
-  {
-    name: 'who has given a partition away passes nothing on while he is taken for lost',
-    scenario: 'replicas',
-    file: 'runtime/handoff/last-words.ts',
-    find: 'const isLost = replicas?.isDown(by[0] as string) === true && !hasGiven;',
-    replace: 'const isLost = replicas?.isDown(by[0] as string) === true;',
-  },
 ];
