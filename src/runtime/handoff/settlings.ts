@@ -137,8 +137,9 @@ export class Settlings {
         held.refuse(ref, message, takenOver(partition, ref.toString()));
     });
     for (const { end } of all) end();
-    // Words go on waiting for those that are missed: what is sent to the next owner is behind them, too.
-    this.#settling.get(partition)?.ownCame();
+    // Words go on waiting for those that are missed: what is sent to the next owner is behind them, too. Nothing of this node's does.
+    const settling = this.#settling.get(partition);
+    if (settling !== undefined) this.mark(partition, settling.turn, this.#self);
   }
 
   /** Does anything still wait here? */
@@ -172,7 +173,10 @@ export class Settlings {
     settling.waiting.set(node, waiting);
     settling.count += waiting.entries.length;
     this.#askLater(partition, settling, node);
-    this.#after(lastWordMs, partition, settling.turn, () => this.#isLate(partition, node));
+    // What has been refused meanwhile waits no more.
+    this.#after(lastWordMs, partition, settling.turn, () => {
+      if (settling.waiting.get(node) === waiting) this.#isLate(partition, node);
+    });
   }
 
   /** Whoever has just come to the cluster has never gone by another owner, and says no last word unless he is asked for it. */
