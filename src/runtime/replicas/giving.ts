@@ -70,8 +70,11 @@ export class Giving {
 
   /** At the old one: a quorum agrees that it goes there, under the turn that this resolves with. Throws QUORUM. */
   async consent(partition: number, to: string): Promise<Consent> {
-    const holds = this.#seams.lease.lasting(partition);
     const leading = this.#seams.leadingOf(partition);
+    // Who has led it for a moment only may have asked the others long before. A lease that ends before the ring is written would turn this into a
+    // take-over, and refuse what waits here.
+    if (leading !== undefined) await this.#seams.lease.freshen(leading);
+    const holds = this.#seams.lease.lasting(partition);
     const groups = leading?.groups;
     const { turn } = await this.#seams.campaigns.agree(partition, this.#seams.turnOf(partition) + 1, to, true);
     // From here on no other groups can be stored, and no other owner be agreed to under that turn.

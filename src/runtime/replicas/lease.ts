@@ -136,6 +136,14 @@ export class Lease {
       this.set(partition, this.#until(partition, groups, 'mono'), this.#until(partition, groups, 'wall'));
   }
 
+  /** Renewed before its time, if there is little left of it: for what is begun under it, and has to end under it. */
+  async freshen(leading: Leading): Promise<void> {
+    const { groups } = leading;
+    if (this.#until(leading.partition, groups, 'mono') - this.#host.now() > leaseMs / 2) return;
+    await this.ask(everybody(groups).filter(name => name !== this.#host.node));
+    this.renew(leading);
+  }
+
   /** Infinity: it needs none. -Infinity: nothing of it may run. */
   set(partition: number, until: number, wallUntil: number = until): void {
     const { words, clockShift } = this.#seams;
