@@ -220,7 +220,7 @@ export class RingKeeper {
         if (agreed !== undefined && agreed !== turn) throw refuse(`turn ${agreed} was agreed to`, 'turn-changed');
         return next;
       });
-      return { partition, from: name, to, turn };
+      return { partition, from: name, to, turn, hasMissed: false };
     } finally {
       this.#handing.delete(partition);
     }
@@ -260,7 +260,8 @@ export class RingKeeper {
     if (isNewClaim) for (const number of this.#options.linked.values()) this.greet(number);
     if (changes.length > 0) this.#hook('after', hooks => hooks.after(changes));
     this.#options.onChanged(this.tag as AppState);
-    for (const change of changes) if (change.from !== change.to) emit('partition-handed', { ...change });
+    for (const { partition, from, to, turn } of changes)
+      if (from !== to) emit('partition-handed', { partition, from, to, turn });
     emit('ring-changed', { epoch: this.#ring.epoch, hash: ringHash(this.#ring) });
     this.lookAround();
   }

@@ -234,8 +234,9 @@ export class Handoffs implements HandoffHooks {
   // A partition changes hands.
 
   before(changes: readonly Change[]): void {
-    for (const { partition, from, to, turn } of changes) {
-      if (to !== this.#router.host.node || this.#isRenewed({ partition, from, to, turn })) continue;
+    for (const change of changes) {
+      const { partition, from, to, turn } = change;
+      if (to !== this.#router.host.node || this.#isRenewed(change)) continue;
       this.#gateway.replicas?.willLead(partition);
       const isTaken = this.#gateway.replicas?.isTaken(partition, turn) === true;
       this.#gateway.lastWords.begin(partition, turn, from, isTaken);
@@ -338,8 +339,8 @@ export class Handoffs implements HandoffHooks {
   }
 
   #pass(change: Change): void {
-    const { partition, from, to, turn } = change;
-    const { lastWords } = this.#gateway;
+    const { partition, from, to, turn, hasMissed } = change;
+    const { lastWords, replicas } = this.#gateway;
     this.#takings.passed(partition, to);
     const number = this.#gateway.linked(from);
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
@@ -352,9 +353,11 @@ export class Handoffs implements HandoffHooks {
         else message.again();
     });
     lastWords.say(change);
-    if (isLost) lastWords.cut(partition, turn);
+    // It may have been given to this node, and taken over from it, without a word of that having come.
+    const isUnheard = replicas !== null && hasMissed;
+    if (isLost || isUnheard) lastWords.cut(partition, turn);
     // What is lost passes nothing on that it had before it knows of that turn.
-    if (this.#gateway.replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);
+    if (replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);
     this.#watchAnew(partition);
   }
 

@@ -136,7 +136,7 @@ export class LastWords {
     const isLost = replicas?.isDown(by[0] as string) === true && !hasGiven;
     const isWay = (name: string): boolean => name !== owner && !(isLost && name === by[0]);
     const old = by.find(name => isWay(name) && this.#gateway.linked(name) !== undefined);
-    const word = { partition, turn, to, node: this.#self };
+    const word = { partition, turn, to, node: this.#self, past: isLost ? by[0] : undefined };
     // Nothing of ours is on its way there.
     if (old === undefined) this.#heard(word);
     else this.#tell(old, word);
@@ -160,6 +160,7 @@ export class LastWords {
   #heard(word: Word, from?: string): void {
     const { partition, turn, node } = word;
     const settling = this.#settlings.get(partition);
+    this.#settlings.said(partition, turn, node);
     // What has come from the same node, and waits here, is before it.
     const before = from === node ? undefined : settling?.waiting.get(from ?? '');
     if (before !== undefined) {
@@ -167,7 +168,7 @@ export class LastWords {
       return;
     }
     if (settling?.turn === turn) {
-      if (from === node && this.#asksVia(settling, word)) return;
+      if (this.#asksVia(settling, word, from)) return;
       return unlessOwed(settling, node, turn, () => this.#settlings.markInOrder(word));
     }
     if (settling !== undefined && settling.turn > turn) return this.#heardOfBefore(settling, word, from);
@@ -175,7 +176,7 @@ export class LastWords {
     if (node === this.#self && from !== undefined && word.to === this.#self) return;
     // Said by none but us: it is for whoever that turn made the owner, and not for a later one, who is told of a later turn.
     const isDirect = node === this.#self && from === undefined;
-    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, isDirect));
+    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, from, isDirect));
     if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       if (from !== settling.via) {
         settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
@@ -208,11 +209,13 @@ export class LastWords {
   }
 
   /**
-   * Said directly, by one who takes the old owner for lost. To us he is not: he has given it, and what that node had sent him may be on its way
-   * still. So he is told to pass nothing of that on any more, and answers behind what he has.
+   * Said directly, or by an owner before, by one who takes the old owner for lost. To us he is not: he has given it, and what that node had sent
+   * him may be on its way still. So he is told to pass nothing of that on any more, and answers behind what he has.
    */
-  #asksVia({ via, marked, isTaken, direct }: Settling, word: Word): boolean {
-    const { node } = word;
+  #asksVia({ via, marked, isTaken, direct }: Settling, word: Word, from?: string): boolean {
+    const { node, past } = word;
+    const isPast = past === via && from !== via && !direct.has(node);
+    if (from !== node && !isPast) return false;
     const number = marked.has(node) || via === this.#self ? undefined : this.#gateway.linked(via);
     if (this.#gateway.replicas === null || isTaken || number === undefined) return false;
     // Once: he would refuse what that node sends him after it knows.
@@ -225,14 +228,14 @@ export class LastWords {
     const { partition, turn, node } = word;
     if (this.#gateway.nodes.ownerOf(partition) !== by) return;
     this.cut(partition, turn, node);
-    this.#router.held.behind(partition, () => this.#pass(word));
+    this.#router.held.behind(partition, () => this.#pass(word, by));
   }
 
-  #pass(word: Word, isDirect = false): void {
+  #pass(word: Word, from?: string, isDirect = false): void {
     const { partition } = word;
     const owner = isDirect ? word.to : this.#gateway.nodes.ownerOf(partition);
     // It has come back, and with it what was in front of the word.
-    if (owner === this.#self) return this.#toOwnerThen(word);
+    if (owner === this.#self) return this.#toOwnerThen(word, from);
     const number = owner === undefined ? undefined : this.#gateway.linked(owner);
     if (number === undefined) {
       // Ours is said again when there is a session, if it is still the last.
@@ -241,7 +244,7 @@ export class LastWords {
     }
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
-      this.#gateway.timers.later(lookAgainMs, () => this.#pass(word, isDirect));
+      this.#gateway.timers.later(lookAgainMs, () => this.#pass(word, from, isDirect));
     else this.#gateway.say(number, 'last', word);
   }
 
@@ -283,6 +286,13 @@ export class LastWords {
 
 /** Older versions do not say to whom. Throws BAD_MESSAGE. */
 function wordIn(word: Partial<Word> | null | undefined): Word {
-  const { partition, turn, node, to } = word ?? {};
-  return { partition: numberIn(partition), turn: numberIn(turn), node: textIn(node), to: textIn(to ?? '') };
+  const { partition, turn, node, to, past } = word ?? {};
+  const passed = past === undefined ? undefined : textIn(past);
+  return {
+    partition: numberIn(partition),
+    turn: numberIn(turn),
+    node: textIn(node),
+    to: textIn(to ?? ''),
+    past: passed,
+  };
 }

@@ -12,6 +12,8 @@ export interface Word {
   readonly node: string;
   /** Who became the owner with that turn. */
   readonly to: string;
+  /** Who owned it until then, but is taken for lost by that node: the word has not gone by him. */
+  readonly past?: string | undefined;
 }
 
 export interface Said {

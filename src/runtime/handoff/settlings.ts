@@ -35,6 +35,8 @@ export class Settlings {
   readonly #settling = new Map<number, Settling>();
   /** The turn with which a partition became ours in this life. */
   readonly #begun = new Map<number, number>();
+  /** Who had not said the last word of that turn when there was no more waiting: it may have been stopped all the time, and say it yet. */
+  readonly #missed = new Map<number, { readonly turn: number; readonly nodes: Set<string> }>();
   /** Waits that ended without a word. */
   late = 0;
 
@@ -65,6 +67,7 @@ export class Settlings {
     before?.waiting.clear();
     this.end(partition);
     this.#begun.set(partition, turn);
+    this.#missed.delete(partition);
     const settling = this.#settle(partition, turn, via, { only: null, isTaken, owes });
     for (const [node, entries] of waiting) {
       this.#wait(partition, settling, node, entries);
@@ -105,20 +108,33 @@ export class Settlings {
     // It was this node's before, too.
     if (via === this.#self) ownCame();
     this.#after(lastWordMs, partition, turn, () => this.#isLate(partition, this.#self));
-    this.#after(lastWordKeepMs, partition, turn, () => this.end(partition));
+    this.#after(lastWordKeepMs, partition, turn, () => {
+      const nodes = new Set(
+        [...this.#awaited(settling)].filter(node => node !== this.#self && waitsFor(settling, node)),
+      );
+      this.#missed.set(partition, { turn, nodes });
+      this.end(partition);
+    });
     return settling;
   }
 
   /** Of one who has heard that it is ours. In this life it is known whom to wait for; in a later one that has been forgotten. */
   comes(partition: number, turn: number, by: string, node = ''): void {
     const isOurs = this.#gateway.nodes.ownerOf(partition) === this.#self;
-    if (!isOurs || by === this.#self || (this.#begun.get(partition) ?? -1) >= turn) return;
+    const isKnown = (this.#begun.get(partition) ?? -1) >= turn && !this.said(partition, turn, node);
+    if (!isOurs || by === this.#self || isKnown) return;
     const settling = this.#settling.get(partition);
     if (settling === undefined || settling.turn < turn) {
       this.end(partition);
       const isTaken = this.#gateway.replicas?.isDown(by) === true;
       this.#settle(partition, turn, by, { only: new Set([node]), isTaken, owes: new Map() });
     } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
+  }
+
+  /** It is missed no more. Was it? */
+  said(partition: number, turn: number, node: string): boolean {
+    const missed = this.#missed.get(partition);
+    return missed?.turn === turn && missed.nodes.delete(node);
   }
 
   #after(ms: number, partition: number, turn: number, then: () => void): void {

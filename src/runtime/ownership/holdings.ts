@@ -37,6 +37,8 @@ export interface Change {
   readonly from: string;
   readonly to: string;
   readonly turn: number;
+  /** There were turns in between: in one of them it may have been anybody's, this node's too. */
+  readonly hasMissed: boolean;
 }
 
 export interface Merged {
@@ -104,7 +106,8 @@ export function mergeStates(ours: RingState, theirs: RingState): Merged | 'forei
   const changes: Change[] = [];
   const holdings = ours.holdings.map((known, partition) => {
     const best = later(known, theirs.holdings[partition] as Holding);
-    if (best !== known) changes.push({ partition, from: known.owner, to: best.owner, turn: best.turn });
+    const { owner: to, turn } = best;
+    if (best !== known) changes.push({ partition, from: known.owner, to, turn, hasMissed: turn > known.turn + 1 });
     return best;
   });
   const claim = mergeRings(ours.claim, theirs.claim);
