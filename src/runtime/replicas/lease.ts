@@ -33,10 +33,12 @@ export interface LeaseSeams {
   readonly epochs: EpochMemory;
   /** Partitions of that node for which this one has agreed to another owner: for them it has not heard of it. */
   denies(name: string): Denied;
+  /** The latest turn of it that this node has promised to anybody, itself too. */
+  promised(partition: number): number;
   leading(): Iterable<Leading>;
   /** Of gossip. */
   isDown(name: string): boolean;
-  /** Somebody has agreed to another owner, under that turn. */
+  /** Somebody has agreed to another owner, or this node has asked for it in vain, under that turn: no group can change before a later one. */
   onDenied(partition: number, turn: number): void;
   /** What threads look at (lease-guard.ts), and what it counts in, less this thread's own clock. */
   readonly words: LeaseWords;
@@ -89,11 +91,11 @@ export class Lease {
 
   /** Tells those that keep what is led here that this node is alive, again and again. */
   beat(): void {
-    const { leading, onDenied } = this.#seams;
+    const { leading, onDenied, promised } = this.#seams;
     void this.ask(this.#others()).then(() => {
       for (const each of leading()) {
         this.renew(each);
-        const under = this.#deniedUnder(each.partition);
+        const under = Math.max(this.#deniedUnder(each.partition), promised(each.partition));
         if (under > each.turn) onDenied(each.partition, under);
       }
     });

@@ -73,6 +73,7 @@ export class Replicas {
       ...{ words: options.words, clockShift: options.clockShift },
       epochs: options.epochs,
       denies: name => this.#records.promisedAgainst(name, partition => gateway.nodes.ownerOf(partition), turnOf),
+      promised: partition => this.#records.get(partition).promised,
       leading: () => this.#leading.values(),
       isDown: name => this.isDown(name),
       onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
