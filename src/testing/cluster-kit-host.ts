@@ -216,9 +216,12 @@ export class ClusterKit {
     return node;
   }
 
-  /** These nodes, or all, each joining through all others, until they have a ring. */
-  async start(names: readonly string[] = this.nodes.map(({ name }) => name)): Promise<void> {
-    for (const name of names) await this.run(this.startNode(name));
+  /** These nodes, or all, each joining through the others, until they have a ring. `through`: through those. */
+  async start(
+    names: readonly string[] = this.nodes.map(({ name }) => name),
+    through: readonly string[] = names,
+  ): Promise<void> {
+    for (const name of names) await this.run(this.node(name).start(through.filter(each => each !== name)));
     await this.run(Promise.all(names.map(name => this.node(name).cluster.ready())), 60_000);
   }
 

@@ -18,7 +18,7 @@ import type { Peers, PeersOptions } from '../links/peers.ts';
 import type { TlsIdentity } from '../links/tls-wire.ts';
 import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/gossip-types.ts';
 import { Gossiper } from '../membership/gossiper.ts';
-import { type Change, type RingState, turnsOf } from '../ownership/holdings.ts';
+import { type Handed, type RingState, turnsOf } from '../ownership/holdings.ts';
 import { preference } from '../ownership/preference.ts';
 import { type Ring, ringHash } from '../ownership/ring.ts';
 import type { PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
@@ -118,6 +118,7 @@ export class Cluster {
     this.#search = new RingSearch({
       ...parts,
       onForeign: from => this.#onForeign(from),
+      isMost: () => this.#joining.isMost,
       onReady: () => this.#joining.becomeReady(),
       onFailed: error => this.#onNoRing(error),
     });
@@ -274,7 +275,7 @@ export class Cluster {
   }
 
   /** See RingKeeper.handOn: the commit point of a handoff. */
-  handOn(partition: number, to: string, turn?: number): Promise<Change> {
+  handOn(partition: number, to: string, turn?: number): Promise<Handed> {
     return this.#keeper.handOn(partition, to, turn);
   }
 

@@ -81,6 +81,11 @@ export class Joining {
     this.#doors.delete(address);
   }
 
+  /** More than half of those that it shall join have let it in, itself counted: what others found without it is no more than the rest. */
+  get isMost(): boolean {
+    return new Set(this.#names.values()).add(this.#options.name).size > this.#doors.size;
+  }
+
   /** A dial came to nothing. `isIn`: there is a link with somebody. */
   failed(trouble: SeedTrouble, isIn: boolean, now: Millis): void {
     const door = this.#doors.get(trouble.address);

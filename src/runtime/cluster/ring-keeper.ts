@@ -20,6 +20,7 @@ import {
   type Change,
   effective,
   founded,
+  type Handed,
   handedOn,
   type Merged,
   mergeStates,
@@ -196,7 +197,7 @@ export class RingKeeper {
    * Rejects, and it is still ours, when it cannot be stored; with the outcome 'unknown' when this node has stopped and its next life
    * will know.
    */
-  async handOn(partition: number, to: string, agreed?: number): Promise<Change> {
+  async handOn(partition: number, to: string, agreed?: number): Promise<Handed> {
     const { name } = this.#options;
     const refuse = (why: string, reason: string): TroupeError =>
       new TroupeError('BAD_OPTION', `partition ${partition} cannot go from ${name} to ${to}: ${why}`, {
@@ -220,7 +221,7 @@ export class RingKeeper {
         if (agreed !== undefined && agreed !== turn) throw refuse(`turn ${agreed} was agreed to`, 'turn-changed');
         return next;
       });
-      return { partition, from: name, to, turn, hasMissed: false };
+      return { partition, from: name, to, turn };
     } finally {
       this.#handing.delete(partition);
     }

@@ -33,6 +33,8 @@ export interface RingSearchOptions {
   appOf(name: string): AppState | undefined;
   onForeign(from: string): void;
   /** Once: there is a ring, it is stored, somebody of it knows this node, and there are links to those who own something and are up. */
+  /** More than half of those that this node is told to join are there. */
+  isMost(): boolean;
   onReady(): void;
   onFailed(error: TroupeError): void;
 }
@@ -103,7 +105,8 @@ export class RingSearch {
     const strangers = [...linked.keys()].filter(each => !views.some(member => member.name === each));
     known.push(...strangers.map(each => ({ name: each, isUp: false, hasRing: false })));
     const up = views.filter(({ status }) => status === 'up');
-    if (this.#founding.mayFound(known, world.clock.mono())) void this.found(up).catch(error => this.#failed(error));
+    if (this.#founding.mayFound(known, this.#options.isMost(), world.clock.mono()))
+      void this.found(up).catch(error => this.#failed(error));
     else this.#lookAgain();
   }
 

@@ -31,12 +31,15 @@ export interface RingState {
   readonly holdings: Holdings;
 }
 
-/** A partition that has changed hands, as seen by who held it to be `from`'s. Who missed turns may see `from` and `to` the same. */
-export interface Change {
+export interface Handed {
   readonly partition: number;
   readonly from: string;
   readonly to: string;
   readonly turn: number;
+}
+
+/** A partition that has changed hands, as seen by who held it to be `from`'s. Who missed turns may see `from` and `to` the same. */
+export interface Change extends Handed {
   /** There were turns in between: in one of them it may have been anybody's, this node's too. */
   readonly hasMissed: boolean;
 }

@@ -248,7 +248,8 @@ describe('clusters founded apart', () => {
       ['n1', 'n2'],
       ['n3', 'n4'],
     ]);
-    await kit.start();
+    await kit.start(['n1', 'n2']);
+    await kit.start(['n3', 'n4'], ['n1', 'n3', 'n4']);
     const ring = JSON.stringify(node('n1').cluster.ring());
     expect(JSON.stringify(node('n3').cluster.ring())).not.toBe(ring);
     kit.heal();

@@ -135,7 +135,7 @@ describe('a node of the simulated network whose addresses are dead', () => {
   it('tells of each, shows them in describe(), and is let in when somebody comes', async () => {
     const kit = new ClusterKit(3, { actors: [], seed: 1 });
     try {
-      const starting = kit.start(['n1']).catch(error => error);
+      const starting = kit.start(['n1'], ['n1', 'n2', 'n3']).catch(error => error);
       await kit.clock.advance(30_000);
       const n1 = kit.node('n1');
       const told = n1.events.filter(({ name }) => name === 'join-unanswered').map(({ payload }) => payload as Told);
@@ -145,7 +145,7 @@ describe('a node of the simulated network whose addresses are dead', () => {
         { address: 'n2:7001', state: 'unanswered' },
         { address: 'n3:7001', state: 'unanswered' },
       ]);
-      await kit.start(['n2']);
+      await kit.start(['n2'], ['n1', 'n2', 'n3']);
       await kit.run(n1.cluster.ready());
       await kit.clock.advance(dialWaitMsMax + 1_000);
       expect(n1.cluster.describe().joining).toMatchObject([{ address: 'n3:7001' }]);

@@ -3,7 +3,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import type { HandoffHooks } from '../../../src/runtime/cluster/handoff-hooks.ts';
-import type { Change } from '../../../src/runtime/ownership/holdings.ts';
+import type { Change, Handed } from '../../../src/runtime/ownership/holdings.ts';
 import { partitionOf } from '../../../src/runtime/partition.ts';
 import { tell } from '../../../src/runtime/refs.ts';
 import type { Clock } from '../../../src/runtime/world.ts';
@@ -17,7 +17,7 @@ afterEach(() => kit.close());
 /** What the hooks of each node were called with, in order, and what else a test finds worth writing down. */
 const trail = new Map<string, string[]>();
 const onBefore = new Map<string, (changes: readonly Change[]) => void>();
-const shown = ({ partition, from, to, turn }: Change): string => `p${partition} ${from}→${to} ${turn}`;
+const shown = ({ partition, from, to, turn }: Handed): string => `p${partition} ${from}→${to} ${turn}`;
 
 function hooks(name: string, owner: (partition: number) => string | undefined): HandoffHooks {
   const note = (step: string, changes: readonly Change[]): void => {
@@ -49,7 +49,7 @@ async function start(count: number, started = count, options: Partial<ClusterKit
 const node = (name: string): KitNode => kit.node(name);
 const ownersAt = (name: string): readonly string[] => node(name).cluster.ring().owners;
 const ownedBy = (name: string): number => ownersAt(name).indexOf(name);
-const handOn = (from: string, to: string, partition = ownedBy(from)): Promise<Change> =>
+const handOn = (from: string, to: string, partition = ownedBy(from)): Promise<Handed> =>
   kit.run(node(from).cluster.handOn(partition, to));
 const clockOf = (name: string): Clock => node(name).host.world.clock;
 function keyIn(partition: number): string {
@@ -283,7 +283,8 @@ describe('clusters founded apart', () => {
       ['n1', 'n2'],
       ['n3', 'n4'],
     ]);
-    await kit.start();
+    await kit.start(['n1', 'n2']);
+    await kit.start(['n3', 'n4'], ['n1', 'n3', 'n4']);
     const owners = JSON.stringify(ownersAt('n3'));
     kit.heal();
     await until('they have met', () => kit.nodes.every(({ name }) => said(name, 'ring-conflict').length > 0), 300_000);

@@ -589,8 +589,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the last word is said before what waits for a mailbox is sent on',
     scenario: 'nodes',
     file: handoff('handoffs'),
-    find: 'lastWords.say(change);\n    if (isLost)',
-    replace: 'if (isLost)',
+    find: 'lastWords.say(change);\n    // It may have been given',
+    replace: '// It may have been given',
   },
   {
     name: 'the new owner sends before its own last word is back',
@@ -814,8 +814,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a word does not wait behind what is held',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, isDirect));',
-    replace: 'const pass = (): void => this.#pass(word, isDirect);',
+    find: 'const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, from, isDirect));',
+    replace: 'const pass = (): void => this.#pass(word, from, isDirect);',
   },
   {
     name: 'a word of a later turn overtakes the one of ours',
