@@ -1238,7 +1238,7 @@ export const mutants: readonly Mutant[] = [
     name: 'who is only thought to be lost passes on what is older than a direct last word',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: 'if (from === node && this.#asksVia(settling, word)) return;',
+    find: 'if (this.#asksVia(settling, word, from)) return;',
     replace: '',
   },
 ];
