@@ -3,7 +3,7 @@
 /**
  * Messages a mailbox holds by default. At 10 us a message a full one is 10 ms of work: late, not lost. What was accepted elsewhere goes in
  * over it: tells that a thread has sent before it heard 'pause' (what its ring holds, ringBytesDefault), and what each move has kept back
- * (relocateLateMax at the source, relocateHeldMax at the target). Eight moves under a flood have been seen to leave 170,000.
+ * (relocateLateMax at the source, relocateHeldMax at the target). With more than relocateOverMax over its bound it does not move.
  */
 export const mailboxCapacityDefault = 1_024;
 /** Bytes a mailbox holds by default; binds before the count for payloads above 1 KiB. */
@@ -132,6 +132,11 @@ export const relocateSettleWarnMs = 10_000;
 export const relocateLateMax = 8_192;
 /** Direct messages a new owner holds until the markers came, for one unit. As many as the source kept. */
 export const relocateHeldMax = 8_192;
+/**
+ * Messages over the bound of its mailbox with which an actor still moves: each move may add relocateLateMax + relocateHeldMax. With more it moves
+ * when it has worked some off.
+ */
+export const relocateOverMax = 16_384;
 /** Messages of one unit that came before the news they rest on. One hop's worth of traffic; as many as may be held. */
 export const relocateParkedMax = 8_192;
 /** Messages of one host that wait to learn where their unit lives, over all units. */

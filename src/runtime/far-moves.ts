@@ -9,10 +9,14 @@ import { type Call, ended } from './call.ts';
 import { Wake } from './failures.ts';
 import { FarCalls } from './far-calls.ts';
 import type { FarRouter } from './far-router.ts';
+import { OutgoingAsk, OutgoingTell } from './far-send.ts';
 import { FarTopics } from './far-topics.ts';
 import { FarUnits } from './far-units.ts';
 import { moving } from './flags.ts';
 import type { Host } from './host.ts';
+import { unitBytes } from './mailbox.ts';
+import { crowdedOut, MovingCrowds } from './moving-crowd.ts';
+import type { BaseRef } from './refs.ts';
 import type {
   BetweenHosts,
   FromDirectory,
@@ -26,6 +30,7 @@ import type {
 import { isForDirectory } from './relocation-messages.ts';
 import type { Checksum } from './relocation-pieces.ts';
 import { Route } from './relocation-route.ts';
+import { unitsOf } from './weight.ts';
 
 /** A message on its way: as it lies in a mailbox. */
 export interface FarMessage {
@@ -57,6 +62,7 @@ export class FarMoves {
   readonly topics: FarTopics;
   readonly units: FarUnits;
   readonly route: Route<FarMessage>;
+  private readonly crowds = new MovingCrowds();
   private readonly host: Host;
   private readonly options: FarMovesOptions;
   private readonly inputs: RouteInput<FarMessage>[] = [];
@@ -109,6 +115,26 @@ export class FarMoves {
     if (!this.route.knows(unit)) return undefined;
     const owner = this.route.ownerOf(unit);
     return owner === undefined ? -2 : threadOf(owner.host);
+  }
+
+  /** A tell of an actor of this thread to a unit in motion or in doubt. A promise when it has to wait; throws OVERLOADED. */
+  tell(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
+    const unit = ref.toString();
+    if (!this.inMotion(unit) || this.crowds.admits(ref, unit, unitsOf(code, a0, a1) * unitBytes)) {
+      this.send(unit, { code, a0, a1, call: null });
+      return undefined;
+    }
+    const message = new OutgoingTell(this.router, this.host.thread, ref, code, a0, a1);
+    if (!this.crowds.keep(ref, unit, message)) throw crowdedOut(unit);
+    return message.sent;
+  }
+
+  ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
+    const unit = ref.toString();
+    if (!this.inMotion(unit) || this.crowds.admits(ref, unit, unitsOf(code, a0, a1) * unitBytes))
+      return this.send(unit, { code, a0, a1, call });
+    const message = new OutgoingAsk(this.router, this.host.thread, ref, call, code, a0, a1);
+    if (!this.crowds.keep(ref, unit, message)) this.host.fail(call, crowdedOut(unit));
   }
 
   /** A local sender's message to a unit in motion or in doubt. */
@@ -205,11 +231,15 @@ export class FarMoves {
 
   /** Messages take the slow road to an actor exactly while its unit is in motion here. */
   private mark(unit: Unit): void {
+    const inMotion = this.route.inMotion(unit);
     const act = this.units.residentOf(unit);
-    if (act === undefined) return;
-    if (this.route.inMotion(unit)) act.flags |= moving;
-    else act.flags &= ~moving;
-    this.router.version++;
+    if (act !== undefined) {
+      if (inMotion) act.flags |= moving;
+      else act.flags &= ~moving;
+      this.router.version++;
+    }
+    const kept = inMotion ? [] : this.crowds.over(unit);
+    if (kept.length > 0) this.host.outside(() => kept.forEach(message => void message.again()));
   }
 
   private armTick(): void {

@@ -186,10 +186,7 @@ export class FarRouter implements Router {
     if (this.places.anyAway && this.gateway?.take(ref, { code, a0, a1, call: null }) === true) return undefined;
     const thread = this.threadFor(ref);
     const peer = this.peers[thread];
-    if (peer === undefined || this.isInMotionHere(ref)) {
-      this.moves.send(ref.toString(), { code, a0, a1, call: null });
-      return undefined;
-    }
+    if (peer === undefined || this.isInMotionHere(ref)) return this.moves.tell(ref, code, a0, a1);
     if (peer.ready && !peer.isPaused(ref) && this.writeTell(thread, ref, code, a0, a1)) return undefined;
     if (ref[TYPE].spec.overflow !== 'wait') throw peer.overloaded(ref);
     const message = new OutgoingTell(this, thread, ref, code, a0, a1);
@@ -218,7 +215,7 @@ export class FarRouter implements Router {
   askAt(thread: number, ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
     const peer = this.peers[thread];
     if (peer === undefined || this.isInMotionHere(ref)) {
-      this.moves.send(ref.toString(), { code, a0, a1, call });
+      this.moves.ask(ref, call, code, a0, a1);
       return;
     }
     const paused = peer.isPaused(ref);

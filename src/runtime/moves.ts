@@ -10,6 +10,7 @@
 // children) refuses the move with the reason; it is never dropped.
 
 import { TroupeError } from '../errors.ts';
+import { relocateOverMax } from '../limits.ts';
 import { Activation } from './activation.ts';
 import { Actor, constructWith } from './actor.ts';
 import { Answered } from './answered.ts';
@@ -88,6 +89,14 @@ export function unmovable(act: Activation, withRecords: boolean = false): string
   return undefined;
 }
 
+/** Why it cannot move before it has worked off some of what it was sent; undefined when it can. Each move may add to what is over its bound. */
+export function overfull(act: Activation): string | undefined {
+  const count = act.box?.count ?? 0;
+  const over = count - act.hosted.spec.capacity;
+  if (over <= relocateOverMax) return undefined;
+  return `its mailbox holds ${count} messages, ${over} over its bound, and at most ${relocateOverMax} may be; it moves when it has worked some off`;
+}
+
 /** Calls back once no turn is open, nothing is awaited and every write is durable. The caller bounds the wait. */
 export function freeze(host: Host, act: Activation, quiet: () => void): void {
   act.flags |= freezing;
@@ -123,6 +132,8 @@ export async function pack(host: Host, act: Activation, calls: CallShipping): Pr
 export async function leave(host: Host, act: Activation, withRecords: boolean = false): Promise<void> {
   const reason = unmovable(act, withRecords);
   if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${act.id} cannot move: ${reason}`);
+  const later = overfull(act);
+  if (later !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${later}`);
   const actor = act.actor as Actor;
   if (actor.onDeactivate !== Actor.prototype.onDeactivate) {
     act.more().leftForMove = true;

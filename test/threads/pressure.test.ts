@@ -5,7 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { call, type Node, type Ref, startNode, tell } from '../../src/index.ts';
-import { DrowsyT, HelperT, pressureTypes, RejectT, type Sink, Source0T, Source2T, WaitT } from './actors/pressure.ts';
+import {
+  DrowsyT,
+  HelperT,
+  pressureTypes,
+  RejectT,
+  type Sink,
+  SlowT,
+  Source0T,
+  Source2T,
+  WaitT,
+} from './actors/pressure.ts';
 import { eventsOf, until } from './until.ts';
 
 let node: Node;
@@ -174,6 +184,42 @@ test('what comes for an actor that is falling asleep wakes it again, all of it',
     const { from } = await sink.report();
     return [0, 1].every(i => from[`d${i}`]?.count === accepted[i]);
   });
+  expect((await sink.report()).wrong).toStrictEqual([]);
+});
+
+test('who is flooded and moved again and again holds no more than each move may add; nothing accepted is lost', {
+  timeout: 120_000,
+}, async () => {
+  const sink = node.ref(SlowT, 's');
+  const path = join(tmpdir(), `troupe-hurry-${process.pid}`);
+  const sources = [node.ref(Source0T, 'f'), node.ref(Source2T, 'f')] as const;
+  const [moves, atOnce] = [12, 5_000];
+  const accepted = [0, 0];
+  let sent = 0;
+  try {
+    for (let move = 0; move < moves; move++) {
+      const { thread } = await node.locate(sink);
+      let isOver = false;
+      const moved = node.relocate(sink, `p/${((thread ?? 0) + 1) % 3}`).finally(() => {
+        isOver = true;
+      });
+      for (; !isOver; sent += atOnce) {
+        const all = await Promise.all(sources.map((each, i) => each.floodWith(sink, `f${i}`, sent, atOnce, path)));
+        for (const i of [0, 1]) accepted[i] = (accepted[i] as number) + (all[i] as { accepted: number }).accepted;
+      }
+      await moved;
+    }
+  } finally {
+    await writeFile(path, '');
+  }
+  // A mailbox holds 64, and 2 * sent were sent: what a move lets in is as much again from each thread. The rest has been worked off meanwhile.
+  expect(sent).toBeGreaterThan(20_000);
+  expect((accepted[0] as number) + (accepted[1] as number)).toBeLessThan(20_000);
+  await until('all that was accepted', async () => {
+    const from = (await sink.report().catch(() => undefined))?.from;
+    return [0, 1].every(i => (from?.[`f${i}`]?.count ?? 0) === accepted[i]);
+  });
+  await rm(path);
   expect((await sink.report()).wrong).toStrictEqual([]);
 });
 

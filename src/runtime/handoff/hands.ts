@@ -25,7 +25,18 @@ import type { FarRouter } from '../far-router.ts';
 import { dead, frozen, moving } from '../flags.ts';
 import { travelCodec } from '../gateway/dialect.ts';
 import { inTime } from '../in-time.ts';
-import { freeze, install, leave, type PackedActor, packAlone, retire, run, thaw, unmovable } from '../moves.ts';
+import {
+  freeze,
+  install,
+  leave,
+  overfull,
+  type PackedActor,
+  packAlone,
+  retire,
+  run,
+  thaw,
+  unmovable,
+} from '../moves.ts';
 import { groupName, isSlot, isUnitIn } from '../rebalance/slot-group.ts';
 import { SlotHands } from '../rebalance/slot-hands.ts';
 import type { BaseRef } from '../refs.ts';
@@ -132,7 +143,7 @@ export class Hands {
     const restless = acts.find(act => !this.#isStill(act))?.id ?? this.#inMotion(partition);
     if (restless !== undefined) return restless;
     for (const act of acts) {
-      const why = unmovable(act, true);
+      const why = unmovable(act, true) ?? overfull(act);
       if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
     }
     this.#frozen.set(partition, acts);

@@ -11,7 +11,7 @@ import { drain } from '../drain.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { dead, frozen } from '../flags.ts';
-import { retire, unmovable } from '../moves.ts';
+import { overfull, retire, unmovable } from '../moves.ts';
 import type { BaseRef } from '../refs.ts';
 import { groupName, isUnitIn } from './slot-group.ts';
 
@@ -44,7 +44,7 @@ export class SlotHands {
     if (acts.length > shiftActorsMax)
       return { awake: acts.length, why: `${acts.length} actors of ${name} are awake, more than ${shiftActorsMax}` };
     for (const act of acts) {
-      const why = unmovable(act);
+      const why = unmovable(act) ?? overfull(act);
       if (why !== undefined) return { awake: acts.length, why: `${act.id} cannot move now: ${why}` };
     }
     return { awake: acts.length, why: null };

@@ -2,6 +2,10 @@
 // protocol around it is tested in relocation*.test.ts.
 
 import { beforeEach, describe, expect, it } from 'vitest';
+import { relocateOverMax } from '../../../src/limits.ts';
+import type { Activation } from '../../../src/runtime/activation.ts';
+import type { Host } from '../../../src/runtime/host.ts';
+import type { Mailbox } from '../../../src/runtime/mailbox.ts';
 import { call, tell } from '../../../src/runtime/refs.ts';
 import { createTestKit } from '../../../src/testing.ts';
 import { GateT } from './gate.ts';
@@ -293,6 +297,31 @@ describe('what cannot move', () => {
     await gate.expect('pass').reply();
     expect(await held).toBe('held');
     expect(await next).toBe(1);
+  });
+
+  it('a mailbox far over its bound: not before some of it is worked off', async () => {
+    await using kit = start();
+    const gate = kit.probe(GateT, 'gate');
+    const a = kit.ref(MoverT, 'a');
+    const held = a.hold();
+    await kit.settle();
+    tell(a).add(1);
+    const act = (kit as unknown as { host: Host }).host.byName.get('mover')?.live.get('a') as Activation;
+    const box = act.box as Mailbox;
+    const { head, a0, a1 } = box;
+    // As earlier moves have brought them.
+    const over = act.hosted.spec.capacity + relocateOverMax;
+    while (box.count <= over) box.force(head, a0, a1, null);
+    const moved = outcome(kit.relocate('mover/a'));
+    await gate.expect('pass').reply();
+    expect(await moved).toMatchObject({
+      code: 'OVERLOADED',
+      message: expect.stringMatching(/over its bound, and at most 16384/),
+    });
+    await held;
+    expect(await call(a, { deadlineMs: 60_000 }).add(0)).toBe(over + 1);
+    await kit.relocate('mover/a');
+    expect(await a.add(0)).toBe(over + 1);
   });
 
   it('a state that could not cross: refused, and everything goes on', async () => {

@@ -1,5 +1,6 @@
 // Receivers that are slow on purpose, and senders that do not care. A file of its own: threads import it by URL.
 
+import { existsSync } from 'node:fs';
 import { Actor, type ActorType, type DeactivateReason, defineActor, type Ref, tell } from '../../../src/index.ts';
 import { blockUntil } from './block.ts';
 
@@ -44,6 +45,14 @@ export class Sink extends Actor<SinkState> {
   }
 }
 
+/** Slow, until there is a file of the name that each message brings. */
+export class Slow extends Sink {
+  override take(sender: string, n: number, path?: unknown): number {
+    for (const end = performance.now() + 2; !existsSync(path as string) && performance.now() < end; );
+    return super.take(sender, n);
+  }
+}
+
 /** Takes its time to fall asleep: until release(). */
 export class Drowsy extends Sink {
   override async onDeactivate(why: DeactivateReason): Promise<void> {
@@ -64,11 +73,14 @@ export class Source extends Actor<{ sent: number }> {
   }
   /** Tells `count` times without a pause, whatever is refused. */
   flood(to: Ref<Sink>, sender: string, count: number, bytes: number): Sent {
-    const load = bytes > 0 ? new Uint8Array(bytes) : undefined;
+    return this.floodWith(to, sender, 0, count, bytes > 0 ? new Uint8Array(bytes) : undefined);
+  }
+  /** The same, with numbers from `first` on. */
+  floodWith(to: Ref<Sink>, sender: string, first: number, count: number, load: unknown): Sent {
     let accepted = 0;
     let refused = 0;
     const codes = new Set<string>();
-    for (let n = 0; n < count; n++) {
+    for (let n = first; n < first + count; n++) {
       try {
         tell(to).take(sender, n, load);
         accepted++;
@@ -130,6 +142,7 @@ export const DrowsyT: ActorType<Drowsy> = defineActor(import.meta.url, Drowsy, {
   idleMs: 1,
   mailbox: { capacity: 64 },
 });
+export const SlowT: ActorType<Slow> = defineActor(import.meta.url, Slow, { type: 'slow', mailbox: { capacity: 64 } });
 export const HelperT: ActorType<Sink> = sink('helper', 'reject', 1_024, 1 << 20);
 const source = (thread: number): ActorType<Source> =>
   defineActor(import.meta.url, Source, { type: `source-${thread}`, placement: 'pinned', thread });
@@ -139,6 +152,7 @@ export const pressureTypes: readonly ActorType[] = [
   RejectT,
   WaitT,
   DrowsyT,
+  SlowT,
   HelperT,
   Source0T,
   Source2T,
