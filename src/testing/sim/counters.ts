@@ -126,10 +126,11 @@ class CountersRun implements ScenarioRun<HostLife> {
     const id = idOf(operation);
     if (operation.name === 'once') {
       // What it answers may be the answer of an earlier life.
-      await call(ref, { opId: id }).add(id);
+      await this.#unfenced(operation, call(ref, { opId: id }).add(id));
       return;
     }
-    const epoch = await (operation.name === 'add' ? ref.add(id) : ref.remind(id, operation.value));
+    const asked = operation.name === 'add' ? ref.add(id) : ref.remind(id, operation.value);
+    const epoch = await this.#unfenced(operation, asked);
     const target = this.#sim.processes.get(operation.on) as SimProcess<HostLife>;
     const set = setOf(operation);
     const wrong = [
@@ -137,6 +138,15 @@ class CountersRun implements ScenarioRun<HostLife> {
       this.#activations.accepted(set, epoch),
     ];
     for (const each of wrong) if (each !== undefined) this.#sim.violation(each);
+  }
+
+  /** Nobody else writes to its disk. */
+  async #unfenced(operation: Operation, asked: Promise<number>): Promise<number> {
+    return asked.catch((error: TroupeError) => {
+      if (error.code === 'FENCED')
+        this.#sim.violation(`${setOf(operation)}: ${idOf(operation)} was refused: ${error.message}`);
+      throw error;
+    });
   }
 
   told(operation: Operation, told: Told): void {
