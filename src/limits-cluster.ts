@@ -162,6 +162,9 @@ export const handoffAskMs = 500;
 export const lastWordMs = 10_000;
 /** ... and asks for it when it has waited so long. */
 export const lastWordAskMs = 500;
+/** A node that is not linked may be so in a moment: who watches an actor of it is told so late that it is lost. Looked at again so often. */
+export const watchLinkMs = 5_000;
+export const watchLookMs = 250;
 /** How long last words are remembered, to be said again where a link has broken: as long as a session lives. */
 export const lastWordKeepMs = 60_000;
 

@@ -321,9 +321,7 @@ export class FarRouter implements Router {
       return;
     }
     if (name === 'watch' && thread >= this.threads && this.peers[thread]?.gone !== false) {
-      // As if its session had ended just after: what lives there is gone as far as anybody here can tell.
-      const { id } = payload as { id: string };
-      this.host.world.clock.micro(() => this.gateway?.watches.departed(id, 'thread-lost'));
+      this.gateway?.watches.unlinked((payload as { id: string }).id);
       return;
     }
     this.toPeer(thread, () => this.wire.control(thread, name, payload));

@@ -1,5 +1,6 @@
 // Watches across nodes: the word of an end comes to the thread that speaks for the node, from whichever side, and goes on from there.
 
+import { watchLinkMs, watchLookMs } from '../../limits.ts';
 import type { FarRouter } from '../far-router.ts';
 import { ringPartitionOf } from '../handoff/ring-partition.ts';
 import type { Gateway } from './gateway.ts';
@@ -35,8 +36,22 @@ export class NodeWatches {
   }
 
   #askFor(id: string, owner: number): void {
-    if (this.#router.peers[owner]?.gone === true) this.departed(id, 'thread-lost');
-    else this.#router.control(owner, 'watch', { id, thread: this.#router.host.thread });
+    this.#router.control(owner, 'watch', { id, thread: this.#router.host.thread });
+  }
+
+  /** There is no session with its node: not yet, or not any more, and then what lives there is gone as far as anybody here can tell. */
+  unlinked(id: string): void {
+    const { host } = this.#router;
+    const until = host.now() + watchLinkMs;
+    const look = (): void => {
+      const { hosted, key } = host.split(id);
+      if (hosted === undefined || !(this.#watchers.has(id) || host.watches.isWatched(id))) return;
+      const owner = this.#router.ownerOf(hosted, key);
+      if (owner < this.#router.threads || this.#router.peers[owner]?.gone === false) this.#askFor(id, owner);
+      else if (host.now() >= until) this.departed(id, 'thread-lost');
+      else this.#gateway.timers.later(watchLookMs, look);
+    };
+    this.#gateway.timers.later(1, look);
   }
 
   /** An actor of this node's lives on another one from now on, or here again: that is where its end is seen. */
