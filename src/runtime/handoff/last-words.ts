@@ -136,7 +136,8 @@ export class LastWords {
     const isLost = replicas?.isDown(by[0] as string) === true && !hasGiven;
     const isWay = (name: string): boolean => name !== owner && !(isLost && name === by[0]);
     const old = by.find(name => isWay(name) && this.#gateway.linked(name) !== undefined);
-    const word = { partition, turn, to, node: this.#self, past: isLost ? by[0] : undefined };
+    const isPast = isLost || this.#gateway.linked(by[0] as string) === undefined;
+    const word = { partition, turn, to, node: this.#self, past: isPast ? by[0] : undefined };
     // Nothing of ours is on its way there.
     if (old === undefined) this.#heard(word);
     else this.#tell(old, word);
@@ -214,10 +215,10 @@ export class LastWords {
    */
   #asksVia({ via, marked, isTaken, direct }: Settling, word: Word, from?: string): boolean {
     const { node, past } = word;
-    const isPast = past === via && from !== via && !direct.has(node);
-    if (from !== node && !isPast) return false;
+    const isPast = past === via && from !== via && (from === node || !direct.has(node));
+    if (!isPast && (from !== node || this.#gateway.replicas === null)) return false;
     const number = marked.has(node) || via === this.#self ? undefined : this.#gateway.linked(via);
-    if (this.#gateway.replicas === null || isTaken || number === undefined) return false;
+    if (isTaken || number === undefined) return false;
     // Once: he would refuse what that node sends him after it knows.
     if (!direct.has(node)) this.#gateway.say(number, 'last-stop', word);
     direct.add(node);

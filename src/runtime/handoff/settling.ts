@@ -12,7 +12,7 @@ export interface Word {
   readonly node: string;
   /** Who became the owner with that turn. */
   readonly to: string;
-  /** Who owned it until then, but is taken for lost by that node: the word has not gone by him. */
+  /** Who owned it until then, but is lost, as that node sees it: the word has not gone by him. */
   readonly past?: string | undefined;
 }
 
