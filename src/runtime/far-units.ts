@@ -15,7 +15,7 @@ import { freeze, install, type PackedActor, pack, retire, run, thaw, unmovable }
 import type { RecordCopy } from './moving-records.ts';
 import type { HostId, Unit } from './relocation-messages.ts';
 import { type Checksum, cutPieces, joinPieces } from './relocation-pieces.ts';
-import type { Stored } from './reminders.ts';
+import type { Stored } from './reminder-names.ts';
 
 /** What is shipped: the actor, its reminders, and its records when threads do not share the engine. */
 interface Shipment {

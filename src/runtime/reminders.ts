@@ -16,23 +16,17 @@ import { Wake } from './failures.ts';
 import type { Host } from './host.ts';
 import { reminderMethod } from './hosted-type.ts';
 import { partitionOf } from './partition.ts';
-
-export interface Stored {
-  readonly type: string;
-  readonly key: string;
-  readonly name: string;
-  readonly at: number;
-  readonly everyMs: number;
-}
+import { idOf, keyIn, keyOf, type Stored, unitOf } from './reminder-names.ts';
 
 /** One that was sent and has not been answered. */
 interface Sent {
   abort(): void;
   /** Its turn is over, and all that followed from it is as durable as its actor. */
   ran(): void;
+  /** Resolves when it is known whether it has come. */
+  readonly over: Promise<void>;
 }
 
-const text = new TextEncoder();
 const nobody: ReadonlySet<string> = new Set();
 
 /** Longest name of a reminder, in UTF-16 units. */
@@ -154,6 +148,13 @@ export class Reminders {
     }
     if (packed.length > 0) this.held.set(`${type}/${key}`, packed);
     return packed;
+  }
+
+  /** What is on its way to an actor is called back: resolves when it is known of each whether it has come. */
+  async callBack(unit: string): Promise<void> {
+    const sent = [...this.underWay].filter(([id]) => unitOf(id) === unit).map(([, each]) => each);
+    for (const { abort } of sent) abort();
+    await Promise.all(sent.map(({ over }) => over));
   }
 
   /** The move was called off. */
@@ -302,7 +303,8 @@ export class Reminders {
     const ran = (): void => {
       if (isCurrent()) this.done(stored);
     };
-    const sent: Sent = { abort: () => controller.abort(), ran };
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const sent: Sent = { abort: () => controller.abort(), ran, over };
     this.underWay.set(id, sent);
     const isCurrent = (): boolean => {
       if (this.underWay.get(id) === sent) this.underWay.delete(id);
@@ -310,11 +312,15 @@ export class Reminders {
     };
     // Without a deadline: a handler may take its time, and if its thread is lost the ask ends.
     const options = { deadlineMs: Number.POSITIVE_INFINITY, signal: controller.signal };
-    this.host.ask(ref, (reminderMethod << 2) | 1, stored.name, undefined, options).then(ran, error => {
+    const failed = (error: unknown): void => {
       if (!isCurrent()) return;
       this.host.world.log.warn({ err: error, reminder: id }, 'a reminder could not be delivered yet');
       this.host.arm(wake, this.host.now() + retryMs);
-    });
+    };
+    void this.host
+      .ask(ref, (reminderMethod << 2) | 1, stored.name, undefined, options)
+      .then(ran, failed)
+      .finally(end);
   }
 
   /** One of a guest of this node has come by way of its home. The answer takes that way back: the guest may be packed before it is here. */
@@ -366,30 +372,4 @@ export class Reminders {
   private shard(stored: Stored): ReturnType<Host['engine']['shard']> {
     return this.host.engine.shard(`r/${partitionOf(stored.key, this.host.partitions)}`);
   }
-}
-
-function idOf(type: string, key: string, name: string): string {
-  return `${type}\u0000${key.length}\u0000${key}${name}`;
-}
-
-function unitOf(id: string): string {
-  return `${id.slice(0, id.indexOf('\u0000'))}/${keyIn(id)}`;
-}
-
-function keyIn(id: string): string {
-  const [, length = '0'] = id.split('\u0000', 2);
-  const at = id.indexOf('\u0000') + length.length + 2;
-  return id.slice(at, at + Number(length));
-}
-
-/** `end`: a byte that no name holds, for the end of a range. */
-function keyOf({ type, key, name }: Pick<Stored, 'type' | 'key' | 'name'>, end?: number): Uint8Array {
-  const owner = text.encode(`${type}\u0000${key}`);
-  const rest = end === undefined ? text.encode(name) : Uint8Array.of(end);
-  const bytes = new Uint8Array(2 + owner.length + rest.length);
-  bytes[0] = owner.length >>> 8;
-  bytes[1] = owner.length & 255;
-  bytes.set(owner, 2);
-  bytes.set(rest, 2 + owner.length);
-  return bytes;
 }

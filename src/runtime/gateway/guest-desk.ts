@@ -12,7 +12,7 @@ import { OutgoingAsk, OutgoingTell } from '../far-send.ts';
 import { ringPartitionOf } from '../handoff/ring-partition.ts';
 import { FAR } from '../refs.ts';
 import type { Unit } from '../relocation-messages.ts';
-import type { Stored } from '../reminders.ts';
+import type { Stored } from '../reminder-names.ts';
 import type { Gateway } from './gateway.ts';
 import { sentBack } from './homes.ts';
 import { here } from './node-table.ts';

@@ -22,7 +22,7 @@ import { inTime } from '../in-time.ts';
 import { freeze, install, leave, type PackedActor, packNow, retire, run, thaw, unmovable } from '../moves.ts';
 import type { RecordCopy } from '../moving-records.ts';
 import type { Unit } from '../relocation-messages.ts';
-import type { Stored } from '../reminders.ts';
+import type { Stored } from '../reminder-names.ts';
 
 interface Shipment {
   readonly actor: PackedActor;
@@ -110,6 +110,9 @@ export class Guests {
       for (const message of drain(act)) bounce(message);
       // There is room: whoever was asked to pause would be told so by a turn, and it may stay with nothing to run.
       this.#host.router.drained(act);
+      // A reminder waits at its home, perhaps, and would come to it over there: and again from what it takes along.
+      await this.#inTime(this.#host.reminders.callBack(unit), unit, 'was not told what became of its reminders');
+      this.#goesOn(unit, left);
       await this.#inTime(leave(this.#host, act), unit, "did not end its onDeactivate('moved')");
       this.#goesOn(unit, left);
       const late = this.#stashed(act) ?? this.#running(act);
