@@ -90,8 +90,13 @@ export class Watches {
     }
   }
 
-  /** Another thread watches an actor here. */
-  report(id: string, thread: number): void {
+  /** Another thread watches an actor here. `isLate`: it was asked for before that was known; if it lives here no more its end has been missed. */
+  report(id: string, thread: number, isLate = false): void {
+    const { hosted, key } = this.host.split(id);
+    if (isLate && hosted?.live.has(key) !== true) {
+      this.host.router.control(thread, 'departed', { id, reason: 'thread-lost' });
+      return;
+    }
     if (id.charCodeAt(id.indexOf('/') + 1) === 0 && this.isGoneChild(this.host.refById(id))) {
       this.host.router.control(thread, 'departed', { id, reason: 'stopped' });
       return;

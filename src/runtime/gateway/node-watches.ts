@@ -11,32 +11,35 @@ export class NodeWatches {
   readonly #gateway: Gateway;
   /** By actor: peers that want to hear of its end, which is told to this thread first. */
   readonly #watchers = new Map<string, Set<number>>();
+  /** Partitions of which nobody who owned them before passes on to this node what their owner of now sees. */
+  readonly #unseen = new Set<number>();
 
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
     this.#gateway = gateway;
-    gateway.on('watch', (from, asked) => this.watch(textIn(asked?.id), from));
+    gateway.on('watch', (from, asked) => this.watch(textIn(asked?.id), from, asked?.isLate === true));
     gateway.on('departed', (_from, gone) => this.departed(textIn(gone?.id), gone.reason));
   }
 
-  watch(id: string, by: number): void {
+  /** `isLate`: asked for before it was known to live here; if it does no more its end has been missed. */
+  watch(id: string, by: number, isLate = false): void {
     const { host } = this.#router;
     const { hosted, key } = host.split(id);
     if (hosted === undefined) return;
     const owner = this.#router.ownerOf(hosted, key);
     // Its home asks: it is a guest of ours.
     if (owner === host.thread || this.#gateway.isHome(by, hosted, key)) {
-      host.watches.report(id, by);
+      host.watches.report(id, by, isLate);
       return;
     }
     const watchers = this.#watchers.get(id) ?? new Set();
     this.#watchers.set(id, watchers);
     watchers.add(by);
-    this.#askFor(id, owner);
+    this.#askFor(id, owner, isLate);
   }
 
-  #askFor(id: string, owner: number): void {
-    this.#router.control(owner, 'watch', { id, thread: this.#router.host.thread });
+  #askFor(id: string, owner: number, isLate = false): void {
+    this.#router.control(owner, 'watch', { id, thread: this.#router.host.thread, isLate });
   }
 
   /** There is no session with its node: not yet, or not any more, and then what lives there is gone as far as anybody here can tell. */
@@ -47,7 +50,8 @@ export class NodeWatches {
       const { hosted, key } = host.split(id);
       if (hosted === undefined || !(this.#watchers.has(id) || host.watches.isWatched(id))) return;
       const owner = this.#router.ownerOf(hosted, key);
-      if (owner < this.#router.threads || this.#router.peers[owner]?.gone === false) this.#askFor(id, owner);
+      if (owner < this.#router.threads || this.#router.peers[owner]?.gone === false)
+        this.#askFor(id, owner, this.#unseen.has(ringPartitionOf(host, id) ?? -1));
       else if (host.now() >= until) this.departed(id, 'thread-lost');
       else this.#gateway.timers.later(watchLookMs, look);
     };
@@ -64,6 +68,12 @@ export class NodeWatches {
       if (watchers.size > 0) this.#watchers.set(unit, watchers);
       if (watchers.size > 0 || watches.isWatched(unit)) this.#askFor(unit, this.#gateway.numberOfName(to));
     }
+  }
+
+  /** It has changed hands. `isSeen`: whoever had it is linked, and passes on what he is told of its actors; or this node gave it itself. */
+  handed(partition: number, isSeen: boolean): void {
+    if (isSeen) this.#unseen.delete(partition);
+    else this.#unseen.add(partition);
   }
 
   /** Actors of a partition of whose end somebody wants to hear by this thread. */

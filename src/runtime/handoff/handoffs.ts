@@ -305,6 +305,7 @@ export class Handoffs implements HandoffHooks {
       replicas.gave(partition);
     } else {
       this.#gateway.lastWords.cut(partition, turn);
+      this.#gateway.watches.handed(partition, false);
       this.#running.get(partition)?.callOff();
       await replicas.deposed(partition, to);
       this.#router.held.release(partition);
@@ -342,6 +343,7 @@ export class Handoffs implements HandoffHooks {
     const { partition, from, to, turn, hasMissed } = change;
     const { lastWords, replicas } = this.#gateway;
     this.#takings.passed(partition, to);
+    this.#gateway.watches.handed(partition, this.#gateway.linked(from) !== undefined && !hasMissed);
     const number = this.#gateway.linked(from);
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     const waiting = number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(isOf) ?? []);

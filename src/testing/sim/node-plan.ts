@@ -7,6 +7,7 @@ import { type Draw, whole } from './draws.ts';
 import { type Fault, type FaultKind, planFaults } from './faults.ts';
 import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
 import { storyOf } from './node-stories.ts';
+import { taleOf } from './node-tales.ts';
 import type { Operation, SimPlan } from './runner.ts';
 
 export const partitions = 8;
@@ -183,16 +184,16 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
       speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
     }
   const late = replicas > 1 ? comesLate(draw, processes, safetyMs) : [];
-  const story =
-    replicas > 1 && late.length === 0
-      ? storyOf(draw, { processes, keys, types: ledgers.map(({ type }) => type) })
-      : undefined;
+  const types = ledgers.map(({ type }) => type);
+  const story = replicas > 1 && late.length === 0 ? storyOf(draw, { processes, keys, types }) : undefined;
+  const tale = replicas > 1 ? undefined : taleOf(draw, { processes, keys, types, isCalm });
   const isStorys = ({ name, atMs }: Operation): boolean =>
     name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
   const planned = operations.filter(operation => !isStorys(operation));
-  for (const operation of story?.operations ?? [])
+  for (const operation of [...(story?.operations ?? []), ...(tale?.operations ?? [])])
     planned.push({ ...operation, id: operations.length + planned.length });
-  const all = story === undefined ? faults : [...(story.isAlone ? [] : faults), ...story.faults];
+  const isAlone = story?.isAlone || tale?.isAlone;
+  const all = [...(isAlone ? [] : faults), ...(story?.faults ?? []), ...(tale?.faults ?? [])];
   return { processes, operations: planned, faults: all, late, safetyMs, livenessMs, servedMs };
 }
 

@@ -27,6 +27,7 @@ import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
 import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
+import { calmDelay } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -68,7 +69,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
     this.#replicas = rules.replicas;
     this.#sim = sim;
     this.#plan = plan;
-    this.#calm = plan.faults.length === 0;
+    this.#calm = plan.faults.every(({ kind, draw }) => kind === 'delay' && draw <= calmDelay);
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
     this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
