@@ -36,7 +36,7 @@ interface Told {
 const tellers: readonly ((stage: Stage) => Told)[] = [newOwnerIsLost, linkBreaks, goesOnAndOn];
 
 /** A way that is no longer than that breaks no link: everything comes, and later. Of the longest. */
-export const calmDelay = 0.4;
+const calmDelay = 0.4;
 /** Above the faults of all other kinds. */
 const taleId = 4_000;
 /** In virtual ms: when it begins, for how long everybody speaks, and how often. */
@@ -135,3 +135,6 @@ function talk({ of, processes, atMs, key, types }: Stage, name: 'tell' | 'ask'):
     })),
   );
 }
+
+/** Nothing is lost by it. */
+export const isCalm = ({ kind, draw }: Fault): boolean => kind === 'delay' && draw <= calmDelay;

@@ -27,7 +27,7 @@ import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
 import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
-import { calmDelay } from './node-tales.ts';
+import { isCalm } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -66,17 +66,16 @@ class NodesRun implements ScenarioRun<NodesLife> {
   #late = 0;
 
   constructor(sim: Simulation<NodesLife>, plan: SimPlan, rules: NodeRules) {
-    this.#replicas = rules.replicas;
-    this.#sim = sim;
+    const { draw } = sim;
+    [this.#replicas, this.#sim] = [rules.replicas, sim];
     this.#plan = plan;
-    this.#calm = plan.faults.every(({ kind, draw }) => kind === 'delay' && draw <= calmDelay);
+    this.#calm = plan.faults.every(isCalm);
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
-    this.#oracle = new LedgerOracle({ calm: this.#calm, disksFail: this.#disksFail });
-    this.#watches = new WatchOracle({ calm: this.#calm, disksFail: this.#disksFail });
+    const ledgerRules = { calm: this.#calm, disksFail: this.#disksFail };
+    [this.#oracle, this.#watches] = [new LedgerOracle(ledgerRules), new WatchOracle(ledgerRules)];
     this.#copies = new SimCopies(sim, partitions);
     this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
-    const { draw } = sim;
     // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
     const delayMsMax = draw('ways') < 0.5 ? 6 : 60;
     for (const from of plan.processes)
