@@ -42,7 +42,7 @@ export class Reminders {
   private readonly underWay = new Map<string, Sent>();
   /** Those of actors that are just being moved away: they wait for the verdict. */
   private readonly held = new Map<string, Stored[]>();
-  /** Those that are just being stored, and armed then: whoever reads them meanwhile leaves them alone. */
+  /** Those that are just being stored, and armed then, or removed: whoever reads them meanwhile leaves them alone. */
   private readonly setting = new Set<string>();
 
   /**
@@ -247,7 +247,12 @@ export class Reminders {
     // One that is due may wait for its turn already: it must not be seen to come after it was cancelled.
     this.underWay.get(id)?.abort();
     const stored = { type: act.type, key: act.key, name, at: 0, everyMs: 0 };
-    await this.remove(stored, act.epochNumber, act.hosted.spec.durability);
+    this.setting.add(id);
+    try {
+      await this.remove(stored, act.epochNumber, act.hosted.spec.durability);
+    } finally {
+      this.setting.delete(id);
+    }
   }
 
   private arm(stored: Stored): void {

@@ -54,6 +54,8 @@ export class GuestDesk {
     const { host } = this.#router;
     const hosted = host.byName.get(type);
     const unit = `${type}/${key}`;
+    const partition = ringPartitionOf(host, unit);
+    if (this.#gateway.replicas !== null && partition !== undefined) return this.#isLed(partition);
     if (hosted === undefined || (hosted.live.has(key) && guests.waiting(unit) === undefined)) return undefined;
     const home = nodes.nodeOf(hosted.spec, key);
     if (home === here && !homes.has(unit)) return undefined;
@@ -65,6 +67,14 @@ export class GuestDesk {
       if (node === null) throw new TroupeError('OVERLOADED', `${unit} is on the move`);
       return node === host.node;
     });
+  }
+
+  /** What lies here is a copy, and may be an old one, of what its owner has: who has just started knows no owner, or is not agreed to yet. */
+  #isLed(partition: number): Promise<boolean> | undefined {
+    const owner = this.#gateway.nodes.ownerOf(partition);
+    if (owner !== undefined && owner !== this.#router.host.node) return Promise.resolve(false);
+    if (this.#gateway.replicas?.leads(partition) === true) return undefined;
+    return Promise.reject(new TroupeError('OVERLOADED', `partition ${partition} is not served yet`));
   }
 
   #pack(from: number, unit: Unit): Promise<Uint8Array> {
