@@ -333,6 +333,7 @@ export class FarMoves {
     const why = `node ${this.host.node} stopped while the move was under way`;
     for (const { reject } of this.tickets.values()) reject(new TroupeError('STOPPED', why, { outcome: 'unknown' }));
     this.tickets.clear();
+    this.crowds.stop(new TroupeError('STOPPED', `node ${this.host.node} stopped; the message was not sent`));
   }
 
   describe(): object {

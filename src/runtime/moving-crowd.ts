@@ -53,6 +53,11 @@ export class MovingCrowds {
     this.#crowds.delete(unit);
     return waiting;
   }
+
+  /** Nobody will say how their moves end. */
+  stop(error: TroupeError): void {
+    for (const { waiting } of this.#crowds.values()) for (const message of waiting.splice(0)) message.fail(error);
+  }
 }
 
 export function crowdedOut(unit: Unit): TroupeError {
