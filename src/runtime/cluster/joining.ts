@@ -83,7 +83,9 @@ export class Joining {
 
   /** More than half of those that it shall join have let it in, itself counted: what others found without it is no more than the rest. */
   get isMost(): boolean {
-    return new Set(this.#names.values()).add(this.#options.name).size > this.#doors.size;
+    // Its own address may be written in another way than it listens by.
+    const others = [...this.#doors.values()].filter(({ last }) => last?.refusal?.reason !== 'self');
+    return new Set(this.#names.values()).add(this.#options.name).size > others.length;
   }
 
   /** A dial came to nothing. `isIn`: there is a link with somebody. */

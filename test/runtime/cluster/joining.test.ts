@@ -39,6 +39,25 @@ function rig(...join: string[]) {
   return { joining, told, lines, fails, ready };
 }
 
+describe('who is there of those to join', () => {
+  it('is more than half when it is so with this node, which may be among them under another address', () => {
+    const { joining, fails } = rig('own:1', 'b:1', 'c:1', 'd:1');
+    for (const address of ['own:1', 'b:1', 'c:1', 'd:1']) fails(address, 0);
+    expect(joining.isMost).toBe(false);
+    joining.met('b:1', 'n2');
+    // Two of five, as far as it knows; then two of four.
+    expect(joining.isMost).toBe(false);
+    fails('own:1', 1, 'self');
+    expect(joining.isMost).toBe(false);
+    // The same node behind two addresses is one.
+    joining.met('b:2', 'n2');
+    expect(joining.isMost).toBe(false);
+    joining.met('c:1', 'n3');
+    expect(joining.isMost).toBe(true);
+    expect(rig().joining.isMost).toBe(true);
+  });
+});
+
 describe('an address where nobody answers', () => {
   it('is told of when that has lasted, and then once a minute, and ready() waits', async () => {
     const { joining, told, lines, fails, ready } = rig('a:1');
