@@ -1,5 +1,6 @@
 // The scenario of whole nodes: it finds nothing, repeats itself, and its oracles can see.
 
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { drawsOf } from '../../src/testing/sim/draws.ts';
 import { explore } from '../../src/testing/sim/explore.ts';
@@ -27,6 +28,19 @@ it('some seeds are calm, in others everything breaks at some time', () => {
   expect(plans.filter(({ faults }) => faults.length === 0).length).toBeGreaterThan(30);
   expect(kinds.size).toBe(13);
   expect(new Set(plans.flatMap(({ operations }) => operations.map(({ name }) => name))).size).toBe(10);
+});
+
+it('some seeds have a tale, and none of those that found something before there were any', () => {
+  const talesOf = (seed: number) =>
+    plan(drawsOf(seed), { replicas: 1, safetyMs: 18_000 }).faults.filter(({ id }) => id >= 4_000);
+  const told = Array.from({ length: 200 }, (_, seed) => talesOf(seed)).filter(faults => faults.length > 0);
+  expect(told.length).toBeGreaterThan(50);
+  expect(told.length).toBeLessThan(110);
+  const kinds = new Set(told.flat().map(({ kind }) => kind));
+  expect([...kinds].sort()).toEqual(['crash', 'cut', 'delay', 'power', 'reset', 'stall']);
+  const rows = readFileSync(new URL('seeds.txt', import.meta.url), 'utf8').match(/^nodes +\d+/gm) ?? [];
+  expect(rows.length).toBeGreaterThan(20);
+  expect(rows.map(row => Number(row.split(/ +/)[1])).filter(seed => talesOf(seed).length > 0)).toEqual([]);
 });
 
 describe('the oracle of ledgers', () => {
