@@ -191,8 +191,9 @@ export class FarMoves {
     this.stepping = true;
     try {
       for (let next = this.inputs.shift(); next !== undefined; next = this.inputs.shift()) {
-        const died = next.type === 'heard' && next.message.type === 'died';
-        const concerned = died ? this.route.unitsInMotion() : [];
+        // A death and a deadline name no unit, and may end the motion of several.
+        const isAnys = next.type === 'tick' || (next.type === 'heard' && next.message.type === 'died');
+        const concerned = isAnys ? this.route.unitsInMotion() : [];
         const topics = next.type === 'heard' ? this.topicsOf(next.message) : none;
         const effects = this.route.step(next, this.host.now());
         for (const effect of effects) this.perform(effect);

@@ -92,8 +92,7 @@ export class Watches {
 
   /** Another thread watches an actor here. `isLate`: it was asked for before that was known; if it lives here no more its end has been missed. */
   report(id: string, thread: number, isLate = false): void {
-    const { hosted, key } = this.host.split(id);
-    if (isLate && hosted?.live.has(key) !== true) {
+    if (isLate && !this.isAwake(id)) {
       this.host.router.control(thread, 'departed', { id, reason: 'thread-lost' });
       return;
     }
@@ -107,6 +106,11 @@ export class Watches {
       this.reportTo.set(id, set);
     }
     set.add(thread);
+  }
+
+  private isAwake(id: string): boolean {
+    const { hosted, key } = this.host.split(id);
+    return hosted?.live.has(key) === true;
   }
 
   /** Does anybody here watch it? */

@@ -116,9 +116,9 @@ function tell(
   };
 }
 
-const between = (by: number, from: number, to: number): number => Math.round(from + by * (to - from));
+export const between = (by: number, from: number, to: number): number => Math.round(from + by * (to - from));
 
-const one = <T>(of: readonly T[], by: number): T => of[whole(by, of.length)] as T;
+export const one = <T>(of: readonly T[], by: number): T => of[whole(by, of.length)] as T;
 
 const ways = (names: readonly string[], step: Omit<Step, 'on' | 'kind'>): Step[] =>
   names.flatMap(on =>

@@ -6,6 +6,7 @@
 
 import { type Draw, whole } from './draws.ts';
 import type { Fault, FaultKind } from './faults.ts';
+import { between, one } from './node-stories.ts';
 import type { Operation } from './runner.ts';
 
 export interface Tale {
@@ -44,9 +45,6 @@ const [beginMs, beginSpanMs, beforeMs, talkMs, everyMs] = [5_500, 4_500, 300, 2_
 /** Picked so that the seeds of seeds.txt, which were found before there were tales, have none. */
 const taleSalt = 23_878_680;
 const share = 0.4;
-
-const one = <T>(of: readonly T[], by: number): T => of[whole(by, of.length)] as T;
-const between = (by: number, from: number, to: number): number => Math.round(from + by * (to - from));
 
 /** In some of the seeds. `isCalm`: nothing breaks in this one. */
 export function taleOf(
