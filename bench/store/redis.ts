@@ -3,8 +3,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
+import { freePorts } from '../../src/doors/tour/free-ports.ts';
 import { Unavailable } from '../harness.ts';
 import type { StoreSide } from './side.ts';
 
@@ -15,7 +15,7 @@ export function redisSide(appendfsync: 'always' | 'everysec'): StoreSide {
 
   return {
     async open(folder) {
-      const port = await freePort();
+      const [port] = (await freePorts(1)) as [number];
       server = spawn('redis-server', options({ port, folder, appendfsync }), { stdio: 'ignore' });
       process.once('exit', kill);
       await Promise.race([once(server, 'spawn'), once(server, 'error').then(([error]) => Promise.reject(error))]).catch(
@@ -51,14 +51,4 @@ export function redisSide(appendfsync: 'always' | 'everysec'): StoreSide {
 function options({ port, folder, appendfsync }: { port: number; folder: string; appendfsync: string }): string[] {
   const settings = { port, bind: '127.0.0.1', dir: folder, save: '', appendonly: 'yes', appendfsync, daemonize: 'no' };
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { check, emptyTally, invented, troublesOf } from '../../src/doors/tour/check.ts';
 import { type City, cityOf, findCities, keyOf, NoCities, numberOf, readCities } from '../../src/doors/tour/cities.ts';
+import { freePorts } from '../../src/doors/tour/free-ports.ts';
 import {
   type HandedOn,
   handoverInWords,
@@ -395,5 +396,13 @@ describe('the options of the tour', () => {
     writeFileSync(join(dir, 'precious'), '');
     expect(() => makeHome(dir)).toThrow(UsageError);
     rmSync(dir, { recursive: true });
+  });
+});
+
+describe('ports', () => {
+  it('are as many as asked for, each another, and none that a socket that connects may be given', async () => {
+    const ports = await freePorts(20);
+    expect(new Set(ports).size).toBe(20);
+    expect(ports.filter(port => port >= 32_768 || port < 1024)).toEqual([]);
   });
 });
