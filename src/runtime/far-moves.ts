@@ -5,6 +5,7 @@
 // another input puts it in a queue, so no machine is stepped from within its own step.
 
 import { TroupeError } from '../errors.ts';
+import type { Activation } from './activation.ts';
 import { type Call, ended } from './call.ts';
 import { Wake } from './failures.ts';
 import { FarCalls } from './far-calls.ts';
@@ -129,6 +130,18 @@ export class FarMoves {
     return message.sent;
   }
 
+  /** The same of one whose sender was told that it is on its way: it waits only where others do. */
+  tellSurely(ref: BaseRef, code: number, a0: unknown, a1: unknown): Promise<void> | undefined {
+    const unit = ref.toString();
+    if (!this.crowds.isWaiting(unit)) {
+      this.send(unit, { code, a0, a1, call: null });
+      return undefined;
+    }
+    const message = new OutgoingTell(this.router, this.host.thread, ref, code, a0, a1);
+    if (!this.crowds.keep(ref, unit, message)) throw crowdedOut(unit);
+    return message.sent;
+  }
+
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {
     const unit = ref.toString();
     if (!this.inMotion(unit) || this.crowds.admits(ref, unit, unitsOf(code, a0, a1) * unitBytes))
@@ -236,11 +249,20 @@ export class FarMoves {
     const act = this.units.residentOf(unit);
     if (act !== undefined) {
       if (inMotion) act.flags |= moving;
-      else act.flags &= ~moving;
+      else if (!this.isLookedAfter(act)) act.flags &= ~moving;
       this.router.version++;
     }
-    const kept = inMotion ? [] : this.crowds.over(unit);
-    if (kept.length > 0) this.host.outside(() => kept.forEach(message => void message.again()));
+    // What waits for room where it was is before all that is sent from now on; so is, when the move is over, what waited for that.
+    const waiting = inMotion
+      ? this.router.peers.flatMap(peer => peer?.takeWaiting(unit) ?? [])
+      : this.crowds.over(unit);
+    if (waiting.length > 0) this.host.outside(() => waiting.forEach(message => void message.again()));
+  }
+
+  /** Do its messages take the slow road for another reason: its partition changes hands, or it moves between nodes, or is a guest? */
+  private isLookedAfter({ hosted, key, id }: Activation): boolean {
+    const { places, held, holding } = this.router;
+    return (holding && held.of(hosted, key) !== undefined) || !places.isOurs(hosted, key) || places.takesOwnWay(id);
   }
 
   private armTick(): void {

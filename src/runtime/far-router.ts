@@ -172,7 +172,8 @@ export class FarRouter implements Router {
     const act = ref[ACT];
     const thread = ref[KEY] === '' && act !== null ? this.host.thread : this.where(ref[TYPE], ref[KEY]);
     if (thread !== inDoubt) {
-      const epoch = this.moves.any ? this.moves.epochOf(ref.toString()) : -1;
+      // What a move between the threads of this node has come to means nothing to another: there it would be the word of the actor's home.
+      const epoch = this.moves.any && thread < this.threads ? this.moves.epochOf(ref.toString()) : -1;
       ref[FAR] = { thread, version: this.version, slot: far?.slot ?? -1, epoch };
     }
     return thread;
@@ -357,6 +358,7 @@ export class FarRouter implements Router {
   ended(act: Parameters<Router['ended']>[0]): void {
     this.arrivals.drained(act);
     if (this.moves.any) this.moves.units.onEnded(act);
+    this.gateway?.guests.onEnded(act);
   }
 
   onControl(from: number, name: string, payload: unknown): void {

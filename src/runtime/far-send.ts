@@ -75,8 +75,7 @@ export function sendOrWait(
 /** The same, wherever its actor is by now. */
 export function tellSurely(router: FarRouter, ref: BaseRef, code: number, a0: unknown, a1: unknown): void {
   const thread = router.threadFor(ref);
-  if (router.peers[thread] === undefined || router.isInMotionHere(ref))
-    router.moves.send(ref.toString(), { code, a0, a1, call: null });
+  if (router.peers[thread] === undefined || router.isInMotionHere(ref)) void router.moves.tellSurely(ref, code, a0, a1);
   else sendOrWait(router, thread, ref, code, a0, a1);
 }
 

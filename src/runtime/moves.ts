@@ -103,7 +103,8 @@ export function freeze(host: Host, act: Activation, quiet: () => void): void {
   const settle = (): void => {
     const more = act.more();
     if ((act.flags & (dead | freezing)) !== freezing) return;
-    if (!host.isQuiet(act)) {
+    // One that is falling asleep is awake again first, if its state cannot be stored: what it is frozen by then is the move.
+    if (!host.isQuiet(act) || (act.flags & frozen) !== 0) {
       more.onQuiet = settle;
       return;
     }

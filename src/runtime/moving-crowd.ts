@@ -38,6 +38,10 @@ export class MovingCrowds {
     return true;
   }
 
+  isWaiting(unit: Unit): boolean {
+    return (this.#crowds.get(unit)?.waiting.length ?? 0) > 0;
+  }
+
   /** What there is no room for. False: it cannot wait either. */
   keep(ref: BaseRef, unit: Unit, message: Outgoing): boolean {
     const waiting = this.#crowds.get(unit)?.waiting;

@@ -7,7 +7,7 @@ import type { ActorType } from './define-actor.ts';
 import { type EpochMemory, Epochs } from './epochs.ts';
 import { FarMoves, hostOf } from './far-moves.ts';
 import { FarRouter } from './far-router.ts';
-import { FarWire } from './far-wire.ts';
+import { type FarLinks, FarWire } from './far-wire.ts';
 import { Gateway, type GatewayEdges } from './gateway/gateway.ts';
 import { NodeLinks } from './gateway/node-links.ts';
 import { NodeTable, type NodeTableData } from './gateway/node-table.ts';
@@ -21,8 +21,33 @@ import type { ToDirectory } from './relocation-messages.ts';
 import { Copies } from './replicas/copies.ts';
 import { LeaseGuard, type LeaseWords } from './replicas/lease-guard.ts';
 import { LedEngine } from './replicas/led-engine.ts';
-import { type FabricMemory, type PeerRings, ThreadPort } from './thread-port.ts';
-import type { World } from './world.ts';
+import { type FabricMemory, type PeerRings, ThreadPort, type ThreadPortHooks } from './thread-port.ts';
+import type { Clock, World } from './world.ts';
+
+/** What joins the threads of a process: rings in shared memory, or whatever passes for them where all threads are one. */
+export interface Fabric {
+  port(thread: number, hooks: ThreadPortHooks): MemberPort;
+  /** Ms to add to the clock of a thread so that all read the same. */
+  clockShift(clock: Clock): number;
+}
+
+/** As ThreadPort. */
+export interface MemberPort extends FarLinks {
+  start(): void;
+  stop(): void;
+  ref(): void;
+  drainRemainder(peer: number): number;
+  replace(peer: number, rings: PeerRings): void;
+  describe(): object;
+}
+
+export function ringFabric(memory: FabricMemory): Fabric {
+  return {
+    port: (thread, hooks) => new ThreadPort(memory, thread, hooks),
+    // Each thread's monotonic clock has a zero of its own; hrtime has one for the process.
+    clockShift: clock => (memory.threads === 1 ? 0 : Number(process.hrtime.bigint()) / 1e6 - clock.mono()),
+  };
+}
 
 export interface MemberOptions {
   readonly node: string;
@@ -32,7 +57,7 @@ export interface MemberOptions {
   readonly threads: number;
   readonly partitions: number;
   readonly table: PartitionTable;
-  readonly fabric: FabricMemory;
+  readonly fabric: Fabric;
   readonly epochs: EpochMemory;
   readonly types: readonly ActorType[];
   readonly engine: Engine;
@@ -52,7 +77,7 @@ export interface MemberOptions {
 export interface Member {
   readonly host: Host;
   readonly router: FarRouter;
-  readonly port: ThreadPort;
+  readonly port: MemberPort;
   /** Thread 0 only. */
   readonly overseer: Overseer | undefined;
   /** Goes on with the fresh rings of a thread, once its predecessor is known here to be dead. */
@@ -63,10 +88,8 @@ export function makeMember(options: MemberOptions): Member {
   let router: FarRouter | undefined;
   let overseer: Overseer | undefined;
   let turn: (() => void) | undefined;
-  // Each thread's monotonic clock has a zero of its own; hrtime has one for the process.
-  const sharedClockShift =
-    options.threads === 1 ? 0 : Number(process.hrtime.bigint()) / 1e6 - options.world.clock.mono();
-  const port = new ThreadPort(options.fabric, options.thread, {
+  const sharedClockShift = options.fabric.clockShift(options.world.clock);
+  const port = options.fabric.port(options.thread, {
     onFrame: (from, bytes, view, start, end) => (router as FarRouter).wire.receive(from, bytes, view, start, end),
     onBroken: options.onBroken,
     // The loop was planned by whoever sent something: what it reads must not pass for that one's doing.
@@ -186,7 +209,7 @@ export function epochAt(host: Host, type: string, key: string): number {
   return host.byName.get(type)?.live.get(key)?.epochNumber ?? 0;
 }
 
-export function describeHost(router: FarRouter | undefined, port: ThreadPort | undefined, host?: Host): object {
+export function describeHost(router: FarRouter | undefined, port: MemberPort | undefined, host?: Host): object {
   const own = router?.host ?? (host as Host);
   return {
     ...own.describe(),

@@ -7,7 +7,7 @@ import { type ActorType, definedType } from './define-actor.ts';
 import { beHostThread } from './host-thread.ts';
 import { tableOf } from './overseer.ts';
 import { realWorld } from './real-world.ts';
-import { makeMember } from './thread-host.ts';
+import { makeMember, ringFabric } from './thread-host.ts';
 import type { PeerRings } from './thread-port.ts';
 import type { FromThread, ThreadTask } from './thread-task.ts';
 import { type Log, withFields } from './world.ts';
@@ -26,7 +26,7 @@ export default async function main(task: ThreadTask): Promise<void> {
     threads: task.threads,
     partitions: task.partitions,
     table: tableOf(task.table),
-    fabric: task.fabric,
+    fabric: ringFabric(task.fabric),
     epochs: task.epochs,
     types,
     engine,

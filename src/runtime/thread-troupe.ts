@@ -22,7 +22,7 @@ import { relocateAcross } from './relocate-across.ts';
 import { type Relocation, relocateHere } from './relocate-here.ts';
 import { type LeaseWords, leaseWords } from './replicas/lease-guard.ts';
 import { LocalRouter } from './router.ts';
-import { describeHost, epochAt, type Member, makeMember } from './thread-host.ts';
+import { describeHost, epochAt, type Member, makeMember, ringFabric } from './thread-host.ts';
 import { Jobs } from './thread-jobs.ts';
 import { ThreadPool } from './thread-pool.ts';
 import { createFabric, type FabricMemory, type PeerRings, replacePeer } from './thread-port.ts';
@@ -113,7 +113,7 @@ export class Troupe {
       threads,
       partitions: options.partitions,
       table: spread(options.partitions, options.threads === 0 ? [0] : this.hostThreads()),
-      fabric: this.fabric,
+      fabric: ringFabric(this.fabric),
       epochs: options.epochs,
       types: options.types,
       engine: this.engine,

@@ -30,6 +30,8 @@ export interface MemoryStoreOptions {
   readonly onFatal?: ((why: Error) => void) | undefined;
   /** What an earlier store has left: remains(). */
   readonly image?: MemoryImage | undefined;
+  /** Several threads look at it, as at one directory: those of a simulated process. Default false. */
+  readonly shared?: boolean | undefined;
 }
 
 /** Everything a store holds, by shard; the next store on the same simulated disk begins with it. */
@@ -56,7 +58,7 @@ type Group = PendingGroup<MemoryShard>;
 
 export class MemoryStore implements Engine, Medium<Place> {
   readonly kind = 'memory';
-  readonly shared = false;
+  readonly shared: boolean;
   readonly crc: Crc32;
   readonly commits: GroupCommit<MemoryShard>;
   /** While true, groups that store anything are refused with DISK_FULL. */
@@ -80,6 +82,7 @@ export class MemoryStore implements Engine, Medium<Place> {
   constructor(options: MemoryStoreOptions = {}) {
     this.#soon = options.soon ?? queueMicrotask;
     this.crc = options.crc ?? fastCrc32;
+    this.shared = options.shared ?? false;
     this.commits = new GroupCommit<MemoryShard>({
       soon: this.#soon,
       apply: batch => this.#apply(batch),

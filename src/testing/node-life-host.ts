@@ -3,6 +3,7 @@
 
 import { createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { TroupeError } from '../errors.ts';
 import { Cluster } from '../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
@@ -13,14 +14,22 @@ import { Peers } from '../runtime/links/peers.ts';
 import type { WireTransport } from '../runtime/links/wire.ts';
 import type { GossipOptions } from '../runtime/membership/gossip-types.ts';
 import type { RingState } from '../runtime/ownership/holdings.ts';
+import { type PartitionTable, spread } from '../runtime/placement.ts';
 import type { BaseRef } from '../runtime/refs.ts';
 import { relocateAcross } from '../runtime/relocate-across.ts';
 import type { Relocation } from '../runtime/relocate-here.ts';
 import { type LeaseWords, leaseWords } from '../runtime/replicas/lease-guard.ts';
 import { type Member, makeMember } from '../runtime/thread-host.ts';
-import { createFabric } from '../runtime/thread-port.ts';
 import type { World } from '../runtime/world.ts';
 import type { Engine } from '../storage/engine.ts';
+import { MemoryFabric } from './memory-fabric.ts';
+
+export interface Threads {
+  readonly count: number;
+  /** What may wait on the way from one to another. */
+  readonly linkBytes: number;
+  world(thread: number): World;
+}
 
 export interface NodeLifeOptions {
   readonly name: string;
@@ -41,6 +50,8 @@ export interface NodeLifeOptions {
   /** How many nodes keep each partition. Default 1. */
   readonly replicas?: number | undefined;
   readonly gossip?: Partial<GossipOptions> | undefined;
+  /** Host threads beside the calling one; each sees the world in its own way, and all of them one engine. Default none. */
+  readonly threads?: Threads | undefined;
   readonly handoffs: (cluster: Cluster, gateway: Gateway) => HandoffHooks;
   saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
@@ -50,42 +61,52 @@ const secret = 'the secret of a simulated cluster';
 export const addressOf = (name: string): string => `${name}:7001`;
 
 export class NodeLife {
+  /** Of the thread that speaks for the node. */
   readonly member: Member;
+  /** Of all of its threads. */
+  readonly members: readonly Member[];
   readonly cluster: Cluster;
   readonly #options: NodeLifeOptions;
   readonly #leases: LeaseWords | undefined;
 
   constructor(options: NodeLifeOptions) {
     this.#options = options;
-    const { name, partitions, world, epochs, incarnation, others, emit, replicas = 1 } = options;
+    const { name, partitions, world, epochs, incarnation, emit, replicas = 1 } = options;
     this.#leases = replicas > 1 ? leaseWords(partitions) : undefined;
-    this.member = makeMember({
+    const count = 1 + (options.threads?.count ?? 0);
+    const hostThreads = Array.from({ length: count - 1 }, (_, at) => at + 1);
+    const shared = {
       node: name,
-      thread: 0,
       life: 0,
-      lives: [0],
-      threads: 1,
+      lives: new Array<number>(count).fill(0),
+      threads: count,
       partitions,
-      table: new Uint16Array(partitions),
-      fabric: createFabric({ threads: 1 }),
+      fabric: new MemoryFabric(count, options.threads?.linkBytes ?? 0),
       epochs,
       types: options.types,
       engine: options.engine,
-      world,
       events: { emit },
       residentsMax: undefined,
       relocateTurnMs: undefined,
       nodes: withoutRing(name, partitions),
       leases: this.#leases,
+      onBroken: (_peer: number, error: TroupeError) => {
+        throw error;
+      },
+    };
+    const table = (): PartitionTable => spread(partitions, count === 1 ? [0] : hostThreads);
+    this.member = makeMember({
+      ...{ ...shared, thread: 0, table: table(), world },
       gateway: {
         replicas: replicas > 1 ? { replicas, epochs } : undefined,
         onBroken: (node, error) => this.cluster.onBroken(node, error),
         raiseEpochs: above => raiseEpochs(epochs, above, options.storeEpochs ?? (async () => undefined)),
       },
-      onBroken: (_peer, error) => {
-        throw error;
-      },
     });
+    const others = hostThreads.map(thread =>
+      makeMember({ ...shared, thread, table: table(), world: (options.threads as Threads).world(thread) }),
+    );
+    this.members = [this.member, ...others];
     this.cluster = new Cluster(this.gateway, {
       cluster: 'kit',
       name,
@@ -94,7 +115,7 @@ export class NodeLife {
       zone: '',
       rack: '',
       weight: 1,
-      join: others.map(addressOf),
+      join: options.others.map(addressOf),
       autoJoin: options.autoJoin,
       state: options.state,
       gossip: options.gossip ?? {},
@@ -133,21 +154,40 @@ export class NodeLife {
     return Number.isFinite(until) && clock.mono() <= until && clock.now() <= wallUntil;
   }
 
+  /** Nothing of it goes on. */
+  halt(): void {
+    for (const { host, port } of this.members) {
+      host.halt();
+      port.stop();
+    }
+  }
+
+  /** On how many of its threads that actor is awake. */
+  awake(type: string, key: string): number {
+    return this.members.filter(({ host }) => host.byName.get(type)?.live.has(key) === true).length;
+  }
+
   /** Listens, and joins the others. */
   async open(): Promise<void> {
     const { host } = this.member;
-    this.gateway.load();
-    this.gateway.on('relocate', (_from, { type, key, to }) =>
+    const { member, members, gateway } = this;
+    for (const { port } of members) port.start();
+    gateway.load();
+    for (const { host } of members.slice(1)) member.overseer?.welcome(host.thread);
+    gateway.on('relocate', (_from, { type, key, to }) =>
       this.relocate(host.byName.get(String(type))?.source as ActorType, String(key), String(to)),
     );
-    host.reminders.load(Array.from({ length: this.#options.partitions }, (_, partition) => partition));
+    if (members.length === 1)
+      host.reminders.load(Array.from({ length: this.#options.partitions }, (_, partition) => partition));
     await this.cluster.start();
   }
 
   /** Moves an actor to another node, as node.relocate() does. */
   relocate(type: ActorType<any>, key: string, to: string): Promise<Relocation> {
     const { member } = this;
-    const at = { node: this.#options.name, threads: 0, member, lives: [0], epoch: async () => 0 };
+    const threads = this.members.length - 1;
+    const lives = new Array<number>(threads + 1).fill(0);
+    const at = { node: this.#options.name, threads, member, lives, epoch: async () => 0 };
     return relocateAcross(at, this.gateway, member.host.ref(type, key) as unknown as BaseRef, to);
   }
 }

@@ -2,8 +2,8 @@
 // thread, over real shared memory, polled by hand so that nothing depends on timing).
 
 import type { OnFrame } from '../../src/runtime/link.ts';
-import { MemoryLink } from '../../src/runtime/memory-link.ts';
 import { createFabric, ThreadPort } from '../../src/runtime/thread-port.ts';
+import { MemoryLink } from '../../src/testing/memory-link.ts';
 import { type LinkPair, linkContract } from './link-contract.ts';
 
 async function openMemory(onFrame: OnFrame, bytesMax: number): Promise<LinkPair> {

@@ -29,6 +29,7 @@ export class AwayTable {
   readonly #partitions: number;
   readonly #epoch: () => number;
   readonly #entries = new Map<Unit, Entry>();
+  readonly #removed = new Map<Unit, Entry>();
 
   constructor(engine: Engine, codec: Codec, partitions: number, epoch: () => number) {
     this.#engine = engine;
@@ -76,6 +77,17 @@ export class AwayTable {
     const gone = { type: 'delete', key: text.encode(unit) } as const;
     await this.#shardOf(unit).commit({ epoch: this.#epoch(), fence: 'record', ops: [gone] }, 'flushed');
     this.#entries.delete(unit);
+    this.#removed.set(unit, entry);
+  }
+
+  /** Those of them that were removed are as before, for this life: a later one finds none of their actors awake. */
+  recall(which: (unit: Unit) => boolean): Unit[] {
+    const units = [...this.#removed.keys()].filter(which);
+    for (const unit of units) {
+      this.#entries.set(unit, this.#removed.get(unit) as Entry);
+      this.#removed.delete(unit);
+    }
+    return units;
   }
 
   /** Its partition is another node's, and what is stored of it goes with that. */

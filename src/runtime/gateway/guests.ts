@@ -34,6 +34,8 @@ interface Leaving {
   readonly act: Activation;
   /** What is stored of it, once it is packed. */
   records: readonly RecordCopy[];
+  /** It has ended: nothing of it will come to rest. */
+  ended: () => void;
 }
 
 interface Arriving {
@@ -102,10 +104,10 @@ export class Guests {
     const reason = unmovable(act) ?? this.#stashed(act);
     if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
     act.flags |= moving;
-    const left: Leaving = { act, records: [] };
+    const left: Leaving = { act, records: [], ended: () => undefined };
     this.#leaving.set(unit, left);
     try {
-      await this.#rest(act);
+      await this.#rest(left);
       this.#goesOn(unit, left);
       for (const message of drain(act)) bounce(message);
       // There is room: whoever was asked to pause would be told so by a turn, and it may stay with nothing to run.
@@ -144,8 +146,19 @@ export class Guests {
     return (extras?.answered?.running().length ?? 0) > 0 ? 'operations with an opId are under way' : undefined;
   }
 
-  #rest(act: Activation): Promise<void> {
-    return this.#inTime(new Promise(resolve => freeze(this.#host, act, resolve)), act.id, 'did not come to rest');
+  /** Resolves, too, when it ends: it may just be falling asleep. */
+  #rest(left: Leaving): Promise<void> {
+    const { act } = left;
+    const rests = new Promise<void>(resolve => {
+      left.ended = resolve;
+      freeze(this.#host, act, resolve);
+    });
+    return this.#inTime(rests, act.id, 'did not come to rest');
+  }
+
+  onEnded(act: Activation): void {
+    const left = this.#leaving.size === 0 ? undefined : this.#leaving.get(act.id);
+    if (left?.act === act) left.ended();
   }
 
   #inTime(step: Promise<void>, unit: Unit, what: string): Promise<void> {

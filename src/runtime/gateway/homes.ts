@@ -140,8 +140,14 @@ export class Homes {
       }
   }
 
+  /** It is not given after all: those that had come back are on this thread still, whatever the table says. */
+  stay(partition: number): void {
+    for (const unit of this.#away.recall(unit => this.#isOf(unit, partition))) this.#tellThreads(unit);
+  }
+
   /** It is another node's now. */
   leave(partition: number): void {
+    this.#away.recall(unit => this.#isOf(unit, partition));
     for (const [unit] of this.awayIn(partition)) {
       this.#away.forget(unit);
       this.#tellThreads(unit);

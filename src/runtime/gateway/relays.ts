@@ -166,11 +166,10 @@ export class Relays {
       return;
     }
     const thread = router.threadFor(ref);
-    if (router.peers[thread] === undefined || (router.moves.any && router.moves.inMotion(unit))) {
-      router.moves.send(unit, { code, a0, a1, call: null });
-      return;
-    }
-    const sent = sendOrWait(router, thread, ref, code, a0, a1);
+    const isInMotion = router.peers[thread] === undefined || router.isInMotionHere(ref);
+    const sent = isInMotion
+      ? router.moves.tellSurely(ref, code, a0, a1)
+      : sendOrWait(router, thread, ref, code, a0, a1);
     if (sent !== undefined) isHeldBack(sent);
   }
 

@@ -133,6 +133,7 @@ export class Handing {
     const { crew, gateway, router, partition } = this.#seams;
     // Each thread hears these in this order. One that hangs keeps no other waiting.
     const told: Promise<unknown>[] = [];
+    gateway.homes.stay(partition);
     if (router.held.get(partition) !== undefined) {
       told.push(...crew.each('part-thaw', partition));
       await told[0];

@@ -272,15 +272,16 @@ export class Hands {
       this.slots.gone(partition, acts);
       acts.length = 0;
     }
+    const sendOn = (ref: BaseRef, message: FarMessage): void => {
+      if (gateway !== null) gateway.sendOn(host.thread, ref, message);
+      else if (message.call?.state !== ended) this.#sendBack(ref, message);
+    };
     for (const act of acts) {
-      const unit = act.id;
-      for (const message of drain(act)) {
-        const ref = host.refById(unit);
-        if (gateway !== null) gateway.sendOn(host.thread, ref, message);
-        else if (message.call?.state !== ended) this.#sendBack(ref, message);
-      }
+      const ref = host.refById(act.id);
+      for (const message of drain(act)) sendOn(ref, message);
       retire(host, act);
     }
+    for (const { ref, message } of this.#router.held.takeLate(partition)) sendOn(ref, message);
     this.#forget(partition);
   }
 

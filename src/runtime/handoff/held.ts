@@ -26,8 +26,13 @@ import { ringPartition } from './ring-partition.ts';
 
 export type Stage = 'leaving' | 'frozen' | 'settling';
 
+interface Kept {
+  readonly ref: BaseRef;
+  readonly message: FarMessage;
+}
+
 /** A message that waits, or something to be done when all before it have left. */
-type Entry = { readonly ref: BaseRef; readonly message: FarMessage } | (() => void);
+type Entry = Kept | (() => void);
 
 export interface Held {
   readonly partition: number;
@@ -35,6 +40,8 @@ export interface Held {
   entries: Entry[];
   /** Frozen, it has held back what may have to run if it is not frozen after all. */
   hasLate: boolean;
+  /** Let through by another thread, to one that is not awake any more: where it is from more may wait, so it leaves as from a mailbox. */
+  late: (Kept & { readonly from: number })[];
   /** What had waited for a mailbox of the owner before is in front: others may have sent it, before they knew of that one. */
   hasOlder: boolean;
   /** Resolves when it is over. */
@@ -79,7 +86,7 @@ export class HeldPartitions {
     const known = this.#held.get(partition);
     if (known !== undefined) return known;
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
-    const held: Held = { partition, stage, entries: [], hasLate: false, hasOlder: false, over, end };
+    const held: Held = { partition, stage, entries: [], late: [], hasLate: false, hasOlder: false, over, end };
     this.#held.set(partition, held);
     if (isSlot(this.#router, partition)) this.slot = held;
     for (const act of this.awake(partition)) act.flags |= moving;
@@ -141,8 +148,8 @@ export class HeldPartitions {
   }
 
   /** With all that waits for the same actor, or it would pass what its asker has told that one before. */
-  #letThrough(held: Held, unit: string, last: Exclude<Entry, () => void>): void {
-    const entries: Exclude<Entry, () => void>[] = [];
+  #letThrough(held: Held, unit: string, last: Kept): void {
+    const entries: Kept[] = [];
     held.entries = held.entries.filter(entry => {
       if (typeof entry === 'function' || entry.ref.toString() !== unit) return true;
       entries.push(entry);
@@ -163,6 +170,7 @@ export class HeldPartitions {
     const held = this.#held.get(partition);
     if (held === undefined) return;
     held.stage = 'leaving';
+    for (const { ref, message, from } of held.late.splice(0)) this.deliver(ref, message, from);
     if (!held.hasLate) return;
     held.hasLate = false;
     for (const entry of held.entries)
@@ -210,8 +218,7 @@ export class HeldPartitions {
     const held = this.of(hosted, key);
     let act = hosted.live.get(key);
     if (act === undefined && held?.stage === 'frozen') {
-      held.entries.push({ ref, message });
-      held.hasLate = true;
+      held.late.push({ ref, message, from });
       return;
     }
     act ??= host.activate(hosted, key);
@@ -219,10 +226,15 @@ export class HeldPartitions {
     arrivals.deliver(act, from, code, a0, a1, call, call === null);
   }
 
+  /** What has come for those of its actors that were asleep when it was frozen. */
+  takeLate(partition: number): Kept[] {
+    return this.#held.get(partition)?.late.splice(0) ?? [];
+  }
+
   /** It is another node's, which does not wait for what was sent here before: that is not sent on. */
   drop(partition: number, error: TroupeError): void {
     const held = this.#held.get(partition);
-    for (const entry of held?.entries.splice(0) ?? [])
+    for (const entry of [...this.takeLate(partition), ...(held?.entries.splice(0) ?? [])])
       if (typeof entry === 'function') entry();
       else this.refuse(entry.ref, entry.message, error);
   }
@@ -241,7 +253,7 @@ export class HeldPartitions {
     router.host.outside(() => {
       // Paused by the thread they have left: nothing there would ever resume it.
       this.#sendWaiting(partition);
-      for (const entry of held.entries)
+      for (const entry of [...held.late, ...held.entries])
         if (typeof entry === 'function') entry();
         else this.send(entry.ref, entry.message);
     });
@@ -282,10 +294,10 @@ export class HeldPartitions {
   }
 
   describe(): object {
-    const now = [...this.#held.values()].map(({ partition, stage, entries }) => ({
+    const now = [...this.#held.values()].map(({ partition, stage, entries, late }) => ({
       partition,
       stage,
-      waiting: entries.length,
+      waiting: entries.length + late.length,
     }));
     return { partitions: now, held: this.held };
   }

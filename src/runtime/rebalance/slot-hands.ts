@@ -99,6 +99,7 @@ export class SlotHands {
     const waiting = acts.map(act => [act.id, drain(act)] as const);
     for (const act of acts) retire(host, act);
     for (const [unit, messages] of waiting) for (const message of messages) this.#sendOn(host.refById(unit), message);
+    for (const { ref, message } of held.takeLate(group)) this.#sendOn(ref, message);
   }
 
   /** Whoever wants to hear of the end of one of its actors asks the thread it is on now. */

@@ -38,7 +38,8 @@ export class SimDisk {
       seams.mark('write pending');
       seams.later(commitMs(seams.draw('disk', ++operations)), 'disk', fn);
     };
-    const store = new MemoryStore({ ...options, soon, image: this.#image, onFatal: seams.onFatal });
+    const shared = (options.writers ?? 1) > 1;
+    const store = new MemoryStore({ ...options, shared, soon, image: this.#image, onFatal: seams.onFatal });
     store.diskFull = this.#full;
     this.#store = store;
     return store;

@@ -49,8 +49,11 @@ export function leftIn(node: NodeLife): string | undefined {
   const { homes, guests, asks, held, handoffs, lastWords } = node.gateway.describe() as any;
   const detained = lastWords.settling.filter((each: any) => each.waitFor.length > 0);
   const { running, taking } = handoffs;
-  const partitionsHeld = node.member.router.held.all().map(({ partition, stage }) => `${partition} ${stage}`);
-  const pending = node.member.router.pending.size;
+  const routers = node.members.map(({ router }) => router);
+  const partitionsHeld = routers.flatMap(each =>
+    each.held.all().map(({ partition, stage }) => `${partition} ${stage}`),
+  );
+  const pending = routers.reduce((sum, each) => sum + each.pending.size, 0);
   const left = { moving: homes.moving, ...guests, asks, held, running, taking, detained, partitionsHeld, pending };
   for (const [what, rest] of Object.entries(left))
     if (Array.isArray(rest) ? rest.length > 0 : rest !== 0) return `'${what}' at rest: ${JSON.stringify(rest)}`;

@@ -75,6 +75,8 @@ export interface NodeRules {
   /** How many nodes keep each partition. */
   readonly replicas: number;
   readonly safetyMs: number;
+  /** Each node has so many host threads at most, and one at least. Default: its actors run on the thread that speaks for it. */
+  readonly threads?: number;
 }
 
 /** Where partitions are kept by several nodes, what is acknowledged, and who is agreed to. */
@@ -83,7 +85,7 @@ const replicaPoints = [
   ...['hears rep-vote', 'hears rep-vote', 'rep-vote done', 'partition-taken-over', 'part-depose', 'rep-lead'],
 ];
 
-export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
+export function plan(draw: Draw, { replicas, safetyMs, threads = 0 }: NodeRules): SimPlan {
   const processes = Array.from({ length: 3 + whole(draw('processes'), 2) }, (_, index) => `n${index + 1}`);
   const keys = ['a', 'b', 'c'].map(letter => `${letter}${whole(draw('key', letter), 100)}`);
   const spanMs = safetyMs - startMs - 1_500;
@@ -159,6 +161,22 @@ export function plan(draw: Draw, { replicas, safetyMs }: NodeRules): SimPlan {
     for (let n = whole(of('about'), 10); n > 0; n--) {
       const about = (what: string): number => draw('move', i, what, n);
       speak(about, atMs - 10 + about('at') * 60, key);
+    }
+  }
+  for (let i = threads > 0 ? whole(draw('between threads'), 16) : 0; i > 0; i--) {
+    const of = (what: string): number => draw('between threads', i, what);
+    const [key, atMs] = [one(keys, of('key')), startMs + of('at') * spanMs];
+    // One actor, or all that the table of its node puts where it is.
+    add(
+      one(processes, of('on')),
+      atMs,
+      of('what') < 0.6 ? 'to thread' : 'slot',
+      unit(of('type'), key),
+      whole(of('to'), 60),
+    );
+    for (let n = whole(of('about'), 10); n > 0; n--) {
+      const about = (what: string): number => draw('between threads', i, what, n);
+      speak(about, atMs - 5 + about('at') * 20, key);
     }
   }
   for (let i = whole(draw('reminders'), 8); i > 0; i--) {

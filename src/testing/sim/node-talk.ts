@@ -58,6 +58,9 @@ export class NodeTalk {
         return this.#through(operation, by, life);
       case 'move':
         return this.#move(operation, life);
+      case 'to thread':
+      case 'slot':
+        return this.#betweenThreads(operation, life);
       case 'remind':
         return this.#remind(operation, life);
       case 'cancel':
@@ -148,6 +151,23 @@ export class NodeTalk {
       said.outcome = 'unknown';
       throw error;
     }
+  }
+
+  /** Of whichever node has its partition; none where that has only one thread. */
+  async #betweenThreads({ name, key, value }: Operation, { node }: NodesLife): Promise<void> {
+    const partition = partitionOf(keyIn(key), partitions);
+    const owner = node.gateway.nodes.ownerOf(partition) ?? '';
+    const home = this.#seams.sim.processes.get(owner)?.life?.node;
+    const threads = (home?.members.length ?? 1) - 1;
+    if (home === undefined || threads === 0) return;
+    const work =
+      name === 'slot'
+        ? home.member.router.shifts?.move(partition, 1 + (value % threads))
+        : // Thread 0 is one of them.
+          home.relocate(typeOf(key), keyIn(key), `${owner}/${value % (threads + 1)}`);
+    // Another node may not live to hear what becomes of it.
+    if (home === node) await work;
+    else work?.catch(() => undefined);
   }
 
   #move({ key, value }: Operation, { node }: NodesLife): Promise<unknown> {

@@ -1,5 +1,5 @@
 // The scenario of whole nodes: actors that are spoken to from everywhere while they and their partitions change hands, nodes die,
-// stand still and are cut off, and disks refuse. Everything but threads is as in production.
+// stand still and are cut off, and disks refuse. In `threads` each node has several of them, which take turns.
 //
 //     seed ─▶ plan: talk, moves, wishes about partitions, faults ─▶ heal ─▶ rest: one ring, no work left, all reachable ─▶ judge
 //
@@ -29,14 +29,14 @@ import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node
 import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { isCalm } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
+import { threadsOf } from './node-threads.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
 
 const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
-/** Storing the ring takes so long: a small file, synced. */
-const saveMs = 1;
-const [reachMs, quickRoundMs] = [2_000, 250] as const;
+/** `saveMs`: storing the ring takes so long, a small file, synced. */
+const [saveMs, reachMs, quickRoundMs] = [1, 2_000, 250] as const;
 /** Whatever has been reminded of, and was tried again, has come by then. */
 const quietMs: number = reminderMsMax + 6_000;
 const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
@@ -44,7 +44,7 @@ const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${ke
 class NodesRun implements ScenarioRun<NodesLife> {
   readonly #sim: Simulation<NodesLife>;
   readonly #plan: SimPlan;
-  readonly #replicas: number;
+  readonly #rules: NodeRules;
   readonly #calm: boolean;
   readonly #disksFail: boolean;
   readonly #oracle: LedgerOracle;
@@ -67,8 +67,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
 
   constructor(sim: Simulation<NodesLife>, plan: SimPlan, rules: NodeRules) {
     const { draw } = sim;
-    [this.#replicas, this.#sim] = [rules.replicas, sim];
-    this.#plan = plan;
+    [this.#rules, this.#sim, this.#plan] = [rules, sim, plan];
     this.#calm = plan.faults.every(isCalm);
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     const ledgerRules = { calm: this.#calm, disksFail: this.#disksFail };
@@ -99,7 +98,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
     if (running === undefined) return this.#sim.violation(`${unit} ran on no node`);
     this.#sim.note(running.name, `${unit} under ${epoch} hears ${line.join(' ')}`);
     this.#ranIn.set(`${unit} ${line.join(' ')}`, running);
-    const began = this.#replicas > 1 ? above : undefined;
+    const began = this.#rules.replicas > 1 ? above : undefined;
     this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running), began));
   }
 
@@ -123,15 +122,16 @@ class NodesRun implements ScenarioRun<NodesLife> {
       const incarnation = Math.max(number('incarnation') + 1, Math.floor(clock.now() / 1_000));
       keep('incarnation', incarnation);
       const stored = textOf(files.get('ring'));
-      const engine = world.storage.open({ kind: 'memory' });
+      const threads = threadsOf(this.#sim.draw, this.#rules, world);
+      const engine = world.storage.open({ kind: 'memory', writers: 1 + (threads?.count ?? 0) });
       let hooks: HandoffHooks | undefined;
       const node = new NodeLife({
         ...{ name, types, partitions, world, engine, incarnation, transport: world.wires },
         // Or who comes late is no member.
         autoJoin: (this.#plan.late ?? []).length > 0,
-        replicas: this.#replicas,
+        ...{ replicas: this.#rules.replicas, threads },
         // So that who is lost is missed while there is still time to see what becomes of it.
-        gossip: this.#replicas > 1 ? { roundMs: quickRoundMs } : undefined,
+        gossip: this.#rules.replicas > 1 ? { roundMs: quickRoundMs } : undefined,
         epochs: epochMemory(base),
         storeEpochs: async limit => {
           await new Promise<void>(done => clock.timer(saveMs, done));
@@ -152,10 +152,10 @@ class NodesRun implements ScenarioRun<NodesLife> {
         },
         emit: (event, payload) => this.#emitted(world, event, payload),
       });
-      if (this.#replicas > 1) this.#copies.watch({ node, engine, world });
+      if (this.#rules.replicas > 1) this.#copies.watch({ node, engine, world });
       listenIn(node.member.router, node.gateway, (point, peer, about, answer) => {
         world.mark(point, peer);
-        if (this.#replicas > 1 && !isOver) this.#copies.mark(name, point, about, answer);
+        if (this.#rules.replicas > 1 && !isOver) this.#copies.mark(name, point, about, answer);
         if (point === 'hears handoff-begin') this.#copied.add(`${name} ${about.partition}`);
         if (point === 'hears guest-put') this.#put.add(`${name} ${about.unit}`);
         // Of the one that is ready there is no word of its own: its answer is it.
@@ -166,7 +166,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
         if (isOver) return;
         isOver = true;
         this.#late += node.gateway.lastWords.late;
-        node.member.host.halt();
+        node.halt();
       };
       const life: NodesLife = {
         ...{ node, world, engine },
@@ -279,7 +279,7 @@ class NodesRun implements ScenarioRun<NodesLife> {
 
   /** Asked last: all of the records are compared. */
   #unlike(away: readonly string[]): string | undefined {
-    if (this.#replicas === 1) return undefined;
+    if (this.#rules.replicas === 1) return undefined;
     const views = this.#views(away);
     return unlikeIn(this.#lives(away), at => away.length > 0 && excuseOf(at, views) !== undefined);
   }
@@ -348,7 +348,8 @@ class NodesRun implements ScenarioRun<NodesLife> {
     wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
     const late = this.#waitsEnded();
     if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
-    if (!this.#disksFail && this.#replicas === 1) for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
+    if (!this.#disksFail && this.#rules.replicas === 1)
+      for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
     return this.#inOrder(wrong);
   }
 
@@ -378,14 +379,11 @@ class NodesRun implements ScenarioRun<NodesLife> {
   async #judge(lives: readonly NodesLife[], unit: string): Promise<string[]> {
     const held = (await call(refOf(lives[0] as NodesLife, unit), { deadlineMs: reachMs }).all()) as Line[];
     const type = typeOf(unit);
-    const isHere = ({ node }: NodesLife): boolean =>
-      node.member.host.byName.get(type.type)?.live.has(keyIn(unit)) === true;
-    const runners = lives.filter(isHere);
+    const runners = lives.flatMap(life => new Array(life.node.awake(type.type, keyIn(unit))).fill(life));
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
     // Whoever sleeps soon may sleep before his answer is here.
     if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
-    const names = runners.map(({ world }) => world.name).join(' and ') || 'no node';
-    return [`${unit} is awake on ${names}`, ...wrong];
+    return [`${unit} is awake on ${runners.map(({ world }) => world.name).join(' and ') || 'no node'}`, ...wrong];
   }
 }
 
@@ -398,3 +396,5 @@ function scenarioOf(name: string, rules: NodeRules): Scenario<NodesLife> {
 export const nodes: Scenario<NodesLife> = scenarioOf('nodes', { replicas: 1, safetyMs: 18_000 });
 /** The same, with three copies of each partition: others take over what a lost node has owned. */
 export const replicas: Scenario<NodesLife> = scenarioOf('replicas', { replicas: 3, safetyMs: 60_000 });
+/** The first with actors on several threads of each node. */
+export const threads: Scenario<NodesLife> = scenarioOf('threads', { replicas: 1, safetyMs: 18_000, threads: 2 });

@@ -23,6 +23,8 @@ export interface SimWorld extends World {
   readonly files: Map<string, Uint8Array>;
   /** The simulated network as this process sees it. */
   readonly wires: WireTransport;
+  /** The same, as another thread of the process sees it: with turns of its own. */
+  thread(number: number): World;
   /** A named place that has been reached: faults may wait for it, and it is in the trace. */
   mark(point: string, peer?: string): void;
 }
@@ -59,7 +61,8 @@ export class SimProcess<L extends Life = Life> {
   #pausedAt = 0;
   #suspended = false;
   #turns = 0;
-  #turnAt = 0;
+  /** By thread: when its last turn that is planned will be. */
+  #turnAt: number[] = [];
 
   constructor(sim: Simulation<L>, name: string, program: Program<L>) {
     this.#sim = sim;
@@ -73,7 +76,7 @@ export class SimProcess<L extends Life = Life> {
     this.state = 'up';
     this.lives++;
     const life = this.lives;
-    this.#turnAt = 0;
+    this.#turnAt = [];
     this.#sim.note(this.name, `starts life ${life}`);
     this.#sim.network.wake(this.name);
     this.#sim.plan(this, 0, 'start', () => {
@@ -135,7 +138,7 @@ export class SimProcess<L extends Life = Life> {
     const isLive = (): boolean => this.lives === life && this.state !== 'down';
     const later = (delayMs: number, what: string, fn: () => void): Cancel =>
       isLive() ? sim.plan(this, delayMs, what, fn) : () => undefined;
-    const clock: Clock = {
+    const clockOf = (thread: number): Clock => ({
       // It does not stand still while the machine is suspended: that is when it is set.
       now: () => wallStart + this.mono() + this.stoodMs + this.wallShiftMs,
       mono: () => this.mono(),
@@ -143,20 +146,25 @@ export class SimProcess<L extends Life = Life> {
       timer: (delayMs, fn) => later(Math.max(1, Math.ceil(delayMs)), 'timer', fn),
       soon: fn => {
         const due = sim.now + turnMs(sim.draw('turn', name, life, ++this.#turns));
-        this.#turnAt = Math.max(this.#turnAt, due);
-        later(this.#turnAt - sim.now, 'soon', fn);
+        const at = Math.max(this.#turnAt[thread] ?? 0, due);
+        this.#turnAt[thread] = at;
+        later(at - sim.now, 'soon', fn);
       },
       micro: fn => void resolved.then(fn),
-    };
+    });
     const mark = (point: string, peer?: string): void => {
       if (isLive()) sim.mark(this, point, peer);
     };
-    return {
+    const world: SimWorld = {
       name,
       life,
       files: this.disk.files,
       mark,
-      clock,
+      thread: number => ({
+        ...{ ...world, clock: clockOf(number), context: context() },
+        random: seededRandom(hashOf(sim.seed, ['random', name, life, number])),
+      }),
+      clock: clockOf(0),
       context: context(),
       random: seededRandom(hashOf(sim.seed, ['random', name, life])),
       transport: { peers: () => [0] },
@@ -181,6 +189,7 @@ export class SimProcess<L extends Life = Life> {
       spawner: { threads: 0 },
       log: this.#log(),
     };
+    return world;
   }
 
   /** What a node has to say is part of the trace. */

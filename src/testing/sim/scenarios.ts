@@ -3,7 +3,7 @@
 import { counters } from './counters.ts';
 import { links } from './links.ts';
 import { membership } from './membership.ts';
-import { nodes, replicas } from './nodes.ts';
+import { nodes, replicas, threads } from './nodes.ts';
 import type { Scenario } from './runner.ts';
 
 export type AnyScenario = Scenario<any>;
@@ -14,4 +14,5 @@ export const scenarios: ReadonlyMap<string, AnyScenario> = new Map<string, AnySc
   [membership.name, membership],
   [nodes.name, nodes],
   [replicas.name, replicas],
+  [threads.name, threads],
 ]);

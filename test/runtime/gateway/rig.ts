@@ -10,7 +10,7 @@ import type { Host } from '../../../src/runtime/host.ts';
 import { PacketReader } from '../../../src/runtime/links/packet.ts';
 import { PeerLink } from '../../../src/runtime/links/peer-link.ts';
 import type { Ref } from '../../../src/runtime/refs.ts';
-import { type Member, makeMember } from '../../../src/runtime/thread-host.ts';
+import { type Member, makeMember, ringFabric } from '../../../src/runtime/thread-host.ts';
 import { createFabric } from '../../../src/runtime/thread-port.ts';
 import { type VirtualWorld, virtualWorld } from '../../../src/testing/virtual-world.ts';
 
@@ -38,7 +38,7 @@ export class TestNode {
       threads: 1,
       partitions: 16,
       table: new Uint16Array(16),
-      fabric: createFabric({ threads: 1 }),
+      fabric: ringFabric(createFabric({ threads: 1 })),
       epochs: epochMemory(1),
       types,
       engine: world.storage.open({ kind: 'memory' }),

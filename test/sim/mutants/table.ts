@@ -772,7 +772,7 @@ export const mutants: readonly Mutant[] = [
     name: 'what was held leaves last first',
     scenario: 'nodes',
     file: handoff('held'),
-    find: 'for (const entry of held.entries)\n        if',
+    find: 'for (const entry of [...held.late, ...held.entries])\n        if',
     replace: 'for (const entry of held.entries.reverse())\n        if',
   },
   {

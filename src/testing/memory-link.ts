@@ -9,7 +9,7 @@
 
 import { TroupeError } from '../errors.ts';
 import { frameBytesMax, ringBytesDefault, ringWindowShare, writableWaitersMax } from '../limits.ts';
-import type { LinkWriter, OnFrame } from './link.ts';
+import type { LinkWriter, OnFrame } from '../runtime/link.ts';
 
 export interface MemoryLinkOptions {
   /** What the reader is told about where its frames come from. */
@@ -89,6 +89,15 @@ export class MemoryLink implements LinkWriter {
 
   stats(): { frames: number; bytes: number; refused: number; pieces: number } {
     return { frames: this.frames, bytes: this.sentBytes, refused: this.refused, pieces: this.pieces };
+  }
+
+  /** How far the reading end has got: a 32-bit position, of which only the difference counts. */
+  get readAt(): number {
+    return (this.sentBytes + this.frames * headerBytes - this.heldBytes) | 0;
+  }
+
+  get unread(): number {
+    return this.heldBytes;
   }
 
   /** The reading end takes nothing until it is released: a stuck or slow peer. */
