@@ -9,6 +9,7 @@ import type { Activation } from './activation.ts';
 import { type Call, ended } from './call.ts';
 import { Wake } from './failures.ts';
 import { FarCalls } from './far-calls.ts';
+import type { Outgoing } from './far-peer.ts';
 import type { FarRouter } from './far-router.ts';
 import { OutgoingAsk, OutgoingTell } from './far-send.ts';
 import { FarTopics } from './far-topics.ts';
@@ -140,6 +141,11 @@ export class FarMoves {
     const message = new OutgoingTell(this.router, this.host.thread, ref, code, a0, a1);
     if (!this.crowds.keep(ref, unit, message)) throw crowdedOut(unit);
     return message.sent;
+  }
+
+  /** What waits in front of those that are on the move. */
+  takeWaitingOf(which: (unit: Unit) => boolean): Outgoing[] {
+    return this.crowds.takeOf(which);
   }
 
   ask(ref: BaseRef, call: Call, code: number, a0: unknown, a1: unknown): void {

@@ -58,6 +58,11 @@ export class MovingCrowds {
     return waiting;
   }
 
+  /** Those that wait in front of such a unit; they wait no more. */
+  takeOf(which: (unit: Unit) => boolean): Outgoing[] {
+    return [...this.#crowds].flatMap(([unit, { waiting }]) => (which(unit) ? waiting.splice(0) : []));
+  }
+
   /** Nobody will say how their moves end. */
   stop(error: TroupeError): void {
     for (const { waiting } of this.#crowds.values()) for (const message of waiting.splice(0)) message.fail(error);

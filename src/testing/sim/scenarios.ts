@@ -3,7 +3,7 @@
 import { counters } from './counters.ts';
 import { links } from './links.ts';
 import { membership } from './membership.ts';
-import { nodes, replicas, threads } from './nodes.ts';
+import { nodes, replicas, replicaThreads, threads } from './nodes.ts';
 import type { Scenario } from './runner.ts';
 
 export type AnyScenario = Scenario<any>;
@@ -15,4 +15,5 @@ export const scenarios: ReadonlyMap<string, AnyScenario> = new Map<string, AnySc
   [nodes.name, nodes],
   [replicas.name, replicas],
   [threads.name, threads],
+  [replicaThreads.name, replicaThreads],
 ]);
