@@ -50,6 +50,9 @@ export class Campaigns {
   /** Until when another one of the group is let go first: he has more than this node, and its turns would be in his way. */
   readonly #yields = new Map<number, Millis>();
 
+  /** By partition: the owner, as it was then, who has been agreed to anew in this life. */
+  readonly #anew = new Map<number, string>();
+
   constructor(seams: CampaignSeams) {
     this.#seams = seams;
   }
@@ -74,6 +77,8 @@ export class Campaigns {
       if (now.promised > turn || (now.promised === turn && now.promisedTo !== to))
         throw this.#refused(partition, `it has promised turn ${now.promised} to ${now.promisedTo}`, now.promised);
       if (!isGiven && !now.whole) throw this.#refused(partition, 'its copy is not whole', now.promised);
+      const speaks = isGiven ? undefined : this.#mayStillSpeak(partition, now, to);
+      if (speaks !== undefined) throw this.#refused(partition, speaks, now.promised);
       return now.promised === turn ? undefined : { ...now, promised: turn, promisedTo: to };
     });
     // Heard of while that was written: whoever hears of it from now on is told of the promise.
@@ -125,6 +130,7 @@ export class Campaigns {
       return { ...now, promised: turn, promisedTo: to };
     });
     if (why === undefined && position !== undefined && !this.#isLost(partition, name)) why = 'its owner was heard of';
+    if (why === undefined && this.#seams.ownerOf(partition) === name) this.#anew.set(partition, name);
     if (isMember(record, { to, position })) this.#hear(partition, turn);
     const hasMore = position !== undefined && comparePositions(position, positionOf(record)) > 0;
     if (hasMore) this.#yields.set(partition, this.#seams.now() + campaignYieldMs);
@@ -153,7 +159,19 @@ export class Campaigns {
     if (position === undefined) return name === owner ? undefined : `${name} is not its owner`;
     if (comparePositions(positionOf(now), position) > 0) return 'it has more here';
     if (name !== owner && !lease.isOver(owner)) return `${owner} was heard of`;
-    return undefined;
+    return this.#mayStillSpeak(partition, now, name);
+  }
+
+  /**
+   * Whoever was agreed to as the owner anew, under a turn that is later than the one under which another has become it since: where nobody has
+   * told him, he speaks for it until his lease is over.
+   */
+  #mayStillSpeak(partition: number, { promised, promisedTo }: ReplicaRecord, asker: string): string | undefined {
+    const { lease, ownerOf, turnOf } = this.#seams;
+    const mayBe = this.#anew.get(partition) === promisedTo || lease.isYoung;
+    const isOther = mayBe && ![asker, ownerOf(partition), ''].includes(promisedTo);
+    if (!isOther || promised <= turnOf(partition) || !lease.maySpeak(promisedTo, partition)) return undefined;
+    return `it has promised turn ${promised} to ${promisedTo}, who may speak yet`;
   }
 }
 

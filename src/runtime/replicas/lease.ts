@@ -56,6 +56,8 @@ export class Lease {
   /** All may be handed out that are below. */
   #needed = 0;
   readonly #epochs = new Map<string, number>();
+  /** By node, by partition: since when it has been denied that one, at each beat. */
+  readonly #denies = new Map<string, ReadonlyMap<number, number>>();
   /** By node: partitions of ours for which it has agreed to another owner. */
   readonly #deniedBy = new Map<string, ReadonlyMap<number, number>>();
   readonly #seams: LeaseSeams;
@@ -74,7 +76,11 @@ export class Lease {
     const name = this.#gateway.nameOf(from) ?? '';
     this.#heardAt.set(name, this.#host.now());
     this.#epochs.set(name, Math.max(epoch, this.#epochs.get(name) ?? 0));
-    return this.#seams.denies(name);
+    const denied = this.#seams.denies(name);
+    const before = this.#denies.get(name);
+    const now = this.#host.now();
+    this.#denies.set(name, new Map(denied.map(([partition]) => [partition, before?.get(partition) ?? now])));
+    return denied;
   }
 
   /** What ran there did so under lower ones, as far as it is known. */
@@ -85,6 +91,17 @@ export class Lease {
   /** May another node be agreed to, as far as that one is concerned? */
   isOver(name: string): boolean {
     return this.#host.now() > (this.#heardAt.get(name) ?? this.#startedAt) + leaseMs + leaseMarginMs;
+  }
+
+  /** What an earlier life has answered may hold still. */
+  get isYoung(): boolean {
+    return this.#host.now() <= this.#startedAt + leaseMs + leaseMarginMs;
+  }
+
+  /** May that node still speak for a partition by what it was answered here? */
+  maySpeak(name: string, partition: number): boolean {
+    const since = this.#denies.get(name)?.get(partition);
+    return !this.isOver(name) && (since === undefined || this.#host.now() <= since + leaseMs + leaseMarginMs);
   }
 
   // What threads look at.

@@ -89,14 +89,17 @@ export class ReplicaRecords {
     return this.all().filter(([, { groups }]) => groups.length > 0);
   }
 
-  /** Partitions of that node for which this one has promised a later turn to another. */
+  /**
+   * Partitions of that node for which this one has promised a later turn to another; and those that it was to stay the owner of, under a later
+   * turn, when another one had become it under an earlier turn.
+   */
   promisedAgainst(
     name: string,
     ownerOf: (partition: number) => string | undefined,
     turnOf: (partition: number) => number,
   ): Denied {
     return this.all().flatMap(([partition, { promised, promisedTo }]): Denied => {
-      const isDenied = ownerOf(partition) === name && promisedTo !== name && promised > turnOf(partition);
+      const isDenied = (ownerOf(partition) === name) !== (promisedTo === name) && promised > turnOf(partition);
       return isDenied ? [[partition, promised]] : [];
     });
   }

@@ -146,7 +146,11 @@ export class CopiesOracle {
     if (led === undefined) return;
     // They have come to nothing, or it owns it under one of them.
     for (const [id, { turn }] of all) if (turn <= led.turn) all.delete(id);
-    const agreed = [...all.values()].filter(({ by }) => isQuorum(led.groups, each => by.has(each)));
+    // Whoever has promised a later turn since, also where its word of that is lost, lets nobody begin under this one.
+    const isBound = (each: string, turn: number): boolean => this.#durable(each, partition).promised <= turn;
+    const agreed = [...all.values()].filter(({ by, turn }) =>
+      isQuorum(led.groups, each => by.has(each) && isBound(each, turn)),
+    );
     const [last] = agreed.sort((a, b) => b.turn - a.turn);
     if (last === undefined || isOwn(last)) return;
     const others = [...last.by].join(' and ');

@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { campaignYieldMs } from '../../../src/limits.ts';
+import { Campaigns } from '../../../src/runtime/replicas/campaign.ts';
 import type { Groups } from '../../../src/runtime/replicas/groups.ts';
 import { noRecord, type ReplicaRecord } from '../../../src/runtime/replicas/replica-records.ts';
 import { Takeovers } from '../../../src/runtime/replicas/takeovers.ts';
@@ -111,4 +112,33 @@ it('lets who has more go first, whom it could not agree to, and asks again when 
   await look();
   expect(n2.describe()).toMatchObject([{ partition, turn: 1 }]);
   expect(owned).toEqual([]);
+});
+
+it('does not go to who has become the owner in vain, while the one before, who was agreed to anew meanwhile, may speak yet', async () => {
+  let record: ReplicaRecord = { ...noRecord, ...{ turn: 0, round: 7, whole: true, promised: 0, groups: three } };
+  const ring = { owner: 'n1', turn: 0 };
+  let speaks = true;
+  const change = async (_: number, make: (now: ReplicaRecord) => ReplicaRecord | undefined) => {
+    record = make(record) ?? record;
+    return record;
+  };
+  // As n3 sees it.
+  const campaigns = new Campaigns({
+    self: 'n3',
+    records: { get: () => record, change },
+    lease: { isOver: () => true, epochOf: () => 0, maySpeak: () => speaks, isYoung: false },
+    ownerOf: () => ring.owner,
+    turnOf: () => ring.turn,
+    now: () => 0,
+  } as never);
+  const asks = (name: string, turn: number) =>
+    campaigns.vote(name, { partition, turn, to: name, position: { turn, round: 9 } });
+  expect(await asks('n2', 1)).toMatchObject({ agrees: true });
+  expect(await asks('n1', 2)).toMatchObject({ agrees: true });
+  // What n2 had won is written now: it stood still.
+  Object.assign(ring, { owner: 'n2', turn: 1 });
+  expect(await asks('n2', 3)).toMatchObject({ agrees: false, why: expect.stringContaining('n1, who may speak yet') });
+  expect(record).toMatchObject({ promised: 2, promisedTo: 'n1' });
+  speaks = false;
+  expect(await asks('n2', 3)).toMatchObject({ agrees: true });
 });
