@@ -69,31 +69,27 @@ export class Replicas {
     this.#records = new ReplicaRecords(host);
     this.#missing = new MissingCopies(host, options.replicas);
     const turnOf = (partition: number): number => this.#cluster?.turnOf(partition) ?? -1;
+    const onDenied = (partition: number, turn: number): void => this.#takeovers.begin(partition, turn);
     this.#lease = new Lease(host, gateway, {
-      ...{ words: options.words, clockShift: options.clockShift },
-      epochs: options.epochs,
+      ...{ words: options.words, clockShift: options.clockShift, epochs: options.epochs },
       denies: name => this.#records.promisedAgainst(name, partition => gateway.nodes.ownerOf(partition), turnOf),
       promised: partition => this.#records.get(partition).promised,
       leading: () => this.#leading.values(),
-      isDown: name => this.isDown(name),
-      onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
+      ...{ isDown: name => this.isDown(name), onDenied },
     });
     this.following = new Following(router, gateway, { crew: this.#crew, records: this.#records, turnOf });
     this.#takeovers = new Takeovers({
       ...{ host, gateway, self: host.node, records: this.#records, lease: this.#lease },
       ownerOf: partition => gateway.nodes.ownerOf(partition),
-      turnOf,
-      now: () => host.now(),
+      ...{ turnOf, now: () => host.now() },
       ask: (name, word, payload) => this.#links.ask(name, word, payload),
       isBeingGiven: partition => gateway.handoffs.isHanding(partition),
-      isDown: name => this.isDown(name),
+      ...{ isDown: name => this.isDown(name), raiseEpochs: above => this.raiseEpochs(above) },
       takeOver: async (partition, turn) => this.#cluster?.takeOver(partition, turn),
-      raiseEpochs: above => this.raiseEpochs(above),
     });
     this.#links = new FollowerLinks({
       ...{ router, gateway, crew: this.#crew },
-      epochLimit: () => epochLimit(options.epochs),
-      onDenied: (partition, turn) => this.#takeovers.begin(partition, turn),
+      ...{ epochLimit: () => epochLimit(options.epochs), onDenied },
     });
     this.giving = new Giving({
       ...{ host, records: this.#records, campaigns: this.#takeovers.campaigns, lease: this.#lease },
@@ -247,6 +243,8 @@ export class Replicas {
         host.epochs.renew();
         const round = host.epochs.next() * roundsPerEpoch;
         const record = await this.#records.change(partition, now => {
+          // It has followed a later owner; what the ring on its disk says is older than that.
+          if (now.turn > turn) throw promisedAway(partition, now.turn);
           const groups = everybody(now.groups).includes(host.node) ? now.groups : [first];
           return { ...now, turn, groups, round, whole: true, led: true, promised: Math.max(now.promised, turn) };
         });
@@ -255,7 +253,9 @@ export class Replicas {
         if (isStill() && this.#cluster?.turnOf(partition) === turn)
           return this.#begin(partition, { turn, groups: record.groups, origin, round });
       } catch (error) {
-        host.world.log.error({ err: error, partition }, 'a partition cannot be served; it is tried again');
+        const { turn: later } = this.#records.get(partition);
+        if (later > turn) this.#takeovers.begin(partition, later);
+        else host.world.log.error({ err: error, partition }, 'a partition cannot be served; it is tried again');
         await new Promise<void>(again => this.#gateway.timers.later(followerRetryMs, again));
       }
     }
