@@ -369,7 +369,9 @@ export class FarRouter implements Router {
     const handler = this.handlers.get(name);
     if (handler === undefined)
       throw new TroupeError('BAD_MESSAGE', `thread ${from} sent an unknown control message '${name}'`);
-    handler(from, payload);
+    const done = handler(from, payload);
+    // What was to be answered had been asked as a query.
+    if (done instanceof Promise) done.catch(error => this.host.world.log.warn({ err: error, name }, 'a word of a thread'));
   }
 
   /** Nobody will answer any more. */
