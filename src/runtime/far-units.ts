@@ -207,6 +207,8 @@ export class FarUnits {
     this.freezes.delete(unit);
     this.moves.calls.takeBack(unit);
     this.host.reminders.unpack(unit);
+    // Drawn by the directory: what wakes here next has to have a higher one.
+    this.host.epochs.renew();
     const act = this.residentOf(unit);
     if (act !== undefined) thaw(this.host, act, epoch);
   }
