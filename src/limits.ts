@@ -20,6 +20,8 @@ export const askDeadlineMsDefault = 5_000;
 export const asksPerThreadMax: number = 1 << 20;
 /** How long an expired ask waits for the receiver's word on whether the turn ever started, before it ends unknown. */
 export const verdictGraceMs = 100;
+/** The same of a reminder that is called back: as long as its actor is waited for that moves (guestFreezeMs). */
+export const reminderGraceMs = 5_000;
 /** Arguments of one message. Three travel unboxed. */
 export const argumentsMax = 64;
 /** Public methods of one actor class; the number is a byte on the wire. */

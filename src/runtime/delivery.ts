@@ -5,7 +5,7 @@
 // (an exception, a waiting promise) or a dead letter.
 
 import { quickError, TroupeError } from '../errors.ts';
-import { timerMsMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
+import { reminderGraceMs, timerMsMax, verdictGraceMs, waitersPerMailboxMax } from '../limits.ts';
 import type { Activation } from './activation.ts';
 import type { Actor } from './actor.ts';
 import { Answered } from './answered.ts';
@@ -14,6 +14,7 @@ import { settleCycle } from './chains.ts';
 import type { Extras, Parked } from './extras.ts';
 import { blocked, crowded, exclusive, freezing, fronted, gated, moving, queued, stashing, stopping } from './flags.ts';
 import type { Host } from './host.ts';
+import { reminderMethod } from './hosted-type.ts';
 import { isTight, tightened } from './mailbox-bound.ts';
 import { argumentsOf } from './messages.ts';
 import { type BaseRef, boxedArguments, type CallOptions } from './refs.ts';
@@ -249,6 +250,11 @@ export function admitWaiters(act: Activation): void {
   if (waiters.length === 0) act.flags &= ~crowded;
 }
 
+/** How long it is waited for the word on whether it was begun. A reminder that may have come is said again: it is worth more patience. */
+export function graceMsOf({ method }: Call): number {
+  return ((method >>> 2) & 255) === reminderMethod ? reminderGraceMs : verdictGraceMs;
+}
+
 export function expire(host: Host, call: Call): void {
   if (call.state === ended) return;
   const what = call.act?.id ?? call.to?.toString() ?? 'the actor';
@@ -266,7 +272,7 @@ export function expire(host: Host, call: Call): void {
     if (call.extra?.verdict !== true) {
       call.extra = { ...call.extra, verdict: true };
       host.router.verdict(call, false);
-      if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
+      if (call.state !== ended) host.arm(call, host.now() + graceMsOf(call));
       return;
     }
     const { aborted } = call.extra;
@@ -339,7 +345,7 @@ export function follow(host: Host, call: Call, signal: AbortSignal): void {
     else if (call.peer >= 0 && call.extra?.verdict !== true) {
       call.extra = { ...call.extra, verdict: true, aborted: signal };
       host.router.verdict(call, true);
-      if (call.state !== ended) host.arm(call, host.now() + verdictGraceMs);
+      if (call.state !== ended) host.arm(call, host.now() + graceMsOf(call));
     } else host.fail(call, abortedAsk(call, true, signal));
   };
   if (signal.aborted) {

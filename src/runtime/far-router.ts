@@ -371,7 +371,8 @@ export class FarRouter implements Router {
       throw new TroupeError('BAD_MESSAGE', `thread ${from} sent an unknown control message '${name}'`);
     const done = handler(from, payload);
     // What was to be answered had been asked as a query.
-    if (done instanceof Promise) done.catch(error => this.host.world.log.warn({ err: error, name }, 'a word of a thread'));
+    if (done instanceof Promise)
+      done.catch(error => this.host.world.log.warn({ err: error, name }, 'a word of a thread'));
   }
 
   /** Nobody will answer any more. */

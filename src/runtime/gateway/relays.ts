@@ -10,10 +10,10 @@
 // they came; what was told to be on its way is in a mailbox, on a link, waiting here, or a dead letter.
 
 import { quickError, TroupeError } from '../../errors.ts';
-import { asksPerThreadMax, verdictGraceMs } from '../../limits.ts';
+import { asksPerThreadMax } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import { type Asker, Call, type CallExtra, ended, waiting } from '../call.ts';
-import { offer } from '../delivery.ts';
+import { graceMsOf, offer } from '../delivery.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { sendOrWait } from '../far-send.ts';
@@ -213,7 +213,7 @@ export class Relays {
       call.extra = { ...call.extra, verdict: true };
       this.#router.verdict(call, true);
       // A call that ends in verdict() is out of the wheel for good.
-      if (call.state < ended) host.arm(call, host.now() + verdictGraceMs);
+      if (call.state < ended) host.arm(call, host.now() + graceMsOf(call));
     } else if (call.state === waiting) {
       host.fail(call, quickError('DEADLINE', `aborted before its turn in ${where}; it was not run`, { details }));
     } else {
