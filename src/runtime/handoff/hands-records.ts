@@ -170,9 +170,11 @@ export class HandsRecords {
     return this.#isOnePlace ? this.shards(partition).filter(isBulk) : [];
   }
 
-  /** A copy is kept here for its owner: store() may be called from now on. */
+  /**
+   * A copy is kept here for its owner: store() may be called from now on. Each time above what other threads have stored, which looked after
+   * it before it changed threads.
+   */
   keep(partition: number): void {
-    if (this.#epochs.has(partition)) return;
     this.#host.epochs.renew();
     this.#epochs.set(partition, this.#host.epochs.next());
   }
