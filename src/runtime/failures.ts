@@ -282,7 +282,11 @@ export class Failures {
       left.push(message);
       admit();
     }
-    for (const message of left) {
+    // Retries that have joined one that waits here go where it goes.
+    const retriesOf = ({ meta }: Parked): readonly Call[] =>
+      meta?.extra?.opId === undefined ? [] : (act.extras?.answered?.drop(meta.extra.opId) ?? []);
+    const all = left.flatMap(message => [message, ...retriesOf(message).map(meta => ({ ...message, meta }))]);
+    for (const message of all) {
       const call = message.meta;
       if (call !== null && call.state === ended) continue;
       if (again && host.redeliver(act, message)) continue;
