@@ -97,7 +97,7 @@ Looks into a data directory of Troupe, changes single keys, makes and restores b
   --count              describe: count the keys of each store
   --segment N          log dump: only the segment of this number
   --partition P        restore: only this partition
-  --scenario NAME      sim: counters, links, membership, nodes, replicas or threads; without it all, in turn
+  --scenario NAME      sim: counters, links, membership, nodes, replicas, threads or replica-threads; default: all
   --seed S             sim: the first seed (1)
   --seeds N            sim: at most so many of each scenario
   --minutes M          sim: how long, in all (1 without --seeds)

@@ -7,7 +7,7 @@ import { explore } from '../../src/testing/sim/explore.ts';
 import type { Line } from '../../src/testing/sim/node-actors.ts';
 import { LedgerOracle, WatchOracle } from '../../src/testing/sim/node-oracle.ts';
 import { plan } from '../../src/testing/sim/node-plan.ts';
-import { nodes, replicas, threads } from '../../src/testing/sim/nodes.ts';
+import { nodes, replicas, threads } from '../../src/testing/sim/node-scenarios.ts';
 
 it('the nodes scenario finds nothing in 16 seeds, some of them the same twice', { timeout: 120_000 }, async () => {
   const found = await explore(nodes, { from: 1, seeds: 16, twiceEvery: 8 });

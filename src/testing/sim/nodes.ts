@@ -25,13 +25,13 @@ import { SimCopies } from './node-copies.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
-import { ledgers, type NodeRules, partitions, plan, reminderMsMax } from './node-plan.ts';
+import { ledgers, type NodeRules, partitions, reminderMsMax } from './node-plan.ts';
 import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { isCalm } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import { threadsOf } from './node-threads.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
-import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
+import type { Operation, ScenarioRun, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
 
 const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
@@ -41,7 +41,7 @@ const [saveMs, reachMs, quickRoundMs] = [1, 2_000, 250] as const;
 const quietMs: number = reminderMsMax + 6_000;
 const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
 
-class NodesRun implements ScenarioRun<NodesLife> {
+export class NodesRun implements ScenarioRun<NodesLife> {
   readonly #sim: Simulation<NodesLife>;
   readonly #plan: SimPlan;
   readonly #rules: NodeRules;
@@ -388,18 +388,3 @@ class NodesRun implements ScenarioRun<NodesLife> {
 }
 
 const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);
-
-function scenarioOf(name: string, rules: NodeRules): Scenario<NodesLife> {
-  return { name, plan: draw => plan(draw, rules), begin: (sim, drawn) => new NodesRun(sim, drawn, rules) };
-}
-
-export const nodes: Scenario<NodesLife> = scenarioOf('nodes', { replicas: 1, safetyMs: 18_000 });
-/** The same, with three copies of each partition: others take over what a lost node has owned. */
-export const replicas: Scenario<NodesLife> = scenarioOf('replicas', { replicas: 3, safetyMs: 60_000 });
-/** Both with actors on several threads of each node. */
-export const threads: Scenario<NodesLife> = scenarioOf('threads', { replicas: 1, safetyMs: 18_000, threads: 2 });
-export const replicaThreads: Scenario<NodesLife> = scenarioOf('replica-threads', {
-  replicas: 3,
-  safetyMs: 60_000,
-  threads: 2,
-});

@@ -3,7 +3,7 @@
 import { counters } from './counters.ts';
 import { links } from './links.ts';
 import { membership } from './membership.ts';
-import { nodes, replicas, replicaThreads, threads } from './nodes.ts';
+import { nodes, replicas, replicaThreads, threads } from './node-scenarios.ts';
 import type { Scenario } from './runner.ts';
 
 export type AnyScenario = Scenario<any>;
