@@ -132,6 +132,8 @@ describe('troupe sim', () => {
       ['membership', 2, []],
       ['nodes', 2, []],
       ['replicas', 2, []],
+      ['threads', 2, []],
+      ['replica-threads', 2, []],
     ]);
     expect(results[0].eventsPerCpuSecond).toBeGreaterThan(0);
   });
