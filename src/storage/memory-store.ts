@@ -26,6 +26,8 @@ import { type Found, type Medium, ShardHandle } from './shard-handle.ts';
 export interface MemoryStoreOptions {
   /** Runs fn later in the same tick. Default queueMicrotask; the simulator passes its own. */
   readonly soon?: (fn: () => void) => void;
+  /** The same when a flush has taken its time. Default: soon. */
+  readonly flushSoon?: (fn: () => void) => void;
   readonly crc?: Crc32;
   readonly onFatal?: ((why: Error) => void) | undefined;
   /** What an earlier store has left: remains(). */
@@ -67,7 +69,7 @@ export class MemoryStore implements Engine, Medium<Place> {
   broken: Error | undefined;
   /** ... but what it was to write is written. */
   breaksLate = false;
-  readonly #soon: (fn: () => void) => void;
+  readonly #flushSoon: (fn: () => void) => void;
   readonly #shards = new Map<string, MemoryShard>();
   #undo: Undo[] = [];
   /** How long `undo` was after each group: a power loss keeps whole groups. */
@@ -80,11 +82,12 @@ export class MemoryStore implements Engine, Medium<Place> {
   #closed: Promise<void> | undefined;
 
   constructor(options: MemoryStoreOptions = {}) {
-    this.#soon = options.soon ?? queueMicrotask;
+    const soon = options.soon ?? queueMicrotask;
+    this.#flushSoon = options.flushSoon ?? soon;
     this.crc = options.crc ?? fastCrc32;
     this.shared = options.shared ?? false;
     this.commits = new GroupCommit<MemoryShard>({
-      soon: this.#soon,
+      soon,
       apply: batch => this.#apply(batch),
       flush: () => this.#flush(),
       pendingOf: shard => shard.writes,
@@ -344,7 +347,7 @@ export class MemoryStore implements Engine, Medium<Place> {
   #flush(): Promise<void> {
     this.#flushing ??= new Promise((resolve, reject) => {
       const life = this.#life;
-      this.#soon(() => {
+      this.#flushSoon(() => {
         if (life !== this.#life) return reject(crashed());
         this.#flushing = undefined;
         this.#undo = [];

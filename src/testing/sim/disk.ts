@@ -31,6 +31,8 @@ export class SimDisk {
   #image: MemoryImage | undefined;
   readonly #older: MemoryImage[] = [];
   #full = false;
+  /** A flush takes so long; 0: as long as a commit. */
+  lagMs = 0;
 
   open(options: EngineOptions, seams: DiskSeams): Engine {
     let operations = 0;
@@ -38,8 +40,9 @@ export class SimDisk {
       seams.mark('write pending');
       seams.later(commitMs(seams.draw('disk', ++operations)), 'disk', fn);
     };
+    const flushSoon = (fn: () => void): void => (this.lagMs === 0 ? soon(fn) : seams.later(this.lagMs, 'flush', fn));
     const shared = (options.writers ?? 1) > 1;
-    const store = new MemoryStore({ ...options, shared, soon, image: this.#image, onFatal: seams.onFatal });
+    const store = new MemoryStore({ ...options, shared, soon, flushSoon, image: this.#image, onFatal: seams.onFatal });
     store.diskFull = this.#full;
     this.#store = store;
     return store;

@@ -11,7 +11,17 @@ import type { Simulation } from './simulation.ts';
 
 export const diskFaults = ['full', 'stall', 'error', 'wipe', 'old', 'rot'] as const;
 export const networkFaults = ['cut', 'one-way', 'reset', 'delay', 'slow', 'split', 'alone'] as const;
-export const faultKinds = ['crash', 'power', 'stop', 'suspend', 'wall', ...diskFaults, ...networkFaults] as const;
+/** 'lag': what is committed takes long to survive the power; nothing is refused. */
+export const faultKinds = [
+  'crash',
+  'power',
+  'stop',
+  'suspend',
+  'wall',
+  'lag',
+  ...diskFaults,
+  ...networkFaults,
+] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
 export interface Fault {
@@ -58,6 +68,7 @@ const nthMaxDefault = 12;
 /** The worst delay of a way, and the fewest bytes a ms: 20 KB/s. */
 const delayMsMax = 500;
 const slowBytesPerMs = 20;
+const flushMsMax = 400;
 
 export function planFaults(options: FaultPlanOptions): Fault[] {
   const { draw, kinds, processes, points, safetyMs, longestMs = longestMsDefault } = options;
@@ -184,6 +195,11 @@ export class Faults<L extends Life> {
       case 'stall':
         target.disk.stall();
         return later(() => this.#diskGoesOn(target));
+      case 'lag':
+        target.disk.lagMs = Math.ceil(draw * flushMsMax);
+        return later(() => {
+          target.disk.lagMs = 0;
+        });
       case 'error':
         target.disk.break(new Error('EIO'), draw < 0.5);
         return;
@@ -315,6 +331,7 @@ export class Faults<L extends Life> {
     this.#sim.network.heal();
     for (const [name, kind] of this.#away) if (kind === 'split') this.#isolate(name);
     for (const target of this.#sim.processes.values()) {
+      target.disk.lagMs = 0;
       target.disk.full = false;
       target.disk.break(undefined);
       this.#diskGoesOn(target);

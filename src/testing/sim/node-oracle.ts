@@ -126,34 +126,61 @@ function countOf(lines: readonly Line[]): Map<string, number> {
   return counts;
 }
 
+interface Watch {
+  readonly key: string;
+  readonly at: number;
+  readonly isLinked: boolean;
+  readonly told: { readonly reason: string; readonly at: number }[];
+}
+
+/** Where nothing breaks, the end of one who has been watched for so long is told within so long. */
+const [watchedMs, toldMs] = [2_000, 3_000] as const;
+
 /** Watches: whoever lives on is told once of the end of each, with the reason. */
 export class WatchOracle {
   readonly #calm: boolean;
-  readonly #told = new Map<string, string[]>();
-  readonly #unlinked = new Set<string>();
+  readonly #watches = new Map<string, Watch>();
+  readonly #ends: { readonly key: string; readonly from: number; readonly at: number }[] = [];
 
   constructor({ calm }: LedgerRules) {
     this.#calm = calm;
   }
 
   /** `isLinked`: the node of whoever is watched can be reached. */
-  begins(watch: string, isLinked = true): void {
-    this.#told.set(watch, []);
-    if (!isLinked) this.#unlinked.add(watch);
+  begins(watch: string, { key = '', at = 0, isLinked = true } = {}): void {
+    this.#watches.set(watch, { key, at, isLinked, told: [] });
   }
 
-  departed(watch: string, reason: string): string | undefined {
-    const told = this.#told.get(watch);
-    if (told === undefined) return `${watch} was told of an end and never asked`;
-    told.push(reason);
-    if (told.length > 1) return `${watch} was told ${told.length} times: ${told.join(', ')}`;
-    const mustLast = this.#calm && !this.#unlinked.has(watch);
-    return mustLast && reason !== 'stopped' ? `${watch} was told '${reason}', and nothing broke` : undefined;
+  /** Whoever has that key was asked to end then, and has ended by now. */
+  ended(key: string, from: number, at: number): void {
+    this.#ends.push({ key, from, at });
+  }
+
+  departed(watch: string, reason: string, at = 0): string | undefined {
+    const known = this.#watches.get(watch);
+    if (known === undefined) return `${watch} was told of an end and never asked`;
+    const { told, isLinked } = known;
+    told.push({ reason, at });
+    if (told.length > 1) return `${watch} was told ${told.length} times: ${told.map(each => each.reason).join(', ')}`;
+    return this.#calm && isLinked && reason !== 'stopped'
+      ? `${watch} was told '${reason}', and nothing broke`
+      : undefined;
   }
 
   /** Everything that was watched has ended. `lives`: does the watcher still? */
   judge(lives: (watch: string) => boolean): string[] {
-    const silent = [...this.#told].filter(([watch, told]) => told.length === 0 && lives(watch));
-    return silent.map(([watch]) => `${watch} was never told`);
+    return [...this.#watches].flatMap(([name, watch]) => {
+      if (watch.told.length === 0) return lives(name) ? [`${name} was never told`] : [];
+      const missed = this.#calm && watch.isLinked ? this.#missedBy(watch) : undefined;
+      return missed === undefined
+        ? []
+        : [`${name} was not told of the end at ${missed.toFixed(0)} ms, and nothing broke`];
+    });
+  }
+
+  #missedBy({ key, at, told }: Watch): number | undefined {
+    const isMissed = (end: { key: string; from: number; at: number }): boolean =>
+      end.key === key && end.from > at + watchedMs && (told[0]?.at ?? 0) > end.at + toldMs;
+    return this.#ends.find(isMissed)?.at;
   }
 }

@@ -6,6 +6,7 @@
 
 import { type Draw, whole } from './draws.ts';
 import type { Fault, FaultKind } from './faults.ts';
+import { MemoryT } from './node-actors.ts';
 import { between, one } from './node-stories.ts';
 import type { Operation } from './runner.ts';
 
@@ -34,7 +35,7 @@ interface Told {
   readonly says: 'tell' | 'ask';
 }
 
-const tellers: readonly ((stage: Stage) => Told)[] = [newOwnerIsLost, linkBreaks, goesOnAndOn];
+const tellers: readonly ((stage: Stage) => Told)[] = [newOwnerIsLost, linkBreaks, goesOnAndOn, writesAsItLeaves];
 
 /** A way that is no longer than that breaks no link: everything comes, and later. Of the longest. */
 const calmDelay = 0.4;
@@ -42,6 +43,7 @@ const calmDelay = 0.4;
 const taleId = 4_000;
 /** In virtual ms: when it begins, for how long everybody speaks, and how often. */
 const [beginMs, beginSpanMs, beforeMs, talkMs, everyMs] = [5_500, 4_500, 300, 2_500, 45];
+const remindersMax = 16;
 /** Picked so that the seeds of seeds.txt, which were found before there were tales, have none. */
 const taleSalt = 23_878_680;
 const share = 0.4;
@@ -57,10 +59,11 @@ export function taleOf(
   const stage: Stage = { of, processes, types, atMs, key: one(keys, of('key')) };
   const tell = isCalm ? goesOnAndOn : one(tellers, of('which'));
   const { steps, handsMs, says } = tell(stage);
+  const isGoing = tell === goesOnAndOn;
   return {
     faults: steps.map((step, n): Fault => ({ other: '*', draw: of(`draw ${n}`), ...step, id: taleId + n })),
-    operations: [...hands(stage, handsMs), ...talk(stage, says)],
-    isAlone: tell === goesOnAndOn,
+    operations: [...hands(stage, handsMs), ...talk(stage, says), ...(isGoing ? reminders(stage) : [])],
+    isAlone: isGoing,
   };
 }
 
@@ -77,13 +80,31 @@ function newOwnerIsLost({ of, atMs }: Stage): Told {
     forMs: between(of('for'), 100, 2_000),
     draw: of('kept') * 0.3,
   };
+  // What it has, or only what survives the power, takes its time.
   const slowDisk: Step = {
-    kind: 'stall',
+    kind: one<FaultKind>(['stall', 'lag', 'lag', 'lag'], of('slow how')),
     on: '*',
     when: { point: 'hears handoff-begin', nth: 1, fromMs: atMs },
-    forMs: 150,
+    forMs: between(of('slow for'), 100, 600),
   };
-  return { steps: of('slow disk') < 0.5 ? [lost] : [lost, slowDisk], handsMs: [0, 600], says: 'ask' };
+  return { steps: of('slow disk') < 0.3 ? [lost] : [lost, slowDisk], handsMs: [0, 600], says: 'ask' };
+}
+
+/** The disk of its owner hangs just as it is about to rest, and the new one is lost before it has written anything. */
+function writesAsItLeaves({ of, atMs }: Stage): Told {
+  const when = { point: 'handoff-records done', nth: 1, fromMs: atMs };
+  const lost: Step = {
+    kind: one<FaultKind>(['power', 'crash'], of('kind')),
+    on: '*',
+    when: { point: one(['partition-arrived', 'part-run'], of('point')), nth: 1, fromMs: atMs },
+    forMs: between(of('for'), 100, 1_000),
+    draw: of('kept') * 0.3,
+  };
+  return {
+    steps: [{ kind: 'stall', on: '*', when, forMs: between(of('hangs'), 60, 250) }, lost],
+    handsMs: [0],
+    says: 'ask',
+  };
 }
 
 /** The link by which last words go breaks under them, while another one is slow. */
@@ -132,6 +153,20 @@ function talk({ of, processes, atMs, key, types }: Stage, name: 'tell' | 'ask'):
       ...{ on, name, key: `${one(types, of(`talk type ${n % 3}`))}/${key}`, value: 0 },
     })),
   );
+}
+
+/** Due while it is on its way, some of them. */
+function reminders({ of, processes, atMs, key, types }: Stage): Omit<Operation, 'id'>[] {
+  return Array.from({ length: remindersMax }, (_, n) => ({
+    atMs: Math.floor(atMs - beforeMs + of(`reminds ${n}`) * talkMs),
+    ...{ on: one(processes, of(`reminds on ${n}`)), name: 'remind' },
+    // Whoever keeps nothing is reminded of nothing.
+    key: `${one(
+      types.filter(type => type !== MemoryT.type),
+      of(`reminds type ${n}`),
+    )}/${key}`,
+    value: 1 + whole(of(`reminds in ${n}`), 500),
+  }));
 }
 
 /** Nothing is lost by it. */

@@ -68,7 +68,7 @@ export class NodeTalk {
       case 'watch':
         return this.#watch(operation, by, life);
       default:
-        return call(life.node.member.host.ref(MortalT, key), { deadlineMs: 5_000 }).end();
+        return this.#end(keyIn(key), life);
     }
   }
 
@@ -199,12 +199,20 @@ export class NodeTalk {
     if (sameClocks && this.#seams.sim.now < dueAt) said.outcome = 'cancelled';
   }
 
+  async #end(key: string, { node }: NodesLife): Promise<void> {
+    const { sim, watches } = this.#seams;
+    const from = sim.now;
+    await call(node.member.host.ref(MortalT, key), { deadlineMs: 5_000 }).end();
+    watches.ended(key, from, sim.now);
+  }
+
   async #watch({ id, key, on }: Operation, by: string, { node }: NodesLife): Promise<void> {
     const { host } = node.member;
     const watch = `${by} watch ${id} of ${MortalT.type}/${keyIn(key)}`;
     // Who has just come may have heard of the ring, and have no link to that owner yet.
     const owner = node.gateway.nodes.ownerOf(partitionOf(keyIn(key), partitions)) ?? '';
-    this.#seams.watches.begins(watch, owner === on || node.gateway.linked(owner) !== undefined);
+    const isLinked = owner === on || node.gateway.linked(owner) !== undefined;
+    this.#seams.watches.begins(watch, { key: keyIn(key), at: this.#seams.sim.now, isLinked });
     await (host.ref(WatcherT, `w@${on}`) as Ref<Watcher>).see(host.ref(MortalT, keyIn(key)), watch);
   }
 }

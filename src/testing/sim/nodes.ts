@@ -85,7 +85,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       }
     witness.heard = (unit, epoch, line, above) => this.#heard(unit, epoch, line, above);
     witness.highest = unit => this.#oracle.highest(unit);
-    witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason));
+    witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason, sim.now));
     witness.pause = ms => new Promise(done => this.#sim.plan(this.#sim.running, ms, 'pause', done));
   }
 
