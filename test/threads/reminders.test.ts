@@ -80,7 +80,7 @@ test('reminders of actors that lived on a thread that dies fire on another, move
   const died = eventsOf(node, 'thread-died');
   const [stays, moves] = (await keysOn(1, 2)).map(key => node.ref(RemindedT, key)) as [Ref<Reminded>, Ref<Reminded>];
   const comes = node.ref(RemindedT, (await keysOn(2, 1))[0] as string);
-  for (const each of [stays, moves, comes]) await each.remindIn('soon', 900);
+  for (const each of [stays, moves, comes]) await each.remindIn('soon', 2_000);
   await node.relocate(moves, 'r/0');
   await node.relocate(comes, 'r/1');
   tell(stays).die();

@@ -134,7 +134,7 @@ interface Watch {
 }
 
 /** Where nothing breaks, the end of one who has been watched for so long is told within so long. */
-const [watchedMs, toldMs] = [2_000, 3_000] as const;
+const [watchedMs, toldMs] = [1_000, 3_000] as const;
 
 /** Watches: whoever lives on is told once of the end of each, with the reason. */
 export class WatchOracle {

@@ -14,7 +14,7 @@ export interface Tale {
   readonly faults: readonly Fault[];
   /** Without their numbers. */
   readonly operations: readonly Omit<Operation, 'id'>[];
-  /** Nothing else breaks: it is seen whether anything is late, or lost, where everything only takes longer. */
+  /** Nothing else breaks. */
   readonly isAlone: boolean;
 }
 
@@ -43,7 +43,7 @@ const calmDelay = 0.4;
 const taleId = 4_000;
 /** In virtual ms: when it begins, for how long everybody speaks, and how often. */
 const [beginMs, beginSpanMs, beforeMs, talkMs, everyMs] = [5_500, 4_500, 300, 2_500, 45];
-const remindersMax = 16;
+const [remindersMax, watchedMs] = [16, 1_400] as const;
 /** Picked so that the seeds of seeds.txt, which were found before there were tales, have none. */
 const taleSalt = 23_878_680;
 const share = 0.4;
@@ -62,8 +62,12 @@ export function taleOf(
   const isGoing = tell === goesOnAndOn;
   return {
     faults: steps.map((step, n): Fault => ({ other: '*', draw: of(`draw ${n}`), ...step, id: taleId + n })),
-    operations: [...hands(stage, handsMs), ...talk(stage, says), ...(isGoing ? reminders(stage) : [])],
-    isAlone: isGoing,
+    operations: [
+      ...hands(stage, handsMs),
+      ...talk(stage, says),
+      ...(isGoing ? [...reminders(stage), ...anEnd(stage, handsMs)] : []),
+    ],
+    isAlone: isGoing || tell === writesAsItLeaves,
   };
 }
 
@@ -92,17 +96,18 @@ function newOwnerIsLost({ of, atMs }: Stage): Told {
 
 /** The disk of its owner hangs just as it is about to rest, and the new one is lost before it has written anything. */
 function writesAsItLeaves({ of, atMs }: Stage): Told {
-  const when = { point: 'handoff-records done', nth: 1, fromMs: atMs };
+  // What is written while it is copied is not done when all else is.
+  const when = { point: 'part-track done', nth: 1, fromMs: atMs };
   const lost: Step = {
     kind: one<FaultKind>(['power', 'crash'], of('kind')),
     on: '*',
-    when: { point: one(['partition-arrived', 'part-run'], of('point')), nth: 1, fromMs: atMs },
+    when: { point: 'partition-arrived', nth: 1, fromMs: atMs },
     forMs: between(of('for'), 100, 1_000),
     draw: of('kept') * 0.3,
   };
   return {
     steps: [{ kind: 'stall', on: '*', when, forMs: between(of('hangs'), 60, 250) }, lost],
-    handsMs: [0],
+    handsMs: [0, 600],
     says: 'ask',
   };
 }
@@ -153,6 +158,13 @@ function talk({ of, processes, atMs, key, types }: Stage, name: 'tell' | 'ask'):
       ...{ on, name, key: `${one(types, of(`talk type ${n % 3}`))}/${key}`, value: 0 },
     })),
   );
+}
+
+/** Everybody watches one who ends just as it has gone somewhere. */
+function anEnd({ of, processes, atMs, key }: Stage, handsMs: readonly number[]): Omit<Operation, 'id'>[] {
+  const watches = processes.map(on => ({ atMs: atMs - watchedMs, ...{ on, name: 'watch', key, value: 0 } }));
+  const endMs = one(handsMs, of('ends at')) + between(of('ends'), 10, 250);
+  return [...watches, { atMs: atMs + endMs, ...{ on: one(processes, of('ends on')), name: 'end', key, value: 0 } }];
 }
 
 /** Due while it is on its way, some of them. */
