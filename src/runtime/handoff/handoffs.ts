@@ -307,6 +307,10 @@ export class Handoffs implements HandoffHooks {
       this.#gateway.lastWords.cut(partition, turn);
       this.#gateway.watches.handed(partition, false);
       this.#running.get(partition)?.callOff();
+      this.#router.hands.dropWaiting(
+        partition,
+        `node ${to} owns partition ${partition} by now; the message was not sent`,
+      );
       await replicas.deposed(partition, to);
       this.#router.held.release(partition);
       this.#router.broadcast('part-release', partition);

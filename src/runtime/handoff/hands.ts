@@ -287,11 +287,10 @@ export class Hands {
 
   /** Another node has become its owner, and this one was not asked: what runs here ends, and nothing of it is said or stored. */
   #depose(partition: number, why: string): void {
-    const { host, held, gateway } = this.#router;
+    const { host, held } = this.#router;
     this.#frozen.delete(partition);
     const error = new TroupeError('FENCED', why, { retryable: true });
     held.drop(partition, error);
-    if (gateway !== null) this.#dropWaiting(partition, error);
     const unknown = new TroupeError('FENCED', why, { outcome: 'unknown', retryable: true });
     for (const act of held.awake(partition)) {
       // Turns that are open, too: what they have changed is gone.
@@ -303,7 +302,8 @@ export class Hands {
   }
 
   /** What others have sent waits for room in front of another thread, perhaps, and what they send now goes to the new owner. */
-  #dropWaiting(partition: number, error: TroupeError): void {
+  dropWaiting(partition: number, why: string): void {
+    const error = new TroupeError('FENCED', why, { retryable: true });
     const isOurs = (unit: Unit): boolean => this.#isOf(unit, partition);
     const { peers, moves } = this.#router;
     const waiting = peers.flatMap(peer => peer?.takeWaitingOf(isOurs) ?? []);
