@@ -6,7 +6,7 @@
 
 import { type Draw, whole } from './draws.ts';
 import type { Fault, FaultKind } from './faults.ts';
-import { MemoryT } from './node-actors.ts';
+import { MemoryT, SnapshotT } from './node-actors.ts';
 import { between, one } from './node-stories.ts';
 import type { Operation } from './runner.ts';
 
@@ -32,7 +32,8 @@ interface Told {
   readonly steps: readonly Step[];
   /** When it is wished for elsewhere, from the beginning on. */
   readonly handsMs: readonly number[];
-  readonly says: 'tell' | 'ask';
+  /** 'through': some of it by an actor of the same partition, which asks in its turn. */
+  readonly says: 'tell' | 'ask' | 'through';
 }
 
 const tellers: readonly ((stage: Stage) => Told)[] = [newOwnerIsLost, linkBreaks, goesOnAndOn, writesAsItLeaves];
@@ -130,7 +131,11 @@ function linkBreaks({ of, atMs, processes }: Stage): Told {
 /** Before all have heard that it has gone there it goes on, and back; some are far from each other. */
 function goesOnAndOn({ of, atMs, processes }: Stage): Told {
   const gapMs = between(of('gap'), 60, 500);
-  return { steps: far(of, processes, atMs, 3), handsMs: [0, 1, 2, 3, 4].map(n => n * gapMs), says: 'tell' };
+  return {
+    steps: far(of, processes, atMs, 3),
+    handsMs: [0, 1, 2, 3, 4].map(n => n * gapMs),
+    says: of('says') < 0.5 ? 'tell' : 'through',
+  };
 }
 
 function far(of: Stage['of'], processes: readonly string[], atMs: number, count: number): Step[] {
@@ -151,12 +156,16 @@ function hands({ of, processes, atMs, key, types }: Stage, handsMs: readonly num
   }));
 }
 
-function talk({ of, processes, atMs, key, types }: Stage, name: 'tell' | 'ask'): Omit<Operation, 'id'>[] {
+function talk({ of, processes, atMs, key, types }: Stage, says: Told['says']): Omit<Operation, 'id'>[] {
   return processes.flatMap(on =>
-    Array.from({ length: Math.floor(talkMs / everyMs) }, (_, n) => ({
-      atMs: Math.floor(atMs - beforeMs + (n + of(`talk ${on} ${n}`)) * everyMs),
-      ...{ on, name, key: `${one(types, of(`talk type ${n % 3}`))}/${key}`, value: 0 },
-    })),
+    Array.from({ length: Math.floor(talkMs / everyMs) }, (_, n) => {
+      const isThrough = says === 'through' && of(`through ${on} ${n}`) < 0.4;
+      const type = isThrough ? SnapshotT.type : one(types, of(`talk type ${n % 3}`));
+      return {
+        atMs: Math.floor(atMs - beforeMs + (n + of(`talk ${on} ${n}`)) * everyMs),
+        ...{ on, name: isThrough || says !== 'through' ? says : 'tell', key: `${type}/${key}`, value: 0 },
+      };
+    }),
   );
 }
 
