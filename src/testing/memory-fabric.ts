@@ -2,7 +2,7 @@
 //
 //     n1/1 ──writer(2)──▶ link 1>2 ──a turn of n1/2──▶ its frames        each thread reads all that has come in one turn of its own
 //
-// Threads that are made here live and die with their process.
+// A thread that dies has sent what it has sent: that is read still, behind which its successor begins with links of its own.
 
 import type { Fabric, MemberPort } from '../runtime/thread-host.ts';
 import type { ThreadPortHooks } from '../runtime/thread-port.ts';
@@ -10,12 +10,30 @@ import { MemoryLink } from './memory-link.ts';
 
 export class MemoryFabric implements Fabric {
   readonly #ports: MemoryThreadPort[];
+  readonly #bytesMax: number;
 
   /** `bytesMax`: what may wait on one link. */
   constructor(threads: number, bytesMax: number) {
+    this.#bytesMax = bytesMax;
     this.#ports = Array.from({ length: threads }, (_, thread) => new MemoryThreadPort(thread));
     for (const port of this.#ports)
       for (const to of this.#ports) if (port !== to) port.links.set(to.thread, to.linkFrom(port.thread, bytesMax));
+  }
+
+  /** What is on its way to that thread is lost, and it sends nothing more. The others go on with its successor once they replace() it. */
+  die(thread: number): void {
+    const dead = this.#ports[thread] as MemoryThreadPort;
+    const next = new MemoryThreadPort(thread);
+    this.#ports[thread] = next;
+    dead.stop();
+    for (const link of dead.links.values()) link.mute();
+    for (const other of this.#ports) {
+      if (other === next) continue;
+      other.links.get(thread)?.close();
+      other.fresh.set(thread, next.linkFrom(other.thread, this.#bytesMax));
+      other.dead.set(thread, dead);
+      next.links.set(other.thread, other.linkFrom(thread, this.#bytesMax));
+    }
   }
 
   port(thread: number, hooks: ThreadPortHooks): MemberPort {
@@ -33,6 +51,10 @@ export class MemoryFabric implements Fabric {
 class MemoryThreadPort implements MemberPort {
   readonly thread: number;
   readonly links = new Map<number, MemoryLink>();
+  /** To the successors of threads that have died. */
+  readonly fresh = new Map<number, MemoryLink>();
+  /** Of which there may be something to read. */
+  readonly dead = new Map<number, MemoryThreadPort>();
   hooks: ThreadPortHooks | undefined;
   #due: (() => void)[] = [];
   #runs = false;
@@ -81,12 +103,18 @@ class MemoryThreadPort implements MemberPort {
     // There is no event loop to keep.
   }
 
-  drainRemainder(): number {
-    return 0;
+  drainRemainder(peer: number): number {
+    return this.dead.get(peer)?.links.get(this.thread)?.drain() ?? 0;
   }
 
-  replace(): void {
-    throw new Error('a simulated thread has no next life');
+  replace(peer: number): void {
+    const fresh = this.fresh.get(peer);
+    if (fresh === undefined) return;
+    this.drainRemainder(peer);
+    this.fresh.delete(peer);
+    this.dead.delete(peer);
+    this.links.get(peer)?.followBy(fresh);
+    this.links.set(peer, fresh);
   }
 
   describe(): object {

@@ -39,6 +39,7 @@ export class MemoryLink implements LinkWriter {
   private scheduled = false;
   private held = false;
   private closed = false;
+  private muted = false;
   private waiters: (() => void)[] = [];
   private frames = 0;
   private sentBytes = 0;
@@ -110,6 +111,23 @@ export class MemoryLink implements LinkWriter {
     this.schedule();
   }
 
+  /** Hands over all that waits, at once. How many frames that were. */
+  drain(): number {
+    let count = 0;
+    for (; this.queue.length > 0 && !this.closed; count++) this.hand();
+    return count;
+  }
+
+  /** The writing end dies: what it has sent can be read still. */
+  mute(): void {
+    this.muted = true;
+  }
+
+  /** Whoever waits for room waits on the link that takes the place of this one. */
+  followBy(next: MemoryLink): void {
+    for (const fn of this.waiters.splice(0)) next.onWritable(fn);
+  }
+
   /** The reading end dies: what waits is gone (returned, in order), and everything sent later is refused. */
   close(): Uint8Array[] {
     const lost = this.queue.map(frame => frame.subarray(headerBytes));
@@ -120,7 +138,7 @@ export class MemoryLink implements LinkWriter {
   }
 
   private admits(bytes: number): boolean {
-    if (!this.closed && this.heldBytes + headerBytes + bytes <= this.bytesMax) return true;
+    if (!this.closed && !this.muted && this.heldBytes + headerBytes + bytes <= this.bytesMax) return true;
     this.refused++;
     return false;
   }
@@ -139,16 +157,19 @@ export class MemoryLink implements LinkWriter {
     this.soon(() => this.turn());
   }
 
+  private hand(): void {
+    const frame = this.queue.shift();
+    if (frame === undefined) return;
+    this.heldBytes -= frame.length;
+    this.onFrame(this.from, frame, new DataView(frame.buffer), headerBytes, frame.length);
+    frame.fill(spoilt);
+  }
+
   /** Hands over what was there when the turn began, then tells whoever waits for room, once a quarter is free. */
   private turn(): void {
     this.scheduled = false;
     try {
-      for (let count = this.held ? 0 : this.queue.length; count > 0 && !this.held && !this.closed; count--) {
-        const frame = this.queue.shift() as Uint8Array;
-        this.heldBytes -= frame.length;
-        this.onFrame(this.from, frame, new DataView(frame.buffer), headerBytes, frame.length);
-        frame.fill(spoilt);
-      }
+      for (let count = this.held ? 0 : this.queue.length; count > 0 && !this.held && !this.closed; count--) this.hand();
     } finally {
       if (this.queue.length > 0 && !this.held) this.schedule();
     }

@@ -3,13 +3,12 @@
 
 import { createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { TroupeError } from '../errors.ts';
 import { Cluster } from '../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
 import { type EpochMemory, raiseEpochs } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
-import { withoutRing } from '../runtime/gateway/node-table.ts';
+import { type NodeTableData, withoutRing } from '../runtime/gateway/node-table.ts';
 import { Peers } from '../runtime/links/peers.ts';
 import type { WireTransport } from '../runtime/links/wire.ts';
 import type { GossipOptions } from '../runtime/membership/gossip-types.ts';
@@ -19,8 +18,8 @@ import type { BaseRef } from '../runtime/refs.ts';
 import { relocateAcross } from '../runtime/relocate-across.ts';
 import type { Relocation } from '../runtime/relocate-here.ts';
 import { type LeaseWords, leaseWords } from '../runtime/replicas/lease-guard.ts';
-import { type Member, makeMember } from '../runtime/thread-host.ts';
-import type { World } from '../runtime/world.ts';
+import { type Member, type MemberOptions, makeMember } from '../runtime/thread-host.ts';
+import type { Clock, World } from '../runtime/world.ts';
 import type { Engine } from '../storage/engine.ts';
 import { MemoryFabric } from './memory-fabric.ts';
 
@@ -60,14 +59,43 @@ export interface NodeLifeOptions {
 const secret = 'the secret of a simulated cluster';
 export const addressOf = (name: string): string => `${name}:7001`;
 
+/** As long as the first pause of a thread pool. */
+const threadBackoffMs = 50;
+
+/** A world in which nothing that was planned happens any more, once it has ended. */
+function mortal(world: World): { world: World; end: () => void } {
+  let isOver = false;
+  const unlessOver = (fn: () => void) => (): void => {
+    if (!isOver) fn();
+  };
+  const { clock } = world;
+  const own: Clock = {
+    now: () => clock.now(),
+    mono: () => clock.mono(),
+    timer: (delayMs, fn) => clock.timer(delayMs, unlessOver(fn)),
+    soon: fn => clock.soon(unlessOver(fn)),
+    micro: fn => clock.micro(unlessOver(fn)),
+  };
+  const end = (): void => {
+    isOver = true;
+  };
+  return { world: { ...world, clock: own }, end };
+}
+
 export class NodeLife {
   /** Of the thread that speaks for the node. */
   readonly member: Member;
-  /** Of all of its threads. */
-  readonly members: readonly Member[];
+  /** Of all of its threads, by number. */
+  readonly members: Member[];
   readonly cluster: Cluster;
   readonly #options: NodeLifeOptions;
   readonly #leases: LeaseWords | undefined;
+  readonly #fabric: MemoryFabric;
+  /** By thread: how often it has been started anew. */
+  readonly #lives: number[];
+  /** By thread: ends its life. */
+  readonly #ends = new Map<number, () => void>();
+  #isReplacing = false;
 
   constructor(options: NodeLifeOptions) {
     this.#options = options;
@@ -75,38 +103,19 @@ export class NodeLife {
     this.#leases = replicas > 1 ? leaseWords(partitions) : undefined;
     const count = 1 + (options.threads?.count ?? 0);
     const hostThreads = Array.from({ length: count - 1 }, (_, at) => at + 1);
-    const shared = {
-      node: name,
-      life: 0,
-      lives: new Array<number>(count).fill(0),
-      threads: count,
-      partitions,
-      fabric: new MemoryFabric(count, options.threads?.linkBytes ?? 0),
-      epochs,
-      types: options.types,
-      engine: options.engine,
-      events: { emit },
-      residentsMax: undefined,
-      relocateTurnMs: undefined,
-      nodes: withoutRing(name, partitions),
-      leases: this.#leases,
-      onBroken: (_peer: number, error: TroupeError) => {
-        throw error;
-      },
-    };
-    const table = (): PartitionTable => spread(partitions, count === 1 ? [0] : hostThreads);
+    this.#lives = new Array<number>(count).fill(0);
+    this.#fabric = new MemoryFabric(count, options.threads?.linkBytes ?? 0);
+    const table = spread(partitions, count === 1 ? [0] : hostThreads);
+    const nodes = withoutRing(name, partitions);
     this.member = makeMember({
-      ...{ ...shared, thread: 0, table: table(), world },
+      ...{ ...this.#shared(), thread: 0, life: 0, lives: [...this.#lives], table: table.slice(), nodes, world },
       gateway: {
         replicas: replicas > 1 ? { replicas, epochs } : undefined,
         onBroken: (node, error) => this.cluster.onBroken(node, error),
         raiseEpochs: above => raiseEpochs(epochs, above, options.storeEpochs ?? (async () => undefined)),
       },
     });
-    const others = hostThreads.map(thread =>
-      makeMember({ ...shared, thread, table: table(), world: (options.threads as Threads).world(thread) }),
-    );
-    this.members = [this.member, ...others];
+    this.members = [this.member, ...hostThreads.map(thread => this.#thread(thread, table.slice(), nodes))];
     this.cluster = new Cluster(this.gateway, {
       cluster: 'kit',
       name,
@@ -154,6 +163,52 @@ export class NodeLife {
     return Number.isFinite(until) && clock.mono() <= until && clock.now() <= wallUntil;
   }
 
+  #shared(): Omit<MemberOptions, 'thread' | 'life' | 'lives' | 'table' | 'nodes' | 'world'> {
+    const { name, partitions, epochs, types, engine, emit } = this.#options;
+    return {
+      ...{ node: name, threads: this.#lives.length, partitions, fabric: this.#fabric, epochs, types, engine },
+      ...{ residentsMax: undefined, relocateTurnMs: undefined, leases: this.#leases },
+      events: { emit },
+      onBroken: (_peer, error) => {
+        throw error;
+      },
+    };
+  }
+
+  #thread(thread: number, table: PartitionTable, nodes: NodeTableData): Member {
+    const { world, end } = mortal((this.#options.threads as Threads).world(thread));
+    this.#ends.set(thread, end);
+    const lives = [...this.#lives];
+    return makeMember({ ...this.#shared(), thread, life: lives[thread] as number, lives, table, nodes, world });
+  }
+
+  /**
+   * One of its host threads dies, and another life of it begins a while later: as Troupe does it (thread-troupe.ts). One at a time; resolves when
+   * the next one has begun. What it had handed in to the store is written.
+   */
+  async threadDies(thread: number): Promise<void> {
+    const { members, member, gateway } = this;
+    const dead = members[thread];
+    if (dead === undefined || thread === 0 || this.#isReplacing) return;
+    this.#isReplacing = true;
+    this.#ends.get(thread)?.();
+    this.#fabric.die(thread);
+    dead.host.halt();
+    member.port.drainRemainder(thread);
+    member.overseer?.threadDied(thread, this.#lives[thread] as number);
+    const rings = { peer: thread, generation: 0, toPeer: [], fromPeer: [] };
+    const survivors = members.filter(each => each !== dead);
+    await Promise.all(survivors.map(each => new Promise<void>(done => each.replaceRings(rings, done))));
+    await new Promise<void>(again => this.#options.world.clock.timer(threadBackoffMs, again));
+    this.#lives[thread] = (this.#lives[thread] as number) + 1;
+    const next = this.#thread(thread, member.router.places.table.slice(), gateway.nodes.data());
+    members[thread] = next;
+    next.port.start();
+    member.overseer?.threadJoined(thread, this.#lives[thread] as number);
+    gateway.tellThread(thread);
+    this.#isReplacing = false;
+  }
+
   /** Nothing of it goes on. */
   halt(): void {
     for (const { host, port } of this.members) {
@@ -186,8 +241,7 @@ export class NodeLife {
   relocate(type: ActorType<any>, key: string, to: string): Promise<Relocation> {
     const { member } = this;
     const threads = this.members.length - 1;
-    const lives = new Array<number>(threads + 1).fill(0);
-    const at = { node: this.#options.name, threads, member, lives, epoch: async () => 0 };
+    const at = { node: this.#options.name, threads, member, lives: this.#lives, epoch: async () => 0 };
     return relocateAcross(at, this.gateway, member.host.ref(type, key) as unknown as BaseRef, to);
   }
 }

@@ -327,8 +327,11 @@ export class Gateway {
     const passing = { remainingMs: this.#router.remaining(call), chain: call.chain, extra: call.extra };
     if (!call.arrived) {
       try {
-        if (!this.take(ref, { code, a0, a1, call }))
-          this.#router.askAt(this.#router.threadFor(ref), ref, call, code, a0, a1);
+        if (this.take(ref, { code, a0, a1, call })) return;
+        const thread = this.#router.threadFor(ref);
+        // It had gone to another thread, and lives on this one: the directory does not know of those that have come back from other nodes.
+        if (thread === this.#router.host.thread) this.#router.host.redispatch(ref, call, code, a0, a1);
+        else this.#router.askAt(thread, ref, call, code, a0, a1);
       } catch (error) {
         this.#router.host.fail(call, error);
       }
@@ -390,11 +393,8 @@ export class Gateway {
     return {
       nodes: nodes.map(([name, number]) => ({ name, number, linked: this.#router.peers[number]?.gone === false })),
       ...this.relays.describe(),
-      homes: this.homes.describe(),
-      guests: this.guests.describe(),
-      handoffs: this.handoffs.describe(),
-      replicas: this.replicas?.describe() ?? null,
-      lastWords: this.lastWords.describe(),
+      ...{ homes: this.homes.describe(), guests: this.guests.describe(), handoffs: this.handoffs.describe() },
+      ...{ replicas: this.replicas?.describe() ?? null, lastWords: this.lastWords.describe() },
     };
   }
 }

@@ -170,7 +170,8 @@ export class HeldPartitions {
     const held = this.#held.get(partition);
     if (held === undefined) return;
     held.stage = 'leaving';
-    for (const { ref, message, from } of held.late.splice(0)) this.deliver(ref, message, from);
+    // Sent here by the table: it may live on the thread of the gateway, as one that has come back from another node.
+    for (const { ref, message, from } of held.late.splice(0)) void this.pass(ref, message, from);
     if (!held.hasLate) return;
     held.hasLate = false;
     for (const entry of held.entries)

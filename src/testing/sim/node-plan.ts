@@ -39,6 +39,10 @@ const storyHasMs = 3_000;
 const awaySalt = 3_313;
 /** Picked so that the seeds of seeds.txt, which were found while all began together, still do. */
 const lateSalt = 4_475;
+/** Picked so that the seeds of seeds.txt, which were found while no thread died, still do without. */
+const deathSalt = 1_286;
+/** What happens to a host thread of a node. */
+export const threadDies = 'thread dies';
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
@@ -179,6 +183,20 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0 }: NodeRules)
       speak(about, atMs - 5 + about('at') * 20, key);
     }
   }
+  if (threads > 0 && draw('threads die', deathSalt) < 0.4)
+    for (let i = 1 + whole(draw('deaths'), 4); i > 0; i--) {
+      const of = (what: string): number => draw('death', i, what);
+      const hand = one(
+        operations.filter(({ name }) => name === 'hand'),
+        of('hand'),
+      );
+      const atMs = of('near') < 0.6 ? hand.atMs - 20 + of('at') * 300 : startMs + of('at') * spanMs;
+      add(one(processes, of('on')), atMs, threadDies, hand.key, whole(of('which'), 60));
+      for (let n = whole(of('about'), 20); n > 0; n--) {
+        const about = (what: string): number => draw('death', i, what, n);
+        speak(about, atMs - 20 + about('at') * 150, one(keys, about('key')));
+      }
+    }
   for (let i = whole(draw('reminders'), 8); i > 0; i--) {
     const of = (what: string): number => draw('reminder', i, what);
     const to = `${one([SnapshotT, JournalT, SleeperT], of('type')).type}/${one(keys, of('key'))}`;
