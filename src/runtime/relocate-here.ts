@@ -43,7 +43,8 @@ export async function relocateHere(here: Here, ref: BaseRef, to: string): Promis
   const reason = (await router.query(owner(), 'movable', unit)) as string | undefined;
   if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
   router.shifts?.refuseMove(unit);
-  if (!router.moves.knows(unit)) overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });
+  // Also of one that it knows on a thread that has died: whoever knows nothing of it goes by the table, and may have woken it there since.
+  overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });
   const outcome = await router.moves.propose(unit, hostOf(thread, lives[thread] as number));
   switch (outcome.result) {
     case 'moved':
