@@ -31,7 +31,9 @@ export class FarDeaths {
     host.engine.refresh();
     const lost: Call[] = [];
     for (const call of this.router.pending.all()) if (this.isLost(call, thread)) lost.push(call);
-    host.watches.threadLost(id => this.livedOn(id, thread), thread);
+    // Those on other nodes who watch what lived there are told, too.
+    if (router.gateway !== null) router.gateway.watches.lost(thread);
+    else host.watches.threadLost(id => this.livedOn(id, thread), thread);
     for (const call of lost) this.loseCall(call, thread);
     this.router.queries.peerDied(thread);
     const unsent = peers[thread]?.die() ?? [];
