@@ -275,6 +275,12 @@ export class HeldPartitions {
         host.redispatch(ref, call, code, a0, a1);
         return;
       }
+      // Its slot may be changing threads meanwhile: asks of the same sender wait there.
+      const now = this.of(ref[TYPE], ref[KEY]);
+      if (now !== undefined) {
+        this.take(now, ref, message);
+        return;
+      }
       if (gateway?.take(ref, message) === true) return;
       const act = host.find(ref);
       // Its sender was told that it is on its way: it is taken even beyond the bound.
