@@ -187,8 +187,9 @@ export class Reminders {
   async keep(unit: Pick<Stored, 'type' | 'key'>, packed: readonly Stored[], epoch: number): Promise<void> {
     const names = new Set(packed.map(({ name }) => name));
     const stale = this.storedOf(unit.type, unit.key).filter(({ name }) => !names.has(name));
-    const isStale = new Set(stale.map(({ type, key, name }) => idOf(type, key, name)));
-    this.disarmThose(id => isStale.has(id));
+    // Armed at a start, perhaps, by what was stored then of an earlier stay, and has been cleared away since.
+    const known = new Set(packed.map(({ type, key, name }) => idOf(type, key, name)));
+    this.disarmThose(id => unitOf(id) === `${unit.type}/${unit.key}` && !known.has(id));
     await Promise.all([
       ...packed.map(stored => this.store(stored, epoch, 'flushed')),
       ...stale.map(stored => this.remove(stored, epoch, 'flushed')),
