@@ -81,6 +81,7 @@ export class MemoryLink implements LinkWriter {
   }
 
   onWritable(fn: () => void): void {
+    if (this.muted) return;
     if (this.waiters.length >= writableWaitersMax) {
       throw new TroupeError('OVERLOADED', `${writableWaitersMax} callers already wait for room on this link`);
     }
@@ -121,6 +122,7 @@ export class MemoryLink implements LinkWriter {
   /** The writing end dies: what it has sent can be read still. */
   mute(): void {
     this.muted = true;
+    this.waiters = [];
   }
 
   /** Whoever waits for room waits on the link that takes the place of this one. */
