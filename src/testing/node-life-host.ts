@@ -209,6 +209,10 @@ export class NodeLife {
     this.#isReplacing = false;
   }
 
+  get hasLostThreads(): boolean {
+    return this.#lives.some(life => life > 0);
+  }
+
   /** Nothing of it goes on. */
   halt(): void {
     for (const { host, port } of this.members) {
