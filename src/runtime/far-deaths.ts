@@ -99,7 +99,7 @@ export class FarDeaths {
     // Reminders of what has moved may have been armed there, whatever their partition.
     const taken = new Set(this.taken.splice(0));
     const ours = [...table.keys()].filter(each => table[each] === host.thread && (moves.any || taken.has(each)));
-    if (host.engine.shared) host.reminders.load(ours);
+    if (host.engine.shared) this.loadReminders(ours);
   }
 
   /** A thread has come up: the reminders of actors that are pinned to it are read by those who own their partitions. */
@@ -108,7 +108,19 @@ export class FarDeaths {
     const { table } = this.router.places;
     const isPinned = host.types.some(({ spec }) => spec.placement === 'pinned' && spec.thread >= thread);
     if (host.engine.shared && isPinned)
-      host.reminders.load([...table.keys()].filter(each => table[each] === host.thread));
+      this.loadReminders([...table.keys()].filter(each => table[each] === host.thread));
+  }
+
+  /**
+   * As the thread that has died had them. What is stored here of a partition of another node is none of a host thread's: of one that is just coming,
+   * or of one that has gone; those of guests are armed on the thread that speaks for the node.
+   */
+  loadReminders(partitions: Iterable<number>): void {
+    const { host, places } = this.router;
+    host.reminders.load(partitions, unit => {
+      const { hosted, key } = host.split(unit);
+      return hosted !== undefined && places.isOurs(hosted, key);
+    });
   }
 
   private loseCall(call: Call, thread: number): void {

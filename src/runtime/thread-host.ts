@@ -183,7 +183,10 @@ export function makeMember(options: MemberOptions): Member {
   made.on('welcome', (_from, { table, version, lives, gone }) => {
     for (const [thread, life] of lives.entries()) made.moves.lives[thread] = life;
     made.deaths.welcome(tableOf(table), version, gone);
-    if (options.engine.shared) host.reminders.load(partitionsOf(host, made.places.table));
+    const own = partitionsOf(host, made.places.table);
+    // At a start of the node it is also looked what guests have left.
+    if (options.engine.shared && options.life > 0) made.deaths.loadReminders(own);
+    else if (options.engine.shared) host.reminders.load(own);
   });
   made.on('peer-died', (_from, { thread, table, version }) => {
     port.drainRemainder(thread);
