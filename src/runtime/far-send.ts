@@ -123,6 +123,12 @@ export class OutgoingTell implements Outgoing {
   }
 
   again(): void {
+    // One that would be refused now had been let pass before: its sender was told that it is on its way.
+    if (this.ref[TYPE].spec.overflow === 'reject') {
+      this.router.held.send(this.ref, { code: this.code, a0: this.a0, a1: this.a1, call: null });
+      this.done();
+      return;
+    }
     try {
       const waits = this.router.host.tell(this.ref, this.code, this.a0, this.a1);
       if (waits === undefined) this.done();
