@@ -307,7 +307,7 @@ export class Handoffs implements HandoffHooks {
       this.#gateway.lastWords.cut(partition, turn);
       this.#gateway.watches.handed(partition, false);
       this.#running.get(partition)?.callOff();
-      this.#router.hands.dropWaiting(
+      this.#router.held.dropWaiting(
         partition,
         `node ${to} owns partition ${partition} by now; the message was not sent`,
       );

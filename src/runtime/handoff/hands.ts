@@ -272,6 +272,8 @@ export class Hands {
       this.slots.gone(partition, acts);
       acts.length = 0;
     }
+    // A thread that has come up since it was frozen has armed them anew.
+    else host.reminders.suspend(partition);
     const sendOn = (ref: BaseRef, message: FarMessage): void => {
       if (gateway !== null) gateway.sendOn(host.thread, ref, message);
       else if (message.call?.state !== ended) this.#sendBack(ref, message);
@@ -299,15 +301,6 @@ export class Hands {
     }
     host.reminders.suspend(partition);
     this.#forget(partition);
-  }
-
-  /** What others have sent waits for room in front of another thread, perhaps, and what they send now goes to the new owner. */
-  dropWaiting(partition: number, why: string): void {
-    const error = new TroupeError('FENCED', why, { retryable: true });
-    const isOurs = (unit: Unit): boolean => this.#isOf(unit, partition);
-    const { peers, moves } = this.#router;
-    const waiting = peers.flatMap(peer => peer?.takeWaitingOf(isOurs) ?? []);
-    for (const message of [...waiting, ...moves.takeWaitingOf(isOurs)]) message.fail(error);
   }
 
   #forget(partition: number): void {

@@ -240,6 +240,15 @@ export class HeldPartitions {
       else this.refuse(entry.ref, entry.message, error);
   }
 
+  /** What others have sent waits for room in front of another thread, perhaps, and what they send now goes to the new owner. */
+  dropWaiting(partition: number, why: string): void {
+    const error = new TroupeError('FENCED', why, { retryable: true });
+    const isOurs = (unit: string): boolean => this.#isOf(unit, partition);
+    const { peers, moves } = this.#router;
+    const waiting = peers.flatMap(peer => peer?.takeWaitingOf(isOurs) ?? []);
+    for (const message of [...waiting, ...moves.takeWaitingOf(isOurs)]) message.fail(error);
+  }
+
   /** It is known where the partition is: what was held leaves. */
   release(partition: number): void {
     const held = this.#held.get(partition);
