@@ -102,9 +102,15 @@ export class FarDeaths {
     if (host.engine.shared) this.loadReminders(ours);
   }
 
-  /** A thread has come up: the reminders of actors that are pinned to it are read by those who own their partitions. */
+  /**
+   * A thread has come up: the reminders of actors that are pinned to it are read by those who own their partitions; and it hears of whoever has
+   * begun to watch one of its actors while nobody was there.
+   */
   joined(thread: number): void {
-    const { host } = this.router;
+    const { host, gateway } = this.router;
+    for (const id of host.watches.watched())
+      if (this.livedOn(id, thread)) this.router.control(thread, 'watch', { id, thread: host.thread });
+    gateway?.watches.joined(thread);
     const { table } = this.router.places;
     const isPinned = host.types.some(({ spec }) => spec.placement === 'pinned' && spec.thread >= thread);
     if (host.engine.shared && isPinned)

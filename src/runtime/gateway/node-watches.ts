@@ -91,6 +91,11 @@ export class NodeWatches {
     for (const peer of watchers ?? []) this.#router.control(peer, 'departed', { id, reason: why });
   }
 
+  /** A thread of this node has come up, which nobody could ask. */
+  joined(thread: number): void {
+    for (const id of this.#watchers.keys()) if (this.#router.deaths.livedOn(id, thread)) this.#askFor(id, thread);
+  }
+
   /** A session has ended: whatever lived behind it is gone as far as anybody here can tell. */
   lost(lost: number): void {
     const { host, deaths } = this.#router;
