@@ -9,7 +9,7 @@ import type { Mistake } from '../../mutate.ts';
 
 /** `file` is below src/. */
 export interface Mutant extends Mistake {
-  readonly scenario: 'counters' | 'links' | 'membership' | 'nodes' | 'replicas';
+  readonly scenario: 'counters' | 'links' | 'membership' | 'nodes' | 'replicas' | 'threads' | 'replica-threads';
 }
 
 const gate = 'runtime/gate.ts';
@@ -643,17 +643,17 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'mailboxes are not sent on',
-    scenario: 'nodes',
+    scenario: 'threads',
     file: handoff('hands'),
-    find: 'if (gateway !== null) gateway.sendOn(host.thread, ref, message);',
-    replace: 'if (gateway !== null) void [ref, message];',
+    find: 'for (const message of drain(act)) sendOn(ref, message);',
+    replace: 'for (const message of drain(act)) void message;',
   },
   {
     name: 'reminders fire at the old owner after the freeze',
-    scenario: 'nodes',
+    scenario: 'threads',
     file: handoff('hands'),
-    find: 'else host.reminders.suspend(partition);',
-    replace: '',
+    find: 'goesOn);\n      else host.reminders.suspend(partition);',
+    replace: 'goesOn);',
   },
   {
     name: 'reminders are not armed again after a thaw',
@@ -1232,6 +1232,140 @@ export const mutants: readonly Mutant[] = [
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
     find: 'if (this.#asksVia(settling, word, from)) return;',
+    replace: '',
+  },
+  // Nodes with several threads, and threads that die.
+  {
+    name: 'the epoch of a move between threads goes to other nodes',
+    scenario: 'threads',
+    file: 'runtime/far-router.ts',
+    find: 'this.moves.any && thread < this.threads ?',
+    replace: 'this.moves.any ?',
+  },
+  {
+    name: 'a handoff that is called off forgets who has come back',
+    scenario: 'threads',
+    file: 'runtime/handoff/handing.ts',
+    find: 'gateway.homes.stay(partition);',
+    replace: '',
+  },
+  {
+    name: 'news of where an actor lives takes it from the slow road',
+    scenario: 'threads',
+    file: 'runtime/far-moves.ts',
+    find: 'else if (!this.isLookedAfter(act)) act',
+    replace: 'else act',
+  },
+  {
+    name: 'what waits for room is passed when its actor begins to move here',
+    scenario: 'threads',
+    file: 'runtime/far-moves.ts',
+    find: 'const waiting = inMotion\n      ? this.router.peers.flatMap(peer => peer?.takeWaiting(unit) ?? [])\n      :',
+    replace: 'const waiting = inMotion ? [] :',
+  },
+  {
+    name: 'what was let through to a sleeper is sent on last',
+    scenario: 'threads',
+    file: 'runtime/handoff/hands.ts',
+    find: 'for (const { ref, message } of this.#router.held.takeLate(partition)) sendOn(ref, message);',
+    replace: '',
+  },
+  {
+    name: 'what was let through to a sleeper is for this thread, whatever has become of it',
+    scenario: 'threads',
+    file: 'runtime/handoff/held.ts',
+    find: 'void this.pass(ref, message, from);',
+    replace: 'this.deliver(ref, message, from);',
+  },
+  {
+    name: 'an actor that cannot fall asleep goes on while it is packed',
+    scenario: 'threads',
+    file: 'runtime/moves.ts',
+    find: ' || (act.flags & frozen) !== 0) {\n      more.onQuiet',
+    replace: ') {\n      more.onQuiet',
+  },
+  {
+    name: 'after a move that was called off an actor wakes under a lower epoch',
+    scenario: 'threads',
+    file: 'runtime/far-units.ts',
+    find: '    this.host.epochs.renew();\n    const act = this.residentOf(unit);\n    if (act !== undefined) thaw',
+    replace: '    const act = this.residentOf(unit);\n    if (act !== undefined) thaw',
+  },
+  {
+    name: 'tells that have waited for last words pass what waits for the slot',
+    scenario: 'threads',
+    file: 'runtime/handoff/held.ts',
+    find: '      if (now !== undefined) {\n        this.take(now, ref, message);\n        return;\n      }\n',
+    replace: '',
+  },
+  {
+    name: 'watchers on other nodes do not hear of a dead thread',
+    scenario: 'threads',
+    file: 'runtime/far-deaths.ts',
+    find: 'if (router.gateway !== null) router.gateway.watches.lost(thread);\n    else host',
+    replace: 'host',
+  },
+  {
+    name: 'who is watched on a dead thread is not known to its next life',
+    scenario: 'threads',
+    file: 'runtime/far-deaths.ts',
+    find: "this.router.control(thread, 'watch', { id, thread: host.thread });",
+    replace: 'void host;',
+  },
+  {
+    name: 'an actor whose thread has died is moved from where nobody looks for it',
+    scenario: 'threads',
+    file: 'runtime/relocate-here.ts',
+    find: "  overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });\n",
+    replace: "  if (!router.moves.knows(unit)) overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });\n",
+  },
+  {
+    name: 'after the death of a thread reminders are armed of what is just coming',
+    scenario: 'threads',
+    file: 'runtime/far-deaths.ts',
+    find: 'return hosted !== undefined && places.isOurs(hosted, key);',
+    replace: 'return hosted !== undefined || places.isOurs(hosted as never, key);',
+  },
+  {
+    name: 'a thread that comes up while a partition leaves keeps its reminders',
+    scenario: 'threads',
+    file: 'runtime/handoff/hands.ts',
+    find: '    // A thread that has come up since it was frozen has armed them anew.\n    else host.reminders.suspend(partition);\n',
+    replace: '',
+  },
+  {
+    name: 'an ask that joined an earlier try stays behind when its actor falls asleep',
+    scenario: 'replica-threads',
+    file: 'runtime/failures.ts',
+    find: '(act.extras?.answered?.drop(meta.extra.opId) ?? [])',
+    replace: '[]',
+  },
+  {
+    name: 'a copy that has changed threads is stored under the epoch it had',
+    scenario: 'replica-threads',
+    file: 'runtime/handoff/hands-records.ts',
+    find: '  keep(partition: number): void {\n',
+    replace: '  keep(partition: number): void {\n    if (this.#epochs.has(partition)) return;\n',
+  },
+  {
+    name: 'what waits for room at a deposed node goes to the new owner',
+    scenario: 'replica-threads',
+    file: 'runtime/handoff/held.ts',
+    find: 'for (const message of [...waiting, ...moves.takeWaitingOf(isOurs)]) message.fail(error);',
+    replace: 'for (const message of [...waiting, ...moves.takeWaitingOf(isOurs)]) void [error, message.again()];',
+  },
+  {
+    name: 'an owner that was agreed to anew keeps no lease against who had won before',
+    scenario: 'replicas',
+    file: 'runtime/replicas/campaign.ts',
+    find: 'return this.#mayStillSpeak(partition, now, name);',
+    replace: 'return undefined;',
+  },
+  {
+    name: 'who has followed a later owner leads by an older ring',
+    scenario: 'replicas',
+    file: 'runtime/replicas/replicas.ts',
+    find: 'if (now.turn > turn) throw promisedAway(partition, now.turn);',
     replace: '',
   },
 ];
