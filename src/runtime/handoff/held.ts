@@ -247,6 +247,18 @@ export class HeldPartitions {
     const { peers, moves } = this.#router;
     const waiting = peers.flatMap(peer => peer?.takeWaitingOf(isOurs) ?? []);
     for (const message of [...waiting, ...moves.takeWaitingOf(isOurs)]) message.fail(error);
+    this.#dropOfSlot(isOurs, error);
+  }
+
+  /** Where its slot is just changing threads. */
+  #dropOfSlot(isOurs: (unit: string) => boolean, error: TroupeError): void {
+    const { slot } = this;
+    if (slot === undefined) return;
+    const isGone = (entry: Entry): boolean => typeof entry !== 'function' && isOurs(entry.ref.toString());
+    const gone = [...slot.late, ...slot.entries].filter(isGone) as Kept[];
+    slot.late = slot.late.filter(entry => !isGone(entry));
+    slot.entries = slot.entries.filter(entry => !isGone(entry));
+    for (const { ref, message } of gone) this.refuse(ref, message, error);
   }
 
   /** It is known where the partition is: what was held leaves. */
