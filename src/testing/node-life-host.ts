@@ -62,11 +62,26 @@ export const addressOf = (name: string): string => `${name}:7001`;
 /** As long as the first pause of a thread pool. */
 const threadBackoffMs = 50;
 
+interface Mortal {
+  readonly world: World;
+  end(): void;
+  /** For so long nothing of it happens; then all of it, in order. */
+  hang(ms: number): void;
+}
+
 /** A world in which nothing that was planned happens any more, once it has ended. */
-function mortal(world: World): { world: World; end: () => void } {
+function mortal(world: World): Mortal {
   let isOver = false;
+  let late: (() => void)[] | undefined;
   const unlessOver = (fn: () => void) => (): void => {
-    if (!isOver) fn();
+    if (isOver) return;
+    if (late === undefined) fn();
+    else late.push(fn);
+  };
+  const goOn = (): void => {
+    const all = late ?? [];
+    late = undefined;
+    for (const fn of all) unlessOver(fn)();
   };
   const { clock } = world;
   const own: Clock = {
@@ -76,10 +91,17 @@ function mortal(world: World): { world: World; end: () => void } {
     soon: fn => clock.soon(unlessOver(fn)),
     micro: fn => clock.micro(unlessOver(fn)),
   };
-  const end = (): void => {
-    isOver = true;
+  return {
+    world: { ...world, clock: own },
+    end: () => {
+      isOver = true;
+    },
+    hang: ms => {
+      if (late !== undefined) return;
+      late = [];
+      clock.timer(ms, goOn);
+    },
   };
-  return { world: { ...world, clock: own }, end };
 }
 
 export class NodeLife {
@@ -93,8 +115,8 @@ export class NodeLife {
   readonly #fabric: MemoryFabric;
   /** By thread: how often it has been started anew. */
   readonly #lives: number[];
-  /** By thread: ends its life. */
-  readonly #ends = new Map<number, () => void>();
+  /** By thread: its life. */
+  readonly #mortals = new Map<number, Mortal>();
   #isReplacing = false;
 
   constructor(options: NodeLifeOptions) {
@@ -176,8 +198,9 @@ export class NodeLife {
   }
 
   #thread(thread: number, table: PartitionTable, nodes: NodeTableData): Member {
-    const { world, end } = mortal((this.#options.threads as Threads).world(thread));
-    this.#ends.set(thread, end);
+    const own = mortal((this.#options.threads as Threads).world(thread));
+    this.#mortals.set(thread, own);
+    const { world } = own;
     const lives = [...this.#lives];
     return makeMember({ ...this.#shared(), thread, life: lives[thread] as number, lives, table, nodes, world });
   }
@@ -191,7 +214,7 @@ export class NodeLife {
     const dead = members[thread];
     if (dead === undefined || thread === 0 || this.#isReplacing) return;
     this.#isReplacing = true;
-    this.#ends.get(thread)?.();
+    this.#mortals.get(thread)?.end();
     this.#fabric.die(thread);
     dead.host.halt();
     member.port.drainRemainder(thread);
@@ -207,6 +230,11 @@ export class NodeLife {
     member.overseer?.threadJoined(thread, this.#lives[thread] as number);
     gateway.tellThread(thread);
     this.#isReplacing = false;
+  }
+
+  /** One of its host threads does nothing for so long, as one whose handler blocks the loop. */
+  threadHangs(thread: number, ms: number): void {
+    this.#mortals.get(thread)?.hang(ms);
   }
 
   get hasLostThreads(): boolean {

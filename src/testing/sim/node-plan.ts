@@ -41,8 +41,11 @@ const awaySalt = 3_313;
 const lateSalt = 4_475;
 /** Picked so that the seeds of seeds.txt, which were found while no thread died, still do without. */
 const deathSalt = 1_286;
-/** What happens to a host thread of a node. */
-export const threadDies = 'thread dies';
+/** The same of threads that hang. */
+const hangSalt = 229;
+const hangMsMax = 8_000;
+/** What happens to a host thread of a node; a hang says for how long. */
+export const [threadDies, threadHangs] = ['thread dies', 'thread hangs'] as const;
 /** Long enough for members to be taken for dead, in some seeds. */
 const longestOfAllMs = 30_000;
 export const reminderMsMax = 2_500;
@@ -196,6 +199,18 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0 }: NodeRules)
         const about = (what: string): number => draw('death', i, what, n);
         speak(about, atMs - 20 + about('at') * 150, one(keys, about('key')));
       }
+    }
+  if (threads > 0 && draw('threads hang', hangSalt) < 0.3)
+    for (let i = 1 + whole(draw('hangs'), 4); i > 0; i--) {
+      const of = (what: string): number => draw('hang', i, what);
+      const key = one(keys, of('key'));
+      add(
+        one(processes, of('on')),
+        startMs + of('at') * spanMs,
+        threadHangs,
+        unit(0, key),
+        1 + whole(of('for') ** 2, hangMsMax),
+      );
     }
   for (let i = whole(draw('reminders'), 8); i > 0; i--) {
     const of = (what: string): number => draw('reminder', i, what);

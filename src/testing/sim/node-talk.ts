@@ -11,7 +11,7 @@ import { whole } from './draws.ts';
 import { type Ledger, MemoryT, MortalT, reminderSender, SnapshotT, type Watcher, WatcherT } from './node-actors.ts';
 import { disksWith } from './node-disks.ts';
 import type { LedgerOracle, Outcome, Said, WatchOracle } from './node-oracle.ts';
-import { cancelledMs, ledgers, type NodeRules, partitions, threadDies } from './node-plan.ts';
+import { cancelledMs, ledgers, type NodeRules, partitions, threadDies, threadHangs } from './node-plan.ts';
 import type { Life, SimProcess, SimWorld } from './process.ts';
 import type { Operation, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
@@ -60,6 +60,10 @@ export class NodeTalk {
         return this.#move(operation, life);
       case threadDies:
         return life.node.threadDies(1 + (value % Math.max(1, life.node.members.length - 1)));
+      case threadHangs:
+        return Promise.resolve(
+          life.node.threadHangs(1 + (operation.id % Math.max(1, life.node.members.length - 1)), value),
+        );
       case 'to thread':
       case 'slot':
         return this.#betweenThreads(operation, life);

@@ -25,7 +25,7 @@ import { SimCopies } from './node-copies.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
-import { ledgers, type NodeRules, partitions, reminderMsMax, threadDies } from './node-plan.ts';
+import { ledgers, type NodeRules, partitions, reminderMsMax, threadDies, threadHangs } from './node-plan.ts';
 import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { isCalm } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
@@ -68,7 +68,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   constructor(sim: Simulation<NodesLife>, plan: SimPlan, rules: NodeRules) {
     const { draw } = sim;
     [this.#rules, this.#sim, this.#plan] = [rules, sim, plan];
-    this.#calm = plan.faults.every(isCalm) && plan.operations.every(({ name }) => name !== threadDies);
+    this.#calm =
+      plan.faults.every(isCalm) && plan.operations.every(({ name }) => name !== threadDies && name !== threadHangs);
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     const ledgerRules = { calm: this.#calm, disksFail: this.#disksFail };
     [this.#oracle, this.#watches] = [new LedgerOracle(ledgerRules), new WatchOracle(ledgerRules)];
