@@ -49,7 +49,11 @@ export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, t
     return inTime(clock, guestMoveMs, asked as Promise<Relocation>, () => new TroupeError('UNKNOWN_OUTCOME', why));
   }
   const ready = async (): Promise<void> => {
-    if (at.threads > 0) await relocateHere(at, ref, `${at.node}/0`);
+    if (at.threads === 0) return;
+    await relocateHere(at, ref, `${at.node}/0`);
+    // Somebody had asked for that while it was on its way here.
+    if (at.member?.overseer?.inMotion(each => each === unit) !== undefined)
+      throw new TroupeError('OVERLOADED', `${unit} is being moved to another thread; try again later`);
   };
   return gateway.homes.relocate(unit, node, ready);
 }

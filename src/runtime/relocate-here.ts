@@ -43,6 +43,9 @@ export async function relocateHere(here: Here, ref: BaseRef, to: string): Promis
   const reason = (await router.query(owner(), 'movable', unit)) as string | undefined;
   if (reason !== undefined) throw new TroupeError('BAD_OPTION', `${unit} cannot move: ${reason}`);
   router.shifts?.refuseMove(unit);
+  // Asked its thread, which may have taken a while.
+  if (router.gateway?.isAway(unit) === true)
+    throw new TroupeError('OVERLOADED', `${unit} is just being moved to another node; try again later`);
   // Also of one that it knows on a thread that has died: whoever knows nothing of it goes by the table, and may have woken it there since.
   overseer?.heard(hostOf(0, 0), { type: 'resolve', unit });
   const outcome = await router.moves.propose(unit, hostOf(thread, lives[thread] as number));
