@@ -176,7 +176,6 @@ export class Gateway {
   tellThread(thread: number): void {
     this.handoffs.tellThread(thread);
     this.#router.control(thread, 'nodes', this.nodes.data());
-    this.homes.tellThread(thread);
     this.replicas?.tellThread(thread);
   }
 
