@@ -67,7 +67,8 @@ export class FarDeaths {
 
   private isLost(call: Call, thread: number): boolean {
     const { router } = this;
-    if (call.to === null || !router.pending.wasSent(call)) return false;
+    // Of what another node has, that one says what became of it, wherever its actor is by now.
+    if (call.to === null || call.peer >= router.threads || !router.pending.wasSent(call)) return false;
     // One of a slot that has left that thread since: it may have been there still.
     const wasThere = call.peer === thread && !router.moves.knows(call.to.toString());
     return wasThere || router.threadFor(call.to) === thread;
