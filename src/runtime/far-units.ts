@@ -64,9 +64,12 @@ export class FarUnits {
   deliver(unit: Unit, from: HostId, payload: FarMessage, accepted: boolean): void {
     const { hosted, key } = this.split(unit);
     if (hosted === undefined) return this.refuse(unit, payload, 'no-type');
-    const { gateway } = this.moves.router;
+    const { gateway, holding, held } = this.moves.router;
     if (gateway?.isAway(unit) === true) return gateway.pass(threadOf(from), new hosted.stubs.Ref(key), payload);
     try {
+      // Its partition may be about to leave, where nothing wakes any more.
+      if (holding && held.of(hosted, key) !== undefined)
+        return held.deliver(new hosted.stubs.Ref(key), payload, threadOf(from));
       const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
       this.moves.router.arrivals.deliver(
         act,

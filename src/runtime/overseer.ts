@@ -175,8 +175,8 @@ export class Overseer {
     // To the newcomer a unit it has not heard of is one that has never moved: it is told before it reads its reminders.
     for (const { unit, host, epoch } of this.directory.owners())
       this.router.control(thread, 'move', { host: hostOf(0, 0), message: { type: 'located', unit, host, epoch } });
-    // The same of those that live elsewhere than the table says for having been on other nodes.
-    this.router.gateway?.homes.tellThread(thread);
+    // The same of those that live elsewhere than the table says for having been on other nodes, and of partitions that change hands just now.
+    this.router.gateway?.tellThread(thread);
     this.welcome(thread);
     for (const other of others) this.router.control(other, 'peer-joined', { thread, life });
     this.router.deaths.joined(thread);

@@ -245,8 +245,6 @@ export class Troupe {
     }
     if (this.stopped) return;
     overseer?.threadJoined(thread, this.lives[thread] as number);
-    // Other nodes may have been given other keys since its task was written.
-    this.gateway?.tellThread(thread);
     this.emit('thread-restarted', { thread, afterMs: world.clock.mono() - diedAt });
   }
 

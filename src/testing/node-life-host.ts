@@ -228,7 +228,6 @@ export class NodeLife {
     members[thread] = next;
     next.port.start();
     member.overseer?.threadJoined(thread, this.#lives[thread] as number);
-    gateway.tellThread(thread);
     this.#isReplacing = false;
   }
 

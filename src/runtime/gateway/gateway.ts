@@ -176,6 +176,7 @@ export class Gateway {
   tellThread(thread: number): void {
     this.handoffs.tellThread(thread);
     this.#router.control(thread, 'nodes', this.nodes.data());
+    this.homes.tellThread(thread);
     this.replicas?.tellThread(thread);
   }
 
