@@ -129,14 +129,16 @@ export class HeldPartitions {
         return undefined;
       }
     }
-    if (held.entries.length >= handoffHeldMax) {
-      const why = `${groupName(this.#router, held.partition)} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${unit}, was not sent`;
-      throw new TroupeError('OVERLOADED', why, { details: { partition: held.partition } });
-    }
+    if (held.entries.length >= handoffHeldMax) throw this.#tooMany(held, ref);
     held.entries.push({ ref, message });
     this.held++;
     // The other half is for what is on its way until senders have heard of it.
     return held.entries.length > handoffHeldMax / 2 ? held.over : undefined;
+  }
+
+  #tooMany({ partition }: Held, ref: BaseRef): TroupeError {
+    const why = `${groupName(this.#router, partition)} is changing hands, and ${handoffHeldMax} messages wait for it; this one, to ${ref.toString()}, was not sent`;
+    return new TroupeError('OVERLOADED', why, { details: { partition } });
   }
 
   /** An actor of that partition waits for it, itself or by way of others: held back it would keep that one from coming to rest. */
@@ -219,7 +221,8 @@ export class HeldPartitions {
     const held = this.of(hosted, key);
     let act = hosted.live.get(key);
     if (act === undefined && held?.stage === 'frozen') {
-      held.late.push({ ref, message, from });
+      if (held.late.length < handoffHeldMax) held.late.push({ ref, message, from });
+      else this.refuse(ref, message, this.#tooMany(held, ref));
       return;
     }
     act ??= host.activate(hosted, key);
