@@ -268,6 +268,7 @@ export class Hands {
     const { host, gateway } = this.#router;
     const acts = this.#frozen.get(partition) ?? [];
     this.#frozen.delete(partition);
+    this.#router.held.keepWaiting(partition);
     if (isSlot(this.#router, partition)) {
       this.slots.gone(partition, acts);
       acts.length = 0;

@@ -243,6 +243,17 @@ export class HeldPartitions {
       else this.refuse(entry.ref, entry.message, error);
   }
 
+  /**
+   * What was let through, and waits for room in front of the thread it has lived on until now: before all that is held, and behind what is on its
+   * way to that thread, which sends it back.
+   */
+  keepWaiting(partition: number): void {
+    const entries = this.#held.get(partition)?.entries;
+    if (!entries) return;
+    const waiting = this.#router.peers.flatMap(peer => peer?.takeWaitingOf(unit => this.#isOf(unit, partition)) ?? []);
+    entries.unshift(...waiting.map(message => () => message.again()));
+  }
+
   /** What others have sent waits for room in front of another thread, perhaps, and what they send now goes to the new owner. */
   dropWaiting(partition: number, why: string): void {
     const error = new TroupeError('FENCED', why, { retryable: true });
