@@ -68,6 +68,7 @@ export class AwayTable {
     const put = { type: 'put', key: text.encode(unit), version: new Uint8Array(0), value } as const;
     await this.#shardOf(unit).commit({ epoch: this.#epoch(), fence: 'record', ops: [put] }, 'flushed');
     this.#entries.set(unit, entry);
+    this.#removed.delete(unit);
   }
 
   /** It lives where the ring says, and nothing else is known of it. */
@@ -76,8 +77,8 @@ export class AwayTable {
     if (entry === undefined) return;
     const gone = { type: 'delete', key: text.encode(unit) } as const;
     await this.#shardOf(unit).commit({ epoch: this.#epoch(), fence: 'record', ops: [gone] }, 'flushed');
-    this.#entries.delete(unit);
-    this.#removed.set(unit, entry);
+    // Its partition may have gone while this was stored: then nothing is to be recalled when it comes again.
+    if (this.#entries.delete(unit)) this.#removed.set(unit, entry);
   }
 
   /** Those of them that were removed are as before, for this life: a later one finds none of their actors awake. */
