@@ -133,8 +133,9 @@ export class Guests {
 
   /** After a wait: the verdict may have come meanwhile, or the end of the actor. */
   #goesOn(unit: Unit, step: Leaving | Arriving): void {
-    const isOver = step.act !== null && (step.act.flags & dead) !== 0;
-    if (isOver || this.waiting(unit) !== step) throw new TroupeError('STOPPED', `the move of ${unit} was called off`);
+    if (this.waiting(unit) !== step) throw new TroupeError('STOPPED', `the move of ${unit} was called off`);
+    if (step.act !== null && (step.act.flags & dead) !== 0)
+      throw new TroupeError('OVERLOADED', `${unit} ended, or fell asleep, as it was to move; try again`);
   }
 
   /** What a packed actor cannot take along to another node. */

@@ -173,7 +173,12 @@ export class HeldPartitions {
     if (held === undefined) return;
     held.stage = 'leaving';
     // Sent here by the table: it may live on the thread of the gateway, as one that has come back from another node.
-    for (const { ref, message, from } of held.late.splice(0)) void this.pass(ref, message, from);
+    for (const { ref, message, from } of held.late.splice(0))
+      try {
+        void this.pass(ref, message, from);
+      } catch (error) {
+        this.refuse(ref, message, error);
+      }
     if (!held.hasLate) return;
     held.hasLate = false;
     for (const entry of held.entries)
@@ -248,10 +253,10 @@ export class HeldPartitions {
    * way to that thread, which sends it back.
    */
   keepWaiting(partition: number): void {
-    const entries = this.#held.get(partition)?.entries;
-    if (!entries) return;
+    const held = this.#held.get(partition);
+    if (held === undefined) return;
     const waiting = this.#router.peers.flatMap(peer => peer?.takeWaitingOf(unit => this.#isOf(unit, partition)) ?? []);
-    entries.unshift(...waiting.map(message => () => message.again()));
+    held.entries = [...waiting.map(message => () => message.again()), ...held.entries];
   }
 
   /** What others have sent waits for room in front of another thread, perhaps, and what they send now goes to the new owner. */
