@@ -15,14 +15,17 @@ const maxTries = 1000;
 /** Ports of 127.0.0.1 that are free now. Another process may listen on one before we do; then the node that wants it says so. */
 export async function freePorts(count: number): Promise<number[]> {
   const found = new Map<number, Server>();
-  for (let tries = 0; found.size < count; tries++) {
-    if (tries === maxTries) throw new Error(`found ${found.size} of ${count} free ports in ${maxTries} tries`);
-    const port = randomInt(lowest, highest);
-    if (found.has(port)) continue;
-    const server = createServer().listen(port, '127.0.0.1');
-    // A port that is taken, or kept from us, is one try.
-    if (await once(server, 'listening').catch(() => undefined)) found.set(port, server);
+  try {
+    for (let tries = 0; found.size < count; tries++) {
+      if (tries === maxTries) throw new Error(`found ${found.size} of ${count} free ports in ${maxTries} tries`);
+      const port = randomInt(lowest, highest);
+      if (found.has(port)) continue;
+      const server = createServer().listen(port, '127.0.0.1');
+      // A port that is taken, or kept from us, is one try.
+      if (await once(server, 'listening').catch(() => undefined)) found.set(port, server);
+    }
+  } finally {
+    await Promise.all([...found.values()].map(server => once(server.close(), 'close')));
   }
-  await Promise.all([...found.values()].map(server => once(server.close(), 'close')));
   return [...found.keys()];
 }
