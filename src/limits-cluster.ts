@@ -96,6 +96,8 @@ export const transfersOutMax = 2;
 export const transfersInMax = 2;
 /** Members unchanged for so long found a ring together. Two rounds of gossip: news of a third has come by then. */
 export const foundAfterMs = 2_000;
+/** How long a founder waits for a vote: one write to a disk, and the way. */
+export const foundAskMs = 5_000;
 /** A node that has joined waits so long for links to all who own something before it is ready, and looks so often. */
 export const ownersPatienceMs = 5_000;
 export const ownersLookMs = 20;

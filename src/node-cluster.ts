@@ -4,13 +4,13 @@ import type { CheckedCluster } from './cluster-options.ts';
 import { TroupeError } from './errors.ts';
 import { aboutDir } from './node-home-host.ts';
 import { Cluster } from './runtime/cluster/cluster.ts';
-import { storedStateOf } from './runtime/cluster/ring-text.ts';
+import { storedStateOf, voteOf } from './runtime/cluster/ring-text.ts';
 import type { Gateway } from './runtime/gateway/gateway.ts';
 import { socketPeers } from './runtime/links/socket-peers-host.ts';
-import { effective, type RingState } from './runtime/ownership/holdings.ts';
+import { effective } from './runtime/ownership/holdings.ts';
 import type { RebalancerDoor } from './runtime/rebalance/rebalancer.ts';
 import type { World } from './runtime/world.ts';
-import type { NodeFile } from './storage/node-file.ts';
+import type { NodeFile, NodeFileChange } from './storage/node-file.ts';
 
 export interface NodeClusterOptions {
   readonly name: string;
@@ -37,7 +37,10 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
   const seconds = Math.floor(world.clock.now() / 1_000);
   const incarnation = Math.max(seconds, (file?.content.incarnation ?? 0) + 1);
   await file?.update({ incarnation });
-  const state = storedState(file, cluster, partitions);
+  const state = stored(file, file?.content.ring, ring => storedStateOf(ring, cluster, partitions));
+  const vote =
+    state === undefined ? stored(file, file?.content.vote, kept => voteOf(kept, cluster, partitions)) : undefined;
+  if (file !== undefined && vote !== undefined && join.length === 0) throw hasVoted(file);
   return new Cluster(gateway, {
     cluster,
     name,
@@ -51,8 +54,11 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     world,
     emit,
     rebalancer: node.rebalancer,
-    state,
-    saveState: ring => save(file, ring),
+    memory: {
+      ...{ state, vote },
+      saveState: ring => save(file, { ring, vote: undefined }),
+      saveVote: kept => save(file, { vote: kept }),
+    },
     handoffs: own => gateway.handoffs.attach(own),
     peers: handlers =>
       socketPeers({
@@ -73,9 +79,9 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
 }
 
 /** UNKNOWN_OUTCOME passes as it is: the keeper stands by such a save until it is known. */
-async function save(file: NodeFile | undefined, ring: RingState): Promise<void> {
+async function save(file: NodeFile | undefined, change: NodeFileChange): Promise<void> {
   try {
-    await file?.update({ ring });
+    await file?.update(change);
   } catch (error) {
     throw aboutDir(file?.path, error);
   }
@@ -83,11 +89,13 @@ async function save(file: NodeFile | undefined, ring: RingState): Promise<void> 
 
 /** Throws BAD_OPTION: others own, or keep, a part of what this node would serve alone. */
 export function refuseAlone(file: NodeFile): void {
-  const { ring, name, partitions } = file.content;
+  const { ring, vote, name, partitions } = file.content;
+  if (ring === undefined && vote !== undefined) throw hasVoted(file);
   const { claim = ring } = (ring ?? {}) as { claim?: unknown };
-  const state = storedState(file, String((claim as { cluster?: unknown } | undefined)?.cluster), partitions);
+  const cluster = String((claim as { cluster?: unknown } | undefined)?.cluster);
+  const state = stored(file, ring, value => storedStateOf(value, cluster, partitions));
   if (state === undefined) return;
-  const { cluster, members, owners } = effective(state);
+  const { members, owners } = effective(state);
   const others = new Set([...members.map(each => each.name), ...owners].filter(each => each !== name));
   if (others.size === 0) return;
   const who = [...others].sort().slice(0, 5).join(', ');
@@ -98,11 +106,18 @@ export function refuseAlone(file: NodeFile): void {
   );
 }
 
-function storedState(file: NodeFile | undefined, cluster: string, partitions: number): RingState | undefined {
-  const stored = file?.content.ring;
-  if (file === undefined || stored === undefined) return undefined;
+const hasVoted = ({ path }: NodeFile): TroupeError =>
+  new TroupeError(
+    'BAD_OPTION',
+    `${path}: this node has voted for the first ring of a cluster, which the others may have by now; start it with 'listen' and the same 'join' as before, or begin in an empty directory`,
+    { details: { option: 'join' } },
+  );
+
+/** Throws CORRUPT for what is none, and BAD_OPTION for what is not for this node. */
+function stored<T>(file: NodeFile | undefined, value: unknown, read: (value: unknown) => T): T | undefined {
+  if (file === undefined || value === undefined) return undefined;
   try {
-    return storedStateOf(stored, cluster, partitions);
+    return read(value);
   } catch (error) {
     const { code, message, details } = error as TroupeError;
     throw new TroupeError(code === 'BAD_MESSAGE' ? 'CORRUPT' : code, `${file.path}: ${message}`, {

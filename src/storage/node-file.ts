@@ -38,9 +38,10 @@ export interface NodeFileContent {
   readonly bootCount: number;
   /** Chunks of epochs below this may have been used; above it, none has. */
   readonly epochChunkLimit: number;
-  /** Of a node among others: its last life, and the ring it goes by, which is theirs to read. */
+  /** Of a node among others: its last life, and the ring it goes by, or its vote for the first one, which are theirs to read. */
   readonly incarnation?: number;
   readonly ring?: unknown;
+  readonly vote?: unknown;
 }
 
 export interface WantedNode {
@@ -51,7 +52,9 @@ export interface WantedNode {
 }
 
 /** What may change after the birth of the file. */
-export type NodeFileChange = Partial<Pick<NodeFileContent, 'bootCount' | 'epochChunkLimit' | 'incarnation' | 'ring'>>;
+export type NodeFileChange = Partial<
+  Pick<NodeFileContent, 'bootCount' | 'epochChunkLimit' | 'incarnation' | 'ring' | 'vote'>
+>;
 
 export class NodeFile {
   readonly path: string;

@@ -10,6 +10,7 @@ import { TroupeError } from '../errors.ts';
 import type { Actor } from '../runtime/actor.ts';
 import type { Cluster } from '../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
+import type { RingMemory } from '../runtime/cluster/ring-memory.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
 import { chunkAfter, type EpochMemory, epochMemory } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
@@ -54,6 +55,7 @@ export class KitNode {
   readonly disk: MemoryStore;
   #epochs: EpochMemory | undefined;
   #state: RingState | undefined;
+  #vote: RingMemory['vote'];
   #incarnation = 0;
   #life: NodeLife | undefined;
 
@@ -113,6 +115,10 @@ export class KitNode {
     const emit = (name: string, payload: unknown): void => {
       if (this.#life === life) this.events.push({ name, payload });
     };
+    const refuse = (): void => {
+      if (this.#life !== life) throw new TroupeError('STOPPED', `that life of ${this.name} is over`);
+      if (this.disk.diskFull) throw new TroupeError('DISK_FULL', `the disk of ${this.name} is full`);
+    };
     const life: NodeLife = new NodeLife({
       name: this.name,
       types: options.actors,
@@ -123,15 +129,20 @@ export class KitNode {
       epochs,
       incarnation: Math.floor(world.clock.now() / 1_000) + this.#incarnation,
       others,
-      state: this.#state,
+      memory: {
+        ...{ state: this.#state, vote: this.#vote },
+        saveState: async state => {
+          refuse();
+          this.#state = state;
+        },
+        saveVote: async vote => {
+          refuse();
+          this.#vote = vote;
+        },
+      },
       autoJoin: options.autoJoin ?? true,
       replicas: options.replicas,
       handoffs: (own, gateway) => options.handoffs?.(own, this.name) ?? gateway.handoffs.attach(own),
-      saveState: async state => {
-        if (this.#life !== life) throw new TroupeError('STOPPED', `that life of ${this.name} is over`);
-        if (this.disk.diskFull) throw new TroupeError('DISK_FULL', `the disk of ${this.name} is full`);
-        this.#state = state;
-      },
       emit,
     });
     this.#life = life;

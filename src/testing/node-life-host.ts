@@ -5,6 +5,7 @@ import { createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { Cluster } from '../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../runtime/cluster/handoff-hooks.ts';
+import type { RingMemory } from '../runtime/cluster/ring-memory.ts';
 import type { ActorType } from '../runtime/define-actor.ts';
 import { type EpochMemory, raiseEpochs } from '../runtime/epochs.ts';
 import type { Gateway } from '../runtime/gateway/gateway.ts';
@@ -12,7 +13,6 @@ import { type NodeTableData, withoutRing } from '../runtime/gateway/node-table.t
 import { Peers } from '../runtime/links/peers.ts';
 import type { WireTransport } from '../runtime/links/wire.ts';
 import type { GossipOptions } from '../runtime/membership/gossip-types.ts';
-import type { RingState } from '../runtime/ownership/holdings.ts';
 import { type PartitionTable, spread } from '../runtime/placement.ts';
 import type { BaseRef } from '../runtime/refs.ts';
 import { relocateAcross } from '../runtime/relocate-across.ts';
@@ -43,8 +43,7 @@ export interface NodeLifeOptions {
   readonly incarnation: number;
   /** The other nodes of the cluster, by name. */
   readonly others: readonly string[];
-  /** What an earlier life has stored. */
-  readonly state: RingState | undefined;
+  readonly memory: RingMemory;
   readonly autoJoin: boolean;
   /** How many nodes keep each partition. Default 1. */
   readonly replicas?: number | undefined;
@@ -52,7 +51,6 @@ export interface NodeLifeOptions {
   /** Host threads beside the calling one; each sees the world in its own way, and all of them one engine. Default none. */
   readonly threads?: Threads | undefined;
   readonly handoffs: (cluster: Cluster, gateway: Gateway) => HandoffHooks;
-  saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
 }
 
@@ -148,11 +146,10 @@ export class NodeLife {
       weight: 1,
       join: options.others.map(addressOf),
       autoJoin: options.autoJoin,
-      state: options.state,
+      memory: options.memory,
       gossip: options.gossip ?? {},
       world,
       handoffs: own => options.handoffs(own, this.gateway),
-      saveState: state => options.saveState(state),
       emit,
       peers: handlers =>
         new Peers({

@@ -195,6 +195,38 @@ describe('nodes with data', () => {
     expect(again.cluster.describe().ring).toEqual(before);
   });
 
+  it('hold its vote for the first ring until there is one; with a vote nobody founds a cluster alone', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'troupe-c6-'));
+    dirs.push(dir);
+    const [one, two] = await freePorts(2);
+    const [a, b] = [`127.0.0.1:${one}`, `127.0.0.1:${two}`];
+    const file = join(dir, 'troupe.json');
+    const content = async () => JSON.parse(await readFile(file, 'utf8'));
+    const n1 = await start('n1', [b], { dataDir: dir, threads: 0, listen: a });
+    const n2 = await start('n2', [a], { threads: 0, listen: b });
+    await Promise.all([n1.ready(), n2.ready()]);
+    expect(n1.cluster.ring()).toEqual(n2.cluster.ring());
+    await n1.stop();
+    const { ring, vote, ...rest } = await content();
+    expect([ring.birth, vote]).toEqual([expect.any(String), undefined]);
+    const ballot = { round: 3, by: 'n2' };
+    await writeFile(
+      file,
+      JSON.stringify({ ...rest, vote: { promised: ballot, accepted: { ballot, value: ring.claim } } }),
+    );
+    for (const options of [{}, { listen: a }])
+      expect(await startNode({ dataDir: dir, threads: 0, ...options }).catch(error => error)).toMatchObject({
+        ...{ code: 'BAD_OPTION', details: { option: 'join' } },
+        message: expect.stringMatching(/troupe\.json: this node has voted .* the same 'join' as before/),
+      });
+    await writeFile(file, JSON.stringify({ ...(await content()), vote: { promised: 'n2' } }));
+    const damaged = start('n1', [b], { dataDir: dir, threads: 0, listen: a });
+    expect(await damaged.catch(error => [error.code, error.message])).toEqual([
+      'CORRUPT',
+      expect.stringContaining(file),
+    ]);
+  });
+
   it('of a node that was alone do not vanish behind the ring of others', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'troupe-c3-'));
     dirs.push(dir);

@@ -18,7 +18,7 @@ import type { Peers, PeersOptions } from '../links/peers.ts';
 import type { TlsIdentity } from '../links/tls-wire.ts';
 import type { GossipEvent, GossipOptions, MemberView, To } from '../membership/gossip-types.ts';
 import { Gossiper } from '../membership/gossiper.ts';
-import { type Handed, type RingState, turnsOf } from '../ownership/holdings.ts';
+import { type Handed, turnsOf } from '../ownership/holdings.ts';
 import { preference } from '../ownership/preference.ts';
 import { type Ring, ringHash } from '../ownership/ring.ts';
 import type { PlanOptions, RingPlan } from '../ownership/ring-plan.ts';
@@ -33,6 +33,7 @@ import { passed, recalled } from './passing.ts';
 import { checkPlan, checkPlanOptions, type PlanChanges, wishesOf } from './plan-wishes.ts';
 import { type Committed, planOrThrow, RingClaims } from './ring-claims.ts';
 import { RingKeeper } from './ring-keeper.ts';
+import type { RingMemory } from './ring-memory.ts';
 import { RingSearch } from './ring-search.ts';
 import { Transfers } from './transfers.ts';
 
@@ -51,8 +52,7 @@ export interface ClusterOptions {
   readonly autoJoin: boolean;
   /** Addresses to join through. None: this node founds a cluster, or has a ring. */
   readonly join: readonly string[];
-  /** What an earlier life has stored. */
-  readonly state: RingState | undefined;
+  readonly memory: RingMemory;
   readonly world: World;
   readonly peers: (handlers: PeerHandlers) => Peers;
   readonly gossip?: Partial<GossipOptions>;
@@ -60,8 +60,6 @@ export interface ClusterOptions {
   readonly handoffs?: ((cluster: Cluster) => HandoffHooks) | undefined;
   /** Between the threads of this node. */
   readonly rebalancer?: RebalancerDoor | undefined;
-  /** See RingKeeperOptions.save. */
-  saveState(state: RingState): Promise<void>;
   emit(name: string, payload: unknown): void;
 }
 
@@ -90,7 +88,7 @@ export class Cluster {
     this.#keeper = new RingKeeper({
       ...{ cluster, name, partitions, world, gateway, emit, linked: this.#numbers },
       known: () => this.members().map(member => member.name),
-      save: state => options.saveState(state),
+      memory: options.memory,
       onSaved: () => this.#search.onStored(),
       onChanged: tag => {
         this.#gossiper?.setApp(tag);
@@ -118,7 +116,9 @@ export class Cluster {
     this.#search = new RingSearch({
       ...parts,
       onForeign: from => this.#onForeign(from),
-      isMost: () => this.#joining.isMost,
+      memory: options.memory,
+      autoJoin: options.autoJoin,
+      voters: () => this.#joining.voters,
       onReady: () => this.#joining.becomeReady(),
       onFailed: error => this.#onNoRing(error),
     });
@@ -167,8 +167,8 @@ export class Cluster {
 
   /** Resolves when this node listens and gossips. Throws BAD_OPTION when the address cannot be listened on. */
   async start(): Promise<void> {
-    const { cluster, name, incarnation, join, state, world, zone, rack, weight, gossip } = this.#options;
-    if (state !== undefined) this.#search.begin(state);
+    const { cluster, name, incarnation, join, memory, world, zone, rack, weight, gossip } = this.#options;
+    if (memory.state !== undefined) this.#search.begin(memory.state);
     else if (join.length === 0) await this.#search.found([{ name, zone, rack, weight }]);
     await this.#peers.open();
     this.#gossiper = new Gossiper({

@@ -3,7 +3,7 @@
 //     no `join`                    founds at once, alone: there is nobody to ask
 //     `join`, somebody has a ring  takes that one
 //     `join`, nobody has one       the lowest name among those that are up founds, for all of them, once nothing has changed for a while and
-//                                  more than half of those that it is told to join, and itself, are there
+//                                  more than half of those that it is told to join, and itself, are there; and agree (first-ring.ts)
 //
 // The intuition: before the first ring nobody can have written anything that a ring places, so whoever founds may hand out
 // everything at once, with nothing to move. Two that found apart, because neither reaches the other, are two clusters: their

@@ -32,6 +32,14 @@ export interface Joined {
   readonly error: string | undefined;
 }
 
+/** Those of `join`, and this node. */
+export interface Voters {
+  /** Who has let this node in, itself among them. */
+  readonly names: readonly string[];
+  /** With those that nobody has been found behind yet. */
+  readonly size: number;
+}
+
 interface Door {
   tries: number;
   since: Millis;
@@ -81,11 +89,12 @@ export class Joining {
     this.#doors.delete(address);
   }
 
-  /** More than half of those that it shall join have let it in, itself counted: what others found without it is no more than the rest. */
-  get isMost(): boolean {
+  /** Who has a say in the first ring. */
+  get voters(): Voters {
     // Its own address may be written in another way than it listens by.
     const others = [...this.#doors.values()].filter(({ last }) => last?.refusal?.reason !== 'self');
-    return new Set(this.#names.values()).add(this.#options.name).size > others.length;
+    const names = [...new Set(this.#names.values()).add(this.#options.name)];
+    return { names, size: names.length + others.length };
   }
 
   /** A dial came to nothing. `isIn`: there is a link with somebody. */

@@ -30,6 +30,7 @@ import {
 import { type Ring, ringHash } from '../ownership/ring.ts';
 import type { Cancel, World } from '../world.ts';
 import type { HandoffHooks } from './handoff-hooks.ts';
+import type { RingMemory } from './ring-memory.ts';
 import { handedOf, stateOf, tagOf } from './ring-text.ts';
 
 export interface RingKeeperOptions {
@@ -42,11 +43,7 @@ export interface RingKeeperOptions {
   readonly linked: ReadonlyMap<string, number>;
   /** Everybody that may be addressed by name. */
   known(): Iterable<string>;
-  /**
-   * Resolves when it is durable. Rejects when the old one is; with the outcome 'unknown', when it may be either, and then it is
-   * called again until it is not.
-   */
-  save(state: RingState): Promise<void>;
+  readonly memory: Pick<RingMemory, 'saveState'>;
   onSaved(): void;
   onChanged(tag: AppState): void;
   /** Somebody goes by a ring that this node cannot take: of another birth, or with a number of partitions of its own. */
@@ -167,7 +164,7 @@ export class RingKeeper {
     for (let isKnown = mayBe; !isKnown; ) {
       if (this.#stopped) throw this.#hasStopped(mayBe);
       try {
-        await this.#options.save(made);
+        await this.#options.memory.saveState(made);
         [mayBe, isKnown] = [true, true];
       } catch (error) {
         // It may be on the disk, and then it is the truth of the next life: there is no way back.

@@ -16,9 +16,12 @@ import type { RingState } from '../ownership/holdings.ts';
 import { emptyRing, type Ring, type RingMember } from '../ownership/ring.ts';
 import { commit, isRefusal, plan } from '../ownership/ring-plan.ts';
 import type { Cancel, Millis, World } from '../world.ts';
+import { FirstRing } from './first-ring.ts';
 import { Founding } from './founding.ts';
+import type { Voters } from './joining.ts';
 import { RingFetch, type RingHolder } from './ring-fetch.ts';
 import type { RingKeeper } from './ring-keeper.ts';
+import type { RingMemory } from './ring-memory.ts';
 
 export interface RingSearchOptions {
   readonly cluster: string;
@@ -32,9 +35,11 @@ export interface RingSearchOptions {
   members(): readonly MemberView[];
   appOf(name: string): AppState | undefined;
   onForeign(from: string): void;
+  readonly memory: RingMemory;
+  /** Whoever comes later is taken in, so nobody waits for one that is down. */
+  readonly autoJoin: boolean;
+  voters(): Voters;
   /** Once: there is a ring, it is stored, somebody of it knows this node, and there are links to those who own something and are up. */
-  /** More than half of those that this node is told to join are there. */
-  isMost(): boolean;
   onReady(): void;
   onFailed(error: TroupeError): void;
 }
@@ -44,6 +49,7 @@ type Founder = Pick<RingMember, 'name' | 'zone' | 'rack' | 'weight'>;
 export class RingSearch {
   readonly #options: RingSearchOptions;
   readonly #founding: Founding;
+  readonly #first: FirstRing;
   readonly #fetch: RingFetch;
   #isFounding = false;
   #isStored = false;
@@ -56,6 +62,7 @@ export class RingSearch {
     const { name, world, gateway, keeper } = options;
     this.#options = options;
     this.#founding = new Founding(name, foundAfterMs);
+    this.#first = new FirstRing(options);
     this.#fetch = new RingFetch({
       clock: world.clock,
       ask: from => gateway.asked(gateway.numberOfName(from), 'ring', null),
@@ -83,7 +90,7 @@ export class RingSearch {
 
   /** Something has changed of who there is, or of what they hold. */
   look(): void {
-    const { name, linked, keeper, world } = this.#options;
+    const { name, linked, keeper, world, autoJoin } = this.#options;
     const views = this.#options.members();
     if (this.#stopped || this.#isFounding || views.length === 0) return;
     const holders = views.flatMap((member): RingHolder[] => {
@@ -99,14 +106,15 @@ export class RingSearch {
     if (near.length > 0) return this.#fetch.from(near);
     const hasRing = (who: string): boolean => holders.some(holder => holder.name === who);
     const known = views
-      .filter(({ status }) => status !== 'left' && status !== 'removed')
+      .filter(({ status }) => status !== 'left' && status !== 'removed' && !(autoJoin && status === 'down'))
       .map(each => ({ name: each.name, isUp: each.status === 'up', hasRing: hasRing(each.name) }));
     // Linked, and not heard of yet: in a moment it is a member.
     const strangers = [...linked.keys()].filter(each => !views.some(member => member.name === each));
     known.push(...strangers.map(each => ({ name: each, isUp: false, hasRing: false })));
     const up = views.filter(({ status }) => status === 'up');
-    if (this.#founding.mayFound(known, this.#options.isMost(), world.clock.mono()))
-      void this.found(up).catch(error => this.#failed(error));
+    const voters = this.#options.voters();
+    if (this.#founding.mayFound(known, isMost(voters), world.clock.mono()))
+      void this.found(up, voters).catch(error => this.#failed(error));
     else this.#lookAgain();
   }
 
@@ -159,15 +167,18 @@ export class RingSearch {
     this.#lookAgain();
   }
 
-  /** The first ring, in which all of these own their share. Rejects when it cannot be stored. */
-  async found(members: readonly Founder[]): Promise<void> {
+  /** With all of these, unless another ring has been agreed to, or heard of. Without voters there is nobody to ask. Rejects when it cannot be stored. */
+  async found(members: readonly Founder[], voters?: Voters): Promise<void> {
     this.#isFounding = true;
+    let ring: Ring | undefined = this.#firstRing(members);
     try {
-      await this.#options.keeper.found(this.#firstRing(members));
+      if (voters !== undefined) ring = await this.#first.decide(ring, voters);
+      if (ring !== undefined) await this.#options.keeper.found(ring);
     } finally {
       this.#isFounding = false;
     }
-    this.#becomeReady();
+    if (ring === undefined) this.look();
+    else this.#becomeReady();
   }
 
   #firstRing(members: readonly Founder[]): Ring {
@@ -180,4 +191,9 @@ export class RingSearch {
       throw new TroupeError('BAD_OPTION', `there can be no ring of ${join.length} nodes: ${ring.error}`);
     return ring as Ring;
   }
+}
+
+/** More than half are there. */
+function isMost({ names, size }: Voters): boolean {
+  return names.length * 2 > size;
 }

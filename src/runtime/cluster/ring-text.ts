@@ -7,6 +7,7 @@ import type { AppState } from '../membership/member.ts';
 import { type Change, founded, type Holding, type RingState } from '../ownership/holdings.ts';
 import { type MemberStatus, type Ring, ringHash, type Transfer } from '../ownership/ring.ts';
 import type { PlannedTransfer, RingPlan } from '../ownership/ring-plan.ts';
+import type { Ballot, Vote } from './decree.ts';
 
 const statuses: readonly MemberStatus[] = ['joining', 'valid', 'leaving', 'exiting', 'down'];
 
@@ -92,6 +93,22 @@ export function tagIn(value: unknown): { readonly epoch: number; readonly hash: 
   const { epoch, hash } = (value ?? {}) as { epoch?: unknown; hash?: unknown };
   if (isCount(epoch) && typeof hash === 'string') return { epoch: epoch as number, hash };
   throw new TroupeError('BAD_MESSAGE', 'the answer to a plan names no ring', { outcome: 'unknown' });
+}
+
+/** Throws BAD_MESSAGE. */
+export function ballotOf(value: unknown): Ballot {
+  const { round, by } = (value ?? {}) as Partial<Ballot>;
+  if (isCount(round) && isName(by)) return { round: round as number, by: by as string };
+  throw new TroupeError('BAD_MESSAGE', 'what was told or stored is no ballot');
+}
+
+/** Of the first ring, as it is sent and stored. Throws as ringOf does. */
+export function voteOf(value: unknown, cluster: string, partitions: number): Vote<Ring> {
+  const { promised, accepted } = (value ?? {}) as Partial<Vote<unknown>>;
+  const vote = { promised: ballotOf(promised) };
+  if (accepted === undefined || accepted === null) return vote;
+  const { ballot, value: ring } = accepted;
+  return { ...vote, accepted: { ballot: ballotOf(ballot), value: ringOf(ring, cluster, partitions) } };
 }
 
 const noRing = (): TroupeError => new TroupeError('BAD_MESSAGE', 'what was told or stored is no ring');

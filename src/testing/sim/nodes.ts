@@ -12,7 +12,6 @@ import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
 import { chunksPerReserve, epochMemory } from '../../runtime/epochs.ts';
 import type { Gateway } from '../../runtime/gateway/gateway.ts';
-import type { RingState } from '../../runtime/ownership/holdings.ts';
 import { type Ring, ringHash } from '../../runtime/ownership/ring.ts';
 import { partitionOf } from '../../runtime/partition.ts';
 import { call } from '../../runtime/refs.ts';
@@ -122,7 +121,17 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       keep('epochs', base + chunksPerReserve);
       const incarnation = Math.max(number('incarnation') + 1, Math.floor(clock.now() / 1_000));
       keep('incarnation', incarnation);
-      const stored = textOf(files.get('ring'));
+      const read = (file: string) => {
+        const text = textOf(files.get(file));
+        return text === undefined ? undefined : JSON.parse(text);
+      };
+      const save = async (file: string, value: unknown): Promise<void> => {
+        await new Promise<void>(done => clock.timer(saveMs, done));
+        if (isOver) throw new TroupeError('STOPPED', `that life of ${name} is over`);
+        if (self.disk.full) throw new TroupeError('DISK_FULL', `the disk of ${name} is full`);
+        keep(file, JSON.stringify(value));
+        world.mark(`${file} stored`);
+      };
       const threads = threadsOf(this.#sim.draw, this.#rules, world);
       const engine = world.storage.open({ kind: 'memory', writers: 1 + (threads?.count ?? 0) });
       let hooks: HandoffHooks | undefined;
@@ -139,17 +148,14 @@ export class NodesRun implements ScenarioRun<NodesLife> {
           keep('epochs', Math.max(limit, number('epochs')));
         },
         others: this.#plan.processes.filter(other => other !== name),
-        state: stored === undefined ? undefined : (JSON.parse(stored) as RingState),
+        memory: {
+          ...{ state: read('ring'), vote: read('vote') },
+          saveState: state => save('ring', state),
+          saveVote: vote => save('vote', vote),
+        },
         handoffs: (cluster, gateway) => {
           hooks = this.#attach(cluster, gateway);
           return hooks;
-        },
-        saveState: async state => {
-          await new Promise<void>(done => clock.timer(saveMs, done));
-          if (isOver) throw new TroupeError('STOPPED', `that life of ${name} is over`);
-          if (self.disk.full) throw new TroupeError('DISK_FULL', `the disk of ${name} is full`);
-          keep('ring', JSON.stringify(state));
-          world.mark('ring stored');
         },
         emit: (event, payload) => this.#emitted(world, event, payload),
       });

@@ -39,22 +39,21 @@ function rig(...join: string[]) {
   return { joining, told, lines, fails, ready };
 }
 
-describe('who is there of those to join', () => {
-  it('is more than half when it is so with this node, which may be among them under another address', () => {
+describe('who has a say in the first ring', () => {
+  it('is who has let this node in, and itself; what it joins counts, but for its own address under another name', () => {
     const { joining, fails } = rig('own:1', 'b:1', 'c:1', 'd:1');
     for (const address of ['own:1', 'b:1', 'c:1', 'd:1']) fails(address, 0);
-    expect(joining.isMost).toBe(false);
+    expect(joining.voters).toEqual({ names: ['n1'], size: 5 });
     joining.met('b:1', 'n2');
-    // Two of five, as far as it knows; then two of four.
-    expect(joining.isMost).toBe(false);
+    expect(joining.voters).toEqual({ names: ['n2', 'n1'], size: 5 });
     fails('own:1', 1, 'self');
-    expect(joining.isMost).toBe(false);
+    expect(joining.voters).toEqual({ names: ['n2', 'n1'], size: 4 });
     // The same node behind two addresses is one.
     joining.met('b:2', 'n2');
-    expect(joining.isMost).toBe(false);
+    expect(joining.voters).toEqual({ names: ['n2', 'n1'], size: 4 });
     joining.met('c:1', 'n3');
-    expect(joining.isMost).toBe(true);
-    expect(rig().joining.isMost).toBe(true);
+    expect(joining.voters).toEqual({ names: ['n2', 'n3', 'n1'], size: 4 });
+    expect(rig().joining.voters).toEqual({ names: ['n1'], size: 1 });
   });
 });
 

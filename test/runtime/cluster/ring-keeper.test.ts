@@ -51,10 +51,12 @@ beforeEach(() => {
       ['n3', 3],
     ]),
     known: () => [],
-    save: async wanted => {
-      await saving();
-      stored.push(wanted);
-      trail.push('stored');
+    memory: {
+      saveState: async wanted => {
+        await saving();
+        stored.push(wanted);
+        trail.push('stored');
+      },
     },
     onSaved: () => undefined,
     onChanged: ({ epoch }) => trail.push(`epoch ${epoch}`),
