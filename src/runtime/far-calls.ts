@@ -181,11 +181,12 @@ export class FarCalls {
       out: () => -1,
       in: exported => {
         const [thread, id, remainingMs] = exported as ExportedCall;
-        const home = thread === this.router.host.thread ? this.router.pending.at(id) : undefined;
-        if (thread === this.router.host.thread && (home === undefined || home.state === ended)) return this.nobodys(id);
-        const call = home ?? this.unarmed(exported as ExportedCall);
-        arrived.push({ call, until: remainingMs < 0 ? Number.POSITIVE_INFINITY : now + remainingMs });
-        return call;
+        const isHome = thread === this.router.host.thread;
+        const call = isHome ? this.router.pending.at(id) : this.unarmed(exported as ExportedCall);
+        // One that has ended keeps its place until the move is done: before that its old owner may still answer.
+        if (call !== undefined)
+          arrived.push({ call, until: remainingMs < 0 ? Number.POSITIVE_INFINITY : now + remainingMs });
+        return call === undefined || call.state === ended ? this.nobodys(id) : call;
       },
     };
   }
@@ -195,7 +196,7 @@ export class FarCalls {
     const { router } = this;
     for (const { call, until } of this.takeArrived(unit)) {
       if (call.arrived) router.arrivals.adopt(call, until - router.host.now());
-      else if (call.state !== ended) {
+      else {
         router.pending.drop(call);
         call.peer = -1;
       }

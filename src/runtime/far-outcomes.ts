@@ -18,7 +18,10 @@ export class FarOutcomes {
   verdict(call: Call, aborted: boolean): void {
     // A deadline runs over there, too: the word about it is on its way, and asking for it would only fill the link.
     if (this.router.pending.wasSent(call)) {
-      if (aborted) this.router.control(call.peer, 'verdict', call.id);
+      if (!aborted) return;
+      this.router.control(call.peer, 'verdict', call.id);
+      // It went along with its actor, and whoever has that now knows.
+      if (call.peer === this.router.host.thread) this.router.broadcast('verdict', call.id);
     } else {
       const signal = call.extra?.aborted;
       const why = `given up before it was sent to ${call.to?.toString() ?? 'its actor'}; it was not run`;

@@ -119,6 +119,21 @@ describe('what travels', () => {
     });
   });
 
+  test('an ask that went along and is aborted is not run, and its asker is told so by whoever has it now', async () => {
+    const ref = node.ref(RoadT, 'given-up');
+    await node.relocate(ref, 'm/0');
+    await ref.close();
+    const asker = new AbortController();
+    const ask = failureOf(call(ref, { signal: asker.signal, ...endless }).later('no'));
+    await until('it waits', async () => (await ref.stashed()) === 1);
+    for (const to of [1, 2]) await node.relocate(ref, `m/${to}`);
+    asker.abort();
+    expect(await ask).toMatchObject({ code: 'DEADLINE', outcome: 'failed' });
+    await node.relocate(ref, 'm/0');
+    await ref.open();
+    expect((await ref.report()).log).toStrictEqual([]);
+  });
+
   test('timers, by the time they have left; a cancelled one stays cancelled, by the id it had', async () => {
     const ref = node.ref(RoadT, 'timers');
     const id = await ref.remindMe(3_600_000, 'never');
