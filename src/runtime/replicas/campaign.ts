@@ -72,7 +72,7 @@ export class Campaigns {
 
   /** Asks the others to agree that `to` owns it under that turn. `isGiven`: its owner asks, who gives it away. Throws QUORUM. */
   async agree(partition: number, turn: number, to: string, isGiven: boolean): Promise<Won> {
-    const { self, records, ask, lease } = this.#seams;
+    const { self, records, ask } = this.#seams;
     const own = await records.change(partition, now => {
       if (now.promised > turn || (now.promised === turn && now.promisedTo !== to))
         throw this.#refused(partition, `it has promised turn ${now.promised} to ${now.promisedTo}`, now.promised);
@@ -87,7 +87,7 @@ export class Campaigns {
     const agreed = new Set([self]);
     if (to !== self && isGiven) agreed.add(to);
     const isAgreed = (): boolean => isQuorum(own.groups, name => agreed.has(name));
-    let epoch = Math.max(own.epoch, lease.epochOf(this.#seams.ownerOf(partition) ?? ''));
+    let epoch = Math.max(own.epoch, records.epochsOf(this.#seams.ownerOf(partition) ?? ''));
     let promised = turn;
     const refusals: string[] = [];
     const others = everybody(own.groups).filter(name => !agreed.has(name));
@@ -134,7 +134,7 @@ export class Campaigns {
     if (isMember(record, { to, position })) this.#hear(partition, turn);
     const hasMore = position !== undefined && comparePositions(position, positionOf(record)) > 0;
     if (hasMore) this.#yields.set(partition, this.#seams.now() + campaignYieldMs);
-    const epoch = Math.max(record.epoch, this.#seams.lease.epochOf(this.#seams.ownerOf(partition) ?? ''));
+    const epoch = Math.max(record.epoch, this.#seams.records.epochsOf(this.#seams.ownerOf(partition) ?? ''));
     return { agrees: why === undefined, why: why ?? '', promised: record.promised, epoch };
   }
 

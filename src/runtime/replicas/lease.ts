@@ -18,6 +18,7 @@ import { inTime } from '../in-time.ts';
 import { everybody, type Groups, heardSince } from './groups.ts';
 import type { Leading } from './leading.ts';
 import type { LeaseWords } from './lease-guard.ts';
+import type { ReplicaRecords } from './replica-records.ts';
 
 /** Partitions, and the turn under which another owner has been agreed to. */
 export type Denied = readonly (readonly [partition: number, turn: number])[];
@@ -33,8 +34,8 @@ export interface LeaseSeams {
   readonly epochs: EpochMemory;
   /** Partitions of that node for which this one has agreed to another owner: for them it has not heard of it. */
   denies(name: string): Denied;
-  /** The latest turn of it that this node has promised to anybody, itself too. */
-  promised(partition: number): number;
+  /** Of what this node has promised to anybody, itself too, and of the epochs of others. */
+  readonly records: Pick<ReplicaRecords, 'get' | 'hearEpochs'>;
   leading(): Iterable<Leading>;
   /** Of gossip. */
   isDown(name: string): boolean;
@@ -55,7 +56,6 @@ export class Lease {
   readonly #told = new Map<string, number>();
   /** All may be handed out that are below. */
   #needed = 0;
-  readonly #epochs = new Map<string, number>();
   /** By node, by partition: since when it has been denied that one, at each beat. */
   readonly #denies = new Map<string, ReadonlyMap<number, number>>();
   /** By node: partitions of ours for which it has agreed to another owner. */
@@ -72,20 +72,19 @@ export class Lease {
     gateway.on('rep-alive', (from, epoch) => this.#heard(from, numberIn(epoch)));
   }
 
-  #heard(from: number, epoch: number): Denied {
+  /** Not answered before this node would know of the epochs in its next life, too. */
+  #heard(from: number, epoch: number): Denied | Promise<Denied> {
     const name = this.#gateway.nameOf(from) ?? '';
+    return this.#seams.records.hearEpochs(name, epoch)?.then(() => this.#answer(name)) ?? this.#answer(name);
+  }
+
+  #answer(name: string): Denied {
     this.#heardAt.set(name, this.#host.now());
-    this.#epochs.set(name, Math.max(epoch, this.#epochs.get(name) ?? 0));
     const denied = this.#seams.denies(name);
     const before = this.#denies.get(name);
     const now = this.#host.now();
     this.#denies.set(name, new Map(denied.map(([partition]) => [partition, before?.get(partition) ?? now])));
     return denied;
-  }
-
-  /** What ran there did so under lower ones, as far as it is known. */
-  epochOf(name: string): number {
-    return this.#epochs.get(name) ?? 0;
   }
 
   /** May another node be agreed to, as far as that one is concerned? */
@@ -108,11 +107,11 @@ export class Lease {
 
   /** Tells those that keep what is led here that this node is alive, again and again. */
   beat(): void {
-    const { leading, onDenied, promised } = this.#seams;
+    const { leading, onDenied, records } = this.#seams;
     void this.ask(this.#others()).then(() => {
       for (const each of leading()) {
         this.renew(each);
-        const under = Math.max(this.#deniedUnder(each.partition), promised(each.partition));
+        const under = Math.max(this.#deniedUnder(each.partition), records.get(each.partition).promised);
         if (under > each.turn) onDenied(each.partition, under);
       }
     });

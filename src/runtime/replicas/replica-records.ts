@@ -3,7 +3,9 @@
 //     turn, groups, round    whose copy, who else has one, and up to which round it has been acknowledged
 //     promised               the highest turn this node has agreed to, and for whom: to nobody else under that turn
 //
-// Invariants: `promised` never falls; a copy that is not whole keeps its round, for that has been acknowledged: who wants to own
+//     epochs of a node       below which it runs what it owns: whoever takes over from it begins above them, this one after a restart, too
+//
+// Invariants: `promised` never falls, nor do the epochs of a node; a copy that is not whole keeps its round, for that has been acknowledged: who wants to own
 // the partition must have as much.
 
 import { TroupeError } from '../../errors.ts';
@@ -43,6 +45,8 @@ export const noRecord: ReplicaRecord = {
 };
 
 const shardName = 'replicas';
+/** Keys are partitions, or this and the name of a node. */
+const epochsOf = 'epochs ';
 const nothing = new Uint8Array(0);
 const text = new TextEncoder();
 
@@ -59,8 +63,9 @@ export function refuseKept(engine: Pick<Engine, 'shards' | 'shard'>): void {
 export class ReplicaRecords {
   readonly #host: Host;
   readonly #records = new Map<number, ReplicaRecord>();
-  /** Changes of one partition go one after the other. */
-  readonly #last = new Map<number, Promise<unknown>>();
+  readonly #epochs = new Map<string, number>();
+  /** Changes of one partition, or of the epochs of one node, go one after the other. */
+  readonly #last = new Map<number | string, Promise<unknown>>();
 
   constructor(host: Host) {
     this.#host = host;
@@ -68,8 +73,12 @@ export class ReplicaRecords {
 
   /** Throws CORRUPT. */
   load(): void {
-    for (const { key, value } of this.#shard.scan())
-      this.#records.set(Number(new TextDecoder().decode(key)), JSON.parse(new TextDecoder().decode(value)));
+    const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+    for (const { key, value } of this.#shard.scan()) {
+      const [of, stored] = [decode(key), JSON.parse(decode(value))];
+      if (of.startsWith(epochsOf)) this.#epochs.set(of.slice(epochsOf.length), stored);
+      else this.#records.set(Number(of), stored);
+    }
   }
 
   get #shard(): Shard {
@@ -109,27 +118,47 @@ export class ReplicaRecords {
    * does; what it throws itself is passed on, and nothing has changed.
    */
   change(partition: number, make: (record: ReplicaRecord) => ReplicaRecord | undefined): Promise<ReplicaRecord> {
-    const before = this.#last.get(partition) ?? Promise.resolve();
-    const done = before.then(() => this.#store(partition, make));
+    return this.#inTurn(partition, async () => {
+      const now = this.get(partition);
+      const next = make(now);
+      if (next === undefined) return now;
+      await this.#store(String(partition), next);
+      this.#records.set(partition, next);
+      return next;
+    });
+  }
+
+  /** What ran on that node did so under epochs below this one, as far as it is known. */
+  epochsOf(node: string): number {
+    return this.#epochs.get(node) ?? 0;
+  }
+
+  /** Undefined: that is known. Else it resolves when it survives the power, and rejects as a write does. */
+  hearEpochs(node: string, below: number): Promise<void> | undefined {
+    if (below <= this.epochsOf(node)) return undefined;
+    return this.#inTurn(node, async () => {
+      if (below <= this.epochsOf(node)) return;
+      await this.#store(epochsOf + node, below);
+      this.#epochs.set(node, below);
+    });
+  }
+
+  #inTurn<T>(of: number | string, step: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(of) ?? Promise.resolve();
+    const done = before.then(step);
     const settled = done.catch(() => undefined);
-    this.#last.set(partition, settled);
+    this.#last.set(of, settled);
     void settled.then(() => {
-      if (this.#last.get(partition) === settled) this.#last.delete(partition);
+      if (this.#last.get(of) === settled) this.#last.delete(of);
     });
     return done;
   }
 
-  async #store(partition: number, make: (record: ReplicaRecord) => ReplicaRecord | undefined): Promise<ReplicaRecord> {
-    const now = this.get(partition);
-    const next = make(now);
-    if (next === undefined) return now;
+  async #store(name: string, what: unknown): Promise<void> {
     const { epochs } = this.#host;
     epochs.renew();
-    const key = text.encode(String(partition));
-    const value = text.encode(JSON.stringify(next));
+    const [key, value] = [text.encode(name), text.encode(JSON.stringify(what))];
     const ops = [{ type: 'put', key, version: nothing, value } as const];
     await this.#shard.commit({ epoch: epochs.next(), fence: 'record', ops }, 'flushed');
-    this.#records.set(partition, next);
-    return next;
   }
 }

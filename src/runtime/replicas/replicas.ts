@@ -73,7 +73,7 @@ export class Replicas {
     this.#lease = new Lease(host, gateway, {
       ...{ words: options.words, clockShift: options.clockShift, epochs: options.epochs },
       denies: name => this.#records.promisedAgainst(name, partition => gateway.nodes.ownerOf(partition), turnOf),
-      promised: partition => this.#records.get(partition).promised,
+      records: this.#records,
       leading: () => this.#leading.values(),
       ...{ isDown: name => this.isDown(name), onDenied },
     });

@@ -30,12 +30,13 @@ function rig(
       self,
       records: {
         get: () => record,
+        epochsOf: () => 0,
         change: async (_: number, make: (now: ReplicaRecord) => ReplicaRecord | undefined) => {
           record = make(record) ?? record;
           return record;
         },
       },
-      lease: { isOver: () => true, epochOf: () => 0 },
+      lease: { isOver: () => true },
       host: { world: { random: { float: () => 0 }, log: { warn() {}, debug() {} } }, events: { emit() {} } },
       gateway: {
         timers: { later: (atMs: number, run: () => void) => timers.push({ atMs, run }) },
@@ -125,8 +126,8 @@ it('does not go to who has become the owner in vain, while the one before, who w
   // As n3 sees it.
   const campaigns = new Campaigns({
     self: 'n3',
-    records: { get: () => record, change },
-    lease: { isOver: () => true, epochOf: () => 0, maySpeak: () => speaks, isYoung: false },
+    records: { get: () => record, epochsOf: () => 0, change },
+    lease: { isOver: () => true, maySpeak: () => speaks, isYoung: false },
     ownerOf: () => ring.owner,
     turnOf: () => ring.turn,
     now: () => 0,
