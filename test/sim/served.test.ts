@@ -62,4 +62,19 @@ describe('without n1', () => {
   ])('%s', (_, n2, n3, why) => {
     expect(excuse(n2, n3)).toBe(why);
   });
+
+  it.each<[string, number, Groups, string | undefined]>([
+    [
+      'who knows a later group, most of which is away',
+      19,
+      [['n1', 'n4', 'n2']],
+      'a majority of the group that it has by now is away',
+    ],
+    ['who knows a later group, most of which is here', 19, three, undefined],
+    ['who was changing it', 19, [three[0] as string[], ['n1', 'n4', 'n2']], undefined],
+    ['who knows no more than the others', 18, [['n1', 'n4', 'n2']], undefined],
+  ])('by the disk of one %s', (_, round, groups, why) => {
+    const views = [view('n2', 'n1', follows(17)), view('n3', 'n1', follows(18))];
+    expect(excuseOf(0, views, [view('n1', '', follows(round, { groups }))])).toBe(why);
+  });
 });

@@ -1,11 +1,13 @@
-// On how many disks something is that was acknowledged: looked up where it lies, and not asked of the protocol, which may be what is
+// On how many disks something is that was acknowledged, and what copies they say they hold: looked up where it lies, and not asked of the protocol, which may be what is
 // wrong.
 //
 //     n1 told 'ok'  ─▶  disk of n1: there     of n2: there     of n3, which is down: not there     ─▶ two
 
 import { ownerOfRecord } from '../../runtime/actor-records.ts';
 import type { Codec } from '../../runtime/codec.ts';
+import type { Host } from '../../runtime/host.ts';
 import { partitionOf } from '../../runtime/partition.ts';
+import { type ReplicaRecord, ReplicaRecords } from '../../runtime/replicas/replica-records.ts';
 import type { SimDisk } from './disk.ts';
 import { partitions } from './node-plan.ts';
 
@@ -32,5 +34,21 @@ function isOn(disk: SimDisk, { unit, by, number }: Stored, codec: Codec): boolea
     return false;
   } catch {
     return true;
+  }
+}
+
+export interface KeptRow extends ReplicaRecord {
+  readonly partition: number;
+}
+
+/** The copies a node has by what it has written down of them. Of a disk that has failed nobody knows. */
+export function keptOn(disk: SimDisk): KeptRow[] {
+  try {
+    const engine = { shard: (name: string) => ({ scan: () => disk.records(name) }) };
+    const records = new ReplicaRecords({ engine } as unknown as Host);
+    records.load();
+    return records.kept().map(([partition, record]) => ({ ...record, partition }));
+  } catch {
+    return [];
   }
 }

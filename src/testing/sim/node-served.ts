@@ -2,22 +2,21 @@
 //
 //     n1 away, led p     n2 knows round 17, whole     n3 knows round 18, whole     ─▶ n3 can be agreed to: so p must be served
 //                                                     n3 knows round 18, not whole ─▶ nobody can: p waits for n1, as promised
+//     n1 and n4 away, whose disks say that the group is n1 n2 n4 by now ─▶ n2 and n3, who go by an older one, cannot
 //
 // Intuition: who could win is asked of the records and not of the protocol, which may be what is wrong.
 
 import { comparePositions, everybody, type Groups, isKept, type Position } from '../../runtime/replicas/groups.ts';
-import { noRecord, positionOf, type ReplicaRecord } from '../../runtime/replicas/replica-records.ts';
+import { noRecord, positionOf } from '../../runtime/replicas/replica-records.ts';
 import type { NodeLife } from '../node-life-host.ts';
+import type { SimDisk } from './disk.ts';
+import { type KeptRow, keptOn } from './node-disks.ts';
 
 export interface LedRow {
   readonly partition: number;
   readonly turn: number;
   readonly groups: Groups;
   readonly established: boolean;
-}
-
-export interface FollowedRow extends ReplicaRecord {
-  readonly partition: number;
 }
 
 export interface AskedRow {
@@ -33,13 +32,18 @@ export interface NodeView {
   /** By partition; undefined: it has no ring. */
   readonly owners: readonly string[] | undefined;
   readonly leading: readonly LedRow[];
-  readonly following: readonly FollowedRow[];
+  readonly following: readonly KeptRow[];
   readonly asking: readonly AskedRow[];
 }
 
 export function viewOf(name: string, node: NodeLife): NodeView {
   const { replicas } = node.gateway.describe() as { replicas: Pick<NodeView, 'leading' | 'following' | 'asking'> };
   return { name, owners: node.cluster.effectiveRing()?.owners, ...replicas };
+}
+
+/** Of one who is away: by what lies on its disk. */
+export function storedView(name: string, disk: SimDisk): NodeView {
+  return { name, owners: undefined, leading: [], following: keptOn(disk), asking: [] };
 }
 
 const rowOf = <T extends { readonly partition: number }>(rows: readonly T[], partition: number): T | undefined =>
@@ -54,10 +58,14 @@ export function wishedOwner(wish: 'out' | 'back', partition: number, views: read
 }
 
 /** The first of so many partitions that must be served and is not, and why. */
-export function unservedOf(count: number, views: readonly NodeView[]): string | undefined {
+export function unservedOf(
+  count: number,
+  views: readonly NodeView[],
+  isExcused: (partition: number) => boolean,
+): string | undefined {
   for (let partition = 0; partition < count; partition++) {
     const why = whyNotServed(partition, views);
-    if (why !== undefined && excuseOf(partition, views) === undefined) return why;
+    if (why !== undefined && !isExcused(partition)) return why;
   }
   return undefined;
 }
@@ -87,12 +95,21 @@ function told(partition: number, { name, owners, leading, following, asking }: N
 }
 
 /** Why none of them can serve it without those who are away, and none of them is to blame. Undefined: it must be served. */
-export function excuseOf(partition: number, views: readonly NodeView[]): string | undefined {
+export function excuseOf(
+  partition: number,
+  views: readonly NodeView[],
+  away: readonly NodeView[] = [],
+): string | undefined {
   const isUp = (name: string): boolean => views.some(view => view.name === name);
   const groupsOf = ({ leading, following }: NodeView): Groups =>
     (rowOf(leading, partition) ?? rowOf(following, partition))?.groups ?? [];
   if (!views.some(view => isKept(groupsOf(view), isUp))) return 'a majority of its group is away';
   const positions = new Map(views.map(view => [view.name, positionIn(partition, view)]));
+  const isLater = (view: NodeView): boolean =>
+    [...positions.values()].every(position => comparePositions(positionIn(partition, view), position) > 0);
+  const later = away.filter(isLater).map(groupsOf);
+  if (later.some(groups => groups.length === 1 && !isKept(groups, isUp)))
+    return 'a majority of the group that it has by now is away';
   // Nothing is known of who is away: it can neither agree nor have more.
   const agreesTo = (name: string, position: Position): boolean => {
     const own = positions.get(name);

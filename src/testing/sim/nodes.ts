@@ -25,7 +25,7 @@ import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, reminderMsMax, threadDies, threadHangs } from './node-plan.ts';
-import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
+import { excuseOf, type NodeView, storedView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { isCalm } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import { threadsOf } from './node-threads.ts';
@@ -113,7 +113,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       const { name, files, clock } = world;
       const self = this.#process(name);
       let isOver = false;
-      const number = (file: string): number => Number(textOf(files.get(file)) ?? 0);
+      const read = (file: string) => JSON.parse(textOf(files.get(file)) ?? 'null') ?? undefined;
+      const number = (file: string): number => read(file) ?? 0;
       const keep = (file: string, value: unknown): void => {
         if (!isOver) files.set(file, new TextEncoder().encode(String(value)));
       };
@@ -121,10 +122,6 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       keep('epochs', base + chunksPerReserve);
       const incarnation = Math.max(number('incarnation') + 1, Math.floor(clock.now() / 1_000));
       keep('incarnation', incarnation);
-      const read = (file: string) => {
-        const text = textOf(files.get(file));
-        return text === undefined ? undefined : JSON.parse(text);
-      };
       const save = async (file: string, value: unknown): Promise<void> => {
         await new Promise<void>(done => clock.timer(saveMs, done));
         if (isOver) throw new TroupeError('STOPPED', `that life of ${name} is over`);
@@ -259,18 +256,24 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   async served(away: readonly string[]): Promise<string | undefined> {
     const waiting = this.#without(away).find(name => this.#process(name).life === undefined);
     if (waiting !== undefined) return `${waiting} is not up`;
-    return unservedOf(partitions, this.#views(away)) ?? this.#unreached(away);
+    return unservedOf(partitions, this.#views(away), this.#excuses(away)) ?? this.#unreached(away);
   }
 
   #views(away: readonly string[]): NodeView[] {
     return this.#lives(away).map(({ world, node }) => viewOf(world.name, node));
   }
 
+  #excuses(away: readonly string[]): (partition: number) => boolean {
+    const views = this.#views(away);
+    const lost = away.map(name => storedView(name, this.#process(name).disk));
+    return partition => excuseOf(partition, views, lost) !== undefined;
+  }
+
   /** Those that are to be served. */
   #keysWithout(away: readonly string[]): readonly string[] {
     if (away.length === 0) return this.#keys;
-    const views = this.#views(away);
-    return this.#keys.filter(key => excuseOf(partitionOf(key, partitions), views) === undefined);
+    const isExcused = this.#excuses(away);
+    return this.#keys.filter(key => !isExcused(partitionOf(key, partitions)));
   }
 
   async rest(away: readonly string[]): Promise<string | undefined> {
@@ -287,8 +290,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   /** Asked last: all of the records are compared. */
   #unlike(away: readonly string[]): string | undefined {
     if (this.#rules.replicas === 1) return undefined;
-    const views = this.#views(away);
-    return unlikeIn(this.#lives(away), at => away.length > 0 && excuseOf(at, views) !== undefined);
+    const isExcused = this.#excuses(away);
+    return unlikeIn(this.#lives(away), at => away.length > 0 && isExcused(at));
   }
 
   async #unreached(away: readonly string[]): Promise<string | undefined> {
