@@ -29,10 +29,17 @@ export class MemoryFabric implements Fabric {
     for (const link of dead.links.values()) link.mute();
     for (const other of this.#ports) {
       if (other === next) continue;
-      other.links.get(thread)?.close();
-      other.fresh.set(thread, next.linkFrom(other.thread, this.#bytesMax));
-      other.dead.set(thread, dead);
+      const link = next.linkFrom(other.thread, this.#bytesMax);
       next.links.set(other.thread, other.linkFrom(thread, this.#bytesMax));
+      // One that has not begun yet begins with what there is then, and never hears what was sent to it before.
+      if (!other.runs) {
+        for (const unread of [dead.links, dead.fresh]) unread.get(other.thread)?.close();
+        other.links.set(thread, link);
+        continue;
+      }
+      other.links.get(thread)?.close();
+      other.fresh.set(thread, link);
+      other.dead.set(thread, dead);
     }
   }
 
@@ -57,7 +64,7 @@ class MemoryThreadPort implements MemberPort {
   readonly dead = new Map<number, MemoryThreadPort>();
   hooks: ThreadPortHooks | undefined;
   #due: (() => void)[] = [];
-  #runs = false;
+  runs = false;
   #isPlanned = false;
   turns = 0;
   readonly #loop = (): void => this.#turn();
@@ -91,12 +98,12 @@ class MemoryThreadPort implements MemberPort {
   }
 
   start(): void {
-    this.#runs = true;
+    this.runs = true;
     if (this.#due.length > 0) this.#plan();
   }
 
   stop(): void {
-    this.#runs = false;
+    this.runs = false;
   }
 
   ref(): void {
@@ -122,7 +129,7 @@ class MemoryThreadPort implements MemberPort {
   }
 
   #plan(): void {
-    if (this.#isPlanned || !this.#runs) return;
+    if (this.#isPlanned || !this.runs) return;
     this.#isPlanned = true;
     this.hooks?.soon(this.#loop);
   }

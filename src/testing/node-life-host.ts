@@ -115,7 +115,10 @@ export class NodeLife {
   readonly #lives: number[];
   /** By thread: its life. */
   readonly #mortals = new Map<number, Mortal>();
-  #isReplacing = false;
+  /** Those whose next life has not begun yet. */
+  readonly #dead = new Set<number>();
+  /** By thread that has died: who has not taken the links to its next life yet. */
+  readonly #replacing = new Map<number, { readonly waiting: Set<number>; readonly done: () => void }>();
 
   constructor(options: NodeLifeOptions) {
     this.#options = options;
@@ -203,29 +206,46 @@ export class NodeLife {
   }
 
   /**
-   * One of its host threads dies, and another life of it begins a while later: as Troupe does it (thread-troupe.ts). One at a time; resolves when
-   * the next one has begun. What it had handed in to the store is written.
+   * One of its host threads dies, and another life of it begins a while later: as Troupe does it (thread-troupe.ts). Resolves when the next one
+   * has begun. What it had handed in to the store is written.
    */
   async threadDies(thread: number): Promise<void> {
     const { members, member, gateway } = this;
     const dead = members[thread];
-    if (dead === undefined || thread === 0 || this.#isReplacing) return;
-    this.#isReplacing = true;
+    if (dead === undefined || thread === 0 || this.#dead.has(thread)) return;
+    this.#dead.add(thread);
     this.#mortals.get(thread)?.end();
     this.#fabric.die(thread);
     dead.host.halt();
+    for (const other of [...this.#replacing.keys()]) this.#ringsTaken(other, thread);
     member.port.drainRemainder(thread);
     member.overseer?.threadDied(thread, this.#lives[thread] as number);
-    const rings = { peer: thread, generation: 0, toPeer: [], fromPeer: [] };
-    const survivors = members.filter(each => each !== dead);
-    await Promise.all(survivors.map(each => new Promise<void>(done => each.replaceRings(rings, done))));
+    await this.#replaceRings(thread);
     await new Promise<void>(again => this.#options.world.clock.timer(threadBackoffMs, again));
     this.#lives[thread] = (this.#lives[thread] as number) + 1;
     const next = this.#thread(thread, member.router.places.table.slice(), gateway.nodes.data());
     members[thread] = next;
+    this.#dead.delete(thread);
     next.port.start();
     member.overseer?.threadJoined(thread, this.#lives[thread] as number);
-    this.#isReplacing = false;
+  }
+
+  /** Resolves when all that live have them; of one that dies meanwhile nobody waits for it. */
+  #replaceRings(of: number): Promise<void> {
+    const alive = this.members.filter(({ host }) => !this.#dead.has(host.thread));
+    const rings = { peer: of, generation: 0, toPeer: [], fromPeer: [] };
+    return new Promise(done => {
+      this.#replacing.set(of, { waiting: new Set(alive.map(({ host }) => host.thread)), done });
+      for (const { host, replaceRings } of alive) replaceRings(rings, () => this.#ringsTaken(of, host.thread));
+    });
+  }
+
+  #ringsTaken(of: number, by: number): void {
+    const entry = this.#replacing.get(of);
+    entry?.waiting.delete(by);
+    if (entry?.waiting.size !== 0) return;
+    this.#replacing.delete(of);
+    entry.done();
   }
 
   /** One of its host threads does nothing for so long, as one whose handler blocks the loop. */

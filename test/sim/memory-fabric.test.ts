@@ -63,3 +63,23 @@ it('of a thread that dies what it has sent is read, what was on its way to it is
   turn();
   expect(got.slice(2).sort()).toEqual(['0>1 7', '1>0 6']);
 });
+
+it('of two threads that die at once the next lives hear each other, and nothing of before', () => {
+  const { fabric, got, start, turn, send, ports } = rig(3);
+  const [zero, , two] = ports as [MemberPort, MemberPort, MemberPort];
+  fabric.die(1);
+  for (const port of [zero, two]) port.replace(1, { peer: 1, generation: 1, toPeer: [], fromPeer: [] });
+  // To the next life of 1, which has not begun.
+  send(zero, 1, 1);
+  send(two, 1, 2);
+  fabric.die(2);
+  zero.replace(2, { peer: 2, generation: 1, toPeer: [], fromPeer: [] });
+  const [nextOne, nextTwo] = [start(1), start(2)];
+  turn();
+  expect(got).toEqual(['0>1 1']);
+  send(nextOne, 2, 3);
+  send(nextTwo, 1, 4);
+  send(nextTwo, 0, 5);
+  turn();
+  expect(got.slice(1).sort()).toEqual(['1>2 3', '2>0 5', '2>1 4']);
+});

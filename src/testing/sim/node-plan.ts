@@ -44,6 +44,11 @@ const deathSalt = 1_286;
 /** The same of threads that hang. */
 const hangSalt = 229;
 const hangMsMax = 8_000;
+/** The same of two that die at once, about. */
+const atOnceSalt = 5_151;
+const diesTooMs = 100;
+/** Above those of all others. */
+const diesTooId = 1_000_000;
 /** What happens to a host thread of a node; a hang says for how long. */
 export const [threadDies, threadHangs] = ['thread dies', 'thread hangs'] as const;
 /** Long enough for members to be taken for dead, in some seeds. */
@@ -243,9 +248,19 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0 }: NodeRules)
   const planned = operations.filter(operation => !isStorys(operation));
   for (const operation of [...(story?.operations ?? []), ...(tale?.operations ?? [])])
     planned.push({ ...operation, id: operations.length + planned.length });
+  if (draw('threads die at once', atOnceSalt) < 0.5)
+    planned.push(...planned.flatMap(operation => diesToo(draw, operation)));
   const isAlone = story?.isAlone || tale?.isAlone;
   const all = [...(isAlone ? [] : faults), ...(story?.faults ?? []), ...(tale?.faults ?? [])];
   return { processes, operations: planned, faults: all, late, safetyMs, livenessMs, servedMs };
+}
+
+/** Another thread of the same node, while that one is replaced. */
+function diesToo(draw: Draw, { id, ...operation }: Operation): Operation[] {
+  const of = (what: string): number => draw('dies, too', id, what);
+  if (operation.name !== threadDies || of('whether') < 0.5) return [];
+  const atMs = operation.atMs + whole(of('after') ** 2, diesTooMs);
+  return [{ ...operation, id: diesTooId + id, atMs, value: operation.value + 1 }];
 }
 
 /** In some seeds the cluster is begun without one of them, of four sometimes without two: some come before the end, some do not. */
