@@ -1,6 +1,7 @@
 // Control messages that want an answer, between the threads of one node: describe, locate, drain. Few, never on a hot path.
 //
-// Invariant: each query ends once: with its answer, with the death of the thread that was asked, or with the node.
+// Invariants: each query ends once: with its answer, with the death of the thread that was asked, or with the node; what it asks for begins
+// where it stands among all that came by its link, before what was sent behind it is read.
 
 import { fromWireError, TroupeError, toWireError, type WireError } from '../errors.ts';
 import type { FarRouter } from './far-router.ts';
@@ -44,15 +45,14 @@ export class FarQueries {
   /** `run`: undefined when nobody here knows what is asked. */
   answer(from: number, id: number, name: string, run: (() => unknown) | undefined): void {
     const answer = (reply: object): void => this.router.control(from, 'reply', { id, ...reply });
-    Promise.resolve()
-      .then(() => {
-        if (run === undefined) throw new TroupeError('BAD_MESSAGE', `unknown query '${name}'`);
-        return run();
-      })
-      .then(
-        value => answer({ value }),
-        error => answer({ error: toWireError(error) }),
-      );
+    const begin = async (): Promise<unknown> => {
+      if (run === undefined) throw new TroupeError('BAD_MESSAGE', `unknown query '${name}'`);
+      return run();
+    };
+    begin().then(
+      value => answer({ value }),
+      error => answer({ error: toWireError(error) }),
+    );
   }
 
   onReply(id: number, value: unknown, error: WireError | undefined): void {

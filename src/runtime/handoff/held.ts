@@ -246,6 +246,17 @@ export class HeldPartitions {
     for (const entry of [...this.takeLate(partition), ...(held?.entries.splice(0) ?? [])])
       if (typeof entry === 'function') entry();
       else this.refuse(entry.ref, entry.message, error);
+    // Nor what waits where its slot is just changing threads.
+    if (this.slot !== undefined) this.#dropFrom(this.slot, partition, error);
+  }
+
+  #dropFrom(held: Held, partition: number, error: TroupeError): void {
+    const isGone = (entry: Entry): boolean =>
+      typeof entry !== 'function' && this.#isOf(entry.ref.toString(), partition);
+    const gone = [...held.late, ...held.entries].filter(isGone) as Kept[];
+    held.late = held.late.filter(entry => !isGone(entry));
+    held.entries = held.entries.filter(entry => !isGone(entry));
+    for (const { ref, message } of gone) this.refuse(ref, message, error);
   }
 
   /**
@@ -266,18 +277,6 @@ export class HeldPartitions {
     const { peers, moves } = this.#router;
     const waiting = peers.flatMap(peer => peer?.takeWaitingOf(isOurs) ?? []);
     for (const message of [...waiting, ...moves.takeWaitingOf(isOurs)]) message.fail(error);
-    this.#dropOfSlot(isOurs, error);
-  }
-
-  /** Where its slot is just changing threads. */
-  #dropOfSlot(isOurs: (unit: string) => boolean, error: TroupeError): void {
-    const { slot } = this;
-    if (slot === undefined) return;
-    const isGone = (entry: Entry): boolean => typeof entry !== 'function' && isOurs(entry.ref.toString());
-    const gone = [...slot.late, ...slot.entries].filter(isGone) as Kept[];
-    slot.late = slot.late.filter(entry => !isGone(entry));
-    slot.entries = slot.entries.filter(entry => !isGone(entry));
-    for (const { ref, message } of gone) this.refuse(ref, message, error);
   }
 
   /** It is known where the partition is: what was held leaves. */

@@ -1341,6 +1341,27 @@ export const mutants: readonly Mutant[] = [
     replace: '[]',
   },
   {
+    name: 'what a thread is asked begins behind what was sent after it',
+    scenario: 'replica-threads',
+    file: 'runtime/far-queries.ts',
+    find: '      return run();',
+    replace: '      await undefined;\n      return run();',
+  },
+  {
+    name: 'a founder keeps its ring before others have agreed to it',
+    scenario: 'replicas',
+    file: 'runtime/cluster/ring-search.ts',
+    find: 'if (voters !== undefined) ring = await this.#first.decide(ring, voters);',
+    replace: 'if (voters !== undefined && voters.size < 2) ring = await this.#first.decide(ring, voters);',
+  },
+  {
+    name: 'who founds after a founder that was lost does not go on with its ring',
+    scenario: 'replicas',
+    file: 'runtime/cluster/first-ring.ts',
+    find: 'const ring = acceptedBy(promises) ?? own;',
+    replace: 'const ring = promises.length > 9 ? acceptedBy(promises) ?? own : own;',
+  },
+  {
     name: 'a copy that has changed threads is stored under the epoch it had',
     scenario: 'replica-threads',
     file: 'runtime/handoff/hands-records.ts',
