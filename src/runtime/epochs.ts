@@ -74,9 +74,12 @@ export async function raiseEpochs(
 ): Promise<void> {
   const chunk = Math.floor(above / epochsPerChunk) + 1 - memory.base;
   if (chunk <= Atomics.load(memory.cells, nextCell)) return;
-  const limit = chunk + chunksPerReserve;
-  await store(memory.base + limit);
-  raise(memory, limitCell, limit);
+  // With half of the reserve above it nobody waits for a disk: a partition may stand still meanwhile.
+  if (Atomics.load(memory.cells, limitCell) - chunk < chunksPerReserve / 2) {
+    const limit = chunk + chunksPerReserve;
+    await store(memory.base + limit);
+    raise(memory, limitCell, limit);
+  }
   raise(memory, nextCell, chunk);
 }
 

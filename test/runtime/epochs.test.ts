@@ -1,7 +1,7 @@
 // Epochs are never above the limit that is on the disk: the next life of the process begins there.
 
 import { expect, it } from 'vitest';
-import { chunkAfter, epochMemory, nextReserve, raiseEpochs, reserved } from '../../src/runtime/epochs.ts';
+import { chunkAfter, Epochs, epochMemory, nextReserve, raiseEpochs, reserved } from '../../src/runtime/epochs.ts';
 
 const epochsPerChunk = 2 ** 10;
 
@@ -20,4 +20,21 @@ it('a reserve that is stored while another node raises epochs reserves no more t
   await store(next);
   reserved(memory, next);
   expect(chunkAfter(memory)).toBe(stored);
+});
+
+it('are raised without a write as long as half of the reserve is left above', async () => {
+  const memory = epochMemory(1);
+  const limit = chunkAfter(memory);
+  const stored: number[] = [];
+  const store = async (to: number): Promise<void> => void stored.push(to);
+  const epochs = new Epochs(memory);
+  await raiseEpochs(memory, 8 * epochsPerChunk, store);
+  expect([stored, chunkAfter(memory), epochs.next() > 8 * epochsPerChunk]).toEqual([[], limit, true]);
+  for (let above = 9; stored.length === 0; above++) {
+    await raiseEpochs(memory, above * epochsPerChunk, store);
+    epochs.renew();
+    expect(epochs.next()).toBeGreaterThan(above * epochsPerChunk);
+  }
+  expect(stored).toEqual([chunkAfter(memory)]);
+  expect(stored[0]).toBeGreaterThan(limit);
 });

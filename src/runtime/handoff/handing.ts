@@ -103,6 +103,9 @@ export class Handing {
       this.#goesOn();
       if (gateway.replicas === null) {
         await this.#copy();
+        // What takes a disk its time is done while it serves; of what is written from here on little is left when it stands still.
+        await gateway.handoffs.leftovers.mark(partition);
+        await this.#ask('handoff-settle', {});
         await this.#catchUp();
       }
       this.#frozenAt = host.now();
@@ -319,9 +322,9 @@ export class Handing {
 
   async #sendRest(): Promise<void> {
     const { gateway, partition } = this.#seams;
-    const { replicas, handoffs } = gateway;
+    const { replicas } = gateway;
     if (replicas === null) {
-      await Promise.all([this.#sendChanges(), handoffs.leftovers.mark(partition)]);
+      await this.#sendChanges();
       return;
     }
     await this.#all('rep-settle');

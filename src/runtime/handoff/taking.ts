@@ -56,6 +56,7 @@ export class Takings {
     gateway.on('handoff-records', (from, asked) => this.#records(this.#known(from, asked), asked));
     gateway.on('handoff-same', (from, asked) => this.#same(this.#known(from, asked), asked));
     gateway.on('handoff-drop', (from, asked) => this.#drop(this.#known(from, asked), asked));
+    gateway.on('handoff-settle', (from, asked) => this.#known(from, asked) && this.#settle());
     gateway.on('handoff-actors', (from, asked) => this.#actors(this.#known(from, asked), asked));
     gateway.on('handoff-ready', (from, asked) => this.#ready(this.#known(from, asked), asked));
     gateway.on('handoff-cancel', (from, told) => this.#cancel(from, told));
@@ -159,6 +160,11 @@ export class Takings {
     await this.#crew.store(partition, parts, { span });
   }
 
+  /** Resolves when all that has come is on the disk. Asked for once before it is to be ready, too, so that there is little to wait for then. */
+  async #settle(): Promise<void> {
+    await this.#crew.all('part-settle', null);
+  }
+
   async #actors(taking: Taking, asked: Packed & { partition: number; epoch: unknown }): Promise<void> {
     const { partition } = asked;
     await this.#raiseEpochs(numberIn(asked.epoch));
@@ -188,7 +194,7 @@ export class Takings {
   ): Promise<void> {
     // What wakes here later, from its records, must be above what it was over there.
     await this.#raiseEpochs(numberIn(epoch));
-    await this.#crew.all('part-settle', null);
+    await this.#settle();
     if (taking.isCopied) await this.#gateway.replicas?.giving.promise(partition);
     this.#isStill(partition, taking);
     taking.watched = Array.isArray(watched) ? watched.map(textIn) : [];

@@ -490,8 +490,8 @@ export const mutants: readonly Mutant[] = [
     name: 'what was written while it was copied is not sent',
     scenario: 'nodes',
     file: handoff('handing'),
-    find: 'this.#sendChanges(), handoffs',
-    replace: 'handoffs',
+    find: 'await this.#sendChanges();\n      return;',
+    replace: 'return;',
   },
   {
     name: 'a partition is frozen without holding what is sent to it',
@@ -554,8 +554,8 @@ export const mutants: readonly Mutant[] = [
     name: 'nothing is marked to be cleared',
     scenario: 'nodes',
     file: handoff('handing'),
-    find: ', handoffs.leftovers.mark(partition)]',
-    replace: ']',
+    find: 'await gateway.handoffs.leftovers.mark(partition);',
+    replace: '',
   },
   {
     name: 'the other node is not told that a handoff is off',
@@ -877,8 +877,8 @@ export const mutants: readonly Mutant[] = [
     name: 'it is said to be ready before it is on the disk',
     scenario: 'nodes',
     file: handoff('taking'),
-    find: `await this.#crew.all('part-settle', null);`,
-    replace: `void this.#crew.all('part-settle', null);`,
+    find: 'await this.#settle();',
+    replace: 'void this.#settle();',
   },
   {
     name: 'epochs are not raised above those of who comes',
