@@ -96,8 +96,11 @@ export const transfersOutMax = 2;
 export const transfersInMax = 2;
 /** Members unchanged for so long found a ring together. Two rounds of gossip: news of a third has come by then. */
 export const foundAfterMs = 2_000;
-/** How long a founder waits for a vote: one write to a disk, and the way. */
+/** How long a founder waits for a vote: one write to a disk, and the way. Twice as long after each time that was too short, up to a minute. */
 export const foundAskMs = 5_000;
+export const foundAskMsMax = 60_000;
+/** Votes for the first ring that wait for the disk of one node. All but the latest are overtaken. */
+export const votesWaitingMax = 64;
 /** A node that has joined waits so long for links to all who own something before it is ready, and looks so often. */
 export const ownersPatienceMs = 5_000;
 export const ownersLookMs = 20;
@@ -179,6 +182,8 @@ export const roundsPerEpoch = 1_024;
 /** A node speaks for its partitions for so long after a quorum has heard of it; it tells them that it is alive this often. */
 export const leaseMs = 5_000;
 export const leaseBeatMs = 1_000;
+/** An answer to a beat waits so long for a disk. */
+export const leaseWriteMs: number = leaseBeatMs / 2;
 /** Those who have heard of it wait for so much longer before they agree to another owner: clocks go at different speeds. */
 export const leaseMarginMs = 1_000;
 /** What was written of a partition waits for a follower that is away or slow; with more its copy is compared page by page when it is back. */

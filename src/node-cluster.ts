@@ -40,7 +40,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
   const state = stored(file, file?.content.ring, ring => storedStateOf(ring, cluster, partitions));
   const vote =
     state === undefined ? stored(file, file?.content.vote, kept => voteOf(kept, cluster, partitions)) : undefined;
-  if (file !== undefined && vote !== undefined && join.length === 0) throw hasVoted(file);
+  if (file !== undefined && vote !== undefined && !isSame(votedWith(file), join)) throw hasVoted(file);
   return new Cluster(gateway, {
     cluster,
     name,
@@ -57,7 +57,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
     memory: {
       ...{ state, vote },
       saveState: ring => save(file, { ring, vote: undefined }),
-      saveVote: kept => save(file, { vote: kept }),
+      saveVote: kept => save(file, { vote: { ...kept, join } }),
     },
     handoffs: own => gateway.handoffs.attach(own),
     peers: handlers =>
@@ -71,6 +71,7 @@ export async function makeCluster(gateway: Gateway, node: NodeClusterOptions): P
         advertise: options.advertise,
         peerVia: options.peerVia,
         replicas: options.replicas,
+        partitions,
         secret: options.secret,
         insecure: options.insecure,
         tls: options.tls,
@@ -106,10 +107,20 @@ export function refuseAlone(file: NodeFile): void {
   );
 }
 
-const hasVoted = ({ path }: NodeFile): TroupeError =>
+/** Whom it joined then. */
+function votedWith({ content }: NodeFile): readonly string[] {
+  const { join } = (content.vote ?? {}) as { join?: unknown };
+  return Array.isArray(join) ? join.map(String) : [];
+}
+
+const isSame = (a: readonly string[], b: readonly string[]): boolean =>
+  JSON.stringify([...a].sort()) === JSON.stringify([...b].sort());
+
+/** With others it would bring their ring back, and alone it would be another cluster. */
+const hasVoted = (file: NodeFile): TroupeError =>
   new TroupeError(
     'BAD_OPTION',
-    `${path}: this node has voted for the first ring of a cluster, which the others may have by now; start it with 'listen' and the same 'join' as before, or begin in an empty directory`,
+    `${file.path}: this node has voted for the first ring of a cluster, and the others may have it by now; start it with 'listen' and join: ${JSON.stringify(votedWith(file))}, as before. Only if all of those begin anew: begin in an empty directory, too`,
     { details: { option: 'join' } },
   );
 

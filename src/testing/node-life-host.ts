@@ -159,6 +159,7 @@ export class NodeLife {
           ...handlers,
           name,
           incarnation,
+          partitions,
           cluster: 'kit',
           listen: addressOf(name),
           advertise: undefined,

@@ -212,14 +212,14 @@ describe('nodes with data', () => {
     const ballot = { round: 3, by: 'n2' };
     await writeFile(
       file,
-      JSON.stringify({ ...rest, vote: { promised: ballot, accepted: { ballot, value: ring.claim } } }),
+      JSON.stringify({ ...rest, vote: { promised: ballot, accepted: { ballot, value: ring.claim }, join: [b] } }),
     );
-    for (const options of [{}, { listen: a }])
+    for (const options of [{}, { listen: a }, { listen: a, join: [b, '127.0.0.1:1'] }])
       expect(await startNode({ dataDir: dir, threads: 0, ...options }).catch(error => error)).toMatchObject({
         ...{ code: 'BAD_OPTION', details: { option: 'join' } },
-        message: expect.stringMatching(/troupe\.json: this node has voted .* the same 'join' as before/),
+        message: expect.stringContaining(`troupe.json: this node has voted for the first ring of a cluster`),
       });
-    await writeFile(file, JSON.stringify({ ...(await content()), vote: { promised: 'n2' } }));
+    await writeFile(file, JSON.stringify({ ...(await content()), vote: { promised: 'n2', join: [b] } }));
     const damaged = start('n1', [b], { dataDir: dir, threads: 0, listen: a });
     expect(await damaged.catch(error => [error.code, error.message])).toEqual([
       'CORRUPT',
@@ -245,8 +245,19 @@ describe('a node that does not fit', () => {
     const n2 = await start('n2', [n1.cluster.address], { threads: 0, partitions: 128 });
     expect(await n2.ready().catch(error => [error.code, error.message])).toEqual([
       'BAD_OPTION',
-      expect.stringMatching(/the ring has 64 partitions, and this node 128/),
+      expect.stringMatching(/this node has 'partitions' 128, the other 64/),
     ]);
+  });
+
+  it('is told so, and so are the others, where they were to found a cluster together', async () => {
+    const all = (await freePorts(3)).map(port => `127.0.0.1:${port}`);
+    const started = all.map((listen, at) =>
+      start(`n${at + 1}`, all, { threads: 0, listen, partitions: at === 0 ? 16 : 64 }),
+    );
+    const [n1, n2, n3] = (await Promise.all(started)) as [Node, Node, Node];
+    expect(await n1.ready().catch(error => [error.code, error.details.option])).toEqual(['BAD_OPTION', 'partitions']);
+    await Promise.all([n2.ready(), n3.ready()]);
+    expect(new Set(n2.cluster.ring().owners)).toEqual(new Set(['n2', 'n3']));
   });
 
   it('with another cluster than its ring is refused, and the file named', async () => {

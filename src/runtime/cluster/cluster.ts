@@ -115,7 +115,7 @@ export class Cluster {
     });
     this.#search = new RingSearch({
       ...parts,
-      onForeign: from => this.#onForeign(from),
+      onForeign: (from, error) => this.#onForeign(from, error),
       memory: options.memory,
       autoJoin: options.autoJoin,
       voters: () => this.#joining.voters,

@@ -55,6 +55,7 @@ const remedies: Partial<Record<Reason, { option: string; isSure: boolean }>> = {
   certificate: { option: 'tls', isSure: true },
   secret: { option: 'secret', isSure: true },
   replicas: { option: 'replicas', isSure: true },
+  partitions: { option: 'partitions', isSure: true },
   namesake: { option: 'name', isSure: false },
   malformed: { option: 'join', isSure: false },
 };

@@ -34,7 +34,7 @@ export interface RingSearchOptions {
   /** All that gossip knows, this node included; none before it has begun. */
   members(): readonly MemberView[];
   appOf(name: string): AppState | undefined;
-  onForeign(from: string): void;
+  onForeign(from: string, error?: TroupeError): void;
   readonly memory: RingMemory;
   /** Whoever comes later is taken in, so nobody waits for one that is down. */
   readonly autoJoin: boolean;
@@ -106,7 +106,7 @@ export class RingSearch {
     if (near.length > 0) return this.#fetch.from(near);
     const hasRing = (who: string): boolean => holders.some(holder => holder.name === who);
     const known = views
-      .filter(({ status }) => status !== 'left' && status !== 'removed' && !(autoJoin && status === 'down'))
+      .filter(({ name: who, status }) => !isGone(status) && !(autoJoin && status === 'down' && !hasRing(who)))
       .map(each => ({ name: each.name, isUp: each.status === 'up', hasRing: hasRing(each.name) }));
     // Linked, and not heard of yet: in a moment it is a member.
     const strangers = [...linked.keys()].filter(each => !views.some(member => member.name === each));
@@ -196,4 +196,8 @@ export class RingSearch {
 /** More than half are there. */
 function isMost({ names, size }: Voters): boolean {
   return names.length * 2 > size;
+}
+
+function isGone(status: MemberView['status']): boolean {
+  return status === 'left' || status === 'removed';
 }

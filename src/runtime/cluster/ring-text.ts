@@ -49,13 +49,22 @@ export function ringOf(value: unknown, cluster: string, partitions: number): Rin
   const found = ring.owners.length;
   const names = new Set(ring.members.map(({ name }) => name));
   if (!ring.next.every(each => isTransfer(each, found) && names.has(each.to))) throw noRing();
-  if (ring.cluster !== cluster)
+  checkFits({ cluster: ring.cluster, partitions: found }, cluster, partitions);
+  return ring;
+}
+
+/** Of a ring, or of whoever wants to found one. Throws BAD_OPTION, which says what to change, and BAD_MESSAGE. */
+export function checkFits(
+  { cluster: theirs, partitions: found }: { readonly cluster?: unknown; readonly partitions?: unknown },
+  cluster: string,
+  partitions: number,
+): void {
+  if (typeof theirs !== 'string' || !isCount(found)) throw noRing();
+  if (theirs !== cluster)
     throw new TroupeError(
       'BAD_OPTION',
-      `the ring is of cluster '${ring.cluster}', and this node is of '${cluster}'; give it that name`,
-      {
-        details: { option: 'cluster', found: ring.cluster },
-      },
+      `the ring is of cluster '${theirs}', and this node is of '${cluster}'; give it that name`,
+      { details: { option: 'cluster', found: theirs } },
     );
   if (found !== partitions)
     throw new TroupeError(
@@ -63,7 +72,6 @@ export function ringOf(value: unknown, cluster: string, partitions: number): Rin
       `the ring has ${found} partitions, and this node ${partitions}: that is fixed at the birth of its data; begin with partitions: ${found} in an empty directory`,
       { details: { option: 'partitions', found } },
     );
-  return ring;
 }
 
 /** What somebody says has changed hands. Throws BAD_MESSAGE. */

@@ -1,7 +1,7 @@
 // The messages of the greeting between two nodes: the bodies of packets of kind 1, before anything is known of the other side.
 //
 //     hello    [ type u8 | versions u16 u16 | nonce 32 | incarnation f64 | session f64 | its incarnation f64 | 3 x (length u8, text)
-//                | replicas u8, or nothing more ]
+//                | replicas u8, 0 for none, or nothing more | partitions u32, or nothing more ]
 //     proof    [ type u8 | length of the mac u8: 0 or 32 | received f64 | granted f64 | mac ]
 //     refusal  [ type u8 | code u8 ]                                          little-endian; texts: cluster, name, address
 //
@@ -37,6 +37,8 @@ export interface Hello {
   readonly address: string;
   /** How many nodes keep each partition, 1 to 255. Undefined: it says nothing of that. */
   readonly replicas?: number | undefined;
+  /** Undefined: the same. */
+  readonly partitions?: number | undefined;
 }
 
 export interface Proof {
@@ -65,6 +67,7 @@ export const reasons = [
   'full',
   'stopping',
   'replicas',
+  'partitions',
 ] as const;
 export type Reason = (typeof reasons)[number];
 
@@ -103,7 +106,7 @@ export function checkMember(cluster: unknown, incarnation: number): void {
 
 export function encodeHello(hello: Omit<Hello, 'type'>): Uint8Array {
   const texts = [hello.cluster, hello.name, hello.address].map(text => new TextEncoder().encode(text));
-  const more = hello.replicas === undefined ? [] : [hello.replicas];
+  const more = encodeRules(hello);
   const body = new Uint8Array(helloFixedBytes + texts.reduce((sum, text) => sum + 1 + text.length, 0) + more.length);
   const view = new DataView(body.buffer);
   view.setUint8(0, typeHello[hello.role]);
@@ -172,8 +175,21 @@ function decodeHello(role: Role, body: Uint8Array): Hello | undefined {
   if (cluster === undefined || name === undefined || address === undefined || !nodeName.test(name)) return undefined;
   const nonce = body.slice(5, 5 + nonceBytes);
   const life = { incarnation, session, sessionIncarnation };
-  const more = body[at] ? { replicas: body[at] } : {};
+  const more = decodeRules(body.subarray(at));
   return { type: 'hello', role, versionMin, versionMax, nonce, ...life, cluster, name, address, ...more };
+}
+
+function encodeRules({ replicas, partitions }: Pick<Hello, 'replicas' | 'partitions'>): number[] {
+  if (partitions === undefined) return replicas === undefined ? [] : [replicas];
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, partitions, true);
+  return [replicas ?? 0, ...bytes];
+}
+
+function decodeRules(body: Uint8Array): Pick<Hello, 'replicas' | 'partitions'> {
+  const replicas = body[0] ? { replicas: body[0] } : {};
+  const partitions = body.length < 5 ? 0 : new DataView(body.buffer, body.byteOffset).getUint32(1, true);
+  return partitions === 0 ? replicas : { ...replicas, partitions };
 }
 
 function decodeProof(role: Role, body: Uint8Array): Proof | undefined {

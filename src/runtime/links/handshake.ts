@@ -45,6 +45,7 @@ export interface Self {
   readonly address: string;
   /** Undefined: it says nothing of that, and nobody is refused for it. */
   readonly replicas?: number | undefined;
+  readonly partitions?: number | undefined;
   readonly secret: Uint8Array | undefined;
 }
 
@@ -163,7 +164,8 @@ export class Handshake {
   private onProof(proof: Proof): Step {
     if (!this.isRight(proof)) return this.refuse('secret');
     this.proven = true;
-    if (this.keepsOtherwise(this.peer as Hello)) return this.refuse('replicas');
+    const misfit = this.misfit(this.peer as Hello);
+    if (misfit !== undefined) return this.refuse(misfit);
     if (this.hasMoved()) return this.refuse('superseded');
     const common = this.common();
     const agreed: Agreed = {
@@ -189,10 +191,12 @@ export class Handshake {
     return undefined;
   }
 
-  /** Judged behind the proof, when it may be told: two that disagree on who must agree to a write are no cluster. */
-  private keepsOtherwise({ replicas }: Hello): boolean {
-    const own = this.options.self.replicas;
-    return own !== undefined && replicas !== undefined && own !== replicas;
+  /** Judged behind the proof, when it may be told: two that disagree on who must agree to a write, or where a key lives, are no cluster. */
+  private misfit(peer: Hello): 'replicas' | 'partitions' | undefined {
+    const { self } = this.options;
+    return (['replicas', 'partitions'] as const).find(
+      what => self[what] !== undefined && peer[what] !== undefined && self[what] !== peer[what],
+    );
   }
 
   /** The session that both hellos name, between the same two lives. */
@@ -220,7 +224,7 @@ export class Handshake {
 
   private hello(known: KnownSession | undefined): Uint8Array {
     const { role, self, nonce } = this.options;
-    const { cluster, name, incarnation, address, replicas } = self;
+    const { cluster, name, incarnation, address, replicas, partitions } = self;
     this.said = { session: known?.session ?? 0, incarnation: known?.incarnation ?? 0 };
     const session = { session: this.said.session, sessionIncarnation: this.said.incarnation };
     this.ownHello = encodeHello({
@@ -234,6 +238,7 @@ export class Handshake {
       name,
       address,
       replicas,
+      partitions,
     });
     return this.ownHello;
   }

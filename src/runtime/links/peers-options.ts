@@ -21,6 +21,7 @@ export interface PeersOptions {
   readonly peerVia: Readonly<Record<string, string>>;
   /** See Self.replicas. */
   readonly replicas?: number | undefined;
+  readonly partitions?: number | undefined;
   readonly secret: string | undefined;
   readonly insecure: boolean;
   readonly world: Pick<World, 'clock' | 'random' | 'log'>;

@@ -61,7 +61,8 @@ export class Peers {
 
   /** Throws BAD_OPTION: a port for strangers, a secret to be guessed, an address that is none. */
   constructor(options: PeersOptions) {
-    const { listen, advertise, secret, insecure, transport, cluster, incarnation, replicas, world } = options;
+    const { listen, advertise, secret, insecure, transport, cluster, incarnation, replicas, partitions, world } =
+      options;
     checkExposure({ listen, secure: transport.secure, secret, insecure });
     checkMember(cluster, incarnation);
     for (const address of [listen, advertise, ...Object.values(options.peerVia)])
@@ -71,7 +72,7 @@ export class Peers {
     this.linkBytes = options.linkBytes ?? peerLinkBytesDefault;
     const key = secret === undefined ? undefined : new TextEncoder().encode(secret);
     const name = checkNodeName(options.name);
-    this.self = { cluster, name, incarnation, address: advertise ?? '', replicas, secret: key };
+    this.self = { cluster, name, incarnation, address: advertise ?? '', replicas, partitions, secret: key };
     this.around = {
       ownName: options.name,
       clock: world.clock,

@@ -51,6 +51,8 @@ export function explainRefusal(refused: Refused, self: Self, remote: string): st
       return `${opening}: it is stopping`;
     case 'replicas':
       return `${opening}: this node has 'replicas' ${self.replicas}, the other ${peer?.replicas ?? 'another number'}; all nodes of a cluster have the same, from its first day on`;
+    case 'partitions':
+      return `${opening}: this node has 'partitions' ${self.partitions}, the other ${peer?.partitions ?? 'another number'}; that is fixed at the birth of a node's data: begin one of them in an empty directory, with the number of the other`;
   }
 }
 
@@ -68,6 +70,7 @@ export function isHopeless(reason: Reason): boolean {
     case 'secret':
     case 'full':
     case 'replicas':
+    case 'partitions':
       return true;
     case 'duplicate':
     case 'superseded':

@@ -9,7 +9,8 @@
 //
 // Source: Gray and Cheriton 1989; Ongaro 2014, 6.4.1.
 
-import { leaseBeatMs, leaseMarginMs, leaseMs } from '../../limits.ts';
+import { TroupeError } from '../../errors.ts';
+import { leaseBeatMs, leaseMarginMs, leaseMs, leaseWriteMs } from '../../limits.ts';
 import { type EpochMemory, epochLimit, epochsBelow } from '../epochs.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { numberIn } from '../gateway/words.ts';
@@ -23,6 +24,12 @@ import type { ReplicaRecords } from './replica-records.ts';
 /** Partitions, and the turn under which another owner has been agreed to. */
 export type Denied = readonly (readonly [partition: number, turn: number])[];
 
+interface Alive {
+  readonly denied: Denied;
+  /** All epochs that the node which asked may use are below it, as far as is written down here. */
+  readonly below: number;
+}
+
 /** By the clock that never goes back, and by the one on the wall. */
 interface Moment {
   readonly mono: number;
@@ -35,7 +42,7 @@ export interface LeaseSeams {
   /** Partitions of that node for which this one has agreed to another owner: for them it has not heard of it. */
   denies(name: string): Denied;
   /** Of what this node has promised to anybody, itself too, and of the epochs of others. */
-  readonly records: Pick<ReplicaRecords, 'get' | 'hearEpochs'>;
+  readonly records: Pick<ReplicaRecords, 'get' | 'hearEpochs' | 'epochsOf'>;
   leading(): Iterable<Leading>;
   /** Of gossip. */
   isDown(name: string): boolean;
@@ -61,6 +68,8 @@ export class Lease {
   /** By node: partitions of ours for which it has agreed to another owner. */
   readonly #deniedBy = new Map<string, ReadonlyMap<number, number>>();
   readonly #seams: LeaseSeams;
+  /** Nodes whose epochs could not be written down. */
+  readonly #unwritten = new Set<string>();
   /** What an earlier life has heard just before is not known. */
   readonly #startedAt: number;
 
@@ -72,10 +81,28 @@ export class Lease {
     gateway.on('rep-alive', (from, epoch) => this.#heard(from, numberIn(epoch)));
   }
 
-  /** Not answered before this node would know of the epochs in its next life, too. */
-  #heard(from: number, epoch: number): Denied | Promise<Denied> {
+  /** Answered with what its next life would know of, too; what cannot be written soon is no reason to let a lease end that does without it. */
+  async #heard(from: number, epoch: number): Promise<Alive> {
     const name = this.#gateway.nameOf(from) ?? '';
-    return this.#seams.records.hearEpochs(name, epoch)?.then(() => this.#answer(name)) ?? this.#answer(name);
+    const { records } = this.#seams;
+    const hearing = records.hearEpochs(name, epoch);
+    if (hearing !== undefined) await this.#written(name, hearing);
+    return { denied: this.#answer(name), below: records.epochsOf(name) };
+  }
+
+  async #written(name: string, hearing: Promise<void>): Promise<void> {
+    const { clock, log } = this.#host.world;
+    try {
+      await inTime(clock, leaseWriteMs, hearing, () => new TroupeError('DEADLINE', `not within ${leaseWriteMs} ms`));
+      this.#unwritten.delete(name);
+    } catch (error) {
+      if (!this.#unwritten.has(name))
+        log.warn(
+          { err: error, node: name },
+          'how far the epochs of a node have got could not be written down; it is tried again',
+        );
+      this.#unwritten.add(name);
+    }
   }
 
   #answer(name: string): Denied {
@@ -215,10 +242,11 @@ export class Lease {
       if (number === undefined) return;
       const at = { mono: this.#host.now(), wall: clock.now() };
       const answer = this.#gateway.asked(number, 'rep-alive', limit);
-      const denied = await inTime(clock, leaseBeatMs, answer, () => new Error('late'));
-      this.#deniedBy.set(name, new Map(Array.isArray(denied) ? (denied as Denied) : []));
+      const alive = (await inTime(clock, leaseBeatMs, answer, () => new Error('late'))) as Partial<Alive> | null;
+      const below = numberIn(alive?.below);
+      this.#deniedBy.set(name, new Map(Array.isArray(alive?.denied) ? alive.denied : []));
       if (at.mono >= (this.#askedAt.get(name)?.mono ?? 0)) this.#askedAt.set(name, at);
-      this.#told.set(name, Math.max(limit, this.#told.get(name) ?? 0));
+      this.#told.set(name, Math.max(below, this.#told.get(name) ?? 0));
     });
     await Promise.allSettled(asked);
   }

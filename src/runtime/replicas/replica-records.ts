@@ -45,8 +45,8 @@ export const noRecord: ReplicaRecord = {
 };
 
 const shardName = 'replicas';
-/** Keys are partitions, or this and the name of a node. */
-const epochsOf = 'epochs ';
+/** By name of a node: a number. */
+const epochsShardName = 'replica-epochs';
 const nothing = new Uint8Array(0);
 const text = new TextEncoder();
 
@@ -64,6 +64,8 @@ export class ReplicaRecords {
   readonly #host: Host;
   readonly #records = new Map<number, ReplicaRecord>();
   readonly #epochs = new Map<string, number>();
+  /** What is just being written of them. */
+  readonly #hearing = new Map<string, { readonly below: number; readonly done: Promise<void> }>();
   /** Changes of one partition, or of the epochs of one node, go one after the other. */
   readonly #last = new Map<number | string, Promise<unknown>>();
 
@@ -74,15 +76,14 @@ export class ReplicaRecords {
   /** Throws CORRUPT. */
   load(): void {
     const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-    for (const { key, value } of this.#shard.scan()) {
-      const [of, stored] = [decode(key), JSON.parse(decode(value))];
-      if (of.startsWith(epochsOf)) this.#epochs.set(of.slice(epochsOf.length), stored);
-      else this.#records.set(Number(of), stored);
-    }
+    for (const { key, value } of this.#shard(shardName).scan())
+      this.#records.set(Number(decode(key)), JSON.parse(decode(value)));
+    for (const { key, value } of this.#shard(epochsShardName).scan())
+      this.#epochs.set(decode(key), JSON.parse(decode(value)));
   }
 
-  get #shard(): Shard {
-    return this.#host.engine.shard(shardName);
+  #shard(name: string): Shard {
+    return this.#host.engine.shard(name);
   }
 
   get(partition: number): ReplicaRecord {
@@ -122,7 +123,7 @@ export class ReplicaRecords {
       const now = this.get(partition);
       const next = make(now);
       if (next === undefined) return now;
-      await this.#store(String(partition), next);
+      await this.#store(shardName, String(partition), next);
       this.#records.set(partition, next);
       return next;
     });
@@ -136,11 +137,19 @@ export class ReplicaRecords {
   /** Undefined: that is known. Else it resolves when it survives the power, and rejects as a write does. */
   hearEpochs(node: string, below: number): Promise<void> | undefined {
     if (below <= this.epochsOf(node)) return undefined;
-    return this.#inTurn(node, async () => {
-      if (below <= this.epochsOf(node)) return;
-      await this.#store(epochsOf + node, below);
+    const now = this.#hearing.get(node);
+    if (now !== undefined && now.below >= below) return now.done;
+    const done = this.#inTurn(node, async () => {
+      await this.#store(epochsShardName, node, below);
       this.#epochs.set(node, below);
     });
+    const hearing = { below, done };
+    this.#hearing.set(node, hearing);
+    const over = (): void => {
+      if (this.#hearing.get(node) === hearing) this.#hearing.delete(node);
+    };
+    done.then(over, over);
+    return done;
   }
 
   #inTurn<T>(of: number | string, step: () => Promise<T>): Promise<T> {
@@ -154,11 +163,11 @@ export class ReplicaRecords {
     return done;
   }
 
-  async #store(name: string, what: unknown): Promise<void> {
+  async #store(shard: string, name: string, what: unknown): Promise<void> {
     const { epochs } = this.#host;
     epochs.renew();
     const [key, value] = [text.encode(name), text.encode(JSON.stringify(what))];
     const ops = [{ type: 'put', key, version: nothing, value } as const];
-    await this.#shard.commit({ epoch: epochs.next(), fence: 'record', ops }, 'flushed');
+    await this.#shard(shard).commit({ epoch: epochs.next(), fence: 'record', ops }, 'flushed');
   }
 }

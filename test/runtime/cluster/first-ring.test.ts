@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TroupeError } from '../../../src/errors.ts';
-import { foundAskMs } from '../../../src/limits.ts';
+import { foundAskMs, votesWaitingMax } from '../../../src/limits.ts';
 import type { Vote } from '../../../src/runtime/cluster/decree.ts';
 import { FirstRing } from '../../../src/runtime/cluster/first-ring.ts';
 import type { Voters } from '../../../src/runtime/cluster/joining.ts';
@@ -30,7 +30,9 @@ let nodes: Map<string, Node>;
 class Node {
   readonly words = new Map<string, NodeWord>();
   readonly heard: unknown[] = [];
+  readonly misfits: string[] = [];
   state: RingState | undefined;
+  partitions = 4;
   vote: Vote<Ring> | undefined;
   saves: () => Promise<void> = async () => undefined;
   first: FirstRing;
@@ -51,7 +53,8 @@ class Node {
   #begin(): FirstRing {
     const self = this;
     return new FirstRing({
-      ...{ cluster: 'c', name: this.name, partitions: 4, world },
+      ...{ cluster: 'c', name: this.name, partitions: this.partitions, world },
+      onForeign: (from, error) => void this.misfits.push(`${from} ${error.code} ${error.details.option}`),
       linked: new Map(names.filter(name => name !== this.name).map(name => [name, names.indexOf(name)])),
       keeper: {
         get state() {
@@ -99,13 +102,14 @@ class Node {
   }
 }
 
-beforeEach(() => {
+beforeEach(() => beforeAnew());
+function beforeAnew(): void {
   world = virtualWorld({ seed: 1 });
   world.clock.rest = () => world.clock.loopTurn();
   passes = () => true;
   nodes = new Map();
   for (const name of names) new Node(name);
-});
+}
 const node = (name: string): Node => nodes.get(name) as Node;
 
 describe('the first ring', () => {
@@ -159,6 +163,70 @@ describe('the first ring', () => {
     await expect(node('n1').decide()).rejects.toMatchObject({ code: 'DISK_FULL' });
     for (const name of names) node(name).saves = async () => undefined;
     expect(await node('n1').decide()).toEqual(ringOf('n1'));
+  });
+
+  it("is nobody's where the options of too many are others: both are told which", async () => {
+    node('n3').partitions = 8;
+    node('n3').restart();
+    expect(await node('n1').decide()).toEqual(ringOf('n1'));
+    expect(node('n3').misfits).toEqual(['n1 BAD_OPTION partitions']);
+    beforeAnew();
+    for (const name of ['n2', 'n3']) {
+      node(name).partitions = 8;
+      node(name).restart();
+    }
+    await expect(node('n1').decide()).rejects.toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/^n[23] does not vote .* the ring has 4 partitions, and this node 8/),
+      details: { option: 'partitions' },
+    });
+    expect(node('n2').vote).toBeUndefined();
+  });
+
+  it('comes also where a disk is slower than the founder waits at first, and nothing piles up there', async () => {
+    let writes = 0;
+    for (const name of ['n2', 'n3'])
+      node(name).saves = () => {
+        writes++;
+        return new Promise(done => world.clock.timer(foundAskMs * 1.5, done));
+      };
+    let [tries, ring] = [0, undefined as Ring | undefined];
+    const found = async (): Promise<void> => {
+      for (; ring === undefined; tries++)
+        ring = await node('n1')
+          .decide()
+          .catch(() => undefined);
+    };
+    void found();
+    for (let s = 0; s < 120 && ring === undefined; s++) await world.clock.advance(1_000);
+    expect(ring).toEqual(ringOf('n1'));
+    expect(tries).toBeLessThanOrEqual(3);
+    expect(writes).toBeLessThanOrEqual(2 * 2 * 3);
+  });
+
+  it('is voted for under the latest ballot only, and by no more at once than there is room for', async () => {
+    let release = (): void => undefined;
+    node('n2').saves = () => new Promise(done => (release = done));
+    const ask = (round: number) =>
+      Promise.resolve(
+        node('n2').words.get('found-ask')?.(1, { ballot: { round, by: 'n1' }, cluster: 'c', partitions: 4 }),
+      ).then(
+        () => 'voted',
+        error => error.code,
+      );
+    const asked = Array.from({ length: votesWaitingMax + 1 }, (_, index) => ask(index + 1));
+    expect(await asked.at(-1)).toBe('OVERLOADED');
+    let isOver = false;
+    const all = Promise.all(asked).finally(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      release();
+      await world.clock.loopTurn();
+    }
+    const outcomes = await all;
+    expect(outcomes.filter(outcome => outcome === 'voted')).toHaveLength(1);
+    expect(node('n2').vote?.promised.round).toBe(votesWaitingMax);
   });
 
   it('is one whatever two founders do at once', async () => {

@@ -183,6 +183,15 @@ describe('two nodes that know the secret', () => {
     expect(acceptor.agreed?.peer.replicas).toBe(ours);
   });
 
+  it('hear how many partitions the other has, with and without its number of replicas', () => {
+    const { dialer, acceptor } = greet(
+      end('dialer', { self: { partitions: 64 } }),
+      end('acceptor', { self: { replicas: 3, partitions: 64 } }),
+    );
+    expect([dialer.agreed?.peer.replicas, dialer.agreed?.peer.partitions]).toEqual([3, 64]);
+    expect([acceptor.agreed?.peer.replicas, acceptor.agreed?.peer.partitions]).toEqual([undefined, 64]);
+  });
+
   it('do so without a secret when neither has one', () => {
     const none = { self: { secret: undefined } };
     const { dialer, acceptor } = greet(end('dialer', none), end('acceptor', none));
@@ -314,6 +323,13 @@ describe('a greeting is refused', () => {
       { self: { replicas: 3 } },
       ['them', 'replicas'],
       ['us', 'replicas'],
+    ],
+    [
+      'another number of partitions',
+      { self: { partitions: 64 } },
+      { self: { partitions: 65_536 } },
+      ['them', 'partitions'],
+      ['us', 'partitions'],
     ],
   ])('by %s', (_why, dialer, acceptor, dialerEnds, acceptorEnds) => {
     const run = greet(end('dialer', dialer), end('acceptor', acceptor));

@@ -1,13 +1,18 @@
 // What a node knows of the epochs of others (src/runtime/replicas/replica-records.ts, lease.ts), and that it knows it after a restart.
 
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { leaseWriteMs } from '../../../src/limits.ts';
 import { epochMemory } from '../../../src/runtime/epochs.ts';
 import type { Gateway, NodeWord } from '../../../src/runtime/gateway/gateway.ts';
 import type { Host } from '../../../src/runtime/host.ts';
 import { Lease } from '../../../src/runtime/replicas/lease.ts';
 import { leaseWords } from '../../../src/runtime/replicas/lease-guard.ts';
 import { noRecord, ReplicaRecords } from '../../../src/runtime/replicas/replica-records.ts';
+import type { Log } from '../../../src/runtime/world.ts';
 import { MemoryStore } from '../../../src/storage/memory-store.ts';
+import { ClusterKit } from '../../../src/testing/cluster-kit-host.ts';
+import { type VirtualClock, virtualWorld } from '../../../src/testing/virtual-world.ts';
+import { TravellerT } from '../cluster/traveller.ts';
 
 let disk: MemoryStore;
 let host: Host;
@@ -18,12 +23,21 @@ const reborn = (): ReplicaRecords => {
   next.load();
   return next;
 };
+const logged: string[] = [];
+let clock: VirtualClock;
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
 beforeEach(() => {
   disk = new MemoryStore();
   let epoch = 0;
-  host = { engine: disk, node: 'n2', now: () => 0, epochs: { renew() {}, next: () => ++epoch } } as unknown as Host;
+  const world = virtualWorld({
+    seed: 1,
+    log: { warn: (_: object, line: string) => logged.push(line) } as unknown as Log,
+  });
+  clock = world.clock;
+  logged.length = 0;
+  const epochs = { renew() {}, next: () => ++epoch };
+  host = { engine: disk, node: 'n2', now: () => 0, epochs, world } as unknown as Host;
   records = new ReplicaRecords(host);
 });
 
@@ -48,7 +62,7 @@ describe('the epochs of another node', () => {
     expect(reborn().epochsOf('n1')).toBe(200);
   });
 
-  it('are on the disk before that node hears that they are known', async () => {
+  it('are on the disk before that node hears that they are known; a disk that is slow, or full, keeps its lease from nothing', async () => {
     const words = new Map<string, NodeWord>();
     const gateway = { on: (name: string, word: NodeWord) => words.set(name, word), nameOf: () => 'n1' };
     new Lease(host, gateway as unknown as Gateway, {
@@ -67,8 +81,41 @@ describe('the epochs of another node', () => {
     expect([answer, records.epochsOf('n1')]).toEqual([undefined, 0]);
     disk.release();
     await turn();
-    expect([answer, reborn().epochsOf('n1')]).toEqual([[], 200]);
-    // What is known is answered at once.
-    expect(words.get('rep-alive')?.(1, 200)).toEqual([]);
+    expect([answer, reborn().epochsOf('n1')]).toEqual([{ denied: [], below: 200 }, 200]);
+    const beat = async (limit: number): Promise<unknown> => words.get('rep-alive')?.(1, limit);
+    expect(await beat(200)).toEqual({ denied: [], below: 200 });
+    disk.diskFull = true;
+    for (const limit of [300, 400]) expect(await beat(limit)).toEqual({ denied: [], below: 200 });
+    expect(logged).toEqual([expect.stringContaining('could not be written down')]);
+    disk.diskFull = false;
+    disk.hold();
+    const late = beat(400);
+    await turn();
+    await clock.advance(leaseWriteMs);
+    expect(await late).toEqual({ denied: [], below: 200 });
+    disk.release();
+    expect(await beat(400)).toEqual({ denied: [], below: 400 });
+  });
+});
+
+describe('a follower with a full disk', () => {
+  let kit: ClusterKit;
+  afterEach(() => kit.close());
+
+  it('renews the lease of an owner whose epochs have risen, as long as those it knows of do', async () => {
+    kit = new ClusterKit(3, { actors: [TravellerT], seed: 7, partitions: 8, replicas: 3 });
+    await kit.start();
+    const { cluster, gateway, host } = kit.node('n1');
+    const key = Array.from({ length: 99 }, (_, i) => `k${i}`).find(
+      each => cluster.preference(each, 1)[0] === 'n1',
+    ) as string;
+    await kit.clock.advance(3_000);
+    await kit.run(kit.node('n2').ref(TravellerT, key).hear('one'));
+    for (const name of ['n2', 'n3']) kit.node(name).disk.diskFull = true;
+    const raised = gateway.replicas?.raiseEpochs(host.epochs.next() + 6_400);
+    await kit.clock.advance(3_000);
+    await raised;
+    await kit.clock.advance(20_000);
+    expect(await kit.run(kit.node('n1').ref(TravellerT, key).all(), 60_000)).toEqual(['one']);
   });
 });
