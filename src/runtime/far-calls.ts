@@ -182,10 +182,11 @@ export class FarCalls {
       in: exported => {
         const [thread, id, remainingMs] = exported as ExportedCall;
         const home = thread === this.router.host.thread ? this.router.pending.at(id) : undefined;
-        if (thread === this.router.host.thread && (home === undefined || home.state === ended)) return this.nobodys(id);
+        const isOurs = thread === this.router.host.thread;
+        if (isOurs && home === undefined) return this.nobodys(id);
         const call = home ?? this.unarmed(exported as ExportedCall);
         arrived.push({ call, until: remainingMs < 0 ? Number.POSITIVE_INFINITY : now + remainingMs });
-        return call;
+        return isOurs && call.state === ended ? this.nobodys(id) : call;
       },
     };
   }
@@ -195,7 +196,8 @@ export class FarCalls {
     const { router } = this;
     for (const { call, until } of this.takeArrived(unit)) {
       if (call.arrived) router.arrivals.adopt(call, until - router.host.now());
-      else if (call.state !== ended) {
+      else {
+        // Also one that has ended meanwhile: nobody is left who would answer it.
         router.pending.drop(call);
         call.peer = -1;
       }
