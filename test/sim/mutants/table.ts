@@ -1334,6 +1334,21 @@ export const mutants: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'a thread does not know that what is just coming to it is the first that ever moved there',
+    scenario: 'threads',
+    file: 'runtime/relocation-route.ts',
+    find: 'return this.#owners.size !== 0 || this.#motions.any;',
+    replace: 'return this.#owners.size !== 0;',
+  },
+  {
+    name: 'an ask that ended as its actor came to the thread of its asker keeps its place',
+    scenario: 'threads',
+    file: 'runtime/far-calls.ts',
+    find: 'return isOurs && call.state === ended ? this.nobodys(id) : call;',
+    replace:
+      'if (isOurs && call.state === ended) arrived.pop();\n        return isOurs && call.state === ended ? this.nobodys(id) : call;',
+  },
+  {
     name: 'an ask that joined an earlier try stays behind when its actor falls asleep',
     scenario: 'replica-threads',
     file: 'runtime/failures.ts',
