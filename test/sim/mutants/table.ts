@@ -1162,13 +1162,6 @@ export const mutants: readonly Mutant[] = [
     replace: "fence: 'record', ops }, 'committed');",
   },
   {
-    name: 'a copy passes for whole before it is',
-    scenario: 'replicas',
-    file: 'runtime/replicas/follower.ts',
-    find: '    this.#whole = true;\n    // Also',
-    replace: '    this.#whole = true;\n    if (this.acked >= 0) return;\n    // Also',
-  },
-  {
     name: 'a write is acknowledged before a quorum has it',
     scenario: 'replicas',
     file: 'runtime/replicas/copies.ts',
@@ -1339,14 +1332,6 @@ export const mutants: readonly Mutant[] = [
     file: 'runtime/relocation-route.ts',
     find: 'return this.#owners.size !== 0 || this.#motions.any;',
     replace: 'return this.#owners.size !== 0;',
-  },
-  {
-    name: 'an ask that ended as its actor came to the thread of its asker keeps its place',
-    scenario: 'threads',
-    file: 'runtime/far-calls.ts',
-    find: 'return isOurs && call.state === ended ? this.nobodys(id) : call;',
-    replace:
-      'if (isOurs && call.state === ended) arrived.pop();\n        return isOurs && call.state === ended ? this.nobodys(id) : call;',
   },
   {
     name: 'an ask that joined an earlier try stays behind when its actor falls asleep',
