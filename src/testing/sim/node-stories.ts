@@ -79,8 +79,11 @@ const tellers: readonly ((stage: Stage) => Told)[] = [
 /** Where a partition may go to one who is not of its group, which has four members then. */
 const tellersOfFour: typeof tellers = [nobodyAgreesToGive, nobodyAgreesToGive];
 
-/** Picked so that the seeds of seeds.txt, which were found before there were stories of turns, have none of those either. */
-const turnSalt = 1_245_094;
+/**
+ * Picked so that the seeds of seeds.txt, which were found before there were stories of turns, have none of those either; nor has
+ * 89, in which alone a partition is not given away because nobody agrees.
+ */
+const turnSalt = 8_146_640;
 const turnShare = 0.35;
 
 /** In half of the seeds there is none of those above; in the others one or two. */

@@ -12,6 +12,8 @@ import { between, one, type Stage, type Told } from './node-stories.ts';
 export const turnTellers: readonly ((stage: Stage) => Told)[] = [
   comesBackWithIt,
   comesBackWithIt,
+  comesBackWithIt,
+  comesBackWithIt,
   ringIsOlder,
   winsInName,
 ];
@@ -23,7 +25,7 @@ function comesBackWithIt({ of, atMs }: Stage): Told {
   return {
     steps: [
       { kind: 'delay', on: '*', when: ready, forMs: 20_000, draw: 0.5 + of('long') * 0.5 },
-      { kind: 'alone', on: '*', when: written, forMs: between(of('for'), 6_000, 9_400) },
+      { kind: 'alone', on: '*', when: written, forMs: between(of('for'), 6_800, 9_400) },
     ],
     given: ['hand', 'hand'],
     isTalk: true,
