@@ -101,7 +101,7 @@ export class FarMoves {
 
   /** Whether anything has ever moved: until then nobody need look. */
   get any(): boolean {
-    return this.route.size !== 0;
+    return this.route.any;
   }
 
   knows(unit: Unit): boolean {

@@ -44,6 +44,10 @@ export class Motions<P> {
     return this.#motions.size > 0 && this.#motions.has(unit);
   }
 
+  get any(): boolean {
+    return this.#motions.size !== 0;
+  }
+
   units(): Unit[] {
     return [...this.#motions.keys()];
   }

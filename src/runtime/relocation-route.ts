@@ -84,6 +84,11 @@ export class Route<P> {
     return this.#owners.size;
   }
 
+  /** Is there a unit that does not simply live where the table says? One that is just coming here may be the first. */
+  get any(): boolean {
+    return this.#owners.size !== 0 || this.#motions.any;
+  }
+
   knows(unit: Unit): boolean {
     return this.#owners.get(unit) !== undefined;
   }

@@ -9,6 +9,7 @@ import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
 import { storyOf } from './node-stories.ts';
 import { taleOf } from './node-tales.ts';
 import type { Operation, SimPlan } from './runner.ts';
+import { threadTaleOf } from './thread-tales.ts';
 
 export const partitions = 8;
 export const ledgers = [SnapshotT, JournalT, MemoryT, SleeperT];
@@ -242,7 +243,11 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0 }: NodeRules)
   const late = replicas > 1 ? comesLate(draw, processes, safetyMs) : [];
   const types = ledgers.map(({ type }) => type);
   const story = replicas > 1 && late.length === 0 ? storyOf(draw, { processes, keys, types }) : undefined;
-  const tale = replicas > 1 ? undefined : taleOf(draw, { processes, keys, types, isCalm });
+  const tale =
+    replicas > 1
+      ? undefined
+      : (taleOf(draw, { processes, keys, types, isCalm }) ??
+        (threads > 0 ? threadTaleOf(draw, { processes, keys, isCalm }) : undefined));
   const isStorys = ({ name, atMs }: Operation): boolean =>
     name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
   const planned = operations.filter(operation => !isStorys(operation));

@@ -15,6 +15,8 @@ import { cancelledMs, ledgers, type NodeRules, partitions, threadDies, threadHan
 import type { Life, SimProcess, SimWorld } from './process.ts';
 import type { Operation, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
+import { threadDiesThen } from './thread-deaths.ts';
+import { ownersThreadDies, ownersThreadHangs } from './thread-tales.ts';
 
 export interface NodesLife extends Life {
   readonly node: NodeLife;
@@ -64,6 +66,9 @@ export class NodeTalk {
         return Promise.resolve(
           life.node.threadHangs(1 + (operation.id % Math.max(1, life.node.members.length - 1)), value),
         );
+      case ownersThreadDies:
+      case ownersThreadHangs:
+        return this.#ownersThread(operation, life);
       case 'to thread':
       case 'slot':
         return this.#betweenThreads(operation, life);
@@ -159,12 +164,25 @@ export class NodeTalk {
     }
   }
 
-  /** Of whichever node has its partition; none where that has only one thread. */
-  async #betweenThreads({ name, key, value }: Operation, { node }: NodesLife): Promise<void> {
-    const partition = partitionOf(keyIn(key), partitions);
-    const owner = node.gateway.nodes.ownerOf(partition) ?? '';
+  /** Whichever node has its partition, as far as that one knows. */
+  #homeOf(key: string, { node }: NodesLife): { owner: string; home: NodeLife | undefined; threads: number } {
+    const owner = node.gateway.nodes.ownerOf(partitionOf(keyIn(key), partitions)) ?? '';
     const home = this.#seams.sim.processes.get(owner)?.life?.node;
-    const threads = (home?.members.length ?? 1) - 1;
+    return { owner, home, threads: (home?.members.length ?? 1) - 1 };
+  }
+
+  async #ownersThread({ name, key, value }: Operation, life: NodesLife): Promise<void> {
+    const { home, threads } = this.#homeOf(key, life);
+    const thread = 1 + (value % Math.max(1, threads));
+    if (name === ownersThreadHangs) home?.threadHangs(thread, value);
+    else await home?.threadDies(thread);
+  }
+
+  /** Of whichever node has its partition; none where that has only one thread. */
+  async #betweenThreads({ name, key, value }: Operation, life: NodesLife): Promise<void> {
+    const { node } = life;
+    const partition = partitionOf(keyIn(key), partitions);
+    const { owner, home, threads } = this.#homeOf(key, life);
     if (home === undefined || threads === 0) return;
     const work =
       name === 'slot'
@@ -222,6 +240,10 @@ export class NodeTalk {
     await (host.ref(WatcherT, `w@${on}`) as Ref<Watcher>).see(host.ref(MortalT, keyIn(key)), watch);
   }
 }
+
+/** Something may be lost by it. */
+export const isHarm = ({ name }: Operation): boolean =>
+  [threadDies, threadHangs, threadDiesThen, ownersThreadDies, ownersThreadHangs].includes(name as typeof threadDies);
 
 export const typeOf = (unit: string): ActorType<Ledger> =>
   ledgers.find(({ type }) => unit.startsWith(`${type}/`)) as ActorType<Ledger>;

@@ -24,14 +24,15 @@ import { SimCopies } from './node-copies.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
-import { ledgers, type NodeRules, partitions, reminderMsMax, threadDies, threadHangs } from './node-plan.ts';
+import { ledgers, type NodeRules, partitions, reminderMsMax } from './node-plan.ts';
 import { excuseOf, type NodeView, storedView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { isCalm } from './node-tales.ts';
-import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
+import { isHarm, keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import { threadsOf } from './node-threads.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, ScenarioRun, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
+import { ThreadDeaths } from './thread-deaths.ts';
 
 const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
 /** `saveMs`: storing the ring takes so long, a small file, synced. */
@@ -57,6 +58,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   readonly #talk: NodeTalk;
   readonly #ranIn = new Map<string, SimProcess<NodesLife>>();
   readonly #keys: readonly string[];
+  readonly #deaths: ThreadDeaths;
   /** Partitions that a node was given a copy of and never became the owner of: '<node> <partition>'. */
   readonly #copied = new Set<string>();
   /** Actors that a node was given: '<node> <unit>'. */
@@ -67,12 +69,11 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   constructor(sim: Simulation<NodesLife>, plan: SimPlan, rules: NodeRules) {
     const { draw } = sim;
     [this.#rules, this.#sim, this.#plan] = [rules, sim, plan];
-    this.#calm =
-      plan.faults.every(isCalm) && plan.operations.every(({ name }) => name !== threadDies && name !== threadHangs);
+    this.#calm = plan.faults.every(isCalm) && !plan.operations.some(isHarm);
     this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
     const ledgerRules = { calm: this.#calm, disksFail: this.#disksFail };
     [this.#oracle, this.#watches] = [new LedgerOracle(ledgerRules), new WatchOracle(ledgerRules)];
-    this.#copies = new SimCopies(sim, partitions);
+    [this.#copies, this.#deaths] = [new SimCopies(sim, partitions), new ThreadDeaths(sim)];
     this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
@@ -160,6 +161,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       listenIn(node.member.router, node.gateway, (point, peer, about, answer) => {
         world.mark(point, peer);
         if (this.#rules.replicas > 1 && !isOver) this.#copies.mark(name, point, about, answer);
+        this.#deaths.reached(node, self, point, about);
         if (point === 'hears handoff-begin') this.#copied.add(`${name} ${about.partition}`);
         if (point === 'hears guest-put') this.#put.add(`${name} ${about.unit}`);
         // Of the one that is ready there is no word of its own: its answer is it.
@@ -237,6 +239,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   perform(operation: Operation, life: NodesLife): Promise<unknown> {
+    if (this.#deaths.takes(operation)) return Promise.resolve();
     if (operation.name.startsWith('hand')) return this.#hand(operation);
     return this.#talk.perform(operation, this.#lifeOf(this.#process(operation.on)), life);
   }

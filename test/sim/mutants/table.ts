@@ -1162,13 +1162,6 @@ export const mutants: readonly Mutant[] = [
     replace: "fence: 'record', ops }, 'committed');",
   },
   {
-    name: 'a copy passes for whole before it is',
-    scenario: 'replicas',
-    file: 'runtime/replicas/follower.ts',
-    find: '    this.#whole = true;\n    // Also',
-    replace: '    this.#whole = true;\n    if (this.acked >= 0) return;\n    // Also',
-  },
-  {
     name: 'a write is acknowledged before a quorum has it',
     scenario: 'replicas',
     file: 'runtime/replicas/copies.ts',
@@ -1332,6 +1325,13 @@ export const mutants: readonly Mutant[] = [
     file: 'runtime/handoff/hands.ts',
     find: '    // A thread that has come up since it was frozen has armed them anew.\n    else host.reminders.suspend(partition);\n',
     replace: '',
+  },
+  {
+    name: 'a thread does not know that what is just coming to it is the first that ever moved there',
+    scenario: 'threads',
+    file: 'runtime/relocation-route.ts',
+    find: 'return this.#owners.size !== 0 || this.#motions.any;',
+    replace: 'return this.#owners.size !== 0;',
   },
   {
     name: 'an ask that joined an earlier try stays behind when its actor falls asleep',
