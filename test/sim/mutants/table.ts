@@ -89,7 +89,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a write does not wait for the word on the one before it',
-    scenario: 'counters',
+    scenario: 'replicas',
     file: persistence,
     find: 'const done = last !== null && this.isUnheard(act, last) ? last.done.then(handIn) : handIn();',
     replace:
