@@ -30,6 +30,7 @@ import { excuseOf, type NodeView, unservedOf, viewOf, wishedOwner } from './node
 import { isCalm } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import { threadsOf } from './node-threads.ts';
+import { WellOracle } from './node-well.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, ScenarioRun, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
@@ -50,6 +51,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   readonly #oracle: LedgerOracle;
   readonly #watches: WatchOracle;
   readonly #copies: SimCopies;
+  /** Where threads hang, or others take over, more may have to wait. */
+  readonly #well: WellOracle | undefined;
   readonly #wishes = new Map<number, string>();
   /** Operations that have not ended; and when the last one did. */
   readonly #open = new Set<Operation>();
@@ -74,6 +77,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     const ledgerRules = { calm: this.#calm, disksFail: this.#disksFail };
     [this.#oracle, this.#watches] = [new LedgerOracle(ledgerRules), new WatchOracle(ledgerRules)];
     this.#copies = new SimCopies(sim, partitions);
+    if (rules.replicas === 1 && rules.threads === undefined) this.#well = new WellOracle(sim, plan.processes);
     this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
@@ -87,6 +91,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     witness.heard = (unit, epoch, line, above) => this.#heard(unit, epoch, line, above);
     witness.highest = unit => this.#oracle.highest(unit);
     witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason, sim.now));
+    witness.ends = key => this.#watches.ended(key, sim.now, sim.now);
     witness.pause = ms => new Promise(done => this.#sim.plan(this.#sim.running, ms, 'pause', done));
   }
 
@@ -99,6 +104,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     if (running === undefined) return this.#sim.violation(`${unit} ran on no node`);
     this.#sim.note(running.name, `${unit} under ${epoch} hears ${line.join(' ')}`);
     this.#ranIn.set(`${unit} ${line.join(' ')}`, running);
+    const said = above === undefined ? this.#oracle.saidOf(unit, line) : undefined;
+    if (said !== undefined) this.#well?.runs(said);
     const began = this.#rules.replicas > 1 ? above : undefined;
     this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running), began));
   }
@@ -202,8 +209,9 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   #emitted(world: SimWorld, event: string, payload: unknown): void {
-    const { partition, reason } = (payload ?? {}) as { partition?: number; reason?: string };
+    const { partition, to, reason } = (payload ?? {}) as { partition?: number; to?: string; reason?: string };
     world.mark(event);
+    if (event === 'partition-stays') this.#well?.stays(world.name, partition as number, to as string);
     if (event === 'partition-arrived') this.#copied.delete(`${world.name} ${partition}`);
     if (partition !== undefined) this.#sim.note(world.name, `${event} ${partition} ${reason ?? ''}`);
     if (this.#calm && event === 'partition-stays' && /within \d+ ms/.test(reason ?? ''))
