@@ -741,6 +741,13 @@ export const mutants: readonly Mutant[] = [
     replace: 'this.#watching.set(partition, watching);\n    watching.changes = new Map();',
   },
   {
+    name: 'what was copied is not read again when it has been refused',
+    scenario: 'nodes',
+    file: handoff('hands-records'),
+    find: "if (changes.size > 0) await this.#host.engine.sync('committed');",
+    replace: '',
+  },
+  {
     name: 'the mark that something is to be cleared travels',
     scenario: 'nodes',
     file: handoff('hands-records'),
@@ -776,11 +783,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'for (const entry of held.entries.reverse())\n        if',
   },
   {
-    name: 'tells that were held are sent past the bound of nobody',
+    name: 'tells that were held are refused by a full mailbox',
     scenario: 'nodes',
     file: handoff('held'),
     find: 'if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, true);\n      else tellSurely',
-    replace: 'if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, false);\n      else tellSurely',
+    replace: 'if (act !== null) void host.tell(ref, code, a0, a1);\n      else tellSurely',
   },
   {
     name: 'nothing is detained',
@@ -823,6 +830,27 @@ export const mutants: readonly Mutant[] = [
     file: handoff('last-words'),
     find: 'if (this.#router.peers[number]?.hasWaiting(isOf) === true)',
     replace: 'if (this.#router.peers[number]?.hasWaiting(isOf) === undefined)',
+  },
+  {
+    name: 'a word of another node that was lost with the link of this one is not passed on again',
+    scenario: 'nodes',
+    file: handoff('last-words'),
+    find: 'if (!isDirect) this.#hasPassed(word, owner as string);',
+    replace: 'void owner;',
+  },
+  {
+    name: 'a word that has come is waited for when it is said to be under way',
+    scenario: 'nodes',
+    file: handoff('settlings'),
+    find: ' || (this.#came.get(`${partition} ${node}`) ?? -1) >= turn) return;',
+    replace: ') return;',
+  },
+  {
+    name: 'a word that is kept goes to nobody but whom it was kept for',
+    scenario: 'nodes',
+    file: handoff('last-words'),
+    find: 'this.#say(partition, { turn, to, by });\n    this.#sayKept();',
+    replace: 'this.#say(partition, { turn, to, by });',
   },
   {
     name: 'a word that was lost with its link is not said again',
@@ -886,13 +914,6 @@ export const mutants: readonly Mutant[] = [
     file: handoff('taking'),
     find: 'await this.#raiseEpochs(numberIn(asked.epoch));',
     replace: '',
-  },
-  {
-    name: 'anybody may say that a handoff is off',
-    scenario: 'nodes',
-    file: handoff('taking'),
-    find: 'if (this.#gateway.nodes.ownerOf(partition) === taking.from) void',
-    replace: 'void',
   },
 
   // Actors that move between nodes, and what passes a gateway.
