@@ -29,7 +29,7 @@ export interface Scene {
 const calm: readonly ((stage: Stage) => Played)[] = [crowd, farCrowd, goesPast, guestCrowd, ends];
 const rough: readonly ((stage: Stage) => Played)[] = [
   ...calm,
-  ...[cutOff, cutOff, refuses, refuses, diesBehindIt, forgets, deserted],
+  ...[cutOff, cutOff, refuses, refuses, refuses, diesBehindIt, forgets, forgets, deserted],
 ];
 
 /** Above the faults of all other kinds. */
@@ -70,17 +70,17 @@ const asItFreezes = ['part-hold', 'part-hold', 'part-still'];
 /** Its disk hangs, and is full for the moment in which it goes on: what had been copied before that, or packed, was never there. */
 function refuses(stage: Stage): Played {
   const { of, atMs, processes } = stage;
+  const early = ['partition-leaving', 'handoff-begin'];
   const point = one(
-    [
-      ...['partition-leaving', 'handoff-begin', 'handoff-begin done', 'part-track done', 'handoff-records done'],
-      ...asItFreezes,
-    ],
+    [...early, 'part-track done', 'part-track done', 'handoff-records done', ...asItFreezes],
     of('point'),
   );
-  const when = { point, nth: 1, fromMs: atMs };
+  // First by the one that it goes to.
+  const nthOf = (step: string): number => (step === 'part-track done' ? 2 : 1);
+  const when = { point, nth: nthOf(point), fromMs: atMs };
   // What runs is packed as it is, and no records are looked at; so nobody has to lose his memory.
   const isLate = asItFreezes.includes(point);
-  const hangsMs = between(of('hangs'), isLate ? 150 : 40, 300);
+  const hangsMs = between(of('hangs'), isLate || early.includes(point) ? 150 : 40, 350);
   const lost: Step = {
     kind: one<FaultKind>(['power', 'crash'], of('kind')),
     when: { point: 'partition-arrived', nth: 1, fromMs: atMs },
@@ -92,10 +92,10 @@ function refuses(stage: Stage): Played {
   ];
   // Asked of its owner until then, and of nobody afterwards: what is written later hides what was refused.
   const type = one([SnapshotT, JournalT, JournalT, SleeperT], of('type')).type;
-  const asked = ['partition-leaving', 'handoff-begin', 'part-track done', 'handoff-records done'];
+  const asked = early.includes(point) ? early : [...early, 'part-track done', 'handoff-records done'];
   const asks = asked.flatMap((asks, n): Deed[] =>
-    Array.from({ length: between(of(`asks ${n}`), 0, 4) }, (_, m) => ({
-      ...{ atMs, when: { point: asks, nth: 1 }, on: '*', name: 'ask', key: `${type}/${stage.key}` },
+    Array.from({ length: between(of(`asks ${n}`), 0, 5) }, (_, m) => ({
+      ...{ atMs, when: { point: asks, nth: nthOf(asks) }, on: '*', name: 'ask', key: `${type}/${stage.key}` },
       value: of(`slow ${n} ${m}`) < 0.5 ? between(of(`slowly ${n} ${m}`), 1, isLate ? 120 : 15) : 0,
     })),
   );
@@ -130,7 +130,7 @@ function forgets(stage: Stage): Played {
       value: between(of(`cancels ${n}`), 900, 2_500),
     }),
   );
-  const moves = [0, 1].map(
+  const moves = (of('moves again') < 0.3 ? [0, 1] : [0]).map(
     (n): Deed => ({
       ...{ atMs: atMs + n * 1_200, on: one(processes, of(`moves ${n}`)), name: 'move', key: `${type}/${key}` },
       value: (whole(of('guest of'), processes.length) + n) % processes.length,
@@ -138,7 +138,11 @@ function forgets(stage: Stage): Played {
   );
   const lost: Step = {
     kind: one<FaultKind>(['power', 'crash'], of('kind')),
-    when: { point: one(['guest-put done', 'guest-put', 'relocated'], of('point')), nth: 1, fromMs: atMs },
+    when: {
+      point: one(['guest-put done', ...['relocated', 'relocated', 'relocated']], of('point')),
+      nth: 1,
+      fromMs: atMs,
+    },
     forMs: between(of('for'), 50, 600),
   };
   return { steps: [lost], deeds: [...reminds, ...moves, ...talk(stage)] };

@@ -129,7 +129,9 @@ export class WellOracle {
   }
 
   /** It begins to run: not for somebody who was told long ago that nobody knows, nor for one who is gone. */
-  runs({ unit, by, number, what, unknownAt }: Said): void {
+  runs(said: Said | undefined): void {
+    if (said === undefined) return;
+    const { unit, by, number, what, unknownAt } = said;
     const [name = '', life] = by.split(':');
     const isGone = (this.#process(name)?.lives ?? 0) > Number(life);
     if (what !== 'ask' || !(isGone || unknownAt !== undefined)) return;

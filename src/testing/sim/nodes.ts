@@ -22,6 +22,7 @@ import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
 import { unlikeIn } from './node-alike.ts';
 import { SimCopies } from './node-copies.ts';
+import { unlikeStored } from './node-disks.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
@@ -104,8 +105,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     if (running === undefined) return this.#sim.violation(`${unit} ran on no node`);
     this.#sim.note(running.name, `${unit} under ${epoch} hears ${line.join(' ')}`);
     this.#ranIn.set(`${unit} ${line.join(' ')}`, running);
-    const said = above === undefined ? this.#oracle.saidOf(unit, line) : undefined;
-    if (said !== undefined) this.#well?.runs(said);
+    if (above === undefined) this.#well?.runs(this.#oracle.saidOf(unit, line));
     const began = this.#rules.replicas > 1 ? above : undefined;
     this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running), began));
   }
@@ -345,8 +345,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   async verdict(away: readonly string[]): Promise<readonly string[]> {
-    const wrong: string[] = [];
-    const lives = this.#lives(away);
+    const [wrong, lives]: [string[], NodesLife[]] = [[], this.#lives(away)];
     const first = lives[0] as NodesLife;
     for (const key of this.#keysWithout(away)) {
       if (away.length === 0) await call(first.node.member.host.ref(MortalT, key), { deadlineMs: reachMs }).end();
@@ -354,7 +353,11 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     }
     if (away.length > 0) return this.#inOrder(wrong);
     await new Promise<void>(done => first.world.clock.timer(1_000, done));
-    wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
+    wrong.push(
+      ...this.#watches.judge(watch =>
+        this.#plan.processes.some(name => watch.startsWith(`${this.#lifeOf(this.#process(name))} `)),
+      ),
+    );
     const late = this.#waitsEnded();
     if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
     if (!this.#disksFail && this.#rules.replicas === 1)
@@ -381,15 +384,13 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     return this.#waitsEnded() === 0 ? wrong : wrong.filter(each => !/ after \d+$/.test(each));
   }
 
-  #isOf(watch: string, name: string): boolean {
-    return watch.startsWith(`${this.#lifeOf(this.#process(name))} `);
-  }
-
   async #judge(lives: readonly NodesLife[], unit: string): Promise<string[]> {
     const held = (await call(refOf(lives[0] as NodesLife, unit), { deadlineMs: reachMs }).all()) as Line[];
     const type = typeOf(unit);
     const runners = lives.flatMap(life => new Array(life.node.awake(type.type, keyIn(unit))).fill(life));
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
+    for (const { world, node } of this.#rules.replicas === 1 && type !== MemoryT ? runners : [])
+      wrong.push(...unlikeStored(unit, held, this.#process(world.name).disk, node.member.host.codec));
     // Whoever sleeps soon may sleep before his answer is here.
     if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
     return [`${unit} is awake on ${runners.map(({ world }) => world.name).join(' and ') || 'no node'}`, ...wrong];
