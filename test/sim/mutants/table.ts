@@ -846,13 +846,6 @@ export const mutants: readonly Mutant[] = [
     replace: '?? -1) > turn + 9) return;',
   },
   {
-    name: 'a word that is kept goes to nobody but whom it was kept for',
-    scenario: 'nodes',
-    file: handoff('last-words'),
-    find: 'this.#keep(word);\n      }\n    this.#sayKept();',
-    replace: 'this.#keep(word);\n      }',
-  },
-  {
     name: 'a word that was lost with its link is not said again',
     scenario: 'nodes',
     file: handoff('last-words'),
