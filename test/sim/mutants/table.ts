@@ -812,7 +812,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a word does not wait behind what is held',
-    scenario: 'nodes',
+    scenario: 'threads',
     file: handoff('last-words'),
     find: 'const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, from, isDirect));',
     replace: 'const pass = (): void => this.#pass(word, from, isDirect);',
