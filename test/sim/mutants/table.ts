@@ -3,7 +3,7 @@
 //
 // Left out is what changes nothing that anybody could see: a check whose case another one makes impossible (gaps in a stream that
 // keeps order), or a duty that others do as well (refuting a suspicion, which the next heartbeat does; speaking to those that are
-// down, which seeds and returning links do).
+// down, which seeds and returning links do; holding on thread 0 what it is asked to hold once more before anybody's turn begins).
 
 import type { Mistake } from '../../mutate.ts';
 
@@ -591,13 +591,6 @@ export const mutants: readonly Mutant[] = [
     file: handoff('handoffs'),
     find: 'Promise.all([heard, lastWords.own(partition), established])',
     replace: 'Promise.all([heard, established])',
-  },
-  {
-    name: 'the new owner does not hold its own messages',
-    scenario: 'nodes',
-    file: handoff('handoffs'),
-    find: `      this.#router.hands.hold(partition, 'settling');`,
-    replace: '',
   },
   {
     name: 'entries of guests do not change hands in memory',
