@@ -114,13 +114,15 @@ export class HandsRecords {
     return { part: [name, records, []], records: count, bytes, next, digest };
   }
 
-  /** Keys written since the last call. Null: too many to remember. */
-  dirty(partition: number): Change[] | null {
+  /** Keys written since the last call, when it is known what became of those writes. Null: too many to remember. */
+  async dirty(partition: number): Promise<Change[] | null> {
     const watching = this.#watching.get(partition);
     if (watching === undefined) throw new TroupeError('STOPPED', `partition ${partition} is not being copied here`);
     if (watching.overflow) return null;
     const { changes } = watching;
     watching.changes = new Map();
+    // One that is read before may yet be refused, of which nobody is told: the other node would keep what has never been.
+    if (changes.size > 0) await this.#host.engine.sync('committed');
     return [...changes.values()];
   }
 

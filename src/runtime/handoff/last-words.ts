@@ -43,6 +43,8 @@ export class LastWords {
   readonly #cuts: Cuts;
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
+  /** ... and those that were passed on: the session may end before they are there, of which whoever has said them hears nothing. */
+  readonly #passed = new Map<string, { readonly word: Word; readonly owner: string }>();
 
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
@@ -123,6 +125,7 @@ export class LastWords {
       if (this.#said.get(partition)?.turn === turn) this.#said.delete(partition);
     });
     this.#say(partition, { turn, to, by });
+    this.#sayKept();
   }
 
   #say(partition: number, { turn, to, by }: Said): void {
@@ -168,6 +171,9 @@ export class LastWords {
       void before.over.then(() => this.#heard(word, from));
       return;
     }
+    // By the way of what it is behind.
+    const isBehind = from !== node || this.#gateway.replicas === null;
+    if (isBehind && word.to === this.#self) this.#settlings.hasCome(partition, turn, node);
     if (settling?.turn === turn) {
       if (this.#asksVia(settling, word, from)) return;
       return unlessOwed(settling, node, turn, () => this.#settlings.markInOrder(word));
@@ -246,7 +252,19 @@ export class LastWords {
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     if (this.#router.peers[number]?.hasWaiting(isOf) === true)
       this.#gateway.timers.later(lookAgainMs, () => this.#pass(word, from, isDirect));
-    else this.#gateway.say(number, 'last', word);
+    else {
+      this.#gateway.say(number, 'last', word);
+      if (!isDirect) this.#hasPassed(word, owner as string);
+    }
+  }
+
+  #hasPassed(word: Word, owner: string): void {
+    const id = `${word.partition} ${word.node}`;
+    const passed = { word, owner };
+    this.#passed.set(id, passed);
+    this.#gateway.timers.later(lastWordKeepMs, () => {
+      if (this.#passed.get(id) === passed) this.#passed.delete(id);
+    });
   }
 
   /** Nothing can pass to that owner meanwhile, so it is still behind everything when there is a session. */
@@ -261,6 +279,12 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
+    for (const [id, { word, owner }] of this.#passed)
+      if (owner === name) {
+        this.#passed.delete(id);
+        this.#keep(word);
+      }
+    this.#sayKept();
     for (const [partition, settling] of this.#settlings.all())
       for (const node of settling.via === name ? settling.direct : [])
         unlessOwed(settling, node, settling.turn, () =>
@@ -273,8 +297,14 @@ export class LastWords {
   linked(name: string): void {
     for (const [partition, said] of this.#said)
       if (this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, said);
+    this.#sayKept();
+  }
+
+  /** As soon as there is a way to whoever owns it by then: whom they were for hears of them by him. */
+  #sayKept(): void {
     for (const [id, word] of [...this.#kept]) {
-      if (this.#gateway.nodes.ownerOf(word.partition) !== name) continue;
+      const owner = this.#gateway.nodes.ownerOf(word.partition) ?? '';
+      if (owner !== this.#self && this.#gateway.linked(owner) === undefined) continue;
       this.#kept.delete(id);
       this.#heard(word);
     }

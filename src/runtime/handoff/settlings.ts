@@ -37,6 +37,8 @@ export class Settlings {
   readonly #begun = new Map<number, number>();
   /** Who had not said the last word of that turn when there was no more waiting: it may have been stopped all the time, and say it yet. */
   readonly #missed = new Map<number, { readonly turn: number; readonly nodes: Set<string> }>();
+  /** By partition and node: the turn of the last word that has come, perhaps before the one that it is under way. */
+  readonly #came = new Map<string, number>();
   /** Waits that ended without a word. */
   late = 0;
 
@@ -122,13 +124,19 @@ export class Settlings {
   comes(partition: number, turn: number, by: string, node = ''): void {
     const isOurs = this.#gateway.nodes.ownerOf(partition) === this.#self;
     const isKnown = (this.#begun.get(partition) ?? -1) >= turn && !this.said(partition, turn, node);
-    if (!isOurs || by === this.#self || isKnown) return;
+    if (!isOurs || by === this.#self || isKnown || (this.#came.get(`${partition} ${node}`) ?? -1) >= turn) return;
     const settling = this.#settling.get(partition);
     if (settling === undefined || settling.turn < turn) {
       this.end(partition);
       const isTaken = this.#gateway.replicas?.isDown(by) === true;
       this.#settle(partition, turn, by, { only: new Set([node]), isTaken, owes: new Map() });
     } else if (settling.turn === turn && !settling.marked.has(node)) settling.only?.add(node);
+  }
+
+  /** It takes another way than the word that it comes, which may be longer: who has just been started anew waits for nothing that is here. */
+  hasCome(partition: number, turn: number, node: string): void {
+    const id = `${partition} ${node}`;
+    this.#came.set(id, Math.max(turn, this.#came.get(id) ?? -1));
   }
 
   /** It is missed no more. Was it? */
@@ -295,11 +303,13 @@ export class Settlings {
   }
 
   describe(): object[] {
-    return [...this.#settling].map(([partition, { via, count, waiting }]) => ({
+    return [...this.#settling].map(([partition, { via, count, waiting, owes }]) => ({
       partition,
       via,
       detained: count,
       waitFor: [...waiting.keys()],
+      // Words of earlier turns.
+      owed: [...owes.keys()],
     }));
   }
 }

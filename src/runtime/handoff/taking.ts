@@ -221,7 +221,7 @@ export class Takings {
     const partition = numberIn(told?.partition);
     const taking = this.#takings.get(partition);
     if (taking === undefined || taking.id !== told?.id || taking.from !== this.#gateway.nameOf(from)) return;
-    if (this.#gateway.nodes.ownerOf(partition) === taking.from) void this.#discard(partition, taking);
+    void this.#discard(partition, taking);
   }
 
   async #discard(partition: number, taking: Taking): Promise<void> {

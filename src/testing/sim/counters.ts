@@ -10,7 +10,7 @@ import { Host } from '../../runtime/host.ts';
 import { call, type Ref } from '../../runtime/refs.ts';
 import { LocalRouter } from '../../runtime/router.ts';
 import { type Draw, whole } from './draws.ts';
-import { diskFaults, type FaultKind, planFaults } from './faults.ts';
+import { diskFaults, type Fault, type FaultKind, planFaults } from './faults.ts';
 import { AckedOracle, ActivationOracle, type Told } from './oracles.ts';
 import type { Life, Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, Scenario, ScenarioRun, SimPlan } from './runner.ts';
@@ -63,6 +63,8 @@ const keys = ['a', 'b', 'c'];
 const points = ['write pending', 'told ok', 'told unknown', 'told failed', 'remind ok'];
 /** Some operations come at one of a few moments, so that turns follow each other closely. */
 const rushes = 12;
+/** Above the faults that are drawn by their kind. */
+const fullId = 1_000;
 
 function plan(draw: Draw): SimPlan {
   const processes = Array.from({ length: 1 + whole(draw('processes'), 3) }, (_, index) => `n${index + 1}`);
@@ -95,10 +97,30 @@ function plan(draw: Draw): SimPlan {
   return {
     processes,
     operations,
-    faults: planFaults({ draw, kinds, processes, points, safetyMs }),
+    faults: [...planFaults({ draw, kinds, processes, points, safetyMs }), ...fullWhileItFlushes(draw, processes)],
     safetyMs,
     livenessMs: 30_000,
   };
+}
+
+/** In some runs: what was committed and is not flushed yet is acknowledged later than what is refused meanwhile. */
+function fullWhileItFlushes(draw: Draw, processes: readonly string[]): Fault[] {
+  if (draw('full while it flushes') < 0.7) return [];
+  return processes.flatMap((on, index): Fault[] => {
+    const of = (what: string): number => draw('full while it flushes', on, what);
+    const atMs = Math.floor(of('at') * safetyMs * 0.7);
+    const fault = { on, other: on, draw: 0.5 + of('how slow') / 2 };
+    return [
+      { ...fault, id: fullId + 2 * index, kind: 'lag', when: { atMs }, forMs: safetyMs * 0.3 },
+      {
+        ...fault,
+        id: fullId + 2 * index + 1,
+        kind: 'full',
+        when: { point: 'write pending', nth: 1 + whole(of('nth'), 12), fromMs: atMs },
+        forMs: 1 + whole(of('for'), 100),
+      },
+    ];
+  });
 }
 
 class CountersRun implements ScenarioRun<HostLife> {

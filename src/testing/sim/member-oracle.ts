@@ -7,9 +7,17 @@
 // Apart: not connected through anybody, while both run. Samples are half a second apart, a verdict takes twenty seconds. Whoever did
 // not run itself may have an old verdict of others in its buffers, or begin among those who are apart from X; of such a one it is
 // asked that nobody was apart from X.
+//
+//     X runs       ──────────────────────────────────▶
+//     A runs       ──────┤ stood still ├─ wakesMs ─▶     A reaches nobody yet, and may not say that X is silent: it was A who did not listen
+//
+// Just awake, A has nothing to judge by but what was before, and what the others say; so there it is asked that X was well for all of them.
 
 import type { GossipEvent } from '../../runtime/membership/gossip-types.ts';
 import type { Millis } from '../../runtime/world.ts';
+
+/** Far less than the silence that becomes a verdict, and a few rounds. */
+const wakesMs = 6_000;
 
 export class Wellbeing {
   readonly #runsSince = new Map<string, Millis>();
@@ -17,6 +25,8 @@ export class Wellbeing {
   readonly #wholeSince = new Map<string, Millis>();
   /** Who is alone, with those that were well when it lost all of them at once. */
   readonly #alone = new Map<string, ReadonlySet<string>>();
+  /** Who stands still, or has just woken up: since when it has not run, and those that were well then. */
+  readonly #asleep = new Map<string, { readonly since: Millis; readonly well: ReadonlySet<string> }>();
   readonly #wellMs: Millis;
 
   /** `wellMs`: how long everything must have been well before a verdict is wrong. */
@@ -28,7 +38,7 @@ export class Wellbeing {
   sample(names: readonly string[], groups: readonly ReadonlySet<string>[], now: Millis): void {
     for (const name of names) {
       const group = groups.find(each => each.has(name));
-      if (group === undefined) this.disturbed(name, now);
+      if (group === undefined) this.#stands(names, name, now);
       if (group?.size !== 1) this.#alone.delete(name);
       else if (!this.#alone.has(name)) {
         // Who slept may find old verdicts of others in its buffers.
@@ -43,6 +53,27 @@ export class Wellbeing {
       for (const other of groups)
         if (group !== other) for (const a of group) for (const b of other) this.#togetherSince.set(`${a} ${b}`, now);
     }
+  }
+
+  /** It does not run. */
+  #stands(names: readonly string[], name: string, now: Millis): void {
+    // One that has woken up for a moment only is judged by what was before that, too.
+    if (now - this.runsSince(name) > wakesMs) {
+      const well = names.filter(other => other !== name && this.isWell(name, other, now));
+      this.#asleep.set(name, { since: now, well: new Set(well) });
+    }
+    this.disturbed(name, now);
+  }
+
+  /** It has just woken up, and nobody but itself was ever apart from the other one, which was well as it fell asleep and has run since. */
+  isWellForSleeper(by: string, other: string, now: Millis): boolean {
+    const slept = this.#asleep.get(by);
+    if (slept === undefined || now - this.runsSince(by) > wakesMs || !slept.well.has(other)) return false;
+    if (this.runsSince(other) >= slept.since) return false;
+    return [...this.#togetherSince].every(([pair, at]) => {
+      const [a, b] = pair.split(' ');
+      return at < slept.since || a === by || b === by || (a !== other && b !== other);
+    });
   }
 
   /** Whatever is said of it now has a reason. */
@@ -134,6 +165,8 @@ export class View {
     // Who was removed comes back to members that refuse to listen for a while.
     if (isRemoved(member) || isRemoved(by)) return undefined;
     if (wellbeing.isWell(by, member, now)) return `${by} says ${name} of ${member}, which ran and was within reach`;
+    if (wellbeing.isWellForSleeper(by, member, now))
+      return `${by} says ${name} of ${member}, which ran all the time while ${by} itself stood still`;
     if (name !== 'member-down' || !wellbeing.isAloneAndSure(by, member)) return undefined;
     return `${by} says ${name} of ${member}, alone and with nobody else who doubts it`;
   }

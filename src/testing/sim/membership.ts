@@ -6,7 +6,7 @@ import { type Effect, gossipDefaults, type Input, type MemberView } from '../../
 import { ringHash } from '../../runtime/ownership/ring.ts';
 import type { Millis } from '../../runtime/world.ts';
 import { type Draw, hashOf, whole } from './draws.ts';
-import { type FaultKind, networkFaults, planFaults } from './faults.ts';
+import { type Fault, type FaultKind, networkFaults, planFaults } from './faults.ts';
 import { waysOf } from './links.ts';
 import { groupsOf, View, Wellbeing } from './member-oracle.ts';
 import { SimPeers } from './peers.ts';
@@ -36,6 +36,8 @@ const toldMs = 20_000;
 /** How long a machine that has ended waits for its next life. */
 const restartMs = 3_000;
 const ringTurnMs = 2_000;
+/** Above the faults that are drawn by their kind. */
+const wakesId = 1_000;
 const points = ['attached', 'detached', 'member-suspect', 'member-down', 'member-removed', 'app-changed', 'ring'];
 
 function plan(draw: Draw): SimPlan {
@@ -55,7 +57,25 @@ function plan(draw: Draw): SimPlan {
   });
   const kinds: FaultKind[] = ['crash', 'power', 'stop', 'suspend', 'wall', ...networkFaults];
   const faults = planFaults({ draw, kinds, processes, points, safetyMs, longestMs: 60_000 });
-  return { processes, operations, faults, safetyMs, livenessMs };
+  return { processes, operations, faults: [...faults, ...wakesAlone(draw, processes)], safetyMs, livenessMs };
+}
+
+/**
+ * In some runs: one stands still for long, as a machine whose lid is shut, and reaches nobody for the first moments in which it runs again; of
+ * some nothing waits by then that others had said meanwhile.
+ */
+function wakesAlone(draw: Draw, processes: readonly string[]): Fault[] {
+  if (draw('wakes alone') < 0.7) return [];
+  const of = (what: string): number => draw('wakes alone', what);
+  const on = processes[whole(of('on'), processes.length)] as string;
+  const [atMs, forMs] = [wellMs + whole(of('at'), 25_000), 12_000 + whole(of('for'), 25_000)];
+  const awakeMs = 1_000 + whole(of('alone'), 6_000);
+  const from = of('all the time') < 0.6 ? atMs : atMs + forMs - 1;
+  const fault = { on, other: on, draw: 0 };
+  return [
+    { ...fault, id: wakesId, kind: 'stop', when: { atMs }, forMs },
+    { ...fault, id: wakesId + 1, kind: 'alone', when: { atMs: from }, forMs: atMs + forMs + awakeMs - from },
+  ];
 }
 
 class MembershipRun implements ScenarioRun<MemberLife> {

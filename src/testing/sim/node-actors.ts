@@ -18,9 +18,17 @@ export const witness: {
   heard: (unit: string, epoch: number, line: Line, above: number | undefined) => void;
   highest: (unit: string) => number;
   departed: (watch: string, reason: string) => void;
+  /** Whoever has that key is about to end by itself. */
+  ends: (key: string) => void;
   /** Virtual time that a turn takes; it never ends when its node has crashed. */
   pause: (ms: number) => Promise<void>;
-} = { heard: () => undefined, highest: () => 0, departed: () => undefined, pause: async () => undefined };
+} = {
+  heard: () => undefined,
+  highest: () => 0,
+  departed: () => undefined,
+  ends: () => undefined,
+  pause: async () => undefined,
+};
 
 export class Ledger extends Actor<Line[]> {
   override initial(): Line[] {
@@ -111,6 +119,14 @@ export class Mortal extends Actor<null> {
     return null;
   }
   end(): void {
+    this.self.stop();
+  }
+  /** By itself: nobody's message is behind it, which would have come by the way of all others. */
+  endSoon(ms: number): void {
+    this.self.after(ms, 'endNow');
+  }
+  endNow(): void {
+    witness.ends(this.self.key);
     this.self.stop();
   }
 }

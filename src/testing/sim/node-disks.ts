@@ -52,3 +52,28 @@ export function keptOn(disk: SimDisk): KeptRow[] {
     return [];
   }
 }
+
+/** At rest what an actor has in memory is what its node would read if it were started anew. */
+export function unlikeStored(
+  unit: string,
+  held: readonly (readonly [by: string, number: number])[],
+  disk: SimDisk,
+  codec: Codec,
+): string[] {
+  const stored = new Set<string>();
+  for (const { key, value } of disk.records(`a/${partitionOf(unit.slice(unit.indexOf('/') + 1), partitions)}`)) {
+    // Answers that are kept for a second try are no lines.
+    if (ownerOfRecord(key)?.join('/') !== unit || key[0] === answersTag) continue;
+    const lines = codec.decode(value) as readonly unknown[];
+    for (const line of typeof lines[0] === 'string' ? [lines] : lines) stored.add((line as unknown[]).join(' '));
+  }
+  const has = new Set(held.map(line => line.join(' ')));
+  return [
+    ...[...stored]
+      .filter(line => !has.has(line))
+      .map(line => `${unit}: ${line} is on its disk, and it does not have it`),
+    ...[...has].filter(line => !stored.has(line)).map(line => `${unit}: ${line} is not on its disk, and it has it`),
+  ];
+}
+
+const answersTag = 'o'.charCodeAt(0);

@@ -18,6 +18,8 @@ export interface Said {
   /** It may come late, behind what was said after it: it was tried again, or nobody waited for its end. */
   isStray: boolean;
   outcome: Outcome;
+  /** When its asker was told so. */
+  unknownAt?: number;
 }
 
 export interface LedgerRules {
@@ -53,6 +55,10 @@ export class LedgerOracle {
     this.#said.set(unit, all);
     all.push(said);
     return said;
+  }
+
+  saidOf(unit: string, [by, number]: Line): Said | undefined {
+    return this.#said.get(unit)?.find(said => said.by === by && said.number === number);
   }
 
   highest(unit: string): number {

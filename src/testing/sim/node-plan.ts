@@ -6,6 +6,7 @@
 import { type Draw, whole } from './draws.ts';
 import { type Fault, type FaultKind, planFaults } from './faults.ts';
 import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
+import { sceneOf } from './node-scenes.ts';
 import { storyOf } from './node-stories.ts';
 import { taleOf } from './node-tales.ts';
 import type { Operation, SimPlan } from './runner.ts';
@@ -248,15 +249,17 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0 }: NodeRules)
       ? undefined
       : (taleOf(draw, { processes, keys, types, isCalm }) ??
         (threads > 0 ? threadTaleOf(draw, { processes, keys, isCalm }) : undefined));
+  const hasTale = tale !== undefined;
+  const scene = replicas > 1 ? undefined : sceneOf(draw, { processes, keys, isCalm, hasTale });
   const isStorys = ({ name, atMs }: Operation): boolean =>
     name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
   const planned = operations.filter(operation => !isStorys(operation));
-  for (const operation of [...(story?.operations ?? []), ...(tale?.operations ?? [])])
+  for (const operation of [...(story?.operations ?? []), ...(tale?.operations ?? []), ...(scene?.operations ?? [])])
     planned.push({ ...operation, id: operations.length + planned.length });
   if (draw('threads die at once', atOnceSalt) < 0.5)
     planned.push(...planned.flatMap(operation => diesToo(draw, operation)));
-  const isAlone = story?.isAlone || tale?.isAlone;
-  const all = [...(isAlone ? [] : faults), ...(story?.faults ?? []), ...(tale?.faults ?? [])];
+  const isAlone = story?.isAlone || tale?.isAlone || (scene !== undefined && !hasTale);
+  const all = [...(isAlone ? [] : faults), ...(story?.faults ?? []), ...(tale?.faults ?? []), ...(scene?.faults ?? [])];
   return { processes, operations: planned, faults: all, late, safetyMs, livenessMs, servedMs };
 }
 

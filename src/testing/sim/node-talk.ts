@@ -78,6 +78,8 @@ export class NodeTalk {
         return this.#cancel(operation, life);
       case 'watch':
         return this.#watch(operation, by, life);
+      case 'end soon':
+        return Promise.resolve(tell(life.node.member.host.ref(MortalT, keyIn(key))).endSoon(value));
       default:
         return this.#end(keyIn(key), life);
     }
@@ -115,6 +117,7 @@ export class NodeTalk {
 
   #become(said: Said, outcome: Outcome): void {
     said.outcome = outcome;
+    if (outcome === 'unknown') said.unknownAt = this.#seams.sim.now;
     if (outcome === 'ok') this.#acked(said);
     const ranIn = this.#seams.ranIn.get(`${said.unit} ${said.by} ${said.number}`);
     if (outcome !== 'ok' || ranIn === undefined) return;
@@ -196,7 +199,8 @@ export class NodeTalk {
 
   #move({ key, value }: Operation, { node }: NodesLife): Promise<unknown> {
     const to = this.#seams.plan.processes[value % this.#seams.plan.processes.length] as string;
-    return node.relocate(typeOf(key), keyIn(key), to);
+    const type = key.startsWith(`${MortalT.type}/`) ? MortalT : typeOf(key);
+    return node.relocate(type, keyIn(key), to);
   }
 
   async #remind({ key, value }: Operation, life: NodesLife): Promise<void> {

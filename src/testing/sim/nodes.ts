@@ -6,7 +6,6 @@
 // What it proves: nothing acknowledged is lost, nothing is doubled, each sender's order holds, one owner at a time under rising
 // epochs, watches are told once, reminders come, and nothing is left behind. Its oracles: node-oracle.ts, node-copies.ts, node-alike.ts.
 
-import { TroupeError } from '../../errors.ts';
 import type { Cluster } from '../../runtime/cluster/cluster.ts';
 import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
@@ -21,6 +20,8 @@ import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
 import { unlikeIn } from './node-alike.ts';
 import { SimCopies } from './node-copies.ts';
+import { unlikeStored } from './node-disks.ts';
+import { NodeFiles } from './node-files.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
@@ -29,14 +30,14 @@ import { excuseOf, type NodeView, storedView, unservedOf, viewOf, wishedOwner } 
 import { isCalm } from './node-tales.ts';
 import { isHarm, keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import { threadsOf } from './node-threads.ts';
+import { WellOracle } from './node-well.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
 import type { Operation, ScenarioRun, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
 import { ThreadDeaths } from './thread-deaths.ts';
 
 const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
-/** `saveMs`: storing the ring takes so long, a small file, synced. */
-const [saveMs, reachMs, quickRoundMs] = [1, 2_000, 250] as const;
+const [reachMs, quickRoundMs] = [2_000, 250] as const;
 /** Whatever has been reminded of, and was tried again, has come by then. */
 const quietMs: number = reminderMsMax + 6_000;
 const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
@@ -50,6 +51,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   readonly #oracle: LedgerOracle;
   readonly #watches: WatchOracle;
   readonly #copies: SimCopies;
+  /** Where threads hang, or others take over, more may have to wait. */
+  readonly #well: WellOracle | undefined;
   readonly #wishes = new Map<number, string>();
   /** Operations that have not ended; and when the last one did. */
   readonly #open = new Set<Operation>();
@@ -74,6 +77,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     const ledgerRules = { calm: this.#calm, disksFail: this.#disksFail };
     [this.#oracle, this.#watches] = [new LedgerOracle(ledgerRules), new WatchOracle(ledgerRules)];
     [this.#copies, this.#deaths] = [new SimCopies(sim, partitions), new ThreadDeaths(sim)];
+    if (rules.replicas === 1 && rules.threads === undefined) this.#well = new WellOracle(sim, plan.processes);
     this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
     // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
@@ -87,6 +91,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     witness.heard = (unit, epoch, line, above) => this.#heard(unit, epoch, line, above);
     witness.highest = unit => this.#oracle.highest(unit);
     witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason, sim.now));
+    witness.ends = key => this.#watches.ended(key, sim.now, sim.now);
     witness.pause = ms => new Promise(done => this.#sim.plan(this.#sim.running, ms, 'pause', done));
   }
 
@@ -99,6 +104,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     if (running === undefined) return this.#sim.violation(`${unit} ran on no node`);
     this.#sim.note(running.name, `${unit} under ${epoch} hears ${line.join(' ')}`);
     this.#ranIn.set(`${unit} ${line.join(' ')}`, running);
+    if (above === undefined) this.#well?.runs(this.#oracle.saidOf(unit, line));
     const began = this.#rules.replicas > 1 ? above : undefined;
     this.#wrong(...this.#oracle.heard(unit, epoch, line, this.#lifeOf(running), began));
   }
@@ -111,25 +117,13 @@ export class NodesRun implements ScenarioRun<NodesLife> {
 
   program(): Program<NodesLife> {
     return async world => {
-      const { name, files, clock } = world;
+      const { name, clock } = world;
       const self = this.#process(name);
-      let isOver = false;
-      const read = (file: string) => JSON.parse(textOf(files.get(file)) ?? 'null') ?? undefined;
-      const number = (file: string): number => read(file) ?? 0;
-      const keep = (file: string, value: unknown): void => {
-        if (!isOver) files.set(file, new TextEncoder().encode(String(value)));
-      };
-      const base = Math.max(1, number('epochs'));
-      keep('epochs', base + chunksPerReserve);
-      const incarnation = Math.max(number('incarnation') + 1, Math.floor(clock.now() / 1_000));
-      keep('incarnation', incarnation);
-      const save = async (file: string, value: unknown): Promise<void> => {
-        await new Promise<void>(done => clock.timer(saveMs, done));
-        if (isOver) throw new TroupeError('STOPPED', `that life of ${name} is over`);
-        if (self.disk.full) throw new TroupeError('DISK_FULL', `the disk of ${name} is full`);
-        keep(file, JSON.stringify(value));
-        world.mark(`${file} stored`);
-      };
+      const files = new NodeFiles(world, self.disk);
+      const base = Math.max(1, files.number('epochs'));
+      files.keep('epochs', base + chunksPerReserve);
+      const incarnation = Math.max(files.number('incarnation') + 1, Math.floor(clock.now() / 1_000));
+      files.keep('incarnation', incarnation);
       const threads = threadsOf(this.#sim.draw, this.#rules, world);
       const engine = world.storage.open({ kind: 'memory', writers: 1 + (threads?.count ?? 0) });
       let hooks: HandoffHooks | undefined;
@@ -141,15 +135,12 @@ export class NodesRun implements ScenarioRun<NodesLife> {
         // So that who is lost is missed while there is still time to see what becomes of it.
         gossip: this.#rules.replicas > 1 ? { roundMs: quickRoundMs } : undefined,
         epochs: epochMemory(base),
-        storeEpochs: async limit => {
-          await new Promise<void>(done => clock.timer(saveMs, done));
-          keep('epochs', Math.max(limit, number('epochs')));
-        },
+        storeEpochs: limit => files.keepAtLeast('epochs', limit),
         others: this.#plan.processes.filter(other => other !== name),
         memory: {
-          ...{ state: read('ring'), vote: read('vote') },
-          saveState: state => save('ring', state),
-          saveVote: vote => save('vote', vote),
+          ...{ state: files.read('ring'), vote: files.read('vote') },
+          saveState: state => files.save('ring', state),
+          saveVote: vote => files.save('vote', vote),
         },
         handoffs: (cluster, gateway) => {
           hooks = this.#attach(cluster, gateway);
@@ -160,7 +151,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       if (this.#rules.replicas > 1) this.#copies.watch({ node, engine, world });
       listenIn(node.member.router, node.gateway, (point, peer, about, answer) => {
         world.mark(point, peer);
-        if (this.#rules.replicas > 1 && !isOver) this.#copies.mark(name, point, about, answer);
+        if (this.#rules.replicas > 1 && !files.isOver) this.#copies.mark(name, point, about, answer);
         this.#deaths.reached(node, self, point, about);
         if (point === 'hears handoff-begin') this.#copied.add(`${name} ${about.partition}`);
         if (point === 'hears guest-put') this.#put.add(`${name} ${about.unit}`);
@@ -169,8 +160,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
         if (other !== undefined) this.#sim.mark(other, 'gave its ready', name);
       });
       const end = (): void => {
-        if (isOver) return;
-        isOver = true;
+        if (files.isOver) return;
+        files.isOver = true;
         this.#late += node.gateway.lastWords.late;
         node.halt();
       };
@@ -207,8 +198,9 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   #emitted(world: SimWorld, event: string, payload: unknown): void {
-    const { partition, reason } = (payload ?? {}) as { partition?: number; reason?: string };
+    const { partition, to, reason } = (payload ?? {}) as { partition?: number; to?: string; reason?: string };
     world.mark(event);
+    if (event === 'partition-stays') this.#well?.stays(world.name, partition as number, to as string);
     if (event === 'partition-arrived') this.#copied.delete(`${world.name} ${partition}`);
     if (partition !== undefined) this.#sim.note(world.name, `${event} ${partition} ${reason ?? ''}`);
     if (this.#calm && event === 'partition-stays' && /within \d+ ms/.test(reason ?? ''))
@@ -349,8 +341,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   async verdict(away: readonly string[]): Promise<readonly string[]> {
-    const wrong: string[] = [];
-    const lives = this.#lives(away);
+    const [wrong, lives]: [string[], NodesLife[]] = [[], this.#lives(away)];
     const first = lives[0] as NodesLife;
     for (const key of this.#keysWithout(away)) {
       if (away.length === 0) await call(first.node.member.host.ref(MortalT, key), { deadlineMs: reachMs }).end();
@@ -358,7 +349,11 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     }
     if (away.length > 0) return this.#inOrder(wrong);
     await new Promise<void>(done => first.world.clock.timer(1_000, done));
-    wrong.push(...this.#watches.judge(watch => this.#plan.processes.some(name => this.#isOf(watch, name))));
+    wrong.push(
+      ...this.#watches.judge(watch =>
+        this.#plan.processes.some(name => watch.startsWith(`${this.#lifeOf(this.#process(name))} `)),
+      ),
+    );
     const late = this.#waitsEnded();
     if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
     if (!this.#disksFail && this.#rules.replicas === 1)
@@ -385,19 +380,15 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     return this.#waitsEnded() === 0 ? wrong : wrong.filter(each => !/ after \d+$/.test(each));
   }
 
-  #isOf(watch: string, name: string): boolean {
-    return watch.startsWith(`${this.#lifeOf(this.#process(name))} `);
-  }
-
   async #judge(lives: readonly NodesLife[], unit: string): Promise<string[]> {
     const held = (await call(refOf(lives[0] as NodesLife, unit), { deadlineMs: reachMs }).all()) as Line[];
     const type = typeOf(unit);
     const runners = lives.flatMap(life => new Array(life.node.awake(type.type, keyIn(unit))).fill(life));
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
+    for (const { world, node } of this.#rules.replicas === 1 && type !== MemoryT ? runners : [])
+      wrong.push(...unlikeStored(unit, held, this.#process(world.name).disk, node.member.host.codec));
     // Whoever sleeps soon may sleep before his answer is here.
     if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;
     return [`${unit} is awake on ${runners.map(({ world }) => world.name).join(' and ') || 'no node'}`, ...wrong];
   }
 }
-
-const textOf = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);

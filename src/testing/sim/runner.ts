@@ -20,7 +20,9 @@ import type { TraceEvent } from './trace.ts';
 export interface Operation {
   readonly id: number;
   readonly atMs: Millis;
-  /** The process that is asked to do it. */
+  /** Not at that time, but when a process reaches that point for the nth time from then on; while all is not healed yet. */
+  readonly when?: { readonly point: string; readonly nth: number };
+  /** The process that is asked to do it. '*', of one that waits for a point: whoever reaches it. */
   readonly on: string;
   readonly name: string;
   readonly key: string;
@@ -134,10 +136,16 @@ async function runPlan<L extends Life>(scenario: Scenario<L>, sim: Simulation<L>
   for (const [name, atMs] of late) if (sim.processes.has(name)) faults.comesLate(name, atMs);
   faults.onLoss = (target, kind) => run.onLoss?.(target, kind);
   for (const operation of plan.operations) operations.plan(operation);
+  const { onMark } = sim;
+  sim.onMark = (target, point, peer) => {
+    onMark(target, point, peer);
+    operations.reached(target, point);
+  };
   const goes = await sim.runTo(plan.safetyMs);
   if (goes) {
     healedAt = sim.now;
     faults.heal();
+    operations.forget();
     if (faults.away.length === 0 || (await goOnWithout(sim, run, faults.away, plan))) {
       healedAt = sim.now;
       if (faults.away.length > 0) faults.bringBack();
@@ -217,6 +225,8 @@ class Operations<L extends Life> {
   readonly #sim: Simulation<L>;
   readonly #run: ScenarioRun<L>;
   readonly #open = new Map<Operation, SimProcess<L>>();
+  /** What waits for a point, by that. */
+  readonly #armed = new Map<string, { readonly operation: Operation; left: number }[]>();
 
   constructor(sim: Simulation<L>, run: ScenarioRun<L>) {
     this.#sim = sim;
@@ -224,7 +234,34 @@ class Operations<L extends Life> {
   }
 
   plan(operation: Operation): void {
-    this.#sim.plan(undefined, operation.atMs, `operation ${operation.id}`, () => {
+    const { when } = operation;
+    if (when === undefined) return this.#begin(operation, operation.atMs);
+    const armed = this.#armed.get(when.point) ?? [];
+    this.#armed.set(when.point, armed);
+    armed.push({ operation, left: when.nth });
+  }
+
+  /** It begins when the turn that made the mark is over. */
+  reached({ name }: SimProcess<L>, point: string): void {
+    const armed = this.#armed.get(point);
+    if (armed === undefined) return;
+    for (const each of armed) {
+      const { operation } = each;
+      if (this.#sim.now < operation.atMs || --each.left > 0) continue;
+      this.#begin(operation.on === '*' ? { ...operation, on: name } : operation, 0);
+    }
+    this.#armed.set(
+      point,
+      armed.filter(({ left }) => left > 0),
+    );
+  }
+
+  forget(): void {
+    this.#armed.clear();
+  }
+
+  #begin(operation: Operation, delayMs: Millis): void {
+    this.#sim.plan(undefined, delayMs, `operation ${operation.id}`, () => {
       const target = this.#sim.processes.get(operation.on);
       // The client finds nobody there: it has not even asked.
       if (target === undefined || target.life === undefined) return;

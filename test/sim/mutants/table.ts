@@ -3,7 +3,7 @@
 //
 // Left out is what changes nothing that anybody could see: a check whose case another one makes impossible (gaps in a stream that
 // keeps order), or a duty that others do as well (refuting a suspicion, which the next heartbeat does; speaking to those that are
-// down, which seeds and returning links do).
+// down, which seeds and returning links do; holding on thread 0 what it is asked to hold once more before anybody's turn begins).
 
 import type { Mistake } from '../../mutate.ts';
 
@@ -89,7 +89,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a write does not wait for the word on the one before it',
-    scenario: 'counters',
+    scenario: 'replicas',
     file: persistence,
     find: 'const done = last !== null && this.isUnheard(act, last) ? last.done.then(handIn) : handIn();',
     replace:
@@ -593,13 +593,6 @@ export const mutants: readonly Mutant[] = [
     replace: 'Promise.all([heard, established])',
   },
   {
-    name: 'the new owner does not hold its own messages',
-    scenario: 'nodes',
-    file: handoff('handoffs'),
-    find: `      this.#router.hands.hold(partition, 'settling');`,
-    replace: '',
-  },
-  {
     name: 'entries of guests do not change hands in memory',
     scenario: 'nodes',
     file: handoff('handoffs'),
@@ -741,6 +734,13 @@ export const mutants: readonly Mutant[] = [
     replace: 'this.#watching.set(partition, watching);\n    watching.changes = new Map();',
   },
   {
+    name: 'what was copied is not read again when it has been refused',
+    scenario: 'nodes',
+    file: handoff('hands-records'),
+    find: "if (changes.size > 0) await this.#host.engine.sync('committed');",
+    replace: '',
+  },
+  {
     name: 'the mark that something is to be cleared travels',
     scenario: 'nodes',
     file: handoff('hands-records'),
@@ -776,11 +776,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'for (const entry of held.entries.reverse())\n        if',
   },
   {
-    name: 'tells that were held are sent past the bound of nobody',
+    name: 'tells that were held are refused by a full mailbox',
     scenario: 'nodes',
     file: handoff('held'),
     find: 'if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, true);\n      else tellSurely',
-    replace: 'if (act !== null) arrivals.deliver(act, host.thread, code, a0, a1, null, false);\n      else tellSurely',
+    replace: 'if (act !== null) void host.tell(ref, code, a0, a1);\n      else tellSurely',
   },
   {
     name: 'nothing is detained',
@@ -805,7 +805,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a word does not wait behind what is held',
-    scenario: 'nodes',
+    scenario: 'threads',
     file: handoff('last-words'),
     find: 'const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, from, isDirect));',
     replace: 'const pass = (): void => this.#pass(word, from, isDirect);',
@@ -823,6 +823,20 @@ export const mutants: readonly Mutant[] = [
     file: handoff('last-words'),
     find: 'if (this.#router.peers[number]?.hasWaiting(isOf) === true)',
     replace: 'if (this.#router.peers[number]?.hasWaiting(isOf) === undefined)',
+  },
+  {
+    name: 'a word of another node that was lost with the link of this one is not passed on again',
+    scenario: 'nodes',
+    file: handoff('last-words'),
+    find: 'if (!isDirect) this.#hasPassed(word, owner as string);',
+    replace: 'void owner;',
+  },
+  {
+    name: 'a word that has come is waited for when it is said to be under way',
+    scenario: 'nodes',
+    file: handoff('settlings'),
+    find: '?? -1) >= turn) return;',
+    replace: '?? -1) > turn + 9) return;',
   },
   {
     name: 'a word that was lost with its link is not said again',
@@ -886,13 +900,6 @@ export const mutants: readonly Mutant[] = [
     file: handoff('taking'),
     find: 'await this.#raiseEpochs(numberIn(asked.epoch));',
     replace: '',
-  },
-  {
-    name: 'anybody may say that a handoff is off',
-    scenario: 'nodes',
-    file: handoff('taking'),
-    find: 'if (this.#gateway.nodes.ownerOf(partition) === taking.from) void',
-    replace: 'void',
   },
 
   // Actors that move between nodes, and what passes a gateway.
