@@ -120,11 +120,13 @@ export class LastWords {
   say({ partition, turn, from, to }: Change): void {
     if (to === this.#self) this.#settlings.entered(partition);
     const by = [from, ...(this.#said.get(partition)?.by ?? []).filter(name => name !== from)];
-    this.#said.set(partition, { turn, to, by });
+    const before = this.#said.get(partition);
+    const said: Said = { turn, to, by, before: before && { ...before, before: undefined } };
+    this.#said.set(partition, said);
     this.#gateway.timers.later(lastWordKeepMs, () => {
       if (this.#said.get(partition)?.turn === turn) this.#said.delete(partition);
     });
-    this.#say(partition, { turn, to, by });
+    this.#say(partition, said);
     this.#sayKept();
   }
 
@@ -233,7 +235,12 @@ export class LastWords {
 
   #stop(word: Word, by = ''): void {
     const { partition, turn, node } = word;
-    if (this.#gateway.nodes.ownerOf(partition) !== by) return;
+    if (this.#gateway.nodes.ownerOf(partition) !== by) {
+      // It has changed hands since, and nothing of that turn goes there any more: he passes on what waits for this word.
+      const now = this.#settlings.get(partition)?.turn ?? this.#said.get(partition)?.turn ?? -1;
+      if (now > turn) this.#router.held.behind(partition, () => this.#tell(by, word));
+      return;
+    }
     this.cut(partition, turn, node);
     this.#router.held.behind(partition, () => this.#pass(word, by));
   }
@@ -290,7 +297,12 @@ export class LastWords {
         unlessOwed(settling, node, settling.turn, () =>
           this.#settlings.markInOrder({ partition, turn: settling.turn, node }),
         );
-    for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);
+    for (const [partition, said] of this.#said) {
+      // Of the turn before, too: whoever that one made the owner waits for it, with all that is later.
+      const { before } = said;
+      if (before?.by[0] === name) this.#say(partition, before);
+      if (said.by.includes(name)) this.#say(partition, said);
+    }
   }
 
   /** A session begins: what was said while there was none may not have come. */

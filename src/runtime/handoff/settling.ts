@@ -21,6 +21,8 @@ export interface Said {
   readonly to: string;
   /** Who owned it until then, since this node did: the last one first. */
   readonly by: readonly string[];
+  /** What was said of the turn before, if that is not long ago. */
+  readonly before?: Said | undefined;
 }
 
 export interface Detained {

@@ -9,7 +9,9 @@ import type { FarRouter } from '../../runtime/far-router.ts';
 import type { Gateway } from '../../runtime/gateway/gateway.ts';
 
 const isWord = (word: string): boolean =>
-  /^(part-|handoff-|guest-|rep-(begin|round|vote|push|lead|out))|^(handed|last|watch|departed|pause)$/.test(word);
+  /^(part-|handoff-|guest-|found-|rep-(begin|round|vote|push|lead|out))|^(handed|last|watch|departed|pause)$/.test(
+    word,
+  );
 /** Pages and keys: too many to wait for one of them. */
 const isBulk = (word: string): boolean => /^part-(page|read|dirty|flush|echo)$/.test(word);
 const isOf = (word: string): boolean => isWord(word) && !isBulk(word);

@@ -31,6 +31,9 @@ const aboutLostMax = 40;
 const missedMs = 5_000;
 /** Above those of all others. */
 const awayId = 2_000;
+const foundingId = 3_000;
+/** Picked so that the seeds of seeds.txt, but for those about it, found undisturbed as they did. */
+const foundingSalt = 2_476_404;
 /** Whoever stays away is taken over from by about then, and spoken to until then. */
 const takenOverMs = 12_000;
 /** A partition is written to so often in a seed: one of those times its owner is gone for good. */
@@ -234,6 +237,7 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0 }: NodeRules)
   const faults = [
     ...(isCalm ? [] : drawFaults(draw, processes, { replicas, safetyMs })),
     ...(replicas > 1 ? staysAway(draw, processes) : []),
+    ...(isCalm ? [] : lostAsItFounds(draw)),
   ];
   for (const { id, when, forMs } of faults.filter(fault => fault.id >= lostId))
     for (let n = 0; n < aboutLostMax && 'atMs' in when; n++) {
@@ -315,6 +319,37 @@ function lost(draw: Draw, processes: readonly string[], index: number): Fault {
     forMs: 500 + whole(of('for') ** 2, 25_000),
     draw: of('draw'),
   };
+}
+
+/** The steps at which the first ring is agreed to, by whoever reaches them. */
+const foundingPoints = [
+  ...['hears found-ask', 'gives found-ask', 'found-ask done', 'found-ask done', 'vote stored', 'vote stored'],
+  ...[
+    'hears found-accept',
+    'gives found-accept',
+    'found-accept done',
+    'found-accept done',
+    'ring stored',
+    'ring stored',
+  ],
+];
+
+/** One or two of them, the later one perhaps as the others found without the first. */
+function lostAsItFounds(draw: Draw): Fault[] {
+  if (draw('lost as it founds', foundingSalt) >= 0.1) return [];
+  return Array.from({ length: 1 + whole(draw('lost as it founds', 'how many'), 2) }, (_, index): Fault => {
+    const of = (what: string): number => draw('lost as it founds', index, what);
+    const point = foundingPoints[whole(of('point'), foundingPoints.length)] as string;
+    return {
+      id: foundingId + index,
+      kind: (['crash', 'crash', 'power', 'stop', 'split'] as const)[whole(of('kind'), 5)] as FaultKind,
+      on: '*',
+      other: '*',
+      when: { point, nth: 1 + whole(of('nth'), 4) },
+      forMs: 500 + whole(of('for'), 12_000),
+      draw: of('draw'),
+    };
+  });
 }
 
 /** Where a partition is being written to, by its owner mostly; one of them has the write by then, the other perhaps not. */

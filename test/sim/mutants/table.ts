@@ -842,7 +842,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a word that was lost with its link is not said again',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'for (const [partition, said] of this.#said) if (said.by.includes(name)) this.#say(partition, said);',
+    find: 'if (said.by.includes(name)) this.#say(partition, said);',
     replace: '',
   },
   {
