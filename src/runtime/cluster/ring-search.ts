@@ -149,13 +149,17 @@ export class RingSearch {
     this.#readyWhenLinked(world.clock.mono() + ownersPatienceMs);
   }
 
-  /** Whoever is told that this node is ready may send to anybody at once. An owner who cannot be reached does not keep it waiting for long. */
+  /**
+   * Whoever is told that this node is ready may send to anybody at once. An owner who cannot be reached, or of whom nothing has been heard since
+   * this node was started again, does not keep it waiting for long.
+   */
   #readyWhenLinked(until: Millis): void {
     const { name, linked, keeper, world, onReady } = this.#options;
+    const statuses = new Map(this.#options.members().map(member => [member.name, member.status]));
+    const isMissing = (owner: string): boolean =>
+      owner !== name && !linked.has(owner) && ['up', 'joining', undefined].includes(statuses.get(owner));
     const owners = new Set(keeper.ring?.owners);
-    const isMissing = (member: MemberView): boolean =>
-      member.status === 'up' && member.name !== name && owners.has(member.name) && !linked.has(member.name);
-    if (!this.#options.members().some(isMissing) || world.clock.mono() >= until) onReady();
+    if (![...owners].some(isMissing) || world.clock.mono() >= until) onReady();
     else this.#cancelReady = world.clock.timer(ownersLookMs, () => this.#readyWhenLinked(until));
   }
 

@@ -1,6 +1,7 @@
 // Nodes that find each other, agree on a ring, and send by it: on the simulated network.
 
 import { afterEach, describe, expect, it } from 'vitest';
+import { ownersPatienceMs } from '../../../src/limits.ts';
 import { call, tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { AtT, LogT } from '../gateway/actors.ts';
@@ -82,6 +83,21 @@ describe('a node that comes later', () => {
     await until('n1 sees n4', () => statuses('n1').includes('n4 up'));
     await kit.run(node('n1').ref(AtT, 'n4').hear('to n4'));
     expect(node('n4').runs(AtT, 'n4')).toBe(true);
+  });
+});
+
+describe('a node that comes back to its ring', () => {
+  it('is ready when it reaches the owners, and no later than a few seconds when they do not come', async () => {
+    await start(3);
+    node('n1').crash(false);
+    await kit.restart('n1');
+    await kit.run(node('n1').cluster.ready());
+    expect(await kit.run(node('n1').ref(LogT, keyOf('n2')).hear('at once'))).toBeDefined();
+    for (const { name } of kit.nodes) node(name).crash(false);
+    const before = kit.clock.mono();
+    await kit.restart('n1');
+    await kit.run(node('n1').cluster.ready(), 30_000);
+    expect(kit.clock.mono() - before).toBeLessThan(2 * ownersPatienceMs);
   });
 });
 
