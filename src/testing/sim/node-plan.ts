@@ -254,7 +254,8 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0, isOld = fals
       : (taleOf(draw, { processes, keys, types, isCalm }) ??
         (threads > 0 ? threadTaleOf(draw, { processes, keys, isCalm }) : undefined));
   const hasTale = tale !== undefined;
-  const scene = replicas > 1 || isOld ? undefined : sceneOf(draw, { processes, keys, isCalm, hasTale });
+  const scene =
+    replicas > 1 || isOld ? undefined : sceneOf(draw, { processes, keys, isCalm, hasTale, hasThreads: threads > 0 });
   const isStorys = ({ name, atMs }: Operation): boolean =>
     name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
   const planned = operations.filter(operation => !isStorys(operation));

@@ -35,8 +35,8 @@ const rough: readonly ((stage: Stage) => Played)[] = [
 /** Above the faults of all other kinds. */
 const sceneId = 5_000;
 const [beginMs, beginSpanMs] = [5_500, 5_000] as const;
-/** Of the seeds without a tale, and of those with one. */
-const [share, taleShare] = [0.5, 0.8] as const;
+/** Of the seeds without a tale, and of those with one; where nodes have several threads, chance has more to find between those. */
+const [share, taleShare, threadShare] = [0.5, 0.8, 0.25] as const;
 /** Behind the tale. */
 const laterMs = 4_500;
 
@@ -47,9 +47,11 @@ export function sceneOf(
     keys,
     isCalm,
     hasTale,
-  }: Pick<Stage, 'processes'> & { keys: readonly string[]; isCalm: boolean; hasTale: boolean },
+    hasThreads,
+  }: Pick<Stage, 'processes'> & { keys: readonly string[]; isCalm: boolean; hasTale: boolean; hasThreads: boolean },
 ): Scene | undefined {
-  if (draw('scene', 'whether') >= (hasTale ? taleShare : share)) return undefined;
+  const shareOfAll = hasTale ? taleShare : hasThreads ? threadShare : share;
+  if (draw('scene', 'whether') >= shareOfAll) return undefined;
   const of = (what: string): number => draw('scene', what);
   const stage: Stage = {
     ...{ of, processes, key: one(keys, of('key')) },
