@@ -175,10 +175,14 @@ export class NodeTalk {
   }
 
   async #ownersThread({ name, key, value }: Operation, life: NodesLife): Promise<void> {
-    const { home, threads } = this.#homeOf(key, life);
+    const { owner, home, threads } = this.#homeOf(key, life);
     const thread = 1 + (value % Math.max(1, threads));
-    if (name === ownersThreadHangs) home?.threadHangs(thread, value);
-    else await home?.threadDies(thread);
+    const { sim } = this.#seams;
+    // As an event of that node: what runs there because of it does not run here.
+    sim.plan(sim.processes.get(owner), 0, name, () => {
+      if (name === ownersThreadHangs) home?.threadHangs(thread, value);
+      else void home?.threadDies(thread);
+    });
   }
 
   /** Of whichever node has its partition; none where that has only one thread. */
