@@ -70,7 +70,11 @@ export class FarUnits {
       // Its partition may be about to leave, where nothing wakes any more.
       if (holding && held.of(hosted, key) !== undefined)
         return held.deliver(new hosted.stubs.Ref(key), payload, threadOf(from));
-      const act = hosted.live.get(key) ?? this.host.activate(hosted, key);
+      const live = hosted.live.get(key);
+      // Granted by the directory, which does not know that its partition has been given away while the thread it lived on was being replaced.
+      if (live === undefined && !this.moves.router.places.isOurs(hosted, key))
+        return this.moves.router.forward(threadOf(from), new hosted.stubs.Ref(key), payload);
+      const act = live ?? this.host.activate(hosted, key);
       this.moves.router.arrivals.deliver(
         act,
         threadOf(from),

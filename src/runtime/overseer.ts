@@ -171,16 +171,17 @@ export class Overseer {
     this.live.add(thread);
     this.router.moves.lives[thread] = life;
     this.router.peers[thread]?.revive();
+    // First what must not wake there now, of partitions and slots that change hands: the directory grants at once what is in doubt. And which
+    // actors live elsewhere than the table says for having been on other nodes.
+    this.router.gateway?.tellThread(thread);
+    this.router.shifts?.tellThread(thread);
     this.step({ type: 'joined', host: hostOf(thread, life) });
     // To the newcomer a unit it has not heard of is one that has never moved: it is told before it reads its reminders.
     for (const { unit, host, epoch } of this.directory.owners())
       this.router.control(thread, 'move', { host: hostOf(0, 0), message: { type: 'located', unit, host, epoch } });
-    // The same of those that live elsewhere than the table says for having been on other nodes, and of partitions that change hands just now.
-    this.router.gateway?.tellThread(thread);
     this.welcome(thread);
     for (const other of others) this.router.control(other, 'peer-joined', { thread, life });
     this.router.deaths.joined(thread);
-    this.router.shifts?.tellThread(thread);
     for (const { from, message } of this.early.splice(0)) this.heard(from, message);
   }
 
