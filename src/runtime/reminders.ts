@@ -2,14 +2,13 @@
 // onReminder(name) at least once (a crash between the handler and the bookkeeping delivers it again).
 //
 //     start, death of a thread ─▶ the owner of the partition reads them, hands those of actors elsewhere over
-//     a move ─▶ they travel with their actor; one that is due just then is delivered from here, and settled over there (on a node:
-//     called back, and delivered from there)
+//     a move ─▶ they travel with their actor; one that waits for its turn just then is called back, and comes over there
 //
 // Where: shard r/<partition>, key = <length u16> <type> 00 <key> <name>, value = codec { at: wall ms, everyMs }.
 
 import { TroupeError } from '../errors.ts';
 import { timerMsMax } from '../limits.ts';
-import type { Ack } from '../storage/engine.ts';
+import type { Ack, WriteOp } from '../storage/engine.ts';
 import type { Activation } from './activation.ts';
 import type { ReminderTime } from './actor.ts';
 import { Wake } from './failures.ts';
@@ -42,8 +41,8 @@ export class Reminders {
   private readonly underWay = new Map<string, Sent>();
   /** Those of actors that are just being moved away: they wait for the verdict. */
   private readonly held = new Map<string, Stored[]>();
-  /** Those that are just being stored, and armed then, or removed: whoever reads them meanwhile leaves them alone. */
-  private readonly setting = new Set<string>();
+  /** Writes under way: until one has ended, what is stored of that reminder is history. */
+  private readonly writes = new Map<string, Promise<unknown>>();
 
   /**
    * On a node among others: does the actor of a reminder that is due still live here? Undefined: yes. Rejects when that is not known
@@ -89,7 +88,7 @@ export class Reminders {
       return;
     }
     const id = idOf(stored.type, stored.key, stored.name);
-    if (!this.armed.has(id) && !this.setting.has(id)) this.arm(stored);
+    if (!this.armed.has(id) && !this.writes.has(id)) this.arm(stored);
   }
 
   private ownerOf(stored: Stored): number | undefined {
@@ -131,30 +130,28 @@ export class Reminders {
   // Moves.
 
   /**
-   * What travels with an actor at rest. None of it fires here any more, unless it is on its way to another thread already.
-   * `toNode`: what is on its way is called back, for nobody there would know that it has come.
+   * What travels with an actor at rest. None of it fires here any more; what waits in front of the actor is called back.
+   * `toNode`: with what another thread has armed, if any has, for to that node it would be lost.
    */
   pack(type: string, key: string, toNode: boolean = false): Stored[] {
-    if (this.armed.size === 0) return [];
-    const packed: Stored[] = [];
-    for (const stored of this.storedOf(type, key)) {
-      const id = idOf(type, key, stored.name);
-      const wake = this.armed.get(id);
-      if (wake === undefined || (this.underWay.has(id) && !toNode)) continue;
-      this.host.disarm(wake);
-      this.armed.delete(id);
-      this.underWay.get(id)?.abort();
-      packed.push(stored);
-    }
-    if (packed.length > 0) this.held.set(`${type}/${key}`, packed);
+    if (this.armed.size === 0 && !toNode) return [];
+    const packed = this.storedOf(type, key).filter(({ name }) => {
+      const id = idOf(type, key, name);
+      return this.armed.has(id) || (toNode && !this.writes.has(id));
+    });
+    if (packed.length === 0) return packed;
+    const unit = `${type}/${key}`;
+    this.suspendThose(each => each === unit);
+    this.held.set(unit, packed);
     return packed;
   }
 
-  /** What is on its way to an actor is called back: resolves when it is known of each whether it has come. */
+  /** What is on its way to an actor is called back: resolves when it is known of each whether it has come, and that is stored. */
   async callBack(unit: string): Promise<void> {
     const sent = [...this.underWay].filter(([id]) => unitOf(id) === unit).map(([, each]) => each);
     for (const { abort } of sent) abort();
     await Promise.all(sent.map(({ over }) => over));
+    await Promise.allSettled([...this.writes].filter(([id]) => unitOf(id) === unit).map(([, write]) => write));
   }
 
   /** The move was called off. */
@@ -217,13 +214,7 @@ export class Reminders {
       );
     const { at, everyMs } = this.timeOf(act, name, when);
     const stored: Stored = { type: act.type, key: act.key, name, at, everyMs };
-    const id = idOf(act.type, act.key, name);
-    this.setting.add(id);
-    try {
-      await this.store(stored, act.epochNumber, act.hosted.spec.durability);
-    } finally {
-      this.setting.delete(id);
-    }
+    await this.store(stored, act.epochNumber, act.hosted.spec.durability);
     this.host.observer?.effect(act, 'remind', { name, at });
     this.arm(stored);
   }
@@ -248,12 +239,7 @@ export class Reminders {
     // One that is due may wait for its turn already: it must not be seen to come after it was cancelled.
     this.underWay.get(id)?.abort();
     const stored = { type: act.type, key: act.key, name, at: 0, everyMs: 0 };
-    this.setting.add(id);
-    try {
-      await this.remove(stored, act.epochNumber, act.hosted.spec.durability);
-    } finally {
-      this.setting.delete(id);
-    }
+    await this.remove(stored, act.epochNumber, act.hosted.spec.durability);
   }
 
   private arm(stored: Stored): void {
@@ -363,16 +349,24 @@ export class Reminders {
       );
   }
 
-  private store(stored: Stored, epoch: number, ack: Ack = 'committed'): Promise<void> {
+  private store(stored: Stored, epoch: number, ack?: Ack): Promise<void> {
     const value = this.host.codec.encode(stored);
-    return this.shard(stored).commit(
-      { epoch, fence: 'record', ops: [{ type: 'put', key: keyOf(stored), version: new Uint8Array(0), value }] },
-      ack,
-    );
+    return this.write(stored, epoch, { type: 'put', key: keyOf(stored), version: new Uint8Array(0), value }, ack);
   }
 
-  private remove(stored: Stored, epoch: number, ack: Ack = 'committed'): Promise<void> {
-    return this.shard(stored).commit({ epoch, fence: 'record', ops: [{ type: 'delete', key: keyOf(stored) }] }, ack);
+  private remove(stored: Stored, epoch: number, ack?: Ack): Promise<void> {
+    return this.write(stored, epoch, { type: 'delete', key: keyOf(stored) }, ack);
+  }
+
+  private async write(stored: Stored, epoch: number, op: WriteOp, ack: Ack = 'committed'): Promise<void> {
+    const id = idOf(stored.type, stored.key, stored.name);
+    const write = this.shard(stored).commit({ epoch, fence: 'record', ops: [op] }, ack);
+    this.writes.set(id, write);
+    try {
+      await write;
+    } finally {
+      if (this.writes.get(id) === write) this.writes.delete(id);
+    }
   }
 
   private shard(stored: Stored): ReturnType<Host['engine']['shard']> {

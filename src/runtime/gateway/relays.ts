@@ -58,7 +58,7 @@ export class Relays {
     const call = new Call(
       value => {
         over();
-        if (mark > 0 && code >>> 2 === reminderMethod) host.reminders.ran(ref[TYPE].name, ref[KEY], a0 as string);
+        if (code >>> 2 === reminderMethod) host.reminders.ran(ref[TYPE].name, ref[KEY], a0 as string);
         this.#router.answer(asker, value);
       },
       error => {

@@ -203,8 +203,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the reminders of the last partition are not loaded',
     scenario: 'counters',
     file: reminders,
-    find: 'if (!this.armed.has(id) && !this.setting.has(id)) this.arm(stored);',
-    replace: "if (!this.armed.has(id) && !this.setting.has(id) && stored.key !== 'c') this.arm(stored);",
+    find: 'if (!this.armed.has(id) && !this.writes.has(id)) this.arm(stored);',
+    replace: "if (!this.armed.has(id) && !this.writes.has(id) && stored.key !== 'c') this.arm(stored);",
   },
   {
     name: 'a reminder that could not be delivered waits for a time of chance of its own',
@@ -835,14 +835,14 @@ export const mutants: readonly Mutant[] = [
     name: 'a word that has come is waited for when it is said to be under way',
     scenario: 'nodes',
     file: handoff('settlings'),
-    find: '?? -1) >= turn) return;',
-    replace: '?? -1) > turn + 9) return;',
+    find: 'isKnown || came >= turn) return;',
+    replace: 'isKnown || came > turn + 9) return;',
   },
   {
     name: 'a word that was lost with its link is not said again',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (said.by.includes(name)) this.#say(partition, said);',
+    find: 'if (said === all[0] ? said.by.includes(name) : said.by[0] === name) this.#say(partition, said);',
     replace: '',
   },
   {
