@@ -172,6 +172,8 @@ export const watchLinkMs = 5_000;
 export const watchLookMs = 250;
 /** How long last words are remembered, to be said again where a link has broken: as long as a session lives. */
 export const lastWordKeepMs = 60_000;
+/** ... and of how many turns of a partition. */
+export const lastWordsKeptMax = 8;
 
 // Copies of partitions on other nodes.
 

@@ -153,7 +153,7 @@ export class Cluster {
     gateway.on('gossip', (from, bytes) => this.#onGossip(from, bytes));
     gateway.replicas?.attach({
       isDown: who => this.#gossiper?.isLost(who) === true,
-      turnOf: partition => this.#keeper.state?.holdings[partition]?.turn ?? 0,
+      turnOf: partition => this.turnOf(partition),
       takeOver: (partition, turn) => this.#keeper.takeOver(partition, turn),
     });
     this.#keeper.hooks = options.handoffs?.(this);
@@ -272,6 +272,10 @@ export class Cluster {
 
   effectiveRing(): Ring | undefined {
     return this.#keeper.ring;
+  }
+
+  turnOf(partition: number): number {
+    return this.#keeper.state?.holdings[partition]?.turn ?? 0;
   }
 
   /** See RingKeeper.handOn: the commit point of a handoff. */

@@ -13,7 +13,7 @@ import { handoffQueuedMs, handoffRetryMsMax, handoffRetryMsMin } from '../../lim
 import type { HandoffHooks, TransferStatus } from '../cluster/handoff-hooks.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import type { Change } from '../ownership/holdings.ts';
+import { type Change, hasMissed } from '../ownership/holdings.ts';
 import type { Ring, Transfer } from '../ownership/ring.ts';
 import { startable } from '../ownership/ring-plan.ts';
 import { isSlot } from '../rebalance/slot-group.ts';
@@ -32,6 +32,8 @@ export interface HandoffCluster {
   /** Resolves when what this node goes by is on its disk. Rejects when it cannot be stored. */
   ringStored(): Promise<void>;
   isUp(node: string): boolean;
+  /** As this node knows it, 0 without a ring. */
+  turnOf(partition: number): number;
   effectiveRing(): Ring | undefined;
 }
 
@@ -74,6 +76,10 @@ export class Handoffs implements HandoffHooks {
     this.#cluster = cluster;
     this.#gateway.replicas?.wishes(() => cluster.effectiveRing());
     return this;
+  }
+
+  turnOf(partition: number): number {
+    return this.#cluster?.turnOf(partition) ?? 0;
   }
 
   /** Throws OVERLOADED while an actor cannot be moved because its partition is. */
@@ -344,10 +350,10 @@ export class Handoffs implements HandoffHooks {
   }
 
   #pass(change: Change): void {
-    const { partition, from, to, turn, hasMissed } = change;
+    const { partition, from, to, turn } = change;
     const { lastWords, replicas } = this.#gateway;
     this.#takings.passed(partition, to);
-    this.#gateway.watches.handed(partition, this.#gateway.linked(from) !== undefined && !hasMissed);
+    this.#gateway.watches.handed(partition, this.#gateway.linked(from) !== undefined && !hasMissed(change));
     const number = this.#gateway.linked(from);
     const isOf = (unit: string): boolean => ringPartitionOf(this.#router.host, unit) === partition;
     const waiting = number === undefined ? [] : (this.#router.peers[number]?.takeWaitingOf(isOf) ?? []);
@@ -360,7 +366,7 @@ export class Handoffs implements HandoffHooks {
     });
     lastWords.say(change);
     // It may have been given to this node, and taken over from it, without a word of that having come.
-    const isUnheard = replicas !== null && hasMissed;
+    const isUnheard = replicas !== null && hasMissed(change);
     if (isLost || isUnheard) lastWords.cut(partition, turn);
     // What is lost passes nothing on that it had before it knows of that turn.
     if (replicas?.isDown(from) === true) lastWords.cut(partition, turn, from);

@@ -14,12 +14,13 @@
 // to n2 is that it has a last word under way. n1 keeps the words for n2 until there is a session with it.
 // A word says for whom it is: whoever became the owner with its turn. Where the partition has gone on since, it goes past him, with what it is behind; and
 // the owner of now tells him, for later words of that node may wait for it there.
-// Who has just come to the cluster has gone by no other owner, and has no last word to say: he is asked for it.
+// Who has just come to the cluster has gone by no other owner, and has no last word to say: he is asked for it. Nor has he who was down while it
+// changed hands, and has begun with the turn of now: his next word says so, and stands for those before.
 // What waits does so for lastWordMs at most, and is counted when that was too short.
 //
 // Invariant: from each sender n2 passes on what came by n1 first; the word carries the turn that X believes in, so an old one ends nothing.
 
-import { lastWordKeepMs } from '../../limits.ts';
+import { lastWordKeepMs, lastWordsKeptMax } from '../../limits.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -39,7 +40,8 @@ export class LastWords {
   readonly #router: FarRouter;
   readonly #gateway: Gateway;
   readonly #settlings: Settlings;
-  readonly #said = new Map<number, Said>();
+  /** The latest first. Of those before it, too, for whoever that turn made the owner waits for it, with all that is later. */
+  readonly #said = new Map<number, readonly Said[]>();
   readonly #cuts: Cuts;
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
@@ -50,7 +52,7 @@ export class LastWords {
     this.#router = router;
     this.#gateway = gateway;
     this.#settlings = new Settlings(router, gateway, (partition, turn) => {
-      if ((this.#said.get(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
+      if ((this.#saidOf(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
     });
     this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
@@ -112,25 +114,29 @@ export class LastWords {
 
   // Everywhere.
 
+  #saidOf(partition: number): Said | undefined {
+    return this.#said.get(partition)?.[0];
+  }
+
   get #self(): string {
     return this.#router.host.node;
   }
 
   /** This node goes by the new owner from now on. */
-  say({ partition, turn, from, to }: Change): void {
+  say({ partition, turn, from, to, known }: Change): void {
     if (to === this.#self) this.#settlings.entered(partition);
-    const by = [from, ...(this.#said.get(partition)?.by ?? []).filter(name => name !== from)];
-    const before = this.#said.get(partition);
-    const said: Said = { turn, to, by, before: before && { ...before, before: undefined } };
-    this.#said.set(partition, said);
+    const before = this.#said.get(partition) ?? [];
+    const by = [from, ...(before[0]?.by ?? []).filter(name => name !== from)];
+    const said: Said = { turn, to, by, since: before[0]?.since ?? known };
+    this.#said.set(partition, [said, ...before].slice(0, lastWordsKeptMax));
     this.#gateway.timers.later(lastWordKeepMs, () => {
-      if (this.#said.get(partition)?.turn === turn) this.#said.delete(partition);
+      if (this.#saidOf(partition)?.turn === turn) this.#said.delete(partition);
     });
     this.#say(partition, said);
     this.#sayKept();
   }
 
-  #say(partition: number, { turn, to, by }: Said): void {
+  #say(partition: number, { turn, to, by, since }: Said): void {
     const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
     const number = owner === by[0] ? undefined : this.#gateway.linked(owner);
     if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by: by[0] });
@@ -142,7 +148,7 @@ export class LastWords {
     const isWay = (name: string): boolean => name !== owner && !(isLost && name === by[0]);
     const old = by.find(name => isWay(name) && this.#gateway.linked(name) !== undefined);
     const isPast = isLost || this.#gateway.linked(by[0] as string) === undefined;
-    const word = { partition, turn, to, node: this.#self, past: isPast ? by[0] : undefined };
+    const word = { partition, turn, to, node: this.#self, past: isPast ? by[0] : undefined, since };
     // Nothing of ours is on its way there.
     if (old === undefined) this.#heard(word);
     else this.#tell(old, word);
@@ -167,6 +173,7 @@ export class LastWords {
     const { partition, turn, node } = word;
     const settling = this.#settlings.get(partition);
     this.#settlings.said(partition, turn, node);
+    this.#settlings.standsFor(word, from);
     // What has come from the same node, and waits here, is before it.
     const before = from === node ? undefined : settling?.waiting.get(from ?? '');
     if (before !== undefined) {
@@ -237,8 +244,8 @@ export class LastWords {
     const { partition, turn, node } = word;
     if (this.#gateway.nodes.ownerOf(partition) !== by) {
       // It has changed hands since, and nothing of that turn goes there any more: he passes on what waits for this word.
-      const now = this.#settlings.get(partition)?.turn ?? this.#said.get(partition)?.turn ?? -1;
-      if (now > turn) this.#router.held.behind(partition, () => this.#tell(by, word));
+      if (this.#gateway.handoffs.turnOf(partition) > turn)
+        this.#router.held.behind(partition, () => this.#tell(by, word));
       return;
     }
     this.cut(partition, turn, node);
@@ -297,18 +304,15 @@ export class LastWords {
         unlessOwed(settling, node, settling.turn, () =>
           this.#settlings.markInOrder({ partition, turn: settling.turn, node }),
         );
-    for (const [partition, said] of this.#said) {
-      // Of the turn before, too: whoever that one made the owner waits for it, with all that is later.
-      const { before } = said;
-      if (before?.by[0] === name) this.#say(partition, before);
-      if (said.by.includes(name)) this.#say(partition, said);
-    }
+    for (const [partition, all] of this.#said)
+      for (const said of [...all].reverse())
+        if (said === all[0] ? said.by.includes(name) : said.by[0] === name) this.#say(partition, said);
   }
 
   /** A session begins: what was said while there was none may not have come. */
   linked(name: string): void {
-    for (const [partition, said] of this.#said)
-      if (this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, said);
+    for (const [partition, [said]] of this.#said)
+      if (said !== undefined && this.#gateway.nodes.ownerOf(partition) === name) this.#say(partition, said);
     this.#sayKept();
   }
 
@@ -329,13 +333,13 @@ export class LastWords {
 
 /** Older versions do not say to whom. Throws BAD_MESSAGE. */
 function wordIn(word: Partial<Word> | null | undefined): Word {
-  const { partition, turn, node, to, past } = word ?? {};
-  const passed = past === undefined ? undefined : textIn(past);
+  const { partition, turn, node, to, past, since } = word ?? {};
   return {
     partition: numberIn(partition),
     turn: numberIn(turn),
     node: textIn(node),
     to: textIn(to ?? ''),
-    past: passed,
+    past: past === undefined ? undefined : textIn(past),
+    since: since === undefined ? undefined : numberIn(since),
   };
 }

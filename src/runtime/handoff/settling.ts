@@ -14,6 +14,8 @@ export interface Word {
   readonly to: string;
   /** Who owned it until then, but is lost, as that node sees it: the word has not gone by him. */
   readonly past?: string | undefined;
+  /** The turn by which that node has gone since it began, or as long as anybody waits: it has sent nothing by an owner of before. */
+  readonly since?: number | undefined;
 }
 
 export interface Said {
@@ -21,8 +23,8 @@ export interface Said {
   readonly to: string;
   /** Who owned it until then, since this node did: the last one first. */
   readonly by: readonly string[];
-  /** What was said of the turn before, if that is not long ago. */
-  readonly before?: Said | undefined;
+  /** The turn of the ring that it began with, if that is not long ago: of those before it owes nothing. */
+  readonly since: number;
 }
 
 export interface Detained {
@@ -37,7 +39,8 @@ export interface Waiting {
   readonly end: () => void;
 }
 
-export type Owed = Map<string, Set<number>>;
+/** By node: turns, and who had owned it until then. */
+export type Owed = Map<string, Map<number, string>>;
 
 export interface Postponed {
   readonly turn: number;
@@ -78,7 +81,7 @@ export function hasSaid({ turn, postponed }: Settling, node: string): boolean {
 
 /** A word of that turn comes when those of the turns before it have come that are owed: what it lets go was sent after them. */
 export function unlessOwed({ owes, postponed }: Settling, node: string, turn: number, pass: () => void): void {
-  const isOwed = [...(owes.get(node) ?? [])].some(owed => owed < turn);
+  const isOwed = [...(owes.get(node)?.keys() ?? [])].some(owed => owed < turn);
   if (!isOwed) pass();
   else postponed.set(node, [...(postponed.get(node) ?? []), { turn, pass }]);
 }

@@ -17,6 +17,7 @@ import {
   type Detained,
   hasSaid,
   type Owed,
+  paid,
   type Settling,
   takenOver,
   takeWords,
@@ -93,11 +94,11 @@ export class Settlings {
   /** Who has not said his word of a turn when this was ours before: what he sent by the owner of that time may still come. */
   #owed(partition: number): Owed {
     const before = this.#settling.get(partition);
-    const owes: Owed = new Map([...(before?.owes ?? [])].map(([node, turns]) => [node, new Set(turns)]));
+    const owes: Owed = new Map([...(before?.owes ?? [])].map(([node, turns]) => [node, new Map(turns)]));
     if (before === undefined) return owes;
     for (const node of this.#awaited(before))
       if (waitsFor(before, node) && !hasSaid(before, node) && node !== this.#self)
-        owes.set(node, (owes.get(node) ?? new Set()).add(before.turn));
+        owes.set(node, (owes.get(node) ?? new Map()).set(before.turn, before.via));
     return owes;
   }
 
@@ -124,7 +125,8 @@ export class Settlings {
   comes(partition: number, turn: number, by: string, node = ''): void {
     const isOurs = this.#gateway.nodes.ownerOf(partition) === this.#self;
     const isKnown = (this.#begun.get(partition) ?? -1) >= turn && !this.said(partition, turn, node);
-    if (!isOurs || by === this.#self || isKnown || (this.#came.get(`${partition} ${node}`) ?? -1) >= turn) return;
+    const came = this.#came.get(`${partition} ${node}`) ?? -1;
+    if (!isOurs || by === this.#self || isKnown || came >= turn) return;
     const settling = this.#settling.get(partition);
     if (settling === undefined || settling.turn < turn) {
       this.end(partition);
@@ -136,13 +138,29 @@ export class Settlings {
   /** It takes another way than the word that it comes, which may be longer: who has just been started anew waits for nothing that is here. */
   hasCome(partition: number, turn: number, node: string): void {
     const id = `${partition} ${node}`;
-    this.#came.set(id, Math.max(turn, this.#came.get(id) ?? -1));
+    if ((this.#came.get(id) ?? -1) >= turn) return;
+    this.#came.set(id, turn);
+    this.#gateway.timers.later(lastWordKeepMs, () => {
+      if (this.#came.get(id) === turn) this.#came.delete(id);
+    });
   }
 
   /** It is missed no more. Was it? */
   said(partition: number, turn: number, node: string): boolean {
     const missed = this.#missed.get(partition);
     return missed?.turn === turn && missed.nodes.delete(node);
+  }
+
+  /**
+   * What a word says of earlier turns. Whoever has begun with a turn has sent nothing by an owner before, and says no word of the turns until then;
+   * and what comes by an owner is behind all that he had from the same node.
+   */
+  standsFor({ partition, node, since = -1 }: Word, from: string | undefined): void {
+    const settling = this.#settling.get(partition);
+    if (settling === undefined || node === this.#self) return;
+    for (const [turn, via] of [...(settling.owes.get(node) ?? [])])
+      if (turn <= since || (via === from && from !== node)) paid(settling, node, turn);
+    if (settling.turn <= since) this.markInOrder({ partition, turn: settling.turn, node });
   }
 
   #after(ms: number, partition: number, turn: number, then: () => void): void {

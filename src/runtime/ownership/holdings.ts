@@ -40,8 +40,13 @@ export interface Handed {
 
 /** A partition that has changed hands, as seen by who held it to be `from`'s. Who missed turns may see `from` and `to` the same. */
 export interface Change extends Handed {
-  /** There were turns in between: in one of them it may have been anybody's, this node's too. */
-  readonly hasMissed: boolean;
+  /** The turn that was known until now. */
+  readonly known: number;
+}
+
+/** There were turns in between: in one of them it may have been anybody's, this node's too. */
+export function hasMissed({ turn, known }: Change): boolean {
+  return turn > known + 1;
 }
 
 export interface Merged {
@@ -110,7 +115,7 @@ export function mergeStates(ours: RingState, theirs: RingState): Merged | 'forei
   const holdings = ours.holdings.map((known, partition) => {
     const best = later(known, theirs.holdings[partition] as Holding);
     const { owner: to, turn } = best;
-    if (best !== known) changes.push({ partition, from: known.owner, to, turn, hasMissed: turn > known.turn + 1 });
+    if (best !== known) changes.push({ partition, from: known.owner, to, turn, known: known.turn });
     return best;
   });
   const claim = mergeRings(ours.claim, theirs.claim);

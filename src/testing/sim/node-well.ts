@@ -94,14 +94,13 @@ export class WellOracle {
     const seen = new Set<string>();
     for (const by of this.#names) {
       const { settling = [] } = (this.#runs(by)?.node.gateway.lastWords.describe() ?? {}) as { settling?: Settling[] };
-      for (const { partition, via, waitFor, owed } of settling)
+      for (const { partition, via, waitFor } of settling)
         for (const of of waitFor) {
           const id = `${by}:${this.#process(by)?.lives} waits for the last word of ${of}:${this.#process(of)?.lives} by ${via} about partition ${partition}`;
           seen.add(id);
           const born = this.#bornAt.get(`${of}:${this.#process(of)?.lives}`) ?? now;
-          // What an earlier life has said last nobody knows, nor what it owed.
-          const isOwed = (this.#process(of)?.lives ?? 0) > 1 && owed.includes(of);
-          const wait = this.#waits.get(id) ?? { at: now, isKnown: born + 2 * lookMs < now && !isOwed };
+          // What an earlier life has said last nobody knows.
+          const wait = this.#waits.get(id) ?? { at: now, isKnown: born + 2 * lookMs < now };
           this.#waits.set(id, wait);
           if (wait.isKnown && Math.min(now - wait.at, this.#wellMs()) >= wordMs)
             this.#sim.violation(`${id}, and all has been well for ${this.#wellMs().toFixed(0)} ms`);
@@ -149,7 +148,6 @@ interface Settling {
   readonly partition: number;
   readonly via: string;
   readonly waitFor: readonly string[];
-  readonly owed: readonly string[];
 }
 
 interface Taking {

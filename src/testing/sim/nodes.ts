@@ -40,6 +40,8 @@ const types: readonly ActorType<any>[] = [...ledgers, MortalT, WatcherT];
 const [reachMs, quickRoundMs] = [2_000, 250] as const;
 /** Whatever has been reminded of, and was tried again, has come by then. */
 const quietMs: number = reminderMsMax + 6_000;
+/** Whoever starts anew asks again after a second where the actor of a reminder lives, as long as nobody can say. */
+const reawakeMs = 5_000;
 const units = (key: string): string[] => ledgers.map(({ type }) => `${type}/${key}`);
 
 export class NodesRun implements ScenarioRun<NodesLife> {
@@ -57,6 +59,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   /** Operations that have not ended; and when the last one did. */
   readonly #open = new Set<Operation>();
   #endedAt = 0;
+  #startedAt = 0;
   /** Where an operation ran last, by its line: that node has acknowledged it. */
   readonly #talk: NodeTalk;
   readonly #ranIn = new Map<string, SimProcess<NodesLife>>();
@@ -174,6 +177,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
         crashed: end,
       };
       await node.open();
+      this.#startedAt = this.#sim.now;
       return life;
     };
   }
@@ -184,6 +188,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       handOn: (partition, to, turn) => cluster.handOn(partition, to, turn),
       ringStored: () => cluster.ringStored(),
       isUp: name => cluster.isUp(name),
+      turnOf: partition => cluster.turnOf(partition),
       effectiveRing: () => this.#wishedRing(cluster.effectiveRing()),
     });
   }
@@ -277,7 +282,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     // By the clock of whichever node has the actor by now.
     const stoodMs = Math.max(...[...this.#sim.processes.values()].map(each => each.stoodMs));
     const quietAt = Math.max(this.#endedAt, this.#plan.safetyMs) + quietMs + stoodMs;
-    if (this.#sim.now < quietAt) return 'reminders may be due';
+    if (this.#sim.now < Math.max(quietAt, this.#startedAt + reawakeMs)) return 'reminders may be due';
     if (away.length > 0) return (await this.served(away)) ?? this.#unlike(away);
     return (await this.#unreached(away)) ?? this.#restless(away) ?? this.#unlike(away);
   }

@@ -109,12 +109,12 @@ describe('two states', () => {
     const a = handedOn(handedOn(state, 0, 'b'), 0, 'c');
     const b = claimed(handedOn(state, 3, 'a'), changed(ring, 'b', { members: [...ring.members, member('e')] }));
     const { state: both, changes } = merged(a, b);
-    expect(changes).toEqual([{ partition: 3, from: 'd', to: 'a', turn: 1, hasMissed: false }]);
-    expect(merged(b, a).changes).toEqual([{ partition: 0, from: 'a', to: 'c', turn: 2, hasMissed: true }]);
+    expect(changes).toEqual([{ partition: 3, from: 'd', to: 'a', turn: 1, known: 0 }]);
+    expect(merged(b, a).changes).toEqual([{ partition: 0, from: 'a', to: 'c', turn: 2, known: 0 }]);
     expect(both).toEqual(merged(b, a).state);
     expect(both.claim).toBe(b.claim);
     expect(merged(state, handedOn(handedOn(state, 0, 'b'), 0, 'a')).changes).toEqual([
-      { partition: 0, from: 'a', to: 'a', turn: 2, hasMissed: true },
+      { partition: 0, from: 'a', to: 'a', turn: 2, known: 0 },
     ]);
   });
 
