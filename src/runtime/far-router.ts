@@ -107,6 +107,7 @@ export class FarRouter implements Router {
     this.on('publish', (from, published) => this.held.topics.heard(from, published));
     this.on('reminder', (_from, stored) => host.reminders.take(stored));
     this.on('reminded', (_from, stored) => host.reminders.done(stored));
+    this.on('reminders-back', (_from, unit) => host.reminders.giveBack(unit));
     this.on('started', (_from, id) => this.outcomes.onStarted(id));
     this.on('verdict', (from, id) => this.arrivals.verdict(from, id));
     this.on('pause', (from, unit) => this.peers[from]?.pause(unit));

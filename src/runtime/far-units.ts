@@ -162,6 +162,7 @@ export class FarUnits {
       this.moves.step({ type: 'pack-failed', unit, epoch });
     };
     if (act === undefined) return fail(new Error(this.refusals.get(unit)?.[1] ?? `${unit} is not awake`));
+    this.host.reminders.recall(unit);
     pack(this.host, act, this.moves.calls.shipOut(unit)).then(actor => {
       try {
         const records = this.host.persistence.moving.copy(act, false);

@@ -2,7 +2,8 @@
 // onReminder(name) at least once (a crash between the handler and the bookkeeping delivers it again).
 //
 //     start, death of a thread ─▶ the owner of the partition reads them, hands those of actors elsewhere over
-//     a move ─▶ they travel with their actor; one that waits for its turn just then is called back, and comes over there
+//     a move ─▶ they travel with their actor; one that waits for its turn just then is called back, and comes over there. Between threads, one that
+//     may have come already is settled by whoever has sent it; before a node is left, that is waited for
 //
 // Where: shard r/<partition>, key = <length u16> <type> 00 <key> <name>, value = codec { at: wall ms, everyMs }.
 
@@ -115,12 +116,15 @@ export class Reminders {
   }
 
   private disarmThose(which: (id: string) => boolean): void {
-    for (const [id, wake] of this.armed) {
-      if (!which(id)) continue;
-      this.host.disarm(wake);
-      this.armed.delete(id);
-      this.underWay.get(id)?.abort();
-    }
+    for (const id of [...this.armed.keys()]) if (which(id)) this.disarm(id);
+  }
+
+  /** One that is due may wait for its turn already: that is over, too. */
+  private disarm(id: string): void {
+    const wake = this.armed.get(id);
+    if (wake !== undefined) this.host.disarm(wake);
+    this.armed.delete(id);
+    this.underWay.get(id)?.abort();
   }
 
   private isPlacedByRing(id: string): boolean {
@@ -130,28 +134,38 @@ export class Reminders {
   // Moves.
 
   /**
-   * What travels with an actor at rest. None of it fires here any more; what waits in front of the actor is called back.
-   * `toNode`: with what another thread has armed, if any has, for to that node it would be lost.
+   * What travels with an actor at rest, to another thread or, after callBack(), to another node. None of it fires here any more, unless it
+   * may have come already, as far as this thread knows.
    */
   pack(type: string, key: string, toNode: boolean = false): Stored[] {
     if (this.armed.size === 0 && !toNode) return [];
     const packed = this.storedOf(type, key).filter(({ name }) => {
       const id = idOf(type, key, name);
-      return this.armed.has(id) || (toNode && !this.writes.has(id));
+      return toNode ? !this.writes.has(id) : this.armed.has(id) && !this.underWay.has(id);
     });
     if (packed.length === 0) return packed;
-    const unit = `${type}/${key}`;
-    this.suspendThose(each => each === unit);
-    this.held.set(unit, packed);
+    for (const { name } of packed) this.disarm(idOf(type, key, name));
+    this.held.set(`${type}/${key}`, packed);
     return packed;
   }
 
-  /** What is on its way to an actor is called back: resolves when it is known of each whether it has come, and that is stored. */
-  async callBack(unit: string): Promise<void> {
+  /** What waits in front of an actor of this thread waits no more, from the next turn of promises on. */
+  recall(unit: string): Promise<void>[] {
     const sent = [...this.underWay].filter(([id]) => unitOf(id) === unit).map(([, each]) => each);
     for (const { abort } of sent) abort();
-    await Promise.all(sent.map(({ over }) => over));
+    return sent.map(({ over }) => over);
+  }
+
+  /** Resolves when it is known of each that is on its way to an actor whether it has come, and that is stored. */
+  async callBack(unit: string): Promise<void> {
+    await Promise.all(this.recall(unit));
     await Promise.allSettled([...this.writes].filter(([id]) => unitOf(id) === unit).map(([, write]) => write));
+  }
+
+  /** The same, and none of them fires here any more: their actor lives on another thread, and leaves the node. */
+  async giveBack(unit: string): Promise<void> {
+    await this.callBack(unit);
+    this.suspendThose(each => each === unit);
   }
 
   /** The move was called off. */
@@ -233,11 +247,7 @@ export class Reminders {
 
   async cancel(act: Activation, name: string): Promise<void> {
     const id = idOf(act.type, act.key, name);
-    const wake = this.armed.get(id);
-    if (wake !== undefined) this.host.disarm(wake);
-    this.armed.delete(id);
-    // One that is due may wait for its turn already: it must not be seen to come after it was cancelled.
-    this.underWay.get(id)?.abort();
+    this.disarm(id);
     const stored = { type: act.type, key: act.key, name, at: 0, everyMs: 0 };
     await this.remove(stored, act.epochNumber, act.hosted.spec.durability);
   }
@@ -306,7 +316,8 @@ export class Reminders {
     const options = { deadlineMs: Number.POSITIVE_INFINITY, signal: controller.signal };
     const failed = (error: unknown): void => {
       if (!isCurrent()) return;
-      this.host.world.log.warn({ err: error, reminder: id }, 'a reminder could not be delivered yet');
+      if (!controller.signal.aborted)
+        this.host.world.log.warn({ err: error, reminder: id }, 'a reminder could not be delivered yet');
       this.host.arm(wake, this.host.now() + retryMs);
     };
     void this.host

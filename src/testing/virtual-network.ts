@@ -42,6 +42,8 @@ interface Listener {
 export class VirtualNetwork {
   /** For a trace: 'open', 'refused', 'reset', ... and the connection, 'n1>n2#3'. */
   onEvent: OnNetworkEvent = () => {};
+  /** How often connections were reset. */
+  cuts = 0;
 
   private readonly clock: Pick<Clock, 'mono' | 'timer'>;
   private readonly seed: number;
@@ -113,10 +115,16 @@ export class VirtualNetwork {
     for (const stream of this.streams) stream.stir();
   }
 
+  /** How many connections there are between two hosts. */
+  connected(a: string, b: string): number {
+    return this.between(a, b).length;
+  }
+
   /** Resets the connections between two hosts: each direction loses an unknown end of what was under way. Returns how many. */
   cut(a: string, b: string): number {
     const between = this.between(a, b);
     for (const stream of between) stream.reset();
+    this.cuts++;
     return between.length;
   }
 

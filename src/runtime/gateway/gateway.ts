@@ -89,7 +89,7 @@ export class Gateway {
     this.timers = new NodeTimers(host.world.clock);
     this.#dialect = new Dialect(host);
     this.codec = travelCodec(host, this.#dialect);
-    this.guests = new Guests(host, this.codec, options.raiseEpochs);
+    this.guests = new Guests(router, this.codec, options.raiseEpochs);
     this.homes = new Homes(router, this, this.guests);
     this.on('started', (from, id) => this.#ofPeer(from, id) && router.outcomes.onStarted(id));
     this.on('verdict', (from, id) => this.relays.abort(from, numberIn(id)));

@@ -15,6 +15,7 @@ import type { Activation } from '../activation.ts';
 import type { Codec } from '../codec.ts';
 import { drain } from '../drain.ts';
 import type { FarMessage } from '../far-moves.ts';
+import type { FarRouter } from '../far-router.ts';
 import { dead, moving } from '../flags.ts';
 import type { Host } from '../host.ts';
 import type { HostedType } from '../hosted-type.ts';
@@ -53,6 +54,7 @@ const noCalls = {
 };
 
 export class Guests {
+  readonly #router: FarRouter;
   readonly #host: Host;
   /** Refuses what means something on its own node only, in a state as in a message. */
   readonly #codec: Codec;
@@ -60,8 +62,9 @@ export class Guests {
   readonly #leaving = new Map<Unit, Leaving>();
   readonly #arriving = new Map<Unit, Arriving>();
 
-  constructor(host: Host, codec: Codec, raiseEpochs: (above: number) => Promise<void>) {
-    this.#host = host;
+  constructor(router: FarRouter, codec: Codec, raiseEpochs: (above: number) => Promise<void>) {
+    this.#router = router;
+    this.#host = router.host;
     this.#codec = codec;
     this.#raiseEpochs = raiseEpochs;
   }
@@ -113,7 +116,7 @@ export class Guests {
       // There is room: whoever was asked to pause would be told so by a turn, and it may stay with nothing to run.
       this.#host.router.drained(act);
       // A reminder waits at its home, perhaps, and would come to it over there: and again from what it takes along.
-      await this.#inTime(this.#host.reminders.callBack(unit), unit, 'was not told what became of its reminders');
+      await this.#inTime(this.#callBack(unit), unit, 'was not told what became of its reminders');
       this.#goesOn(unit, left);
       await this.#inTime(leave(this.#host, act), unit, "did not end its onDeactivate('moved')");
       this.#goesOn(unit, left);
@@ -136,6 +139,15 @@ export class Guests {
     if (this.waiting(unit) !== step) throw new TroupeError('STOPPED', `the move of ${unit} was called off`);
     if (step.act !== null && (step.act.flags & dead) !== 0)
       throw new TroupeError('OVERLOADED', `${unit} ended, or fell asleep, as it was to move; try again`);
+  }
+
+  /** Of all threads: one that it has left just now may have a reminder on its way to it. */
+  async #callBack(unit: Unit): Promise<void> {
+    const { reminders, thread } = this.#host;
+    const others = Array.from({ length: this.#router.threads }, (_, other) => other).filter(other => other !== thread);
+    // Of a thread that has died nothing comes any more.
+    const asked = others.map(other => this.#router.query(other, 'reminders-back', unit).catch(() => undefined));
+    await Promise.all([reminders.callBack(unit), ...asked]);
   }
 
   /** What a packed actor cannot take along to another node. */

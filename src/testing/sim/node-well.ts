@@ -3,7 +3,7 @@
 //
 //     a link breaks ──╳  ╳── linked again, all of them ── well since then ── some time ──▶ from here on there is no excuse
 //
-// Well: all run, each reaches each other one in a session that has not ended since, and no way is slow.
+// Well: all run, each reaches each other one in a session that has not ended since, by a connection that has not broken, and no way is slow.
 
 import type { Said } from './node-oracle.ts';
 import type { NodesLife } from './node-talk.ts';
@@ -68,7 +68,8 @@ export class WellOracle {
   }
 
   #sessionsNow(): string | undefined {
-    const all: string[] = [];
+    const { network } = this.#sim;
+    const all: string[] = [`${network.cuts}`];
     for (const a of this.#names) {
       const life = this.#runs(a);
       if (life === undefined) return undefined;
@@ -76,8 +77,9 @@ export class WellOracle {
       for (const b of this.#names) {
         if (a === b) continue;
         const number = life.node.gateway.linked(b);
-        const way = this.#sim.network.faultsOf(a, b);
+        const way = network.faultsOf(a, b);
         if (number === undefined || way === undefined || way.delayMs > wayMsMax || way.bytesPerMs > 0) return undefined;
+        if (network.connected(a, b) === 0) return undefined;
         all.push(`${b} ${number}`);
       }
     }
