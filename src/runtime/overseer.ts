@@ -83,6 +83,13 @@ export class Overseer {
         for (const thread of this.live) this.post(this.lifeOf(thread), { type: 'located', unit, host, epoch });
   }
 
+  /** Where an actor lives that has been moved once: if its host has died since, by the table, which everybody hears. Undefined: no thread lives. */
+  place(unit: Unit): number | undefined {
+    this.heard(hostOf(0, 0), { type: 'resolve', unit });
+    const host = this.directory.ownerOf(unit)?.host;
+    return host === undefined || !this.isLive(threadOf(host)) ? undefined : threadOf(host);
+  }
+
   isLive(thread: number): boolean {
     return this.live.has(thread);
   }

@@ -2,7 +2,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import type { Ack } from '../../storage/engine.ts';
-import type { FarRouter } from '../far-router.ts';
+import { type FarRouter, inDoubt } from '../far-router.ts';
 import { textIn } from '../gateway/words.ts';
 import { homeOf } from '../placement.ts';
 import type { Unit } from '../relocation-messages.ts';
@@ -89,8 +89,9 @@ export class Crew {
 
   /** The thread that an actor which comes here will live on. */
   threadFor(unit: Unit): number {
-    const { host, moves, places, threads } = this.#router;
-    const moved = moves.any ? moves.threadOf(unit) : undefined;
+    const { host, moves, places, threads, shifts } = this.#router;
+    const known = moves.any ? moves.threadOf(unit) : undefined;
+    const moved = known === inDoubt ? shifts?.place(unit) : known;
     if (moved !== undefined && moved >= 0) return moved;
     const { hosted, key } = host.split(unit);
     return hosted === undefined ? 0 : homeOf(hosted.spec, key, places.table, 0, threads);

@@ -98,6 +98,14 @@ export class Shifts {
     }
   }
 
+  /**
+   * The thread on which one lives from now on that comes from elsewhere. What something had moved by itself before its thread died is placed by the
+   * directory: else it would live by the table, and not go with its slot, for having been moved once.
+   */
+  place(unit: string): number | undefined {
+    return this.#overseer.place(unit);
+  }
+
   /** By its key alone, whoever moves it. */
   #isOfSlot(unit: string, slot: number): boolean {
     const { hosted, key } = this.#router.host.split(unit);

@@ -8,9 +8,10 @@ import { type Fault, type FaultKind, planFaults } from './faults.ts';
 import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
 import { sceneOf } from './node-scenes.ts';
 import { storyOf } from './node-stories.ts';
-import { taleOf } from './node-tales.ts';
+import { isCalm as isCalmFault, taleOf } from './node-tales.ts';
 import type { Operation, SimPlan } from './runner.ts';
-import { threadTaleOf } from './thread-tales.ts';
+import { threadDiesThen } from './thread-deaths.ts';
+import { ownersThreadDies, ownersThreadHangs, threadTaleOf } from './thread-tales.ts';
 
 export const partitions = 8;
 export const ledgers = [SnapshotT, JournalT, MemoryT, SleeperT];
@@ -52,6 +53,8 @@ const atOnceSalt = 5_151;
 const diesTooMs = 100;
 /** Above those of all others. */
 const diesTooId = 1_000_000;
+/** Of an act. */
+const actIds = 10_000_000;
 /** What happens to a host thread of a node; a hang says for how long. */
 export const [threadDies, threadHangs] = ['thread dies', 'thread hangs'] as const;
 /** Long enough for members to be taken for dead, in some seeds. */
@@ -94,6 +97,8 @@ export interface NodeRules {
   readonly isOld?: boolean;
   /** Each node has so many host threads at most, and one at least. Default: its actors run on the thread that speaks for it. */
   readonly threads?: number;
+  /** Default 1. */
+  readonly acts?: number;
 }
 
 /** Where partitions are kept by several nodes, what is acknowledged, and who is agreed to. */
@@ -102,9 +107,58 @@ const replicaPoints = [
   ...['hears rep-vote', 'hears rep-vote', 'rep-vote done', 'partition-taken-over', 'part-depose', 'rep-lead'],
 ];
 
-export function plan(draw: Draw, { replicas, safetyMs, threads = 0, isOld = false }: NodeRules): SimPlan {
+/** Who takes part in an act. */
+interface Cast {
+  readonly processes: readonly string[];
+  readonly keys: readonly string[];
+  readonly isCalm: boolean;
+  /** Some may be lost as they found, some come late, some stay away. */
+  readonly isFirst: boolean;
+}
+
+interface Act {
+  readonly operations: readonly Operation[];
+  readonly faults: readonly Fault[];
+}
+
+/**
+ * One act, or several with the same nodes and actors, each as long and drawn as the first: what is rare in one is three times as frequent in three,
+ * and what an act has left behind meets the next. All of them are calm, or none.
+ */
+export function plan(draw: Draw, rules: NodeRules): SimPlan {
   const processes = Array.from({ length: 3 + whole(draw('processes'), 2) }, (_, index) => `n${index + 1}`);
   const keys = ['a', 'b', 'c'].map(letter => `${letter}${whole(draw('key', letter), 100)}`);
+  const { replicas, isOld = false } = rules;
+  const late = replicas > 1 ? comesLate(draw, processes, rules.safetyMs) : [];
+  const first = act(draw, rules, { processes, keys, isCalm: draw('calm') < 0.25, isFirst: true }, late.length > 0);
+  const isCalm = first.faults.every(isCalmFault) && !first.operations.some(isHarm);
+  const cast: Cast = { processes, keys, isCalm, isFirst: false };
+  const everyMs = rules.safetyMs - startMs;
+  const acts = [first];
+  for (let nth = 1; nth < (isOld ? 1 : (rules.acts ?? 1)); nth++)
+    acts.push(act((...parts) => draw('act', nth, ...parts), rules, cast, false));
+  const all = acts.length === 1 ? acts : acts.map((each, nth) => asNth(each, nth, everyMs));
+  const safetyMs = rules.safetyMs + (all.length - 1) * everyMs;
+  const [operations, faults] = [all.flatMap(each => each.operations), all.flatMap(each => each.faults)];
+  return { processes, operations, faults, late, safetyMs, livenessMs, servedMs };
+}
+
+/** Behind those before it. What waits for a point does so as long as it lasts. */
+function asNth({ operations, faults }: Act, nth: number, everyMs: number): Act {
+  const [afterMs, untilMs] = [nth * everyMs, startMs + (nth + 1) * everyMs];
+  const fromMs = (at: number | undefined): number => (nth === 0 ? (at ?? 0) : (at ?? startMs) + afterMs);
+  return {
+    operations: operations.map(each => ({ ...each, id: nth * actIds + each.id, atMs: each.atMs + afterMs })),
+    faults: faults.map(({ when, ...each }): Fault => {
+      const isAt = 'atMs' in when;
+      const then = isAt ? { atMs: when.atMs + afterMs } : { ...when, fromMs: fromMs(when.fromMs), untilMs };
+      return { ...each, id: nth * actIds + each.id, when: then };
+    }),
+  };
+}
+
+function act(draw: Draw, rules: NodeRules, { processes, keys, isCalm, isFirst }: Cast, isLate: boolean): Act {
+  const { replicas, safetyMs, threads = 0, isOld = false } = rules;
   const spanMs = safetyMs - startMs - 1_500;
   const operations: Operation[] = [];
   const add = (on: string, atMs: number, name: string, key: string, value: number): void => {
@@ -233,11 +287,10 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0, isOld = fals
     const name = of('name') < 0.7 ? 'watch' : 'end';
     add(one(processes, of('on')), startMs + of('at') * spanMs, name, one(keys, of('key')), 0);
   }
-  const isCalm = draw('calm') < 0.25;
   const faults = [
     ...(isCalm ? [] : drawFaults(draw, processes, { replicas, safetyMs })),
-    ...(replicas > 1 ? staysAway(draw, processes) : []),
-    ...(isCalm || isOld ? [] : lostAsItFounds(draw)),
+    ...(replicas > 1 && isFirst ? staysAway(draw, processes) : []),
+    ...(isCalm || isOld || !isFirst ? [] : lostAsItFounds(draw)),
   ];
   for (const { id, when, forMs } of faults.filter(fault => fault.id >= lostId))
     for (let n = 0; n < aboutLostMax && 'atMs' in when; n++) {
@@ -245,9 +298,8 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0, isOld = fals
       const from = when.atMs + one([0, missedMs, forMs, forMs + 500], about('moment'));
       speak(about, Math.min(safetyMs - 1_500, from + about('at') * 3_000), one(keys, about('key')));
     }
-  const late = replicas > 1 ? comesLate(draw, processes, safetyMs) : [];
   const types = ledgers.map(({ type }) => type);
-  const story = replicas > 1 && late.length === 0 ? storyOf(draw, { processes, keys, types }) : undefined;
+  const story = replicas > 1 && !isLate ? storyOf(draw, { processes, keys, types }) : undefined;
   const tale =
     replicas > 1
       ? undefined
@@ -265,8 +317,12 @@ export function plan(draw: Draw, { replicas, safetyMs, threads = 0, isOld = fals
     planned.push(...planned.flatMap(operation => diesToo(draw, operation)));
   const isAlone = story?.isAlone || tale?.isAlone || (scene !== undefined && !hasTale);
   const all = [...(isAlone ? [] : faults), ...(story?.faults ?? []), ...(tale?.faults ?? []), ...(scene?.faults ?? [])];
-  return { processes, operations: planned, faults: all, late, safetyMs, livenessMs, servedMs };
+  return { operations: planned, faults: all };
 }
+
+/** Something may be lost by it. */
+export const isHarm = ({ name }: Operation): boolean =>
+  [threadDies, threadHangs, threadDiesThen, ownersThreadDies, ownersThreadHangs].includes(name as typeof threadDies);
 
 /** Another thread of the same node, while that one is replaced. */
 function diesToo(draw: Draw, { id, ...operation }: Operation): Operation[] {

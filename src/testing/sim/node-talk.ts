@@ -15,7 +15,6 @@ import { cancelledMs, ledgers, type NodeRules, partitions, threadDies, threadHan
 import type { Life, SimProcess, SimWorld } from './process.ts';
 import type { Operation, SimPlan } from './runner.ts';
 import type { Simulation } from './simulation.ts';
-import { threadDiesThen } from './thread-deaths.ts';
 import { ownersThreadDies, ownersThreadHangs } from './thread-tales.ts';
 
 export interface NodesLife extends Life {
@@ -248,10 +247,6 @@ export class NodeTalk {
     await (host.ref(WatcherT, `w@${on}`) as Ref<Watcher>).see(host.ref(MortalT, keyIn(key)), watch);
   }
 }
-
-/** Something may be lost by it. */
-export const isHarm = ({ name }: Operation): boolean =>
-  [threadDies, threadHangs, threadDiesThen, ownersThreadDies, ownersThreadHangs].includes(name as typeof threadDies);
 
 export const typeOf = (unit: string): ActorType<Ledger> =>
   ledgers.find(({ type }) => unit.startsWith(`${type}/`)) as ActorType<Ledger>;

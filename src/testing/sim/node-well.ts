@@ -17,8 +17,8 @@ const wayMsMax = 75;
 const wordMs = 5_000;
 /** One way, and what is queued in front of it. Half of the time after which the other one would ask (handoffAskMs). */
 const calledOffMs = 250;
-/** Sessions have ended at both of their ends by then, and the word to whom an ask was passed on is there. */
-const givenUpMs = 400;
+/** What had waited for a link has come by then, has gone on with its actor, and the word to whom it was passed on is there. */
+const givenUpMs = 1_000;
 
 export class WellOracle {
   readonly #sim: Simulation<NodesLife>;
@@ -30,6 +30,8 @@ export class WellOracle {
   /** When that life of a node was first seen. */
   readonly #bornAt = new Map<string, number>();
   readonly #waits = new Map<string, { readonly at: number; readonly isKnown: boolean }>();
+  /** Node and partition of which it has heard later than of the turn after. */
+  readonly #missed = new Set<string>();
   /** How often a partition has stayed. */
   readonly #stays = new Map<number, number>();
 
@@ -96,19 +98,24 @@ export class WellOracle {
     const seen = new Set<string>();
     for (const by of this.#names) {
       const { settling = [] } = (this.#runs(by)?.node.gateway.lastWords.describe() ?? {}) as { settling?: Settling[] };
-      for (const { partition, via, waitFor } of settling)
+      for (const { partition, via, waitFor, owed } of settling)
         for (const of of waitFor) {
           const id = `${by}:${this.#process(by)?.lives} waits for the last word of ${of}:${this.#process(of)?.lives} by ${via} about partition ${partition}`;
           seen.add(id);
           const born = this.#bornAt.get(`${of}:${this.#process(of)?.lives}`) ?? now;
-          // What an earlier life has said last nobody knows.
-          const wait = this.#waits.get(id) ?? { at: now, isKnown: born + 2 * lookMs < now };
+          // What an earlier life has said last nobody knows. Who has missed turns never went by the owners in between, and has no word of them.
+          const isOwed = owed.includes(of) && this.#missed.has(`${of} ${partition}`);
+          const wait = this.#waits.get(id) ?? { at: now, isKnown: born + 2 * lookMs < now && !isOwed };
           this.#waits.set(id, wait);
           if (wait.isKnown && Math.min(now - wait.at, this.#wellMs()) >= wordMs)
             this.#sim.violation(`${id}, and all has been well for ${this.#wellMs().toFixed(0)} ms`);
         }
     }
     for (const id of this.#waits.keys()) if (!seen.has(id)) this.#waits.delete(id);
+  }
+
+  missed(name: string, partition: number): void {
+    this.#missed.add(`${name} ${partition}`);
   }
 
   /** A try to give it away has come to nothing, and the other one has been told. */
@@ -150,6 +157,7 @@ interface Settling {
   readonly partition: number;
   readonly via: string;
   readonly waitFor: readonly string[];
+  readonly owed: readonly string[];
 }
 
 interface Taking {

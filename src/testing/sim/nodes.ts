@@ -11,6 +11,7 @@ import type { HandoffHooks } from '../../runtime/cluster/handoff-hooks.ts';
 import type { ActorType } from '../../runtime/define-actor.ts';
 import { chunksPerReserve, epochMemory } from '../../runtime/epochs.ts';
 import type { Gateway } from '../../runtime/gateway/gateway.ts';
+import { hasMissed } from '../../runtime/ownership/holdings.ts';
 import { type Ring, ringHash } from '../../runtime/ownership/ring.ts';
 import { partitionOf } from '../../runtime/partition.ts';
 import { call } from '../../runtime/refs.ts';
@@ -25,10 +26,10 @@ import { NodeFiles } from './node-files.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
-import { ledgers, type NodeRules, partitions, reminderMsMax } from './node-plan.ts';
+import { isHarm, ledgers, type NodeRules, partitions, reminderMsMax } from './node-plan.ts';
 import { excuseOf, type NodeView, storedView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
 import { isCalm } from './node-tales.ts';
-import { isHarm, keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
+import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import { threadsOf } from './node-threads.ts';
 import { WellOracle } from './node-well.ts';
 import type { Program, SimProcess, SimWorld } from './process.ts';
@@ -146,7 +147,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
           saveVote: vote => files.save('vote', vote),
         },
         handoffs: (cluster, gateway) => {
-          hooks = this.#attach(cluster, gateway);
+          hooks = this.#attach(name, cluster, gateway);
           return hooks;
         },
         emit: (event, payload) => this.#emitted(world, event, payload),
@@ -183,14 +184,20 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   /** Wishes take the place of what a claim wants. */
-  #attach(cluster: Cluster, gateway: Gateway): HandoffHooks {
-    return gateway.handoffs.attach({
+  #attach(name: string, cluster: Cluster, gateway: Gateway): HandoffHooks {
+    const hooks = gateway.handoffs.attach({
       handOn: (partition, to, turn) => cluster.handOn(partition, to, turn),
       ringStored: () => cluster.ringStored(),
-      isUp: name => cluster.isUp(name),
+      isUp: other => cluster.isUp(other),
       turnOf: partition => cluster.turnOf(partition),
       effectiveRing: () => this.#wishedRing(cluster.effectiveRing()),
     });
+    const after = hooks.after.bind(hooks);
+    hooks.after = changes => {
+      for (const change of changes) if (hasMissed(change)) this.#well?.missed(name, change.partition);
+      after(changes);
+    };
+    return hooks;
   }
 
   #wishedRing(ring: Ring | undefined): Ring | undefined {
