@@ -47,7 +47,7 @@ export class FarDeaths {
     host.outside(() => {
       for (const message of unsent) {
         if (this.router.moves.knows(message.to)) this.unsent.push(message);
-        else message.again();
+        else message.again(true);
       }
       this.router.arrivals.tableChanged();
     });
@@ -61,7 +61,7 @@ export class FarDeaths {
     for (const peer of this.router.peers) {
       if (peer === undefined) continue;
       if (!gone.includes(peer.thread)) peer.revive();
-      else if (!peer.gone) for (const message of peer.die()) message.again();
+      else if (!peer.gone) for (const message of peer.die()) message.again(true);
     }
   }
 
@@ -96,7 +96,7 @@ export class FarDeaths {
   settle(): void {
     const { host, moves } = this.router;
     const { table } = this.router.places;
-    for (const message of this.unsent.splice(0)) host.outside(() => message.again());
+    for (const message of this.unsent.splice(0)) host.outside(() => message.again(true));
     // Reminders of what has moved may have been armed there, whatever their partition.
     const taken = new Set(this.taken.splice(0));
     const ours = [...table.keys()].filter(each => table[each] === host.thread && (moves.any || taken.has(each)));

@@ -34,8 +34,8 @@ export interface Frames {
 /** A message that has to wait: nobody has seen it yet, so it may still go another way. */
 export interface Outgoing extends Frames {
   readonly to: string;
-  /** Looks up its actor anew and sends it there. */
-  again(): void;
+  /** Looks up its actor anew and sends it there. `isPast`: it had left, as far as those are concerned whose partition is held back since. */
+  again(isPast?: boolean): void;
   /** About so many that it holds. */
   readonly bytes: number;
   fail(error: TroupeError): void;

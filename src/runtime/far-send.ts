@@ -39,11 +39,12 @@ export class OutgoingAsk implements Outgoing {
     return this.router.writeAsk(this.thread, this.ref, this.call, this.code, this.a0, this.a1);
   }
 
-  again(): void {
+  again(isPast: boolean = false): void {
     const { router, call } = this;
     if (call.state === ended) return;
     router.pending.drop(call);
     call.peer = -1;
+    if (isPast && router.held.passes(this.ref, { code: this.code, a0: this.a0, a1: this.a1, call })) return;
     router.host.redispatch(this.ref, call, this.code, this.a0, this.a1);
   }
 
@@ -122,7 +123,11 @@ export class OutgoingTell implements Outgoing {
     return true;
   }
 
-  again(): void {
+  again(isPast: boolean = false): void {
+    if (isPast && this.router.held.passes(this.ref, { code: this.code, a0: this.a0, a1: this.a1, call: null })) {
+      this.done();
+      return;
+    }
     // One that would be refused now had been let pass before: its sender was told that it is on its way.
     if (this.ref[TYPE].spec.overflow === 'reject') {
       this.router.held.send(this.ref, { code: this.code, a0: this.a0, a1: this.a1, call: null });

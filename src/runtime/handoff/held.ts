@@ -208,6 +208,18 @@ export class HeldPartitions {
     return undefined;
   }
 
+  /** It had been let through, or was sent before anything was held, and waited for a thread that has died: nothing that is held may pass it. */
+  passes(ref: BaseRef, message: FarMessage): boolean {
+    const { holding, gateway, host } = this.#router;
+    if (!holding || this.of(ref[TYPE], ref[KEY]) === undefined) return false;
+    try {
+      if (gateway?.take(ref, message) !== true) void this.pass(ref, message, host.thread);
+    } catch (error) {
+      this.refuse(ref, message, error);
+    }
+    return true;
+  }
+
   /**
    * It waited in front of an actor that fell asleep here, its store being slow: it came before its partition was held, or was let through,
    * so nothing that is held may pass it.

@@ -26,21 +26,17 @@ export type FaultKind = (typeof faultKinds)[number];
 
 export interface Fault {
   readonly id: number;
+  /** Default 0. */
+  readonly act?: number;
   readonly kind: FaultKind;
   /** '*', of one that waits for a point: whoever reaches it. */
   readonly on: string;
   /** The other end, for faults of the network. '*', of one that waits for a point: with whom it is reached. */
   readonly other: string;
-  /** A moment; or the nth time that this process reaches a point: from a moment on, until another, and after it has reached another point. */
+  /** A moment; or the nth time that this process reaches a point: from a moment on, and after it has reached another one. */
   readonly when:
     | { readonly atMs: Millis }
-    | {
-        readonly point: string;
-        readonly nth: number;
-        readonly fromMs?: Millis;
-        readonly untilMs?: Millis;
-        readonly after?: string;
-      };
+    | { readonly point: string; readonly nth: number; readonly fromMs?: Millis; readonly after?: string };
   readonly forMs: Millis;
   /** It ends when anybody reaches that point, if that is earlier. */
   readonly until?: string;
@@ -126,7 +122,7 @@ export class Faults<L extends Life> {
     for (const fault of faults) {
       const { when } = fault;
       if ('point' in when) this.#armed.push({ fault, left: when.nth, begun: new Set() });
-      else sim.plan(undefined, when.atMs, `fault ${fault.id}`, () => this.#happen(fault));
+      else sim.plan(undefined, when.atMs - sim.now, `fault ${fault.id}`, () => this.#happen(fault));
     }
   }
 
@@ -137,7 +133,6 @@ export class Faults<L extends Life> {
     for (const each of this.#armed) {
       const { when, on } = each.fault;
       if (!('point' in when) || this.#sim.now < (when.fromMs ?? 0)) continue;
-      if (this.#sim.now > (when.untilMs ?? Number.POSITIVE_INFINITY)) continue;
       if (when.after === point) each.begun.add(name);
       if (when.point !== point || (on !== name && on !== '*')) continue;
       if ((when.after !== undefined && !each.begun.has(name)) || --each.left > 0) continue;

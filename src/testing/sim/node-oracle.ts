@@ -144,12 +144,12 @@ const [watchedMs, toldMs] = [1_000, 3_000] as const;
 
 /** Watches: whoever lives on is told once of the end of each, with the reason. */
 export class WatchOracle {
-  readonly #calm: boolean;
+  readonly #rules: Pick<LedgerRules, 'calm'>;
   readonly #watches = new Map<string, Watch>();
   readonly #ends: { readonly key: string; readonly from: number; readonly at: number }[] = [];
 
-  constructor({ calm }: LedgerRules) {
-    this.#calm = calm;
+  constructor(rules: Pick<LedgerRules, 'calm'>) {
+    this.#rules = rules;
   }
 
   /** `isLinked`: the node of whoever is watched can be reached. */
@@ -168,7 +168,7 @@ export class WatchOracle {
     const { told, isLinked } = known;
     told.push({ reason, at });
     if (told.length > 1) return `${watch} was told ${told.length} times: ${told.map(each => each.reason).join(', ')}`;
-    return this.#calm && isLinked && reason !== 'stopped'
+    return this.#rules.calm && isLinked && reason !== 'stopped'
       ? `${watch} was told '${reason}', and nothing broke`
       : undefined;
   }
@@ -177,7 +177,7 @@ export class WatchOracle {
   judge(lives: (watch: string) => boolean): string[] {
     return [...this.#watches].flatMap(([name, watch]) => {
       if (watch.told.length === 0) return lives(name) ? [`${name} was never told`] : [];
-      const missed = this.#calm && watch.isLinked ? this.#missedBy(watch) : undefined;
+      const missed = this.#rules.calm && watch.isLinked ? this.#missedBy(watch) : undefined;
       return missed === undefined
         ? []
         : [`${name} was not told of the end at ${missed.toFixed(0)} ms, and nothing broke`];

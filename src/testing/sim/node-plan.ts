@@ -8,7 +8,7 @@ import { type Fault, type FaultKind, planFaults } from './faults.ts';
 import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
 import { sceneOf } from './node-scenes.ts';
 import { storyOf } from './node-stories.ts';
-import { isCalm as isCalmFault, taleOf } from './node-tales.ts';
+import { taleOf } from './node-tales.ts';
 import type { Operation, SimPlan } from './runner.ts';
 import { threadDiesThen } from './thread-deaths.ts';
 import { ownersThreadDies, ownersThreadHangs, threadTaleOf } from './thread-tales.ts';
@@ -123,7 +123,7 @@ interface Act {
 
 /**
  * One act, or several with the same nodes and actors, each as long and drawn as the first: what is rare in one is three times as frequent in three,
- * and what an act has left behind meets the next. All of them are calm, or none.
+ * and what an act has left behind meets the next.
  */
 export function plan(draw: Draw, rules: NodeRules): SimPlan {
   const processes = Array.from({ length: 3 + whole(draw('processes'), 2) }, (_, index) => `n${index + 1}`);
@@ -131,30 +131,28 @@ export function plan(draw: Draw, rules: NodeRules): SimPlan {
   const { replicas, isOld = false } = rules;
   const late = replicas > 1 ? comesLate(draw, processes, rules.safetyMs) : [];
   const first = act(draw, rules, { processes, keys, isCalm: draw('calm') < 0.25, isFirst: true }, late.length > 0);
-  const isCalm = first.faults.every(isCalmFault) && !first.operations.some(isHarm);
-  const cast: Cast = { processes, keys, isCalm, isFirst: false };
-  const everyMs = rules.safetyMs - startMs;
-  const acts = [first];
-  for (let nth = 1; nth < (isOld ? 1 : (rules.acts ?? 1)); nth++)
-    acts.push(act((...parts) => draw('act', nth, ...parts), rules, cast, false));
-  const all = acts.length === 1 ? acts : acts.map((each, nth) => asNth(each, nth, everyMs));
-  const safetyMs = rules.safetyMs + (all.length - 1) * everyMs;
+  const cast: Cast = { processes, keys, isCalm: draw('calm') < 0.25, isFirst: false };
+  const count = isOld ? 1 : (rules.acts ?? 1);
+  const all = [first];
+  for (let nth = 1; nth < count; nth++)
+    all.push(
+      asNth(
+        act((...parts) => draw('act', nth, ...parts), rules, cast, false),
+        nth,
+      ),
+    );
   const [operations, faults] = [all.flatMap(each => each.operations), all.flatMap(each => each.faults)];
-  return { processes, operations, faults, late, safetyMs, livenessMs, servedMs };
+  const acts = { count, fromMs: startMs };
+  return { processes, operations, faults, late, safetyMs: rules.safetyMs, livenessMs, servedMs, acts };
 }
 
-/** Behind those before it. What waits for a point does so as long as it lasts. */
-function asNth({ operations, faults }: Act, nth: number, everyMs: number): Act {
-  const [afterMs, untilMs] = [nth * everyMs, startMs + (nth + 1) * everyMs];
-  const fromMs = (at: number | undefined): number => (nth === 0 ? (at ?? 0) : (at ?? startMs) + afterMs);
-  return {
-    operations: operations.map(each => ({ ...each, id: nth * actIds + each.id, atMs: each.atMs + afterMs })),
-    faults: faults.map(({ when, ...each }): Fault => {
-      const isAt = 'atMs' in when;
-      const then = isAt ? { atMs: when.atMs + afterMs } : { ...when, fromMs: fromMs(when.fromMs), untilMs };
-      return { ...each, id: nth * actIds + each.id, when: then };
-    }),
-  };
+function asNth({ operations, faults }: Act, nth: number): Act {
+  const of = <T extends { id: number }>(each: T): T & { act: number } => ({
+    ...each,
+    id: nth * actIds + each.id,
+    act: nth,
+  });
+  return { operations: operations.map(of), faults: faults.map(of) };
 }
 
 function act(draw: Draw, rules: NodeRules, { processes, keys, isCalm, isFirst }: Cast, isLate: boolean): Act {

@@ -49,8 +49,10 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   readonly #sim: Simulation<NodesLife>;
   readonly #plan: SimPlan;
   readonly #rules: NodeRules;
-  readonly #calm: boolean;
-  readonly #disksFail: boolean;
+  /** Until now. */
+  readonly #ledgerRules = { calm: true, disksFail: false };
+  #threadsDie = false;
+  #healsAtMs = 0;
   readonly #oracle: LedgerOracle;
   readonly #watches: WatchOracle;
   readonly #copies: SimCopies;
@@ -76,10 +78,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   constructor(sim: Simulation<NodesLife>, plan: SimPlan, rules: NodeRules) {
     const { draw } = sim;
     [this.#rules, this.#sim, this.#plan] = [rules, sim, plan];
-    this.#calm = plan.faults.every(isCalm) && !plan.operations.some(isHarm);
-    this.#disksFail = plan.faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind));
-    const ledgerRules = { calm: this.#calm, disksFail: this.#disksFail };
-    [this.#oracle, this.#watches] = [new LedgerOracle(ledgerRules), new WatchOracle(ledgerRules)];
+    [this.#oracle, this.#watches] = [new LedgerOracle(this.#ledgerRules), new WatchOracle(this.#ledgerRules)];
     [this.#copies, this.#deaths] = [new SimCopies(sim, partitions), new ThreadDeaths(sim)];
     if (rules.replicas === 1 && rules.threads === undefined) this.#well = new WellOracle(sim, plan.processes);
     this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
@@ -97,6 +96,19 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason, sim.now));
     witness.ends = key => this.#watches.ended(key, sim.now, sim.now);
     witness.pause = ms => new Promise(done => this.#sim.plan(this.#sim.running, ms, 'pause', done));
+  }
+
+  begins(nth: number, healsAtMs: number): void {
+    const isOf = ({ act = 0 }: { act?: number }): boolean => act === nth;
+    const [faults, operations] = [this.#plan.faults.filter(isOf), this.#plan.operations.filter(isOf)];
+    if (!faults.every(isCalm) || operations.some(isHarm)) this.#ledgerRules.calm = false;
+    this.#threadsDie ||= operations.some(isHarm);
+    if (faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind))) this.#ledgerRules.disksFail = true;
+    this.#healsAtMs = healsAtMs;
+  }
+
+  get #calm(): boolean {
+    return this.#ledgerRules.calm;
   }
 
   #wrong(...what: (string | undefined)[]): void {
@@ -288,7 +300,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     if (why !== undefined) return why;
     // By the clock of whichever node has the actor by now.
     const stoodMs = Math.max(...[...this.#sim.processes.values()].map(each => each.stoodMs));
-    const quietAt = Math.max(this.#endedAt, this.#plan.safetyMs) + quietMs + stoodMs;
+    const quietAt = Math.max(this.#endedAt, this.#healsAtMs) + quietMs + stoodMs;
     if (this.#sim.now < Math.max(quietAt, this.#startedAt + reawakeMs)) return 'reminders may be due';
     if (away.length > 0) return (await this.served(away)) ?? this.#unlike(away);
     return (await this.#unreached(away)) ?? this.#restless(away) ?? this.#unlike(away);
@@ -368,7 +380,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     );
     const late = this.#waitsEnded();
     if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
-    if (!this.#disksFail && this.#rules.replicas === 1)
+    if (!this.#ledgerRules.disksFail && this.#rules.replicas === 1)
       for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
     return this.#inOrder(wrong);
   }
@@ -397,7 +409,9 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     const type = typeOf(unit);
     const runners = lives.flatMap(life => new Array(life.node.awake(type.type, keyIn(unit))).fill(life));
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
-    for (const { world, node } of this.#rules.replicas === 1 && type !== MemoryT ? runners : [])
+    // The threads of a node have one engine here: the next life of a dead one reads what that was just writing, which a full disk then refuses.
+    const isKnown = this.#rules.replicas === 1 && !(this.#threadsDie && this.#ledgerRules.disksFail);
+    for (const { world, node } of isKnown && type !== MemoryT ? runners : [])
       wrong.push(...unlikeStored(unit, held, this.#process(world.name).disk, node.member.host.codec));
     // Whoever sleeps soon may sleep before his answer is here.
     if (runners.length === 1 || (runners.length === 0 && type === SleeperT)) return wrong;

@@ -3,6 +3,7 @@
 //
 //     plan ──▶ start ──▶ safety: operations and faults ──▶ heal ──▶ liveness: no faults, rest() must say yes ──▶ verdict
 //                                                           └─ some stay away: served(), rest and verdict without them ─▶ all are back ─┘
+//                 └──────────────────────────────────── the next act, with the same processes ◀────────────────────────────────────┘
 //
 // A plan is data: it comes from the seed, and shrink.ts takes parts of it away.
 
@@ -19,6 +20,8 @@ import type { TraceEvent } from './trace.ts';
 
 export interface Operation {
   readonly id: number;
+  /** Default 0. */
+  readonly act?: number;
   readonly atMs: Millis;
   /** Not at that time, but when a process reaches that point for the nth time from then on; while all is not healed yet. */
   readonly when?: { readonly point: string; readonly nth: number };
@@ -40,6 +43,8 @@ export interface SimPlan {
   readonly livenessMs: Millis;
   /** ... and until those who are left serve all they can, where some stay away. */
   readonly servedMs?: Millis;
+  /** Acts after the first begin at that moment of theirs: all is up. Default: one. */
+  readonly acts?: { readonly count: number; readonly fromMs: Millis };
 }
 
 /** What is simulated. Nodes are plugged in here. */
@@ -52,6 +57,8 @@ export interface Scenario<L extends Life = Life> {
 /** One run of a scenario: its oracles live here. */
 export interface ScenarioRun<L extends Life = Life> {
   program(target: string): Program<L>;
+  /** An act begins; its faults end at that time. */
+  begins?(act: number, healsAtMs: Millis): void;
   /** Carries an operation out in a process that is up. What it rejects with decides what was told. */
   perform(operation: Operation, life: L): Promise<unknown>;
   /** It begins; and what became of it. An operation of a process that crashed meanwhile is 'unknown'. */
@@ -132,30 +139,46 @@ async function runPlan<L extends Life>(scenario: Scenario<L>, sim: Simulation<L>
     const target = sim.addProcess(name, run.program(name));
     if (!late.has(name)) target.start();
   }
-  const faults = new Faults(sim, plan.faults);
-  for (const [name, atMs] of late) if (sim.processes.has(name)) faults.comesLate(name, atMs);
-  faults.onLoss = (target, kind) => run.onLoss?.(target, kind);
-  for (const operation of plan.operations) operations.plan(operation);
-  const { onMark } = sim;
-  sim.onMark = (target, point, peer) => {
-    onMark(target, point, peer);
-    operations.reached(target, point);
-  };
-  const goes = await sim.runTo(plan.safetyMs);
-  if (goes) {
+  const { count, fromMs } = plan.acts ?? { count: 1, fromMs: 0 };
+  for (let act = 0; act < count && sim.violations.length === 0; act++) {
+    const [operationsOfIt, faultsOfIt] = actOf(plan, act, act === 0 ? 0 : Math.ceil(sim.now - fromMs));
+    const healsAt = act === 0 ? plan.safetyMs : Math.ceil(sim.now - fromMs) + plan.safetyMs;
+    run.begins?.(act, healsAt);
+    const faults = new Faults(sim, faultsOfIt);
+    if (act === 0) for (const [name, atMs] of late) if (sim.processes.has(name)) faults.comesLate(name, atMs);
+    faults.onLoss = (target, kind) => run.onLoss?.(target, kind);
+    for (const operation of operationsOfIt) operations.plan(operation);
+    const { onMark } = sim;
+    sim.onMark = (target, point, peer) => {
+      onMark(target, point, peer);
+      operations.reached(target, point);
+    };
+    if (!(await sim.runTo(healsAt))) break;
     healedAt = sim.now;
     faults.heal();
     operations.forget();
-    if (faults.away.length === 0 || (await goOnWithout(sim, run, faults.away, plan))) {
+    if (faults.away.length > 0) {
+      if (!(await goOnWithout(sim, run, faults.away, plan))) break;
       healedAt = sim.now;
-      if (faults.away.length > 0) faults.bringBack();
-      await comeToRest(sim, run, [], plan.livenessMs);
+      faults.bringBack();
     }
+    await comeToRest(sim, run, [], plan.livenessMs);
   }
   const { hash, events } = sim.trace;
   const { violations, now: virtualMs } = sim;
   const { counts: told } = operations;
   return { seed, scenario: scenario.name, hash, events, virtualMs, told, violations, trace: sim.trace.last(), plan };
+}
+
+/** What is done in that act, and what breaks, by the clock of the run. */
+function actOf(plan: SimPlan, nth: number, afterMs: Millis): [Operation[], Fault[]] {
+  const isOf = ({ act = 0 }: { act?: number }): boolean => act === nth;
+  const operations = plan.operations.filter(isOf).map(each => ({ ...each, atMs: each.atMs + afterMs }));
+  const faults = plan.faults.filter(isOf).map(({ when, ...each }): Fault => {
+    if ('atMs' in when) return { ...each, when: { atMs: when.atMs + afterMs } };
+    return { ...each, when: when.fromMs === undefined ? when : { ...when, fromMs: when.fromMs + afterMs } };
+  });
+  return [operations, faults];
 }
 
 /** False when something was wrong: who comes back then has nothing to add. */
@@ -235,7 +258,7 @@ class Operations<L extends Life> {
 
   plan(operation: Operation): void {
     const { when } = operation;
-    if (when === undefined) return this.#begin(operation, operation.atMs);
+    if (when === undefined) return this.#begin(operation, operation.atMs - this.#sim.now);
     const armed = this.#armed.get(when.point) ?? [];
     this.#armed.set(when.point, armed);
     armed.push({ operation, left: when.nth });
