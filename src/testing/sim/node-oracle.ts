@@ -46,6 +46,10 @@ export class LedgerOracle {
     this.#rules = rules;
   }
 
+  get isCalm(): boolean {
+    return this.#rules.calm;
+  }
+
   says(unit: string, by: string, what: Said['what']): Said {
     const path = `${by} ${unit}`;
     const number = this.#numbers.get(path) ?? 0;

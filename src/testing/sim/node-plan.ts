@@ -55,6 +55,8 @@ const diesTooMs = 100;
 const diesTooId = 1_000_000;
 /** Of an act. */
 const actIds = 10_000_000;
+/** Picked so that the seeds of seeds.txt, which were found before founders were lost so often, do without. */
+const founderSalt = 74;
 /** What happens to a host thread of a node; a hang says for how long. */
 export const [threadDies, threadHangs] = ['thread dies', 'thread hangs'] as const;
 /** Long enough for members to be taken for dead, in some seeds. */
@@ -288,7 +290,7 @@ function act(draw: Draw, rules: NodeRules, { processes, keys, isCalm, isFirst }:
   const faults = [
     ...(isCalm ? [] : drawFaults(draw, processes, { replicas, safetyMs })),
     ...(replicas > 1 && isFirst ? staysAway(draw, processes) : []),
-    ...(isCalm || isOld || !isFirst ? [] : lostAsItFounds(draw)),
+    ...(isCalm || isOld || !isFirst ? [] : [...lostAsItFounds(draw), ...founderLost(draw)]),
   ];
   for (const { id, when, forMs } of faults.filter(fault => fault.id >= lostId))
     for (let n = 0; n < aboutLostMax && 'atMs' in when; n++) {
@@ -405,6 +407,26 @@ function lostAsItFounds(draw: Draw): Fault[] {
       draw: of('draw'),
     };
   });
+}
+
+/** The first to write down what it has decided, or agreed to: before others have heard, and for longer than they wait for it. */
+function founderLost(draw: Draw): Fault[] {
+  if (draw('founder lost', founderSalt) >= 0.35) return [];
+  const of = (what: string): number => draw('founder lost', what);
+  const point = ['ring stored', 'vote stored', 'found-accept done', 'gives found-accept'][
+    whole(of('point'), 4)
+  ] as string;
+  return [
+    {
+      id: foundingId + 2,
+      kind: (['crash', 'crash', 'power', 'stop', 'split'] as const)[whole(of('kind'), 5)] as FaultKind,
+      on: '*',
+      other: '*',
+      when: { point, nth: 1 },
+      forMs: 3_000 + whole(of('for'), 11_000),
+      draw: of('draw'),
+    },
+  ];
 }
 
 /** Where a partition is being written to, by its owner mostly; one of them has the write by then, the other perhaps not. */

@@ -35,6 +35,8 @@ export interface TalkSeams {
 }
 
 const retryMs = 50;
+/** No ask takes so long where nothing breaks. */
+const patientMs = 2_000;
 const triesMax = 4;
 const throughs: readonly ActorType<any>[] = ledgers.filter(type => type !== SnapshotT);
 
@@ -108,10 +110,17 @@ export class NodeTalk {
       await (value > 0 ? ref.hearSlowly(said.by, said.number, value) : ref.hear(said.by, said.number));
       this.#become(said, 'ok');
     } catch (error) {
+      if (deadlineMs >= patientMs) this.#patient(said, (error as TroupeError).code);
       // Once nobody knows, a later try that failed does not say that the first did.
       if (said.outcome !== 'unknown') this.#become(said, outcomeOf(error));
       throw error;
     }
+  }
+
+  /** Nothing broke: whatever it waited for has come to an end long ago. */
+  #patient({ unit, by, number, what }: Said, code: string): void {
+    if (!this.#seams.oracle.isCalm || !['DEADLINE', 'UNKNOWN_OUTCOME'].includes(code)) return;
+    this.#seams.sim.violation(`${unit}: ${by} ${number} (${what}) ended ${code}, and nothing broke`);
   }
 
   #become(said: Said, outcome: Outcome): void {
@@ -159,6 +168,7 @@ export class NodeTalk {
     try {
       const outcome = await ref.through(refOf(life, said.unit), said.by, said.number, 8_000);
       said.isStray = outcome !== 'ok';
+      if (outcome === 'unknown') this.#patient(said, 'UNKNOWN_OUTCOME');
       this.#become(said, outcome as Outcome);
     } catch (error) {
       said.outcome = 'unknown';

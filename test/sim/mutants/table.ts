@@ -642,11 +642,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'for (const message of drain(act)) void message;',
   },
   {
-    name: 'reminders fire at the old owner after the freeze',
-    scenario: 'threads',
+    name: 'reminders fire at the old owner after it has given their partition away',
+    scenario: 'nodes',
     file: handoff('hands'),
-    find: 'goesOn);\n      else host.reminders.suspend(partition);',
-    replace: 'goesOn);',
+    find: '    else host.reminders.suspend(partition);\n    const sendOn',
+    replace: '    const sendOn',
   },
   {
     name: 'reminders are not armed again after a thaw',
@@ -763,7 +763,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'what waits for a frozen partition wakes an actor',
-    scenario: 'nodes',
+    scenario: 'threads',
     file: handoff('held'),
     find: `if (act === undefined && held?.stage === 'frozen') {`,
     replace: `if (act === undefined && held?.stage === 'frozen' && call !== null && call === undefined) {`,
@@ -1279,7 +1279,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an actor that cannot fall asleep goes on while it is packed',
-    scenario: 'threads',
+    scenario: 'nodes',
     file: 'runtime/moves.ts',
     find: ' || (act.flags & frozen) !== 0) {\n      more.onQuiet',
     replace: ') {\n      more.onQuiet',
@@ -1325,13 +1325,6 @@ export const mutants: readonly Mutant[] = [
     file: 'runtime/far-deaths.ts',
     find: 'return hosted !== undefined && places.isOurs(hosted, key);',
     replace: 'return hosted !== undefined || places.isOurs(hosted as never, key);',
-  },
-  {
-    name: 'a thread that comes up while a partition leaves keeps its reminders',
-    scenario: 'threads',
-    file: 'runtime/handoff/hands.ts',
-    find: '    // A thread that has come up since it was frozen has armed them anew.\n    else host.reminders.suspend(partition);\n',
-    replace: '',
   },
   {
     name: 'a thread does not know that what is just coming to it is the first that ever moved there',
