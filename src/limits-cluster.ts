@@ -120,6 +120,8 @@ export const leavePassingMs = 30_000;
 /** An actor that moves to another node has so long to bring its turn to an end, and each step of the move takes at most so long. */
 export const guestFreezeMs = 5_000;
 export const guestStepMs = 10_000;
+/** How long it waits for other threads to say what has become of the reminders that they had sent it. */
+export const remindersBackMs = 500;
 /** Whoever asks the home for a move has no answer by then: two steps, and what comes before them. A lost session is told later. */
 export const guestMoveMs: number = 3 * guestStepMs;
 /** Messages held for one actor while it moves between nodes; the next is OVERLOADED. As between threads. */

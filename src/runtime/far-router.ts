@@ -105,7 +105,7 @@ export class FarRouter implements Router {
       this.peers[thread] = thread === host.thread ? undefined : new FarPeer(thread, peer);
     }
     this.on('publish', (from, published) => this.held.topics.heard(from, published));
-    this.on('reminder', (_from, stored) => host.reminders.take(stored));
+    this.on('reminder', (_from, stored) => host.reminders.take(stored, true));
     this.on('reminded', (_from, stored) => host.reminders.done(stored));
     this.on('reminders-back', (_from, unit) => host.reminders.giveBack(unit));
     this.on('started', (_from, id) => this.outcomes.onStarted(id));

@@ -81,15 +81,23 @@ export class Reminders {
     this.host.world.log.error({ err: error }, 'a stored reminder is damaged and will not come');
   }
 
-  /** One that was found in storage, here or by another thread. */
-  take(stored: Stored): void {
+  /** One that was found in storage, here or by another thread. `isMoved`: another one has had it. */
+  take(stored: Stored, isMoved: boolean = false): void {
     const owner = this.ownerOf(stored);
     if (owner !== this.host.thread) {
       if (owner !== undefined) this.host.router.control(owner, 'reminder', stored);
       return;
     }
     const id = idOf(stored.type, stored.key, stored.name);
-    if (!this.armed.has(id) && !this.writes.has(id)) this.arm(stored);
+    if (this.armed.has(id) || this.writes.has(id)) return;
+    this.arm(stored);
+    if (isMoved && !this.host.engine.shared)
+      this.store(stored, this.epochOf(stored)).catch(error => this.warn(error, stored, 'stored'));
+  }
+
+  /** The actor's own: with a higher one the actor could not touch its reminder any more. */
+  private epochOf({ type, key }: Stored): number {
+    return this.host.byName.get(type)?.live.get(key)?.epochNumber ?? this.host.epochs.next();
   }
 
   private ownerOf(stored: Stored): number | undefined {
@@ -162,10 +170,19 @@ export class Reminders {
     await Promise.allSettled([...this.writes].filter(([id]) => unitOf(id) === unit).map(([, write]) => write));
   }
 
-  /** The same, and none of them fires here any more: their actor lives on another thread, and leaves the node. */
+  /** The same, and none of them fires here any more: they go to the thread on which their actor lives, which asks for them as it leaves the node. */
   async giveBack(unit: string): Promise<void> {
     await this.callBack(unit);
-    this.suspendThose(each => each === unit);
+    const [type, key] = [unit.slice(0, unit.indexOf('/')), unit.slice(unit.indexOf('/') + 1)];
+    if (this.armed.size === 0) return;
+    const { shared } = this.host.engine;
+    for (const stored of this.storedOf(type, key)) {
+      const id = idOf(type, key, stored.name);
+      if (!this.armed.has(id) || this.ownerOf(stored) === this.host.thread) continue;
+      this.disarm(id);
+      this.take(stored);
+      if (!shared) this.drop([stored], this.epochOf(stored));
+    }
   }
 
   /** The move was called off. */
@@ -341,9 +358,7 @@ export class Reminders {
       if (owner !== undefined) this.host.router.control(owner, 'reminded', stored);
       return;
     }
-    // The actor's own epoch: with a higher one the actor could not touch its reminder any more.
-    const live = this.host.byName.get(stored.type)?.live.get(stored.key);
-    const epoch = live?.epochNumber ?? this.host.epochs.next();
+    const epoch = this.epochOf(stored);
     this.armed.delete(id);
     if (stored.everyMs > 0) {
       const next = { ...stored, at: Math.max(stored.at + stored.everyMs, this.host.world.clock.now()) };

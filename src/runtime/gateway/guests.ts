@@ -10,7 +10,7 @@
 // Invariant: between freeze and verdict (run, cancel, drop, thaw) it causes nothing; the verdict is always the home's.
 
 import { TroupeError } from '../../errors.ts';
-import { guestBytesMax, guestFreezeMs } from '../../limits.ts';
+import { guestBytesMax, guestFreezeMs, remindersBackMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import type { Codec } from '../codec.ts';
 import { drain } from '../drain.ts';
@@ -145,9 +145,15 @@ export class Guests {
   async #callBack(unit: Unit): Promise<void> {
     const { reminders, thread } = this.#host;
     const others = Array.from({ length: this.#router.threads }, (_, other) => other).filter(other => other !== thread);
-    // Of a thread that has died nothing comes any more.
-    const asked = others.map(other => this.#router.query(other, 'reminders-back', unit).catch(() => undefined));
-    await Promise.all([reminders.callBack(unit), ...asked]);
+    const asked = Promise.all(
+      // Of a thread that has died nothing comes any more.
+      others.map(other => this.#router.query(other, 'reminders-back', unit).catch(() => undefined)),
+    );
+    // What one that hangs has sent may come once more, from what is stored of it.
+    const late = (): Error => new Error('a thread does not answer');
+    await inTime(this.#host.world.clock, remindersBackMs, asked, late).catch(() => undefined);
+    // Behind theirs: some of what they had sent has come, and is being settled here.
+    await reminders.callBack(unit);
   }
 
   /** What a packed actor cannot take along to another node. */

@@ -203,6 +203,7 @@ export class Hands {
       if (acts === undefined || !goesOn())
         throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
       if (isSlot(this.#router, partition)) await this.slots.settle(partition, goesOn);
+      else host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
       if (goesOn()) this.#thaw(partition);
@@ -272,7 +273,7 @@ export class Hands {
       this.slots.gone(partition, acts);
       acts.length = 0;
     }
-    // One that has come due since it was frozen waits, and is called back: its record has gone along.
+    // A thread that has come up since it was frozen has armed them anew.
     else host.reminders.suspend(partition);
     const sendOn = (ref: BaseRef, message: FarMessage): void => {
       if (gateway !== null) gateway.sendOn(host.thread, ref, message);

@@ -210,10 +210,16 @@ export class HeldPartitions {
 
   /** It had been let through, or was sent before anything was held, and waited for a thread that has died: nothing that is held may pass it. */
   passes(ref: BaseRef, message: FarMessage): boolean {
-    const { holding, gateway, host } = this.#router;
+    const { holding, gateway, host, peers } = this.#router;
     if (!holding || this.of(ref[TYPE], ref[KEY]) === undefined) return false;
+    const thread = this.#router.threadFor(ref);
+    // There is none that it could go to.
+    if (peers[thread]?.gone === true) return false;
     try {
-      if (gateway?.take(ref, message) !== true) void this.pass(ref, message, host.thread);
+      if (gateway?.take(ref, message) === true) return true;
+      const isInDoubt = thread !== host.thread && peers[thread] === undefined;
+      if (isInDoubt && message.call === null) tellSurely(this.#router, ref, message.code, message.a0, message.a1);
+      else void this.pass(ref, message, host.thread);
     } catch (error) {
       this.refuse(ref, message, error);
     }

@@ -42,6 +42,8 @@ export class LastWords {
   readonly #settlings: Settlings;
   /** The latest first. Of those before it, too, for whoever that turn made the owner waits for it, with all that is later. */
   readonly #said = new Map<number, readonly Said[]>();
+  /** The turn that each was known to have before the first word of it, and that of the last one: until nobody waits for them any more. */
+  readonly #since = new Map<number, { readonly since: number; readonly turn: number }>();
   readonly #cuts: Cuts;
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
@@ -127,10 +129,13 @@ export class LastWords {
     if (to === this.#self) this.#settlings.entered(partition);
     const before = this.#said.get(partition) ?? [];
     const by = [from, ...(before[0]?.by ?? []).filter(name => name !== from)];
-    const said: Said = { turn, to, by, since: before[0]?.since ?? known };
+    const since = this.#since.get(partition)?.since ?? known;
+    this.#since.set(partition, { since, turn });
+    const said: Said = { turn, to, by, since };
     this.#said.set(partition, [said, ...before].slice(0, lastWordsKeptMax));
     this.#gateway.timers.later(lastWordKeepMs, () => {
       if (this.#saidOf(partition)?.turn === turn) this.#said.delete(partition);
+      if (this.#since.get(partition)?.turn === turn) this.#since.delete(partition);
     });
     this.#say(partition, said);
     this.#sayKept();
@@ -173,13 +178,13 @@ export class LastWords {
     const { partition, turn, node } = word;
     const settling = this.#settlings.get(partition);
     this.#settlings.said(partition, turn, node);
-    this.#settlings.standsFor(word, from);
     // What has come from the same node, and waits here, is before it.
     const before = from === node ? undefined : settling?.waiting.get(from ?? '');
     if (before !== undefined) {
       void before.over.then(() => this.#heard(word, from));
       return;
     }
+    this.#settlings.standsFor(word, from);
     // By the way of what it is behind.
     const isBehind = from !== node || this.#gateway.replicas === null;
     if (isBehind && word.to === this.#self) this.#settlings.hasCome(partition, turn, node);

@@ -3,7 +3,8 @@
 //
 // Left out is what changes nothing that anybody could see: a check whose case another one makes impossible (gaps in a stream that
 // keeps order), or a duty that others do as well (refuting a suspicion, which the next heartbeat does; speaking to those that are
-// down, which seeds and returning links do; holding on thread 0 what it is asked to hold once more before anybody's turn begins).
+// down, which seeds and returning links do; holding on thread 0 what it is asked to hold once more before anybody's turn begins;
+// suspending reminders at the freeze, which is done again when their partition has gone).
 
 import type { Mistake } from '../../mutate.ts';
 
@@ -642,11 +643,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'for (const message of drain(act)) void message;',
   },
   {
-    name: 'reminders fire at the old owner after it has given their partition away',
-    scenario: 'nodes',
+    name: 'a thread that comes up while a partition leaves keeps its reminders',
+    scenario: 'threads',
     file: handoff('hands'),
-    find: '    else host.reminders.suspend(partition);\n    const sendOn',
-    replace: '    const sendOn',
+    find: '    // A thread that has come up since it was frozen has armed them anew.\n    else host.reminders.suspend(partition);\n',
+    replace: '',
   },
   {
     name: 'reminders are not armed again after a thaw',
