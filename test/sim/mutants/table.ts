@@ -204,8 +204,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the reminders of the last partition are not loaded',
     scenario: 'counters',
     file: reminders,
-    find: 'if (!this.armed.has(id) && !this.writes.has(id)) this.arm(stored);',
-    replace: "if (!this.armed.has(id) && !this.writes.has(id) && stored.key !== 'c') this.arm(stored);",
+    find: 'if (this.armed.has(id) || this.writes.has(id)) return;',
+    replace: "if (this.armed.has(id) || this.writes.has(id) || stored.key === 'c') return;",
   },
   {
     name: 'a reminder that could not be delivered waits for a time of chance of its own',
