@@ -174,7 +174,6 @@ export class Reminders {
   async giveBack(unit: string): Promise<void> {
     await this.callBack(unit);
     const [type, key] = [unit.slice(0, unit.indexOf('/')), unit.slice(unit.indexOf('/') + 1)];
-    if (this.armed.size === 0) return;
     const { shared } = this.host.engine;
     for (const stored of this.storedOf(type, key)) {
       const id = idOf(type, key, stored.name);
@@ -263,8 +262,7 @@ export class Reminders {
   }
 
   async cancel(act: Activation, name: string): Promise<void> {
-    const id = idOf(act.type, act.key, name);
-    this.disarm(id);
+    this.disarm(idOf(act.type, act.key, name));
     const stored = { type: act.type, key: act.key, name, at: 0, everyMs: 0 };
     await this.remove(stored, act.epochNumber, act.hosted.spec.durability);
   }

@@ -98,7 +98,6 @@ export class Nodes {
       },
       ringStored: () => cluster.ringStored(),
       isUp: other => cluster.isUp(other),
-      turnOf: partition => cluster.turnOf(partition),
       effectiveRing: () => {
         const ring = cluster.effectiveRing();
         if (ring === undefined) return undefined;

@@ -151,9 +151,11 @@ export class Cluster {
       },
     });
     gateway.on('gossip', (from, bytes) => this.#onGossip(from, bytes));
+    const turnOf = (partition: number): number => this.#keeper.state?.holdings[partition]?.turn ?? 0;
+    gateway.lastWords.turnOf = turnOf;
     gateway.replicas?.attach({
       isDown: who => this.#gossiper?.isLost(who) === true,
-      turnOf: partition => this.turnOf(partition),
+      turnOf,
       takeOver: (partition, turn) => this.#keeper.takeOver(partition, turn),
     });
     this.#keeper.hooks = options.handoffs?.(this);
@@ -262,9 +264,7 @@ export class Cluster {
     throw new TroupeError('OVERLOADED', `node ${this.#options.name} has not joined a ring yet: await node.ready()`);
   }
 
-  // For the handoff.
-
-  /** Is it alive, by gossip, and is there a session with it? */
+  /** For the handoff. Is it alive, by gossip, and is there a session with it? */
   isUp(name: string): boolean {
     if (name === this.#options.name) return !this.#stopped;
     return this.#numbers.has(name) && this.#isAlive(name);
@@ -272,10 +272,6 @@ export class Cluster {
 
   effectiveRing(): Ring | undefined {
     return this.#keeper.ring;
-  }
-
-  turnOf(partition: number): number {
-    return this.#keeper.state?.holdings[partition]?.turn ?? 0;
   }
 
   /** See RingKeeper.handOn: the commit point of a handoff. */

@@ -1,5 +1,5 @@
 // What the state of the ring and the movement of data say to each other. The cluster calls the hooks; the handoff calls the
-// cluster (`handOn`, `ringStored`, `isUp`, `turnOf`, `effectiveRing`).
+// cluster (`handOn`, `ringStored`, `isUp`, `effectiveRing`).
 //
 //     a partition changes hands, on whichever node, in one go:   before ─▶ route ─▶ say 'handed' ─▶ after
 //

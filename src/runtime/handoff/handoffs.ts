@@ -32,8 +32,6 @@ export interface HandoffCluster {
   /** Resolves when what this node goes by is on its disk. Rejects when it cannot be stored. */
   ringStored(): Promise<void>;
   isUp(node: string): boolean;
-  /** As this node knows it, 0 without a ring. */
-  turnOf(partition: number): number;
   effectiveRing(): Ring | undefined;
 }
 
@@ -76,10 +74,6 @@ export class Handoffs implements HandoffHooks {
     this.#cluster = cluster;
     this.#gateway.replicas?.wishes(() => cluster.effectiveRing());
     return this;
-  }
-
-  turnOf(partition: number): number {
-    return this.#cluster?.turnOf(partition) ?? 0;
   }
 
   /** Throws OVERLOADED while an actor cannot be moved because its partition is. */

@@ -50,6 +50,9 @@ export class LastWords {
   /** ... and those that were passed on: the session may end before they are there, of which whoever has said them hears nothing. */
   readonly #passed = new Map<string, { readonly word: Word; readonly owner: string }>();
 
+  /** How often a partition has changed hands, as this node knows; 0 without a ring. */
+  turnOf: (partition: number) => number = () => 0;
+
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
     this.#gateway = gateway;
@@ -249,8 +252,7 @@ export class LastWords {
     const { partition, turn, node } = word;
     if (this.#gateway.nodes.ownerOf(partition) !== by) {
       // It has changed hands since, and nothing of that turn goes there any more: he passes on what waits for this word.
-      if (this.#gateway.handoffs.turnOf(partition) > turn)
-        this.#router.held.behind(partition, () => this.#tell(by, word));
+      if (this.turnOf(partition) > turn) this.#router.held.behind(partition, () => this.#tell(by, word));
       return;
     }
     this.cut(partition, turn, node);

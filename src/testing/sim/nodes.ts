@@ -16,9 +16,8 @@ import { type Ring, ringHash } from '../../runtime/ownership/ring.ts';
 import { partitionOf } from '../../runtime/partition.ts';
 import { call } from '../../runtime/refs.ts';
 import { NodeLife } from '../node-life-host.ts';
-import { whole } from './draws.ts';
-import { diskFaults } from './faults.ts';
 import { type Line, MemoryT, MortalT, SleeperT, WatcherT, witness } from './node-actors.ts';
+import { ActRules } from './node-acts.ts';
 import { unlikeIn } from './node-alike.ts';
 import { SimCopies } from './node-copies.ts';
 import { unlikeStored } from './node-disks.ts';
@@ -26,9 +25,8 @@ import { NodeFiles } from './node-files.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
 import { listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
-import { isHarm, ledgers, type NodeRules, partitions, reminderMsMax } from './node-plan.ts';
+import { ledgers, type NodeRules, partitions, reminderMsMax, wayOf } from './node-plan.ts';
 import { excuseOf, type NodeView, storedView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
-import { isCalm } from './node-tales.ts';
 import { keyIn, type NodesLife, NodeTalk, refOf, typeOf } from './node-talk.ts';
 import { threadsOf } from './node-threads.ts';
 import { WellOracle } from './node-well.ts';
@@ -49,9 +47,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   readonly #sim: Simulation<NodesLife>;
   readonly #plan: SimPlan;
   readonly #rules: NodeRules;
-  /** Until now. */
-  readonly #ledgerRules = { calm: true, disksFail: false };
-  #threadsDie = false;
+  readonly #acts = new ActRules();
   #healsAtMs = 0;
   readonly #oracle: LedgerOracle;
   readonly #watches: WatchOracle;
@@ -72,25 +68,18 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   readonly #copied = new Set<string>();
   /** Actors that a node was given: '<node> <unit>'. */
   readonly #put = new Set<string>();
-  /** Waits for a last word that ended without it: with them order is not promised. */
+  /** Waits for a last word that ended without it. */
   #late = 0;
 
   constructor(sim: Simulation<NodesLife>, plan: SimPlan, rules: NodeRules) {
-    const { draw } = sim;
     [this.#rules, this.#sim, this.#plan] = [rules, sim, plan];
-    [this.#oracle, this.#watches] = [new LedgerOracle(this.#ledgerRules), new WatchOracle(this.#ledgerRules)];
+    [this.#oracle, this.#watches] = [new LedgerOracle(this.#acts), new WatchOracle(this.#acts)];
     [this.#copies, this.#deaths] = [new SimCopies(sim, partitions), new ThreadDeaths(sim)];
     if (rules.replicas === 1 && rules.threads === undefined) this.#well = new WellOracle(sim, plan.processes);
     this.#talk = new NodeTalk({ sim, plan, rules, oracle: this.#oracle, watches: this.#watches, ranIn: this.#ranIn });
     this.#keys = [...new Set(plan.operations.map(({ key }) => keyIn(key)))];
-    // In half of the seeds some ways are far longer than others, so that what takes two of them may be overtaken.
-    const delayMsMax = draw('ways') < 0.5 ? 6 : 60;
     for (const from of plan.processes)
-      for (const to of plan.processes) {
-        const delayMs = 1 + whole(delayMsMax === 6 ? draw('delay') : draw('delay', from, to) ** 2, delayMsMax);
-        const ways = { delayMs, jitterMs: whole(draw('jitter'), 12), chunkMax: draw('chunks') < 0.3 ? 700 : 0 };
-        if (from !== to) sim.network.set(from, to, ways);
-      }
+      for (const to of plan.processes) if (from !== to) sim.network.set(from, to, wayOf(sim.draw, from, to));
     witness.heard = (unit, epoch, line, above) => this.#heard(unit, epoch, line, above);
     witness.highest = unit => this.#oracle.highest(unit);
     witness.departed = (watch, reason) => this.#wrong(this.#watches.departed(watch, reason, sim.now));
@@ -99,16 +88,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
   }
 
   begins(nth: number, healsAtMs: number): void {
-    const isOf = ({ act = 0 }: { act?: number }): boolean => act === nth;
-    const [faults, operations] = [this.#plan.faults.filter(isOf), this.#plan.operations.filter(isOf)];
-    if (!faults.every(isCalm) || operations.some(isHarm)) this.#ledgerRules.calm = false;
-    this.#threadsDie ||= operations.some(isHarm);
-    if (faults.some(({ kind }) => (diskFaults as readonly string[]).includes(kind))) this.#ledgerRules.disksFail = true;
+    this.#acts.begins(this.#plan, nth);
     this.#healsAtMs = healsAtMs;
-  }
-
-  get #calm(): boolean {
-    return this.#ledgerRules.calm;
   }
 
   #wrong(...what: (string | undefined)[]): void {
@@ -201,7 +182,6 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       handOn: (partition, to, turn) => cluster.handOn(partition, to, turn),
       ringStored: () => cluster.ringStored(),
       isUp: other => cluster.isUp(other),
-      turnOf: partition => cluster.turnOf(partition),
       effectiveRing: () => this.#wishedRing(cluster.effectiveRing()),
     });
     const after = hooks.after.bind(hooks);
@@ -227,7 +207,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     if (event === 'partition-stays') this.#well?.stays(world.name, partition as number, to as string);
     if (event === 'partition-arrived') this.#copied.delete(`${world.name} ${partition}`);
     if (partition !== undefined) this.#sim.note(world.name, `${event} ${partition} ${reason ?? ''}`);
-    if (this.#calm && event === 'partition-stays' && /within \d+ ms/.test(reason ?? ''))
+    if (this.#acts.calm && event === 'partition-stays' && /within \d+ ms/.test(reason ?? ''))
       this.#sim.violation(`partition ${partition} stays, and nothing broke: ${reason}`);
   }
 
@@ -379,8 +359,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       ),
     );
     const late = this.#waitsEnded();
-    if (this.#calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
-    if (!this.#ledgerRules.disksFail && this.#rules.replicas === 1)
+    if (this.#acts.calm && late > 0) wrong.push(`${late} waits ended without a last word, and nothing broke`);
+    if (!this.#acts.disksFail && this.#rules.replicas === 1)
       for (const life of this.#lives()) wrong.push(...this.#leftIn(life));
     return this.#inOrder(wrong);
   }
@@ -390,8 +370,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     const homeOf = (owner: string, unit: string): string | undefined =>
       this.#process(owner).life?.node.gateway.homes.where(unit);
     return recordsLeftIn(life, homeOf, {
-      isPartition: (node, partition) => !this.#calm && this.#copied.has(`${node} ${partition}`),
-      isUnit: (node, owner, unit) => !this.#calm && (owner === node || this.#put.has(`${node} ${unit}`)),
+      isPartition: (node, partition) => !this.#acts.calm && this.#copied.has(`${node} ${partition}`),
+      isUnit: (node, owner, unit) => !this.#acts.calm && (owner === node || this.#put.has(`${node} ${unit}`)),
     });
   }
 
@@ -410,7 +390,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     const runners = lives.flatMap(life => new Array(life.node.awake(type.type, keyIn(unit))).fill(life));
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
     // The threads of a node have one engine here: the next life of a dead one reads what that was just writing, which a full disk then refuses.
-    const isKnown = this.#rules.replicas === 1 && !(this.#threadsDie && this.#ledgerRules.disksFail);
+    const isKnown = this.#rules.replicas === 1 && !(this.#acts.threadsDie && this.#acts.disksFail);
     for (const { world, node } of isKnown && type !== MemoryT ? runners : [])
       wrong.push(...unlikeStored(unit, held, this.#process(world.name).disk, node.member.host.codec));
     // Whoever sleeps soon may sleep before his answer is here.

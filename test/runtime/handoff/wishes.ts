@@ -12,7 +12,6 @@ export async function hand(kit: ClusterKit, partition: number, to: string, withi
     handOn: (at, node, turn) => cluster.handOn(at, node, turn),
     ringStored: () => cluster.ringStored(),
     isUp: name => cluster.isUp(name),
-    turnOf: partition => cluster.turnOf(partition),
     effectiveRing: () => {
       const now = cluster.effectiveRing();
       if (now === undefined || now.owners[partition] !== from) return now;

@@ -12,7 +12,7 @@ const numberOf = (name: string): number => 10 + peers.indexOf(name);
 /** `self` and what it says; the words it hears; who owns partition 0 as it sees it. */
 function nodeOf(self: string, notLinked: readonly string[] = []) {
   const handlers = new Map<string, (from: number, word: unknown) => void>();
-  const said: { to: string | undefined; turn: number; since?: number }[] = [];
+  const said: { turn: number; since: number | undefined }[] = [];
   const ran: unknown[] = [];
   const timers: [ms: number, fn: () => void][] = [];
   const view = { owner: self };
@@ -20,13 +20,13 @@ function nodeOf(self: string, notLinked: readonly string[] = []) {
     on: (name: string, handler: (from: number, word: unknown) => void) => handlers.set(name, handler),
     nameOf: (number: number) => peers[number - 10],
     linked: (name: string) => (name === self || notLinked.includes(name) ? undefined : numberOf(name)),
-    say: (number: number, name: string, word: { turn: number; since?: number }) =>
-      name === 'last' && said.push({ to: peers[number - 10], turn: word.turn, since: word.since }),
+    say: (_number: number, name: string, { turn, since }: { turn: number; since?: number }) =>
+      name === 'last' && said.push({ turn, since }),
     timers: { later: (ms: number, fn: () => void) => timers.push([ms, fn]) },
     nodes: { ownerOf: () => view.owner, names: peers },
     peers: () => [],
     replicas: null,
-    handoffs: { ringChanged: () => undefined, turnOf: () => 9 },
+    handoffs: { ringChanged: () => undefined },
     homes: { take: () => false },
   };
   const router = {
