@@ -844,7 +844,7 @@ export const mutants: readonly Mutant[] = [
     scenario: 'nodes',
     file: handoff('last-words'),
     find: 'if (said === all[0] ? said.by.includes(name) : said.by[0] === name) this.#say(partition, said);',
-    replace: '',
+    replace: 'void said;',
   },
   {
     name: 'what was detained is let go the other way round',
