@@ -124,7 +124,7 @@ export class Reminders {
   }
 
   private disarmThose(which: (id: string) => boolean): void {
-    for (const id of [...this.armed.keys()]) if (which(id)) this.disarm(id);
+    for (const id of this.armed.keys()) if (which(id)) this.disarm(id);
   }
 
   /** One that is due may wait for its turn already: that is over, too. */
@@ -173,6 +173,7 @@ export class Reminders {
   /** The same, and none of them fires here any more: they go to the thread on which their actor lives, which asks for them as it leaves the node. */
   async giveBack(unit: string): Promise<void> {
     await this.callBack(unit);
+    if (this.armed.size === 0) return;
     const [type, key] = [unit.slice(0, unit.indexOf('/')), unit.slice(unit.indexOf('/') + 1)];
     const { shared } = this.host.engine;
     for (const stored of this.storedOf(type, key)) {

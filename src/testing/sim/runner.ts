@@ -141,8 +141,9 @@ async function runPlan<L extends Life>(scenario: Scenario<L>, sim: Simulation<L>
   }
   const { count, fromMs } = plan.acts ?? { count: 1, fromMs: 0 };
   for (let act = 0; act < count && sim.violations.length === 0; act++) {
-    const [operationsOfIt, faultsOfIt] = actOf(plan, act, act === 0 ? 0 : Math.ceil(sim.now - fromMs));
-    const healsAt = act === 0 ? plan.safetyMs : Math.ceil(sim.now - fromMs) + plan.safetyMs;
+    const afterMs = act === 0 ? 0 : Math.ceil(sim.now - fromMs);
+    const [operationsOfIt, faultsOfIt] = actOf(plan, act, afterMs);
+    const healsAt = afterMs + plan.safetyMs;
     run.begins?.(act, healsAt);
     const faults = new Faults(sim, faultsOfIt);
     if (act === 0) for (const [name, atMs] of late) if (sim.processes.has(name)) faults.comesLate(name, atMs);

@@ -10,7 +10,7 @@ const peers = ['A', 'B', 'C', 'X'];
 const numberOf = (name: string): number => 10 + peers.indexOf(name);
 
 /** `self` and what it says; the words it hears; who owns partition 0 as it sees it. */
-function nodeOf(self: string, notLinked: readonly string[] = []) {
+function nodeOf(self: string) {
   const handlers = new Map<string, (from: number, word: unknown) => void>();
   const said: { turn: number; since: number | undefined }[] = [];
   const ran: unknown[] = [];
@@ -19,7 +19,7 @@ function nodeOf(self: string, notLinked: readonly string[] = []) {
   const gateway = {
     on: (name: string, handler: (from: number, word: unknown) => void) => handlers.set(name, handler),
     nameOf: (number: number) => peers[number - 10],
-    linked: (name: string) => (name === self || notLinked.includes(name) ? undefined : numberOf(name)),
+    linked: (name: string) => (name === self ? undefined : numberOf(name)),
     say: (_number: number, name: string, { turn, since }: { turn: number; since?: number }) =>
       name === 'last' && said.push({ turn, since }),
     timers: { later: (ms: number, fn: () => void) => timers.push([ms, fn]) },
