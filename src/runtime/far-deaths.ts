@@ -132,8 +132,7 @@ export class FarDeaths {
 
   private loseCall(call: Call, thread: number): void {
     const to = call.to?.toString() ?? 'the actor';
-    // One that has moved may have taken the ask along just before, and answer it yet: its number stays taken.
-    if (!this.router.moves.knows(to)) this.router.pending.drop(call);
+    this.router.pending.drop(call);
     this.router.host.fail(
       call,
       new TroupeError('UNKNOWN_OUTCOME', `${to} was on thread ${thread}, which died; the message may have run`, {

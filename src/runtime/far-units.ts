@@ -254,10 +254,14 @@ export class FarUnits {
       for (const thread of watchers) this.moves.router.control(owner, 'watch', { id: unit, thread });
   }
 
-  /** Asks that an old owner may have taken along when it died. Those it had sent on before will be answered yet. */
+  /** Asks that an old owner may have taken along when it died. */
   doubt(unit: Unit): void {
     const why = `the thread that sent messages on to ${unit} has died; the message may have run`;
-    for (const call of [...this.moves.router.pending.all()])
-      if (call.to?.toString() === unit) this.host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why));
+    const { pending } = this.moves.router;
+    for (const call of [...pending.all()]) {
+      if (call.to?.toString() !== unit) continue;
+      pending.drop(call);
+      this.host.fail(call, new TroupeError('UNKNOWN_OUTCOME', why));
+    }
   }
 }

@@ -254,10 +254,6 @@ export class NodeLife {
     this.#mortals.get(thread)?.hang(ms);
   }
 
-  get hasLostThreads(): boolean {
-    return this.#lives.some(life => life > 0);
-  }
-
   /** Nothing of it goes on. */
   halt(): void {
     for (const { host, port } of this.members) {

@@ -1,7 +1,6 @@
 // What a node has left over: of motions that have ended, and in records.
 
 import { ownerOfRecord, ownerOfReminder } from '../../runtime/actor-records.ts';
-import { ended } from '../../runtime/call.ts';
 import { partitionOfShard } from '../../runtime/handoff/ring-partition.ts';
 import type { NodeLife } from '../node-life-host.ts';
 import type { NodesLife } from './node-talk.ts';
@@ -54,10 +53,7 @@ export function leftIn(node: NodeLife): string | undefined {
   const partitionsHeld = routers.flatMap(each =>
     each.held.all().map(({ partition, stage }) => `${partition} ${stage}`),
   );
-  // An ask of a thread that has died keeps its place for an answer that its actor may have taken along.
-  const waiting = ({ pending }: (typeof routers)[number]): number =>
-    node.hasLostThreads ? [...pending.all()].filter(({ state }) => state !== ended).length : pending.size;
-  const pending = routers.reduce((sum, each) => sum + waiting(each), 0);
+  const pending = routers.reduce((sum, each) => sum + each.pending.size, 0);
   const left = { moving: homes.moving, ...guests, asks, held, running, taking, detained, partitionsHeld, pending };
   for (const [what, rest] of Object.entries(left))
     if (Array.isArray(rest) ? rest.length > 0 : rest !== 0) return `'${what}' at rest: ${JSON.stringify(rest)}`;
