@@ -30,13 +30,23 @@ export const witness: {
   pause: async () => undefined,
 };
 
+/** What whoever asks is told: of another line it is mostly another one. */
+export function answerOf(unit: string, [sender, number]: Line): number {
+  let sum = number;
+  for (const letter of unit + sender) sum = (sum * 31 + letter.charCodeAt(0)) % answers;
+  return sum;
+}
+
+/** One byte. */
+const answers = 128;
+
 export class Ledger extends Actor<Line[]> {
   override initial(): Line[] {
     return [];
   }
   hear(sender: string, number: number, above?: number): number {
     this.keep([sender, number], above);
-    return this.state.length;
+    return answerOf(this.self.id, [sender, number]);
   }
   async hearSlowly(sender: string, number: number, ms: number): Promise<number> {
     const { signal } = this.self;

@@ -8,7 +8,16 @@ import { call, type Ref, tell } from '../../runtime/refs.ts';
 import type { Engine } from '../../storage/engine.ts';
 import type { NodeLife } from '../node-life-host.ts';
 import { whole } from './draws.ts';
-import { type Ledger, MemoryT, MortalT, reminderSender, SnapshotT, type Watcher, WatcherT } from './node-actors.ts';
+import {
+  answerOf,
+  type Ledger,
+  MemoryT,
+  MortalT,
+  reminderSender,
+  SnapshotT,
+  type Watcher,
+  WatcherT,
+} from './node-actors.ts';
 import { disksWith } from './node-disks.ts';
 import type { LedgerOracle, Outcome, Said, WatchOracle } from './node-oracle.ts';
 import { cancelledMs, ledgers, type NodeRules, partitions, threadDies, threadHangs } from './node-plan.ts';
@@ -107,7 +116,9 @@ export class NodeTalk {
     const deadlineMs = this.#deadlineOf({ ...rest, id, value });
     const ref = call(refOf(life, said.unit), opId === undefined ? { deadlineMs } : { deadlineMs, opId });
     try {
-      await (value > 0 ? ref.hearSlowly(said.by, said.number, value) : ref.hear(said.by, said.number));
+      const answer = await (value > 0 ? ref.hearSlowly(said.by, said.number, value) : ref.hear(said.by, said.number));
+      if (answer !== answerOf(said.unit, [said.by, said.number]))
+        this.#seams.sim.violation(`${said.unit}: ${said.by} ${said.number} was given the answer of another`);
       this.#become(said, 'ok');
     } catch (error) {
       if (deadlineMs >= patientMs) this.#patient(said, (error as TroupeError).code);
