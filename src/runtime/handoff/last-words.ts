@@ -30,7 +30,7 @@ import type { Change } from '../ownership/holdings.ts';
 import type { BaseRef } from '../refs.ts';
 import { Cuts } from './cuts.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-import { paid, type Said, type Settling, takenOver, unlessOwed, type Word, waitsFor } from './settling.ts';
+import { neverSays, paid, type Said, type Settling, takenOver, unlessOwed, type Word, waitsFor } from './settling.ts';
 import { Settlings } from './settlings.ts';
 
 /** How soon it is looked again whether something still waits here for a mailbox over there. */
@@ -134,7 +134,7 @@ export class LastWords {
     const by = [from, ...(before[0]?.by ?? []).filter(name => name !== from)];
     const since = this.#since.get(partition)?.since ?? known;
     this.#since.set(partition, { since, turn });
-    const said: Said = { turn, to, by, since };
+    const said: Said = { turn, to, by, since, after: known };
     this.#said.set(partition, [said, ...before].slice(0, lastWordsKeptMax));
     this.#gateway.timers.later(lastWordKeepMs, () => {
       if (this.#saidOf(partition)?.turn === turn) this.#said.delete(partition);
@@ -144,7 +144,7 @@ export class LastWords {
     this.#sayKept();
   }
 
-  #say(partition: number, { turn, to, by, since }: Said): void {
+  #say(partition: number, { turn, to, by, since, after }: Said): void {
     const owner = this.#gateway.nodes.ownerOf(partition) ?? '';
     const number = owner === by[0] ? undefined : this.#gateway.linked(owner);
     if (number !== undefined) this.#gateway.say(number, 'last-comes', { partition, turn, by: by[0] });
@@ -156,7 +156,7 @@ export class LastWords {
     const isWay = (name: string): boolean => name !== owner && !(isLost && name === by[0]);
     const old = by.find(name => isWay(name) && this.#gateway.linked(name) !== undefined);
     const isPast = isLost || this.#gateway.linked(by[0] as string) === undefined;
-    const word = { partition, turn, to, node: this.#self, past: isPast ? by[0] : undefined, since };
+    const word = { partition, turn, to, node: this.#self, past: isPast ? by[0] : undefined, since, after };
     // Nothing of ours is on its way there.
     if (old === undefined) this.#heard(word);
     else this.#tell(old, word);
@@ -165,7 +165,8 @@ export class LastWords {
   /** That node waits for a word of ours. Where one has been said it is on its way: by any other it might come too early. */
   #asked(partition: number, turn: number, to: string): void {
     const isOwed = this.#gateway.nodes.ownerOf(partition) === to && !this.#said.has(partition);
-    if (isOwed) this.#tell(to, { partition, turn, to, node: this.#self });
+    // In this life it has gone by no other turn.
+    if (isOwed) this.#tell(to, { partition, turn, to, node: this.#self, since: this.turnOf(partition) });
   }
 
   #tell(name: string, word: Word): void {
@@ -202,8 +203,17 @@ export class LastWords {
     const isDirect = node === this.#self && from === undefined;
     const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, from, isDirect));
     if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
-      if (from !== settling.via) {
+      // What it had sent before it came here by who has brought the word, or by us: it has come when our own word is back, or his is here.
+      const hasNone = neverSays(word, settling) && (from === node || settling.marked.has(from ?? ''));
+      if (from !== settling.via && !hasNone) {
         settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
+        return;
+      }
+      if (hasNone) {
+        void settling.own.then(() => {
+          this.#settlings.mark(partition, settling.turn, node);
+          pass();
+        });
         return;
       }
       this.#settlings.mark(partition, settling.turn, node);
@@ -340,7 +350,7 @@ export class LastWords {
 
 /** Older versions do not say to whom. Throws BAD_MESSAGE. */
 function wordIn(word: Partial<Word> | null | undefined): Word {
-  const { partition, turn, node, to, past, since } = word ?? {};
+  const { partition, turn, node, to, past, since, after } = word ?? {};
   return {
     partition: numberIn(partition),
     turn: numberIn(turn),
@@ -348,5 +358,6 @@ function wordIn(word: Partial<Word> | null | undefined): Word {
     to: textIn(to ?? ''),
     past: past === undefined ? undefined : textIn(past),
     since: since === undefined ? undefined : numberIn(since),
+    after: after === undefined ? undefined : numberIn(after),
   };
 }

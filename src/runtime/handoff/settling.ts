@@ -16,6 +16,8 @@ export interface Word {
   readonly past?: string | undefined;
   /** The turn by which that node has gone since it began, or as long as anybody waits: it has sent nothing by an owner of before. */
   readonly since?: number | undefined;
+  /** The turn by which it has gone until then: of those in between it says no word. */
+  readonly after?: number | undefined;
 }
 
 export interface Said {
@@ -25,6 +27,7 @@ export interface Said {
   readonly by: readonly string[];
   /** The turn of the ring that it began with, if that is not long ago: of those before it owes nothing. */
   readonly since: number;
+  readonly after: number;
 }
 
 export interface Detained {
@@ -72,6 +75,11 @@ export interface Settling {
 
 export function waitsFor({ marked, only }: Settling, node: string): boolean {
   return !marked.has(node) && only?.has(node) !== false;
+}
+
+/** It has missed that turn, and the one before: it has never gone by who owned it then. */
+export function neverSays({ turn, after }: Word, settling: Settling): boolean {
+  return after !== undefined && after < settling.turn - 1 && settling.turn < turn;
 }
 
 /** Its word is here, behind what it owes. */

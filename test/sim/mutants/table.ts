@@ -815,7 +815,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a word of a later turn overtakes the one of ours',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (from !== settling.via) {',
+    find: 'if (from !== settling.via && !hasNone) {',
     replace: 'if (from === null) {',
   },
   {
