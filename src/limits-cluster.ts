@@ -124,6 +124,8 @@ export const guestStepMs = 10_000;
 export const remindersBackMs = 500;
 /** Whoever asks the home for a move has no answer by then: two steps, and what comes before them. A lost session is told later. */
 export const guestMoveMs: number = 3 * guestStepMs;
+/** So often it is looked meanwhile whether a node that is needed for it is down. */
+export const guestLookMs = 250;
 /** Messages held for one actor while it moves between nodes; the next is OVERLOADED. As between threads. */
 export const guestHeldMax = 8_192;
 /** The most an actor may take along to another node, packed: it travels as one frame. */

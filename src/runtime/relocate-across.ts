@@ -3,8 +3,9 @@
 //     anybody ──relocate──▶ home of the actor ──▶ homes.ts         a thread of its own node, never away: relocate-here.ts
 
 import { TroupeError } from '../errors.ts';
-import { guestMoveMs } from '../limits.ts';
+import { guestLookMs, guestMoveMs } from '../limits.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import type { Homes } from './gateway/homes.ts';
 import { here } from './gateway/node-table.ts';
 import { ringPartition } from './handoff/ring-partition.ts';
 import { parseNodeAddress } from './ids.ts';
@@ -12,6 +13,7 @@ import { inTime } from './in-time.ts';
 import { type BaseRef, KEY, TYPE } from './refs.ts';
 import { type Here, type Relocation, relocateHere } from './relocate-here.ts';
 import type { Member } from './thread-host.ts';
+import type { Cancel, Clock } from './world.ts';
 
 /** `to` as in relocateHere, or the name of another node. */
 export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, to: string): Promise<Relocation> {
@@ -40,13 +42,19 @@ export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, t
     );
   if (spec.ownsShards)
     throw new TroupeError('BAD_OPTION', `${unit} keeps records of its own, which do not move between nodes yet`);
+  const { homes } = gateway;
+  const homeName = isHome ? at.node : (gateway.nodes.names[home] ?? 'unknown');
+  /** Whose answer the move waits for without a bound of its own. */
+  const partner = isHome ? (homes.nodeOf(unit) ?? at.node) : homeName;
+  const lost = [partner, node].find(homes.isDown);
+  if (lost !== undefined) throw new TroupeError('OVERLOADED', `${unit} cannot move now: node ${lost} is down`);
+  // Whoever has a gateway has a member.
+  const { clock } = (at.member as Member).host.world;
   if (!isHome) {
     const asked = gateway.asked(gateway.numberOf(home), 'relocate', { type: ref[TYPE].name, key: ref[KEY], to: node });
-    const who = `the home of ${unit}, node ${gateway.nodes.names[home] ?? 'unknown'},`;
-    const why = `${who} has not answered within ${guestMoveMs} ms; the move may go on`;
-    // Whoever has a gateway has a member.
-    const { clock } = (at.member as Member).host.world;
-    return inTime(clock, guestMoveMs, asked as Promise<Relocation>, () => new TroupeError('UNKNOWN_OUTCOME', why));
+    const why = `the home of ${unit}, node ${homeName}, has not answered within ${guestMoveMs} ms; the move may go on`;
+    const late = (): Error => new TroupeError('UNKNOWN_OUTCOME', why);
+    return inTime(clock, guestMoveMs, unlessDown(clock, homes, partner, unit, asked as Promise<Relocation>), late);
   }
   const ready = async (): Promise<void> => {
     if (at.threads === 0) return;
@@ -55,5 +63,25 @@ export async function relocateAcross(at: Here, gateway: Gateway, ref: BaseRef, t
     if (at.member?.overseer?.inMotion(each => each === unit) !== undefined)
       throw new TroupeError('OVERLOADED', `${unit} is being moved to another thread; try again later`);
   };
-  return gateway.homes.relocate(unit, node, ready);
+  return unlessDown(clock, homes, partner, unit, homes.relocate(unit, node, ready));
+}
+
+/** A session outlives its node for a minute, in which that may be back and go on. Whoever has asked for the move hears earlier that it is down. */
+function unlessDown(
+  clock: Clock,
+  { isDown }: Homes,
+  partner: string,
+  unit: string,
+  move: Promise<Relocation>,
+): Promise<Relocation> {
+  let cancel: Cancel = () => undefined;
+  const down = new Promise<never>((_, reject) => {
+    const look = (): void => {
+      const why = `node ${partner} went down while ${unit} moved; the move goes on when it is back, or is called off`;
+      if (isDown(partner)) reject(new TroupeError('UNKNOWN_OUTCOME', why));
+      else cancel = clock.timer(guestLookMs, look);
+    };
+    cancel = clock.timer(guestLookMs, look);
+  });
+  return Promise.race([move, down]).finally(() => cancel());
 }

@@ -36,6 +36,8 @@ export interface KillsReport {
 const names = ['n1', 'n2', 'n3'] as const;
 const patienceMs = 60_000;
 const keysOfStore = 200;
+/** How long a node that was killed is away, at most. */
+const awayMsMax = 1_000;
 
 export async function killWhileMoving(options: KillsOptions): Promise<KillsReport> {
   await using processes = new Processes();
@@ -134,9 +136,11 @@ class Killing {
       await pause(this.#random.below(isOfPartitions ? 400 : 60));
       this.#kills++;
       await this.#node(victim).kill();
+      // As whoever supervises it would: he does not wait for what is asked of the others.
+      await pause(this.#random.below(awayMsMax));
+      await this.#node(victim).start();
     }
     await under;
-    if (isKilled) await this.#node(victim).start();
     if (isOfPartitions || isKilled) await this.#settle();
     await this.#count();
   }

@@ -153,11 +153,9 @@ export class Cluster {
     gateway.on('gossip', (from, bytes) => this.#onGossip(from, bytes));
     const turnOf = (partition: number): number => this.#keeper.state?.holdings[partition]?.turn ?? 0;
     gateway.lastWords.turnOf = turnOf;
-    gateway.replicas?.attach({
-      isDown: who => this.#gossiper?.isLost(who) === true,
-      turnOf,
-      takeOver: (partition, turn) => this.#keeper.takeOver(partition, turn),
-    });
+    const isDown = (who: string): boolean => this.#gossiper?.isLost(who) === true;
+    gateway.homes.isDown = isDown;
+    gateway.replicas?.attach({ isDown, turnOf, takeOver: (partition, turn) => this.#keeper.takeOver(partition, turn) });
     this.#keeper.hooks = options.handoffs?.(this);
   }
 

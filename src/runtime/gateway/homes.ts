@@ -58,6 +58,8 @@ export class Homes {
   readonly #away: AwayTable;
   readonly #moving = new Map<Unit, Moving>();
   #counts = { started: 0, committed: 0, aborted: 0, held: 0 };
+  /** By what the members say. */
+  isDown: (node: string) => boolean = () => false;
 
   constructor(router: FarRouter, gateway: Gateway, guests: Guests) {
     this.#router = router;
