@@ -63,6 +63,8 @@ export interface ClusterOptions {
   emit(name: string, payload: unknown): void;
 }
 
+export const unreadable = 'a node sent what cannot be read; its link is closed';
+
 export class Cluster {
   readonly rebalancer: RebalancerDoor;
   readonly #options: ClusterOptions;
@@ -161,7 +163,7 @@ export class Cluster {
 
   /** A frame that cannot be read: the session with its sender is ended. */
   onBroken(node: string, error: unknown): void {
-    this.#options.world.log.error({ err: error, node }, 'a node sent what cannot be read; its link is closed');
+    this.#options.world.log.error({ err: error, node }, unreadable);
     this.#peers.forget(node);
   }
 

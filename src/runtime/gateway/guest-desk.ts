@@ -29,9 +29,10 @@ export class GuestDesk {
     gateway.on('guest-pack', (from, asked) => this.#pack(from, this.#unitOf(from, asked)));
     gateway.on('guest-put', (from, put) => this.#put(from, this.#unitOf(from, put), put.bytes));
     gateway.on('guest-verdict', (from, told) => {
-      // Of a type that this node does not have there is nothing to decide: it was refused when it came.
-      if (router.host.split(textIn(told?.unit)).hosted !== undefined)
-        this.#onVerdict(this.#unitOf(from, told), told.verdict);
+      const { hosted, key } = router.host.split(textIn(told?.unit));
+      // Of a type that this node does not have there is nothing to decide: it was refused when it came. Of one whose partition has changed hands,
+      // as this node knows already, the new home decides, and is asked.
+      if (hosted !== undefined && gateway.isHome(from, hosted, key)) this.#onVerdict(told.unit, told.verdict);
     });
     gateway.on('guest-where', (_from, asked) => homes.where(textIn(asked?.unit)) ?? null);
     gateway.on('guest-recall', from => homes.recall(gateway.nameOf(from) ?? ''));

@@ -5,8 +5,11 @@
 //     'hears handoff-ready'  it has come here                           'part-freeze'          its thread is asked to do its part
 //     'gives handoff-ready'  its answer leaves from here: it stands by it
 
+import { unreadable } from '../../runtime/cluster/cluster.ts';
 import type { FarRouter } from '../../runtime/far-router.ts';
 import type { Gateway } from '../../runtime/gateway/gateway.ts';
+import type { Log } from '../../runtime/world.ts';
+import type { SimWorld } from './process.ts';
 
 const isWord = (word: string): boolean =>
   /^(part-|handoff-|guest-|found-|rep-(begin|round|vote|push|lead|out))|^(handed|last|watch|departed|pause)$/.test(
@@ -68,4 +71,13 @@ export function listenIn(router: FarRouter, gateway: Gateway, mark: Mark): void 
       return given;
     });
   };
+}
+
+/** Nothing is damaged on the way: no session may end because of what was said in it. */
+export function heardIn(world: SimWorld, wrong: (what: string) => void): SimWorld {
+  const error: Log['error'] = (fields, message) => {
+    world.log.error(fields, message);
+    if (message === unreadable) wrong(`${world.name}: ${message}: ${(fields as { err?: unknown }).err}`);
+  };
+  return { ...world, log: { ...world.log, error } };
 }

@@ -44,8 +44,8 @@ export interface TalkSeams {
 }
 
 const retryMs = 50;
-/** No ask takes so long where nothing breaks. */
-const patientMs = 2_000;
+/** No ask takes so long where nothing breaks; of one whose turns wait for others, and may be many, with slow ways between them. */
+const [patientMs, patientThroughMs] = [2_000, 10_000] as const;
 const triesMax = 4;
 const throughs: readonly ActorType<any>[] = ledgers.filter(type => type !== SnapshotT);
 
@@ -121,7 +121,8 @@ export class NodeTalk {
         this.#seams.sim.violation(`${said.unit}: ${said.by} ${said.number} was given the answer of another`);
       this.#become(said, 'ok');
     } catch (error) {
-      if (deadlineMs >= patientMs) this.#patient(said, (error as TroupeError).code);
+      if (deadlineMs >= (typeOf(said.unit) === SnapshotT ? patientThroughMs : patientMs))
+        this.#patient(said, (error as TroupeError).code);
       // Once nobody knows, a later try that failed does not say that the first did.
       if (said.outcome !== 'unknown') this.#become(said, outcomeOf(error));
       throw error;
