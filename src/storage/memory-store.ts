@@ -8,7 +8,8 @@
 // It is deterministic: it knows no clock, and everything that happens later happens through `soon`. The simulator and the
 // test kit run on it; so does a node without a data directory.
 //
-// Invariant: `undo` holds, newest last, how to take back each thing that is committed and not flushed.
+// Several threads of a simulated process have a store each on one disk (memory-disk.ts): they read what is committed, and of what is not yet
+// only their own.
 
 import { crc32 as fastCrc32 } from 'node:zlib';
 import type { TroupeError } from '../errors.ts';
@@ -16,7 +17,8 @@ import { ChunkReader, ChunkWriter } from './chunk.ts';
 import type { Crc32 } from './crc32.ts';
 import type { Ack, Engine, EngineStats, Shard, ShardChunk, StoredRecord } from './engine.ts';
 import { GroupCommit, type Verdict } from './group-commit.ts';
-import { checkShardName, type KeyName, nameOf } from './key.ts';
+import { checkShardName, nameOf } from './key.ts';
+import { MemoryDisk, type MemoryImage, type Place } from './memory-disk.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type { PendingGroup } from './pending-writes.ts';
 import { encodeRecord, epochOf } from './record.ts';
@@ -32,28 +34,13 @@ export interface MemoryStoreOptions {
   readonly onFatal?: ((why: Error) => void) | undefined;
   /** What an earlier store has left: remains(). */
   readonly image?: MemoryImage | undefined;
+  /** Another one on the same disk, of another thread. */
+  readonly beside?: MemoryStore | undefined;
+  /** Its thread may be over, or hang: then what it waits for does not happen, or later. Default: as it comes. */
+  readonly gate?: (fn: () => void) => () => void;
   /** Several threads look at it, as at one directory: those of a simulated process. Default false. */
   readonly shared?: boolean | undefined;
 }
-
-/** Everything a store holds, by shard; the next store on the same simulated disk begins with it. */
-export type MemoryImage = ReadonlyMap<
-  string,
-  { readonly records: readonly (readonly [string, Uint8Array])[]; readonly fence: number }
->;
-
-interface Place {
-  records: OrderedMap<Uint8Array>;
-  /** The highest epoch a group with a shard fence carried. */
-  fence: number;
-  /** Written to, and not dropped since. */
-  used: boolean;
-}
-
-/** What was there before: of one record, or of a shard. */
-type Undo =
-  | { readonly at: Place; readonly name: KeyName; readonly before: Uint8Array | undefined }
-  | { readonly at: Place; readonly name: undefined; readonly before: Partial<Place> };
 
 type MemoryShard = ShardHandle<Place>;
 type Group = PendingGroup<MemoryShard>;
@@ -63,41 +50,46 @@ export class MemoryStore implements Engine, Medium<Place> {
   readonly shared: boolean;
   readonly crc: Crc32;
   readonly commits: GroupCommit<MemoryShard>;
-  /** While true, groups that store anything are refused with DISK_FULL. */
-  diskFull = false;
-  /** When set, the next commit fails with it, and the store is done for: onFatal. */
-  broken: Error | undefined;
-  /** ... but what it was to write is written. */
-  breaksLate = false;
-  readonly #flushSoon: (fn: () => void) => void;
+  readonly #disk: MemoryDisk;
+  readonly #gate: (fn: () => void) => () => void;
   readonly #shards = new Map<string, MemoryShard>();
-  #undo: Undo[] = [];
-  /** How long `undo` was after each group: a power loss keeps whole groups. */
-  #marks: number[] = [];
-  /** Counts crashes: what was under way before one must not go on after it. */
-  #life = 0;
-  #held: (() => void)[] | undefined;
-  #flushing: Promise<void> | undefined;
   #corrupt = 0;
   #closed: Promise<void> | undefined;
 
   constructor(options: MemoryStoreOptions = {}) {
-    const soon = options.soon ?? queueMicrotask;
-    this.#flushSoon = options.flushSoon ?? soon;
+    const { soon = queueMicrotask, beside, gate = fn => fn } = options;
+    this.#gate = gate;
+    this.#disk = beside === undefined ? new MemoryDisk(options.flushSoon ?? soon, options.image) : beside.#disk;
     this.crc = options.crc ?? fastCrc32;
     this.shared = options.shared ?? false;
     this.commits = new GroupCommit<MemoryShard>({
-      soon,
+      soon: fn => soon(gate(fn)),
       apply: batch => this.#apply(batch),
       flush: () => this.#flush(),
       pendingOf: shard => shard.writes,
       onFatal: options.onFatal ?? (() => {}),
     });
-    for (const [name, { records, fence }] of options.image ?? []) {
-      const { at } = this.#handle(name);
-      for (const [key, bytes] of records) at.records.set(key, bytes.slice());
-      Object.assign(at, { fence, used: true });
-    }
+  }
+
+  /** While true, groups that store anything are refused with DISK_FULL. */
+  get diskFull(): boolean {
+    return this.#disk.full;
+  }
+  set diskFull(full: boolean) {
+    this.#disk.full = full;
+  }
+
+  /** When set, the next commit fails with it, and the store is done for: onFatal. */
+  get broken(): Error | undefined {
+    return this.#disk.broken;
+  }
+  set broken(why: Error | undefined) {
+    this.#disk.broken = why;
+  }
+
+  /** ... but what it was to write is written. */
+  set breaksLate(late: boolean) {
+    this.#disk.breaksLate = late;
   }
 
   shard(name: string): Shard {
@@ -106,15 +98,13 @@ export class MemoryStore implements Engine, Medium<Place> {
 
   shards(): readonly string[] {
     this.commits.check();
-    return [...this.#shards.values()]
-      .filter(isUsed)
-      .map(({ name }) => name)
-      .sort();
+    const pending = [...this.#shards.values()].filter(({ writes }) => writes.groups.size > 0).map(({ name }) => name);
+    return [...new Set([...this.#disk.used(), ...pending])].sort();
   }
 
   drop(name: string): Promise<void> {
     const shard = this.#handle(name);
-    return this.#job(() => this.#replace(shard, { records: new OrderedMap(), fence: 0, used: false }));
+    return this.#job(() => this.#disk.replace(shard.at, { records: new OrderedMap(), fence: 0, used: false }));
   }
 
   async *export(name: string): AsyncIterable<ShardChunk> {
@@ -141,7 +131,7 @@ export class MemoryStore implements Engine, Medium<Place> {
     const fence = reader.end();
     return this.#job(() => {
       if (this.diskFull && records.size > 0) throw diskFull(0, 0);
-      this.#replace(shard, { records, fence, used: true });
+      this.#disk.replace(shard.at, { records, fence, used: true });
     });
   }
 
@@ -172,17 +162,14 @@ export class MemoryStore implements Engine, Medium<Place> {
 
   /** The process dies and starts again: what was not committed is gone, and whoever waited for it is told. */
   crash(): void {
-    this.#life++;
-    this.#flushing = undefined;
     this.commits.crash();
-    this.release();
-    this.#flushLater();
+    this.#disk.crash();
   }
 
   /** The machine loses power and starts again: what was not flushed is gone too. */
   powerLoss(): void {
     this.crash();
-    this.#forget(0);
+    this.#disk.losePower();
   }
 
   /**
@@ -190,56 +177,28 @@ export class MemoryStore implements Engine, Medium<Place> {
    * the part `kept` (1: all, only the process has died). The store must not be used afterwards.
    */
   remains(kept: number): MemoryImage {
-    const groups = Math.floor(kept * this.#marks.length + 1e-9);
-    this.#forget(groups === 0 ? 0 : (this.#marks[groups - 1] as number));
-    return new Map(
-      [...this.#shards.values()]
-        .filter(({ at }) => at.used)
-        .map(({ name, at }) => {
-          const records = [...at.records.range()].map(entry => [entry.name, entry.value.slice()] as const);
-          return [name, { records, fence: at.fence }];
-        }),
-    );
+    return this.#disk.remains(kept);
   }
 
   /** That record as a loss of power would leave it, if nothing that is not flushed were kept. */
   flushed(name: string, key: Uint8Array): StoredRecord | undefined {
-    const shard = this.#shards.get(name);
-    if (shard === undefined) return undefined;
-    const wanted = nameOf(key);
-    const open = (bytes: Uint8Array | undefined): StoredRecord | undefined => bytes && shard.open(key, bytes.slice());
-    // What the first change since the last flush has found there.
-    for (const { at, name: changed, before } of this.#undo) {
-      if (at !== shard.at) continue;
-      if (changed === wanted) return open(before);
-      if (changed === undefined && before.records !== undefined) return open(before.records.get(wanted));
-    }
-    return open(shard.at.records.get(wanted));
-  }
-
-  /** Takes back what is committed and not flushed, down to a length of `undo`. */
-  #forget(length: number): void {
-    for (const { at, name, before } of this.#undo.splice(length).reverse())
-      if (name === undefined) Object.assign(at, before);
-      else if (before === undefined) at.records.delete(name);
-      else at.records.set(name, before);
-    this.#marks = this.#marks.filter(mark => mark <= length);
+    const shard = this.#handle(name);
+    const bytes = this.#disk.flushed(shard.at, key);
+    return bytes && shard.open(key, bytes.slice());
   }
 
   /** The disk hangs: nothing commits until release(). */
   hold(): void {
-    this.#held ??= [];
+    this.#disk.hold();
   }
 
   release(): void {
-    const held = this.#held;
-    this.#held = undefined;
-    for (const go of held ?? []) go();
+    this.#disk.release();
   }
 
   /** Turns one bit of a stored record around. False when there is no such record or bit. */
   flipBit(shard: string, key: Uint8Array, bit: number): boolean {
-    const bytes = this.#shards.get(shard)?.at.records.get(nameOf(key));
+    const bytes = this.#disk.place(shard).records.get(nameOf(key));
     if (!bytes || bit >= bytes.length * 8) return false;
     bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
     return true;
@@ -268,7 +227,7 @@ export class MemoryStore implements Engine, Medium<Place> {
     const known = this.#shards.get(name);
     if (known) return known;
     checkShardName(name);
-    const shard: MemoryShard = new ShardHandle(name, this, { records: new OrderedMap(), fence: 0, used: false });
+    const shard: MemoryShard = new ShardHandle(name, this, this.#disk.place(name));
     this.#shards.set(name, shard);
     return shard;
   }
@@ -276,10 +235,10 @@ export class MemoryStore implements Engine, Medium<Place> {
   // Committing.
 
   async #apply(batch: readonly Group[]): Promise<Verdict[]> {
-    const life = this.#life;
-    if (!this.breaksLate) await this.#disk();
+    const { life, breaksLate } = this.#disk;
+    if (!breaksLate) await this.#free();
     // The crash has told everyone; nobody looks at these verdicts.
-    if (life !== this.#life) return batch.map(() => 'again');
+    if (life !== this.#disk.life) return batch.map(() => 'again');
     const refused = new Map<MemoryShard, TroupeError>();
     const verdicts = batch.map((group): Verdict => {
       const why = refused.get(group.owner) ?? this.#refusal(group);
@@ -287,7 +246,7 @@ export class MemoryStore implements Engine, Medium<Place> {
       else this.#write(group);
       return why ?? 'done';
     });
-    if (this.breaksLate) await this.#disk();
+    if (breaksLate) await this.#free();
     return verdicts;
   }
 
@@ -303,65 +262,27 @@ export class MemoryStore implements Engine, Medium<Place> {
   }
 
   #write({ owner, epoch, fence, writes }: Group): void {
-    const { at } = owner;
-    const raised = fence === 'shard' && epoch > at.fence;
-    if (raised || !at.used) this.#become(at, { fence: raised ? epoch : at.fence, used: true });
-    const { records } = at;
-    for (const { name, record } of writes) {
-      const before = records.get(name);
-      this.#undo.push({ at, name, before });
-      if (record) records.set(name, record);
-      else records.delete(name);
-    }
-    this.#marks.push(this.#undo.length);
-    this.#flushLater();
-  }
-
-  #replace(shard: MemoryShard, place: Place): void {
-    this.#become(shard.at, place);
-    this.#marks.push(this.#undo.length);
-    this.#flushLater();
-  }
-
-  #become(at: Place, next: Partial<Place>): void {
-    const before = next.records === undefined ? { fence: at.fence, used: at.used } : { ...at };
-    this.#undo.push({ at, name: undefined, before });
-    Object.assign(at, next);
+    this.#disk.write(owner.at, fence === 'shard' ? epoch : undefined, writes);
   }
 
   #job(change: () => void): Promise<void> {
     return this.commits.job(async () => {
-      const life = this.#life;
-      await this.#disk();
-      if (life !== this.#life) throw crashed();
+      const { life } = this.#disk;
+      await this.#free();
+      if (life !== this.#disk.life) throw crashed();
       change();
     });
   }
 
-  /** Every disk writes back in the end; without it `undo` would grow for ever. */
-  #flushLater(): void {
-    this.#flush().catch(() => {});
-  }
-
-  /** One flush takes along whatever is committed until it happens. */
   #flush(): Promise<void> {
-    this.#flushing ??= new Promise((resolve, reject) => {
-      const life = this.#life;
-      this.#flushSoon(() => {
-        if (life !== this.#life) return reject(crashed());
-        this.#flushing = undefined;
-        this.#undo = [];
-        this.#marks = [];
-        resolve();
-      });
+    return new Promise((resolve, reject) => {
+      this.#disk.flush().then(this.#gate(resolve), why => this.#gate(() => reject(why))());
     });
-    return this.#flushing;
   }
 
   /** Resolves when the disk is not held. */
-  #disk(): Promise<void> {
-    if (this.broken) return Promise.reject(this.broken);
-    return new Promise(resolve => (this.#held ? this.#held.push(resolve) : resolve()));
+  #free(): Promise<void> {
+    return new Promise(resolve => this.#disk.free(this.#gate(resolve)));
   }
 }
 
@@ -376,10 +297,6 @@ function fenceOf({ owner, epoch, fence, writes }: Group): number {
     highest = Math.max(highest, epochOf(record));
   }
   return highest;
-}
-
-function isUsed({ at, writes }: MemoryShard): boolean {
-  return at.used || writes.groups.size > 0;
 }
 
 function* copies(entries: Iterable<{ readonly name: string; readonly value: Uint8Array }>): Generator<Found> {

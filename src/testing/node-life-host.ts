@@ -28,6 +28,8 @@ export interface Threads {
   /** What may wait on the way from one to another. */
   readonly linkBytes: number;
   world(thread: number): World;
+  /** On the disk of the node. `gate`: what happens there happens through it, and not at all when its thread has died. */
+  engine(gate: (fn: () => void) => () => void): Engine;
 }
 
 export interface NodeLifeOptions {
@@ -48,7 +50,7 @@ export interface NodeLifeOptions {
   /** How many nodes keep each partition. Default 1. */
   readonly replicas?: number | undefined;
   readonly gossip?: Partial<GossipOptions> | undefined;
-  /** Host threads beside the calling one; each sees the world in its own way, and all of them one engine. Default none. */
+  /** Host threads beside the calling one; each sees the world in its own way. Default none. */
   readonly threads?: Threads | undefined;
   readonly handoffs: (cluster: Cluster, gateway: Gateway) => HandoffHooks;
   emit(name: string, payload: unknown): void;
@@ -62,6 +64,7 @@ const threadBackoffMs = 50;
 
 interface Mortal {
   readonly world: World;
+  gate(fn: () => void): () => void;
   end(): void;
   /** For so long nothing of it happens; then all of it, in order. */
   hang(ms: number): void;
@@ -91,6 +94,7 @@ function mortal(world: World): Mortal {
   };
   return {
     world: { ...world, clock: own },
+    gate: unlessOver,
     end: () => {
       isOver = true;
     },
@@ -199,16 +203,18 @@ export class NodeLife {
   }
 
   #thread(thread: number, table: PartitionTable, nodes: NodeTableData): Member {
-    const own = mortal((this.#options.threads as Threads).world(thread));
+    const { world: worldOf, engine: engineOf } = this.#options.threads as Threads;
+    const own = mortal(worldOf(thread));
     this.#mortals.set(thread, own);
     const { world } = own;
     const lives = [...this.#lives];
-    return makeMember({ ...this.#shared(), thread, life: lives[thread] as number, lives, table, nodes, world });
+    const engine = engineOf(own.gate);
+    return makeMember({ ...this.#shared(), engine, thread, life: lives[thread] as number, lives, table, nodes, world });
   }
 
   /**
    * One of its host threads dies, and another life of it begins a while later: as Troupe does it (thread-troupe.ts). Resolves when the next one
-   * has begun. What it had handed in to the store is written.
+   * has begun. What it had handed in to the store, and was not committed, is lost.
    */
   async threadDies(thread: number): Promise<void> {
     const { members, member, gateway } = this;

@@ -6,7 +6,8 @@
 // An engine whose process has died is never touched again, so nothing it promised is ever kept or broken: as with a process.
 
 import type { Engine, EngineOptions, StoredRecord } from '../../storage/engine.ts';
-import { type MemoryImage, MemoryStore } from '../../storage/memory-store.ts';
+import type { MemoryImage } from '../../storage/memory-disk.ts';
+import { MemoryStore, type MemoryStoreOptions } from '../../storage/memory-store.ts';
 import { type Draw, whole } from './draws.ts';
 
 export interface DiskSeams {
@@ -28,6 +29,8 @@ export class SimDisk {
   /** Small files, written in one piece: each is old or new after any crash. */
   readonly files = new Map<string, Uint8Array>();
   #store: MemoryStore | undefined;
+  /** What its store was made with. */
+  #made: MemoryStoreOptions = {};
   #image: MemoryImage | undefined;
   readonly #older: MemoryImage[] = [];
   #full = false;
@@ -42,10 +45,16 @@ export class SimDisk {
     };
     const flushSoon = (fn: () => void): void => (this.lagMs === 0 ? soon(fn) : seams.later(this.lagMs, 'flush', fn));
     const shared = (options.writers ?? 1) > 1;
-    const store = new MemoryStore({ ...options, shared, soon, flushSoon, image: this.#image, onFatal: seams.onFatal });
+    this.#made = { ...options, shared, soon, flushSoon, onFatal: seams.onFatal };
+    const store = new MemoryStore({ ...this.#made, image: this.#image });
     store.diskFull = this.#full;
     this.#store = store;
     return store;
+  }
+
+  /** The engine of another thread of the process. `gate`: what that waits for does not happen when it has died. */
+  beside(gate: (fn: () => void) => () => void): Engine {
+    return new MemoryStore({ ...this.#made, beside: this.#store, gate });
   }
 
   /** What lies in a shard, also while nobody runs on it. Throws when it has just failed. */

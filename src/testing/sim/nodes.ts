@@ -23,7 +23,7 @@ import { SimCopies } from './node-copies.ts';
 import { unlikeStored } from './node-disks.ts';
 import { NodeFiles } from './node-files.ts';
 import { leftIn, recordsLeftIn } from './node-leftovers.ts';
-import { listenIn } from './node-marks.ts';
+import { heardIn, listenIn } from './node-marks.ts';
 import { LedgerOracle, WatchOracle } from './node-oracle.ts';
 import { ledgers, type NodeRules, partitions, reminderMsMax, wayOf } from './node-plan.ts';
 import { excuseOf, type NodeView, storedView, unservedOf, viewOf, wishedOwner } from './node-served.ts';
@@ -121,11 +121,19 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       files.keep('epochs', base + chunksPerReserve);
       const incarnation = Math.max(files.number('incarnation') + 1, Math.floor(clock.now() / 1_000));
       files.keep('incarnation', incarnation);
-      const threads = threadsOf(this.#sim.draw, this.#rules, world);
+      const threads = threadsOf(this.#sim.draw, this.#rules, world, self.disk);
       const engine = world.storage.open({ kind: 'memory', writers: 1 + (threads?.count ?? 0) });
       let hooks: HandoffHooks | undefined;
       const node = new NodeLife({
-        ...{ name, types, partitions, world, engine, incarnation, transport: world.wires },
+        ...{
+          name,
+          types,
+          partitions,
+          world: heardIn(world, what => this.#wrong(what)),
+          engine,
+          incarnation,
+          transport: world.wires,
+        },
         // Or who comes late is no member.
         autoJoin: (this.#plan.late ?? []).length > 0,
         ...{ replicas: this.#rules.replicas, threads },
@@ -389,8 +397,7 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     const type = typeOf(unit);
     const runners = lives.flatMap(life => new Array(life.node.awake(type.type, keyIn(unit))).fill(life));
     const wrong = this.#oracle.judge(unit, type !== MemoryT, held);
-    // The threads of a node have one engine here: the next life of a dead one reads what that was just writing, which a full disk then refuses.
-    const isKnown = this.#rules.replicas === 1 && !(this.#acts.threadsDie && this.#acts.disksFail);
+    const isKnown = this.#rules.replicas === 1;
     for (const { world, node } of isKnown && type !== MemoryT ? runners : [])
       wrong.push(...unlikeStored(unit, held, this.#process(world.name).disk, node.member.host.codec));
     // Whoever sleeps soon may sleep before his answer is here.
