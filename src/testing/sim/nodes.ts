@@ -125,15 +125,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
       const engine = world.storage.open({ kind: 'memory', writers: 1 + (threads?.count ?? 0) });
       let hooks: HandoffHooks | undefined;
       const node = new NodeLife({
-        ...{
-          name,
-          types,
-          partitions,
-          world: heardIn(world, what => this.#wrong(what)),
-          engine,
-          incarnation,
-          transport: world.wires,
-        },
+        ...{ name, types, partitions, engine, incarnation, transport: world.wires },
+        world: heardIn(world, what => this.#wrong(what)),
         // Or who comes late is no member.
         autoJoin: (this.#plan.late ?? []).length > 0,
         ...{ replicas: this.#rules.replicas, threads },
