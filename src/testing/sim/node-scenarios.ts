@@ -22,7 +22,7 @@ function made(name: string, rules: NodeRules): Scenario<NodesLife> {
 
 export const nodes: Scenario<NodesLife> = scenarioOf('nodes', { replicas: 1, safetyMs: 18_000, acts: 3 });
 /** The same, with three copies of each partition: others take over what a lost node has owned. */
-export const replicas: Scenario<NodesLife> = scenarioOf('replicas', { replicas: 3, safetyMs: 60_000 });
+export const replicas: Scenario<NodesLife> = scenarioOf('replicas', { replicas: 3, safetyMs: 60_000, acts: 3 });
 /** Both with actors on several threads of each node. */
 export const threads: Scenario<NodesLife> = scenarioOf('threads', {
   replicas: 1,
@@ -33,5 +33,6 @@ export const threads: Scenario<NodesLife> = scenarioOf('threads', {
 export const replicaThreads: Scenario<NodesLife> = scenarioOf('replica-threads', {
   replicas: 3,
   safetyMs: 60_000,
+  acts: 3,
   threads: 2,
 });
