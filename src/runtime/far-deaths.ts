@@ -11,6 +11,8 @@ import type { PartitionTable } from './placement.ts';
 
 export class FarDeaths {
   private readonly router: FarRouter;
+  /** How many other threads have died in this life. */
+  count = 0;
   /** Messages that had not left for a thread when it died, to actors of which the directory has still to speak. */
   private unsent: Outgoing[] = [];
   /** Partitions that are ours since. */
@@ -24,6 +26,7 @@ export class FarDeaths {
   peerDied(thread: number, table: PartitionTable, version: number): void {
     const { router } = this;
     const { host, peers } = router;
+    this.count++;
     // What wakes here now must have a higher epoch than it had there.
     host.epochs.renew();
     router.gateway?.replicas?.threadDied();

@@ -65,6 +65,8 @@ export class Handing {
   since = 0;
   #seams: HandingSeams;
   #isOff = false;
+  /** Of threads of this node, before it began. */
+  readonly #deaths: number;
   /** Shards of stores of which the other node has something already, of an earlier try. */
   #there: ReadonlySet<string> = new Set();
   #actors = 0;
@@ -77,6 +79,7 @@ export class Handing {
     this.partition = seams.partition;
     this.to = seams.to;
     this.id = seams.id;
+    this.#deaths = seams.router.deaths.count;
   }
 
   /** Ms until the copy is there, as far as that can be said. */
@@ -164,6 +167,11 @@ export class Handing {
 
   #goesOn(): void {
     if (this.#isOff) throw new TroupeError('STOPPED', `the handoff of partition ${this.partition} was called off`);
+    const { gateway, router } = this.#seams;
+    // Which keys it had written while they were copied nobody knows any more. What is written to others is pushed as it is written.
+    if (gateway.replicas !== null || router.deaths.count === this.#deaths) return;
+    const why = `a thread died while partition ${this.partition} was copied; it is copied anew`;
+    throw new TroupeError('OVERLOADED', why);
   }
 
   #ask<T>(word: string, payload: object): Promise<T> {
