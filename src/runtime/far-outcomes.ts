@@ -29,6 +29,14 @@ export class FarOutcomes {
     }
   }
 
+  /** It has ended here, and its answer may come yet. */
+  forget(call: Call): void {
+    const { pending, host } = this.router;
+    // It went along with its actor: whoever had it last may have died, and the answer with him.
+    if (call.peer === host.thread) pending.drop(call);
+    else pending.forget(call);
+  }
+
   onAnswer(id: number, value: unknown): void {
     const call = this.router.pending.take(id);
     if (call !== undefined) this.router.host.answer(call, value);

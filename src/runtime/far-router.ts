@@ -309,7 +309,7 @@ export class FarRouter implements Router {
   }
 
   forget(call: Call): void {
-    this.pending.forget(call);
+    this.outcomes.forget(call);
   }
 
   broadcast(name: string, payload: unknown): void {
