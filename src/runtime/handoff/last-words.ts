@@ -205,18 +205,14 @@ export class LastWords {
     if (settling !== undefined && settling.turn < turn && waitsFor(settling, node)) {
       // What it had sent before it came here by who has brought the word, or by us: it has come when our own word is back, or his is here.
       const hasNone = neverSays(word, settling) && (from === node || settling.marked.has(from ?? ''));
-      if (from !== settling.via && !hasNone) {
-        settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
-        return;
-      }
-      if (hasNone) {
-        void settling.own.then(() => {
-          this.#settlings.mark(partition, settling.turn, node);
-          pass();
-        });
-        return;
-      }
-      this.#settlings.mark(partition, settling.turn, node);
+      const letPass = (): void => {
+        this.#settlings.mark(partition, settling.turn, node);
+        pass();
+      };
+      if (from === settling.via) letPass();
+      else if (hasNone) void settling.own.then(letPass);
+      else settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
+      return;
     }
     pass();
   }

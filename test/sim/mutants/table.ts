@@ -815,8 +815,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a word of a later turn overtakes the one of ours',
     scenario: 'nodes',
     file: handoff('last-words'),
-    find: 'if (from !== settling.via && !hasNone) {',
-    replace: 'if (from === null) {',
+    find: 'if (from === settling.via) letPass();',
+    replace: 'if (from !== null) letPass();',
   },
   {
     name: 'a word does not wait for what waits for a mailbox',
