@@ -301,6 +301,8 @@ function fenceOf({ owner, epoch, fence, writes }: Group): number {
 
 function* copies(entries: Iterable<{ readonly name: string; readonly value: Uint8Array }>): Generator<Found> {
   for (const { name, value } of entries) {
-    yield { key: Uint8Array.from(name, letter => letter.charCodeAt(0)), bytes: value.slice() };
+    const key = new Uint8Array(name.length);
+    for (let at = 0; at < key.length; at++) key[at] = name.charCodeAt(at);
+    yield { key, bytes: value.slice() };
   }
 }

@@ -8,6 +8,7 @@ import type { Codec } from '../../runtime/codec.ts';
 import type { Host } from '../../runtime/host.ts';
 import { partitionOf } from '../../runtime/partition.ts';
 import { type ReplicaRecord, ReplicaRecords } from '../../runtime/replicas/replica-records.ts';
+import { nameOf } from '../../storage/key.ts';
 import type { SimDisk } from './disk.ts';
 import { partitions } from './node-plan.ts';
 
@@ -24,9 +25,11 @@ export function disksWith(line: Stored, disks: readonly SimDisk[], codec: Codec)
 /** Of a disk that has just failed nobody knows: it has the benefit of the doubt. */
 function isOn(disk: SimDisk, { unit, by, number }: Stored, codec: Codec): boolean {
   const isIt = (value: unknown): boolean => Array.isArray(value) && value[0] === by && value[1] === number;
+  // Quick: the most of a partition are of others.
+  const within = nameOf(new TextEncoder().encode(unit.replace('/', '\0')));
   try {
     for (const { key, value } of disk.records(`a/${partitionOf(unit.slice(unit.indexOf('/') + 1), partitions)}`)) {
-      if (ownerOfRecord(key)?.join('/') !== unit) continue;
+      if (!nameOf(key).includes(within) || ownerOfRecord(key)?.join('/') !== unit) continue;
       // A snapshot is all of its lines, an event is one.
       const stored = codec.decode(value);
       if (isIt(stored) || (Array.isArray(stored) && stored.some(isIt))) return true;
