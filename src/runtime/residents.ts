@@ -107,6 +107,8 @@ export class Residents {
     this.host.failures.retire(act, why, error => {
       if (error !== undefined) {
         act.log.warn({ err: error }, 'could not go to sleep');
+        // It may have ended meanwhile.
+        if ((act.flags & dead) !== 0) return;
         this.set.kept(act);
         this.sweepNoLaterThan(this.timeOf(this.host.tick + ticksOf(act)));
       } else if (why === 'idle') this.passivated++;

@@ -2,6 +2,7 @@
 
 import { ownerOfRecord, ownerOfReminder } from '../../runtime/actor-records.ts';
 import { partitionOfShard } from '../../runtime/handoff/ring-partition.ts';
+import type { Host } from '../../runtime/host.ts';
 import type { NodeLife } from '../node-life-host.ts';
 import type { NodesLife } from './node-talk.ts';
 
@@ -44,6 +45,12 @@ export function recordsLeftIn(
   return [...wrong];
 }
 
+/** Actors that are awake on a thread, and not under their name. */
+function namelessIn({ residents, types }: Host): number {
+  const named = types.flatMap(({ live }) => [...live.values()].filter(({ keyed }) => typeof keyed === 'string'));
+  return residents.count - named.length;
+}
+
 /** What a node at rest has not got any more. */
 export function leftIn(node: NodeLife): string | undefined {
   const { homes, guests, asks, held, handoffs, lastWords } = node.gateway.describe() as any;
@@ -54,7 +61,19 @@ export function leftIn(node: NodeLife): string | undefined {
     each.held.all().map(({ partition, stage }) => `${partition} ${stage}`),
   );
   const pending = routers.reduce((sum, each) => sum + each.pending.size, 0);
-  const left = { moving: homes.moving, ...guests, asks, held, running, taking, detained, partitionsHeld, pending };
+  const nameless = node.members.reduce((sum, { host }) => sum + namelessIn(host), 0);
+  const left = {
+    moving: homes.moving,
+    ...guests,
+    asks,
+    held,
+    running,
+    taking,
+    detained,
+    partitionsHeld,
+    pending,
+    nameless,
+  };
   for (const [what, rest] of Object.entries(left))
     if (Array.isArray(rest) ? rest.length > 0 : rest !== 0) return `'${what}' at rest: ${JSON.stringify(rest)}`;
   return undefined;

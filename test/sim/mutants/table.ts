@@ -736,7 +736,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'what was copied is not read again when it has been refused',
-    scenario: 'nodes',
+    scenario: 'threads',
     file: handoff('hands-records'),
     find: "if (changes.size > 0) await this.#host.engine.sync('committed');",
     replace: '',
