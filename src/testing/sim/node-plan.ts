@@ -6,6 +6,7 @@
 import { type Draw, whole } from './draws.ts';
 import type { Fault } from './faults.ts';
 import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
+import { epilogueOf } from './node-epilogues.ts';
 import { drawFaults, founderLost, lostAsItFounds, lostId, staysAway, takenOverMs } from './node-losses.ts';
 import { sceneOf } from './node-scenes.ts';
 import { storyOf } from './node-stories.ts';
@@ -257,18 +258,19 @@ function act(draw: Draw, rules: NodeRules, { processes, keys, isCalm, isFirst }:
       ? undefined
       : (taleOf(draw, { processes, keys, types, isCalm }) ??
         (threads > 0 ? threadTaleOf(draw, { processes, keys, isCalm }) : undefined));
-  const hasTale = tale !== undefined;
-  const scene =
-    replicas > 1 || isOld ? undefined : sceneOf(draw, { processes, keys, isCalm, hasTale, hasThreads: threads > 0 });
+  const [hasTale, hasThreads] = [tale !== undefined, threads > 0];
+  const scene = replicas > 1 || isOld ? undefined : sceneOf(draw, { processes, keys, isCalm, hasTale, hasThreads });
+  const epilogue = replicas > 1 || isOld || isCalm ? undefined : epilogueOf(draw, { processes, keys, hasThreads });
   const isStorys = ({ name, atMs }: Operation): boolean =>
     name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
   const planned = operations.filter(operation => !isStorys(operation));
-  for (const operation of [...(story?.operations ?? []), ...(tale?.operations ?? []), ...(scene?.operations ?? [])])
+  const told = [story, tale, scene, epilogue];
+  for (const operation of told.flatMap(each => each?.operations ?? []))
     planned.push({ ...operation, id: operations.length + planned.length });
   if (draw('threads die at once', atOnceSalt) < 0.5)
     planned.push(...planned.flatMap(operation => diesToo(draw, operation)));
   const isAlone = story?.isAlone || tale?.isAlone || (scene !== undefined && !hasTale);
-  const all = [...(isAlone ? [] : faults), ...(story?.faults ?? []), ...(tale?.faults ?? []), ...(scene?.faults ?? [])];
+  const all = [...(isAlone ? [] : faults), ...told.flatMap(each => each?.faults ?? [])];
   return { operations: planned, faults: all };
 }
 

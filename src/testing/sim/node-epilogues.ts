@@ -1,0 +1,74 @@
+// Epilogues: what happens near the end of an act, when hardly anything comes after it that would hide what it has left.
+//
+//     chance, tales, scenes ───────────▶ epilogue ──▶ heal ──▶ rest: is anything left?
+
+import { type Draw, whole } from './draws.ts';
+import type { Fault, FaultKind } from './faults.ts';
+import { JournalT, MemoryT, SleeperT, SnapshotT } from './node-actors.ts';
+import { type Deed, hands, type Played, type Stage } from './node-crowds.ts';
+import type { Scene } from './node-scenes.ts';
+import { between, one } from './node-stories.ts';
+import { ownersThreadDies } from './thread-tales.ts';
+
+/** Above the faults of all other kinds. */
+const epilogueId = 6_000;
+/** In virtual ms. */
+const [beginMs, beginSpanMs] = [14_000, 1_500] as const;
+const share = 0.3;
+/** Picked so that the seeds of seeds.txt, which were found before there were epilogues, have none in their first act. */
+const epilogueSalt = 96;
+
+export function epilogueOf(
+  draw: Draw,
+  { processes, keys, hasThreads }: Pick<Stage, 'processes'> & { keys: readonly string[]; hasThreads: boolean },
+): Scene | undefined {
+  if (draw('epilogue', epilogueSalt) >= share) return undefined;
+  const of = (what: string): number => draw('epilogue', what);
+  const atMs = between(of('at'), beginMs, beginMs + beginSpanMs);
+  const stage: Stage = { of, processes, key: one(keys, of('key')), atMs };
+  const { steps, deeds } = hasThreads && of('which') < 0.7 ? movesTheDead(stage) : lostWhenReady(stage);
+  return {
+    faults: steps.map(
+      (step, n): Fault => ({ on: '*', other: '*', draw: of(`draw ${n}`), ...step, id: epilogueId + n }),
+    ),
+    operations: deeds,
+  };
+}
+
+/** Who gives it is lost when the other one is ready; when he is back it shall go to somebody else. */
+function lostWhenReady(stage: Stage): Played {
+  const { of, atMs } = stage;
+  const when = { point: one(['handoff-ready done', 'gave its ready'], of('point')), nth: 1, fromMs: atMs };
+  const kind = one<FaultKind>(['crash', 'power'], of('kind'));
+  const forMs = between(of('for'), 100, 1_200);
+  return { steps: [{ kind, when, forMs }], deeds: hands(stage, [0, between(of('then'), 150, 900)]) };
+}
+
+/** An actor lives by itself on a thread, which dies; before it has woken anywhere it is moved once more. Again and again. */
+function movesTheDead({ of, processes, atMs, key }: Stage): Played {
+  const deeds = [0, 1, 2, 3].flatMap((n): Deed[] => {
+    const about = (what: string): number => of(`${n} ${what}`);
+    const unit = `${one([SleeperT, JournalT, SnapshotT, MemoryT], about('type')).type}/${key}`;
+    const on = one(processes, about('on'));
+    const beginsMs = atMs + n * 700;
+    const diesMs = beginsMs + between(about('lives'), 40, 250);
+    const asks = Array.from({ length: 6 }, (_, m): Deed => {
+      const at = m < 2 ? beginsMs - 30 + about(`ask ${m}`) * 60 : diesMs + about(`ask ${m}`) * 250;
+      return { atMs: Math.floor(at), on: one(processes, about(`asks ${m}`)), name: 'ask', key: unit, value: 0 };
+    });
+    return [
+      ...asks,
+      // Its number is the same however many there are.
+      { atMs: beginsMs, on, name: 'to thread', key: unit, value: 1 },
+      { atMs: diesMs, on, name: ownersThreadDies, key: unit, value: 0 },
+      {
+        atMs: diesMs + 1 + whole(about('again'), 70),
+        on,
+        name: 'to thread',
+        key: unit,
+        value: 2 + whole(about('to'), 2),
+      },
+    ];
+  });
+  return { steps: [], deeds };
+}
