@@ -14,19 +14,26 @@ import { ownersThreadDies } from './thread-tales.ts';
 const epilogueId = 6_000;
 /** In virtual ms. */
 const [beginMs, beginSpanMs] = [14_000, 1_500] as const;
-const share = 0.3;
+/** Of acts; and where nodes have several threads. */
+const [share, threadShare] = [0.3, 0.6] as const;
 /** Picked so that the seeds of seeds.txt, which were found before there were epilogues, have none in their first act. */
-const epilogueSalt = 96;
+const [epilogueSalt, threadSalt] = [96, 108_372] as const;
+
+const ofThreads: readonly ((stage: Stage) => Played)[] = [
+  ...[movesTheDead, movesTheDead],
+  ...[movesAsItLeaves, movesAsItLeaves, lostWhenReady],
+];
 
 export function epilogueOf(
   draw: Draw,
   { processes, keys, hasThreads }: Pick<Stage, 'processes'> & { keys: readonly string[]; hasThreads: boolean },
 ): Scene | undefined {
-  if (draw('epilogue', epilogueSalt) >= share) return undefined;
+  const isTold = hasThreads ? draw('epilogue', threadSalt) < threadShare : draw('epilogue', epilogueSalt) < share;
+  if (!isTold) return undefined;
   const of = (what: string): number => draw('epilogue', what);
   const atMs = between(of('at'), beginMs, beginMs + beginSpanMs);
   const stage: Stage = { of, processes, key: one(keys, of('key')), atMs };
-  const { steps, deeds } = hasThreads && of('which') < 0.7 ? movesTheDead(stage) : lostWhenReady(stage);
+  const { steps, deeds } = one(hasThreads ? ofThreads : [lostWhenReady], of('which'))(stage);
   return {
     faults: steps.map(
       (step, n): Fault => ({ on: '*', other: '*', draw: of(`draw ${n}`), ...step, id: epilogueId + n }),
@@ -69,6 +76,37 @@ function movesTheDead({ of, processes, atMs, key }: Stage): Played {
         value: 2 + whole(about('to'), 2),
       },
     ];
+  });
+  return { steps: [], deeds };
+}
+
+/** An actor that is to move to another thread has a long turn, and another one waits for it: meanwhile its partition is given away. All speak to it. */
+function movesAsItLeaves(stage: Stage): Played {
+  const { of, processes, atMs, key } = stage;
+  const deeds = hands(stage, [0, 700, 1_400]).flatMap((hand, n): Deed[] => {
+    const about = (what: string): number => of(`${n} ${what}`);
+    const unit = `${one([SleeperT, JournalT, SnapshotT, MemoryT], about('type')).type}/${key}`;
+    const beginsMs = atMs + n * 700;
+    const of1 = (what: string): string => one(processes, about(what));
+    const long: Deed = {
+      atMs: beginsMs,
+      on: of1('long on'),
+      name: 'tell',
+      key: unit,
+      value: between(about('long'), 20, 120),
+    };
+    const moves = [0, 1].map((m): Deed => {
+      const at = beginsMs + 5 + about(`moves ${m}`) * 60;
+      return { atMs: Math.floor(at), on: of1(`moves on ${m}`), name: 'to thread', key: unit, value: 1 + m };
+    });
+    const says = processes.flatMap(on =>
+      Array.from({ length: 12 }, (_, m): Deed => {
+        const name = one(['tell', 'ask', 'ask', 'through'], about(`how ${on} ${m}`));
+        const to = name === 'through' ? `${SnapshotT.type}/${key}` : unit;
+        return { atMs: Math.floor(beginsMs + (m + about(`says ${on} ${m}`)) * 20), on, name, key: to, value: 0 };
+      }),
+    );
+    return [{ ...hand, atMs: beginsMs + between(about('given'), 0, 50) }, long, ...moves, ...says];
   });
   return { steps: [], deeds };
 }
