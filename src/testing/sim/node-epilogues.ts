@@ -14,22 +14,23 @@ import { ownersThreadDies } from './thread-tales.ts';
 const epilogueId = 6_000;
 /** In virtual ms. */
 const [beginMs, beginSpanMs] = [14_000, 1_500] as const;
-/** Of acts; and where nodes have several threads. */
-const [share, threadShare] = [0.3, 0.6] as const;
+/** Of acts; where nodes have several threads, of the last ones: chance has more to find between those. */
+const [share, threadShare] = [0.3, 1] as const;
 /** Picked so that the seeds of seeds.txt, which were found before there were epilogues, have none in their first act. */
-const [epilogueSalt, threadSalt] = [96, 108_372] as const;
+const epilogueSalt = 96;
 
-const ofThreads: readonly ((stage: Stage) => Played)[] = [
-  ...[movesTheDead, movesTheDead],
-  ...[movesAsItLeaves, movesAsItLeaves, lostWhenReady],
-];
+const ofThreads: readonly ((stage: Stage) => Played)[] = [movesTheDead, movesTheDead, movesAsItLeaves];
 
 export function epilogueOf(
   draw: Draw,
-  { processes, keys, hasThreads }: Pick<Stage, 'processes'> & { keys: readonly string[]; hasThreads: boolean },
+  {
+    processes,
+    keys,
+    hasThreads,
+    isLast,
+  }: Pick<Stage, 'processes'> & { keys: readonly string[]; hasThreads: boolean; isLast: boolean },
 ): Scene | undefined {
-  const isTold = hasThreads ? draw('epilogue', threadSalt) < threadShare : draw('epilogue', epilogueSalt) < share;
-  if (!isTold) return undefined;
+  if (draw('epilogue', epilogueSalt) >= (hasThreads ? threadShare : share) || (hasThreads && !isLast)) return undefined;
   const of = (what: string): number => draw('epilogue', what);
   const atMs = between(of('at'), beginMs, beginMs + beginSpanMs);
   const stage: Stage = { of, processes, key: one(keys, of('key')), atMs };

@@ -69,6 +69,7 @@ interface Cast {
   readonly isCalm: boolean;
   /** Some may be lost as they found, some come late, some stay away. */
   readonly isFirst: boolean;
+  readonly isLast: boolean;
 }
 
 interface Act {
@@ -85,14 +86,19 @@ export function plan(draw: Draw, rules: NodeRules): SimPlan {
   const keys = ['a', 'b', 'c'].map(letter => `${letter}${whole(draw('key', letter), 100)}`);
   const { replicas, isOld = false } = rules;
   const late = replicas > 1 ? comesLate(draw, processes, rules.safetyMs) : [];
-  const first = act(draw, rules, { processes, keys, isCalm: draw('calm') < 0.25, isFirst: true }, late.length > 0);
-  const cast: Cast = { processes, keys, isCalm: draw('calm') < 0.25, isFirst: false };
   const count = isOld ? 1 : (rules.acts ?? 1);
+  const cast = { processes, keys, isCalm: draw('calm') < 0.25 };
+  const first = act(draw, rules, { ...cast, isFirst: true, isLast: count === 1 }, late.length > 0);
   const all = [first];
   for (let nth = 1; nth < count; nth++)
     all.push(
       asNth(
-        act((...parts) => draw('act', nth, ...parts), rules, cast, false),
+        act(
+          (...parts) => draw('act', nth, ...parts),
+          rules,
+          { ...cast, isFirst: false, isLast: nth === count - 1 },
+          false,
+        ),
         nth,
       ),
     );
@@ -110,7 +116,7 @@ function asNth({ operations, faults }: Act, nth: number): Act {
   return { operations: operations.map(of), faults: faults.map(of) };
 }
 
-function act(draw: Draw, rules: NodeRules, { processes, keys, isCalm, isFirst }: Cast, isLate: boolean): Act {
+function act(draw: Draw, rules: NodeRules, { processes, keys, isCalm, isFirst, isLast }: Cast, isLate: boolean): Act {
   const { replicas, safetyMs, threads = 0, isOld = false } = rules;
   const spanMs = safetyMs - startMs - 1_500;
   const operations: Operation[] = [];
@@ -260,7 +266,8 @@ function act(draw: Draw, rules: NodeRules, { processes, keys, isCalm, isFirst }:
         (threads > 0 ? threadTaleOf(draw, { processes, keys, isCalm }) : undefined));
   const [hasTale, hasThreads] = [tale !== undefined, threads > 0];
   const scene = replicas > 1 || isOld ? undefined : sceneOf(draw, { processes, keys, isCalm, hasTale, hasThreads });
-  const epilogue = replicas > 1 || isOld || isCalm ? undefined : epilogueOf(draw, { processes, keys, hasThreads });
+  const epilogue =
+    replicas > 1 || isOld || isCalm ? undefined : epilogueOf(draw, { processes, keys, hasThreads, isLast });
   const isStorys = ({ name, atMs }: Operation): boolean =>
     name === 'hand' && story?.givesAt.some(from => atMs > from - storyHasMs && atMs < from + storyHasMs) === true;
   const planned = operations.filter(operation => !isStorys(operation));
