@@ -26,6 +26,8 @@ interface Taking {
   readonly keep: readonly Unit[];
   /** Its records are here, as a copy for the owner, and stay: only actors come. */
   readonly isCopied: boolean;
+  /** Of threads of this node, when it began. */
+  readonly deaths: number;
   ready: boolean;
   watched: readonly Unit[];
 }
@@ -124,7 +126,8 @@ export class Takings {
         details: { takes: transfersInMax },
       });
     const isCopied = asked.isCopied === true;
-    const taking: Taking = { id: textIn(asked.id), from: name, keep, isCopied, ready: false, watched: [] };
+    const deaths = this.#router.deaths.count;
+    const taking: Taking = { id: textIn(asked.id), from: name, keep, isCopied, deaths, ready: false, watched: [] };
     this.#takings.set(partition, taking);
     this.#askLater(partition, taking);
     this.#cleaning.add(partition);
@@ -186,6 +189,9 @@ export class Takings {
   #isStill(partition: number, taking: Taking): void {
     if (this.#takings.get(partition) !== taking)
       throw new TroupeError('STOPPED', `the handoff of partition ${partition} was called off`);
+    if (taking.deaths === this.#router.deaths.count) return;
+    // What it had stored may be in no log that is synced, and what was installed there is gone: its old owner has all of it still.
+    throw new TroupeError('OVERLOADED', `a thread died while partition ${partition} came; it is copied anew`);
   }
 
   async #ready(

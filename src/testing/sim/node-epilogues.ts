@@ -14,8 +14,8 @@ import { ownersThreadDies } from './thread-tales.ts';
 const epilogueId = 6_000;
 /** In virtual ms. */
 const [beginMs, beginSpanMs] = [14_000, 1_500] as const;
-/** Of acts; where nodes have several threads, of the last ones: chance has more to find between those. */
-const [share, threadShare] = [0.3, 1] as const;
+/** Of acts; where nodes have several threads each seed ends with one, and has none before: chance has more to find between those. */
+const share = 0.3;
 /** Picked so that the seeds of seeds.txt, which were found before there were epilogues, have none in their first act. */
 const epilogueSalt = 96;
 
@@ -30,7 +30,8 @@ export function epilogueOf(
     isLast,
   }: Pick<Stage, 'processes'> & { keys: readonly string[]; hasThreads: boolean; isLast: boolean },
 ): Scene | undefined {
-  if (draw('epilogue', epilogueSalt) >= (hasThreads ? threadShare : share) || (hasThreads && !isLast)) return undefined;
+  const isTold = hasThreads ? isLast : draw('epilogue', epilogueSalt) < share;
+  if (!isTold) return undefined;
   const of = (what: string): number => draw('epilogue', what);
   const atMs = between(of('at'), beginMs, beginMs + beginSpanMs);
   const stage: Stage = { of, processes, key: one(keys, of('key')), atMs };
