@@ -148,7 +148,7 @@ export const handoffDirtyMax = 262_144;
 export const handoffTailKeys = 64;
 export const handoffRoundsMin = 3;
 export const handoffRoundsMax = 16;
-/** Actors of a partition have so long to come to rest, all at the same moment. */
+/** Actors of a partition have at most so long to come to rest; senders wait meanwhile. A first try gives up earlier (retries.ts). */
 export const handoffFreezeMs = 5_000;
 /** Each step that another node or thread takes. */
 export const handoffStepMs = 5_000;

@@ -13,7 +13,6 @@
 
 import { TroupeError } from '../../errors.ts';
 import {
-  handoffFreezeMs,
   handoffPageBytes,
   handoffPageRecords,
   handoffRoundsMax,
@@ -26,15 +25,20 @@ import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { inTime } from '../in-time.ts';
 import type { Unit } from '../relocation-messages.ts';
+import type { Millis } from '../world.ts';
 import type { Crew } from './crew.ts';
 import type { Packed } from './hands.ts';
 import type { Change, Page, Part, Span } from './hands-records.ts';
+import type { OneAtRest } from './one-at-rest.ts';
 import { Pages } from './pages.ts';
 
 export interface HandingSeams {
   readonly router: FarRouter;
   readonly gateway: Gateway;
   readonly crew: Crew;
+  readonly rests: OneAtRest;
+  /** Its actors have so long to come to rest. */
+  readonly patienceMs: Millis;
   /** As those of HandoffCluster. */
   handOn(): Promise<unknown>;
   ringStored(): Promise<void>;
@@ -98,7 +102,7 @@ export class Handing {
 
   /** Resolves when the partition is the other node's. Rejects, unchanged, with the reason. */
   async run(): Promise<HandingStats> {
-    const { crew, gateway, partition, handOn } = this.#seams;
+    const { crew, gateway, partition, handOn, rests } = this.#seams;
     const { host } = this.#seams.router;
     let mayBeTheirs = false;
     try {
@@ -111,8 +115,8 @@ export class Handing {
         await this.#ask('handoff-settle', {});
         await this.#catchUp();
       }
-      this.#frozenAt = host.now();
-      await this.#freeze();
+      const packed = await rests.alone(hasWaited => this.#freeze(hasWaited));
+      await this.#sendAll(packed);
       this.#goesOn();
       await handOn().catch(error => {
         mayBeTheirs = error.outcome === 'unknown';
@@ -306,9 +310,12 @@ export class Handing {
 
   // While it stands still.
 
-  async #freeze(): Promise<void> {
+  async #freeze(hasWaited: boolean): Promise<Packed[]> {
     const { gateway, router, partition } = this.#seams;
+    if (hasWaited && gateway.replicas === null) await this.#catchUp();
+    this.#goesOn();
     this.phase = 'frozen';
+    this.#frozenAt = router.host.now();
     const held = await this.#all<boolean>('part-hold', { partition, stage: 'leaving' });
     if (held.includes(false)) throw new TroupeError('OVERLOADED', `partition ${partition} is still arriving here`);
     const moved = gateway.homes.movingIn(partition);
@@ -319,7 +326,11 @@ export class Handing {
     await this.#rest();
     // From here on nothing is let through to them any more.
     await this.#inTime(this.#flushGuests(), `not all nodes that have guests of partition ${partition} answered`);
-    const packed = await this.#all<Packed>('part-freeze');
+    return this.#all<Packed>('part-freeze');
+  }
+
+  async #sendAll(packed: readonly Packed[]): Promise<void> {
+    const { gateway, router, partition } = this.#seams;
     await gateway.homes.forgetReturned(partition);
     router.host.epochs.renew();
     const epoch = router.host.epochs.next();
@@ -342,20 +353,23 @@ export class Handing {
     );
   }
 
-  /** All threads at the same moment: actors that have come to rest on one may be asked by those that have not on another. */
+  /**
+   * All threads at the same moment: actors that have come to rest on one may be asked by those that have not on another. Where timers leave
+   * no such moment no turn begins any more in the end, and each comes to rest by itself; those that wait for each other would not.
+   */
   async #rest(): Promise<void> {
-    const { router } = this.#seams;
+    const { router, partition, patienceMs } = this.#seams;
     const { host } = router;
-    const until = host.now() + handoffFreezeMs;
-    for (;;) {
+    const ms = patienceMs / 2;
+    const calmUntil = host.now() + ms;
+    while (host.now() < calmUntil) {
       const restless = (await this.#all<Unit | null>('part-still')).find(unit => unit !== null);
       if (restless === undefined) return;
       await this.#all('part-stir');
       this.#goesOn();
-      if (host.now() >= until)
-        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${handoffFreezeMs} ms`);
       await new Promise<void>(done => host.world.clock.timer(1, done));
     }
+    await this.#all('part-each', { partition, ms });
   }
 
   /** What was sent to guests of other nodes is there, before their home is another one. */

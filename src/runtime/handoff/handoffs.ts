@@ -9,7 +9,6 @@
 // Invariant: a partition is begun again only after a wait that grows; whatever fails, it stays with its owner.
 
 import { TroupeError } from '../../errors.ts';
-import { handoffQueuedMs, handoffRetryMsMax, handoffRetryMsMin } from '../../limits.ts';
 import type { HandoffHooks, TransferStatus } from '../cluster/handoff-hooks.ts';
 import type { FarRouter } from '../far-router.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -21,6 +20,8 @@ import type { Consent } from '../replicas/giving.ts';
 import { Crew } from './crew.ts';
 import { Handing } from './handing.ts';
 import { Leftovers } from './leftovers.ts';
+import { OneAtRest } from './one-at-rest.ts';
+import { Retries } from './retries.ts';
 import { ringPartitionOf } from './ring-partition.ts';
 import { takenOver } from './settling.ts';
 import { Takings } from './taking.ts';
@@ -35,24 +36,19 @@ export interface HandoffCluster {
   effectiveRing(): Ring | undefined;
 }
 
-interface Failed {
-  readonly why: string;
-  readonly waitMs: number;
-  readonly until: number;
-}
-
 export class Handoffs implements HandoffHooks {
   readonly leftovers: Leftovers;
   readonly #router: FarRouter;
   readonly #gateway: Gateway;
   readonly #crew: Crew;
   readonly #takings: Takings;
+  readonly #rests = new OneAtRest();
   readonly #running = new Map<number, Handing>();
   /** Those whose new owner is just being written down here. */
   readonly #giving = new Map<number, Consent>();
   /** Given away, and its new owner has not said yet that he knows. */
   readonly #given = new Map<number, { readonly to: string; readonly turn: number }>();
-  readonly #failed = new Map<number, Failed>();
+  readonly #retries = new Retries();
   #cluster: HandoffCluster | undefined;
   #looking = false;
   #hasBegun = false;
@@ -151,9 +147,9 @@ export class Handoffs implements HandoffHooks {
 
   /** Why that transfer is not begun. */
   #whyNot({ partition, to }: Transfer): string | null {
-    const failed = this.#failed.get(partition);
     const { host, held } = this.#router;
-    if (failed !== undefined && failed.until > host.now()) return failed.why;
+    const hasFailed = this.#retries.whyNot(partition, host.now());
+    if (hasFailed !== null) return hasFailed;
     if (!this.#reaches(to)) return `node ${to} cannot be reached`;
     const noCopy = this.#gateway.replicas?.giving.whyNot(partition, to);
     if (noCopy !== undefined) return noCopy;
@@ -166,10 +162,17 @@ export class Handoffs implements HandoffHooks {
   #begin({ partition, to }: Transfer): void {
     const { host } = this.#router;
     const id = `${host.node} ${host.epochs.next()} ${++this.#tries}`;
-    const seams = { router: this.#router, gateway: this.#gateway, crew: this.#crew, partition, to, id };
     const cluster = this.#cluster as HandoffCluster;
-    const handOn = (): Promise<unknown> => this.give(partition, to);
-    const handing = new Handing({ ...seams, handOn, ringStored: () => cluster.ringStored() });
+    const handing = new Handing({
+      router: this.#router,
+      gateway: this.#gateway,
+      crew: this.#crew,
+      rests: this.#rests,
+      patienceMs: this.#retries.patienceMs(partition, id),
+      handOn: () => this.give(partition, to),
+      ringStored: () => cluster.ringStored(),
+      ...{ partition, to, id },
+    });
     this.#running.set(partition, handing);
     host.events.emit('partition-leaving', { partition, to });
     handing.run().then(
@@ -177,7 +180,7 @@ export class Handoffs implements HandoffHooks {
         this.#counts.handed++;
         this.#counts.pausedMs += stats.pausedMs;
         this.#counts.pausedMsMax = Math.max(this.#counts.pausedMsMax, stats.pausedMs);
-        this.#failed.delete(partition);
+        this.#retries.succeeds(partition);
         host.events.emit('partition-left', { partition, to, ...stats });
         // What is kept here for its owner goes when he says so.
         if (this.#gateway.replicas === null) await this.leftovers.clear(partition);
@@ -197,12 +200,7 @@ export class Handoffs implements HandoffHooks {
 
   #fails(partition: number, to: string, error: Error): void {
     const { host } = this.#router;
-    const before = this.#failed.get(partition)?.waitMs ?? handoffRetryMsMin / 2;
-    // Others give to the same node: that is no failure, and the turn of this one comes.
-    const isQueued = error instanceof TroupeError && error.details.takes !== undefined;
-    const waitMs = isQueued ? handoffQueuedMs : Math.min(before * 2, handoffRetryMsMax);
-    const until = host.now() + waitMs;
-    this.#failed.set(partition, { why: error.message, waitMs: isQueued ? before : waitMs, until });
+    const { waitMs, isQueued } = this.#retries.fails(partition, error, host.now());
     this.#gateway.timers.later(waitMs + 1, () => this.ringChanged());
     if (isQueued) return;
     this.#counts.failed++;
@@ -391,7 +389,7 @@ export class Handoffs implements HandoffHooks {
       ...this.#counts,
       running: [...this.#running.values()].map(({ partition, to, phase, bytes }) => ({ partition, to, phase, bytes })),
       taking: this.#takings.describe(),
-      retries: [...this.#failed].map(([partition, { why }]) => ({ partition, why })),
+      retries: this.#retries.describe(),
     };
   }
 }

@@ -9,34 +9,17 @@
 // moment at which all actors of a partition are at rest.
 
 import { TroupeError } from '../../errors.ts';
-import {
-  handoffActorsBytesMax,
-  handoffFreezeMs,
-  shiftActorsBytesMax,
-  shiftCalmMs,
-  shiftFreezeMs,
-} from '../../limits.ts';
+import { handoffActorsBytesMax, handoffFreezeMs, shiftActorsBytesMax, shiftFreezeMs } from '../../limits.ts';
 import type { Activation } from '../activation.ts';
 import { ended } from '../call.ts';
 import type { Codec } from '../codec.ts';
 import { drain } from '../drain.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
-import { dead, frozen, moving } from '../flags.ts';
+import { moving } from '../flags.ts';
 import { travelCodec } from '../gateway/dialect.ts';
 import { inTime } from '../in-time.ts';
-import {
-  freeze,
-  install,
-  leave,
-  overfull,
-  type PackedActor,
-  packAlone,
-  retire,
-  run,
-  thaw,
-  unmovable,
-} from '../moves.ts';
+import { install, leave, type PackedActor, packAlone, retire, run } from '../moves.ts';
 import { groupName, isSlot, isUnitIn } from '../rebalance/slot-group.ts';
 import { SlotHands } from '../rebalance/slot-hands.ts';
 import type { BaseRef } from '../refs.ts';
@@ -44,6 +27,7 @@ import type { Unit } from '../relocation-messages.ts';
 import type { Sleeper } from '../sleepers.ts';
 import { type Change, HandsRecords, type Part, type Storing } from './hands-records.ts';
 import type { Stage } from './held.ts';
+import { Rest } from './rest.ts';
 
 /** What a thread has of a partition besides its records. */
 export interface Packed {
@@ -68,7 +52,7 @@ export class Hands {
   readonly slots: SlotHands;
   readonly #router: FarRouter;
   readonly #codec: Codec;
-  readonly #frozen = new Map<number, Activation[]>();
+  readonly #rest: Rest;
   readonly #installed = new Map<number, Activation[]>();
 
   constructor(router: FarRouter) {
@@ -76,17 +60,14 @@ export class Hands {
     const { host } = router;
     this.records = new HandsRecords(host, router.threads);
     this.slots = new SlotHands(router);
-    router.on('slot-still', (_from, group: number) => this.#slotStill(group));
+    this.#rest = new Rest(router, this.slots);
     this.#codec = travelCodec(host);
     router.on('part-track', (_from, partition: number) => router.awakeIn.track(partition));
     router.on('part-untrack', (_from, partition: number) => router.awakeIn.untrack(partition));
     router.on('part-hold', (_from, { partition, stage }) => this.hold(partition, stage));
     router.on('part-flush', () => this.#flush());
     router.on('part-echo', () => undefined);
-    router.on('part-still', (_from, partition: number) => this.#still(partition));
-    router.on('part-stir', (_from, partition: number) => this.#stir(partition));
     router.on('part-freeze', (_from, partition: number) => this.#freeze(partition));
-    router.on('part-thaw', (_from, partition: number) => this.#thaw(partition));
     router.on('part-gone', (_from, partition: number) => this.#gone(partition));
     router.on('part-depose', (_from, { partition, why }) => this.#depose(partition, why));
     router.on('part-release', (_from, partition: number) => router.held.release(partition));
@@ -134,70 +115,11 @@ export class Hands {
 
   // Giving.
 
-  /** Freezes them, unless one of them is in a turn, or writes: its name then. */
-  #still(partition: number): Unit | null {
-    const { host, held } = this.#router;
-    const now = held.get(partition);
-    if (now === undefined) throw new TroupeError('STOPPED', `the handoff of ${this.#name(partition)} was called off`);
-    const acts = held.awake(partition);
-    const restless = acts.find(act => !this.#isStill(act))?.id ?? this.#inMotion(partition);
-    if (restless !== undefined) return restless;
-    for (const act of acts) {
-      const why = unmovable(act, true) ?? overfull(act);
-      if (why !== undefined) throw new TroupeError('OVERLOADED', `${act.id} cannot move now: ${why}`);
-    }
-    this.#frozen.set(partition, acts);
-    now.stage = 'frozen';
-    for (const act of acts) freeze(host, act, () => undefined);
-    return null;
-  }
-
-  #isStill(act: Activation): boolean {
-    const isOpen = act.extras?.gate?.open ?? true;
-    return isOpen && this.#router.host.isQuiet(act) && (act.flags & (frozen | dead)) === 0;
-  }
-
-  /** Those of another thread were not at rest, and may ask these: they go on. Nothing has left, so under the epochs they have. */
-  #stir(partition: number): void {
-    const { host, held } = this.#router;
-    const acts = this.#frozen.get(partition) ?? [];
-    this.#frozen.delete(partition);
-    for (const act of acts) thaw(host, act, act.epochNumber);
-    held.stir(partition);
-  }
-
-  /** Resolves when those of a slot are at rest. Where there is no moment at which all are, no turn begins any more. */
-  async #slotStill(group: number): Promise<void> {
-    const { host, held } = this.#router;
-    const [until, calmUntil] = [host.now() + shiftFreezeMs, host.now() + shiftCalmMs];
-    for (;;) {
-      const restless = this.#still(group);
-      const now = held.get(group);
-      if (restless === null || now === undefined) return;
-      const acts = held.awake(group);
-      if (host.now() >= calmUntil && this.slots.mayFreezeEach(group, acts)) {
-        this.#frozen.set(group, acts);
-        now.stage = 'frozen';
-        const work = Promise.all(acts.map(act => new Promise<void>(done => freeze(host, act, done))));
-        try {
-          await this.#inTime(work, group, 'did not come to rest');
-        } catch (error) {
-          if (this.#frozen.get(group) === acts) this.#thaw(group);
-          throw error;
-        }
-        return;
-      }
-      if (host.now() >= until)
-        throw new TroupeError('DEADLINE', `${restless} did not come to rest within ${shiftFreezeMs} ms`);
-      await new Promise<void>(done => host.world.clock.timer(1, done));
-    }
-  }
-
   async #freeze(partition: number): Promise<Packed> {
     const { host } = this.#router;
-    const acts = this.#frozen.get(partition);
+    const acts = this.#rest.frozen(partition);
     // After a wait: it may have been thawed meanwhile, and frozen anew by a later try, whose actors are not ours to touch.
-    const goesOn = (): boolean => acts !== undefined && this.#frozen.get(partition) === acts;
+    const goesOn = (): boolean => acts !== undefined && this.#rest.frozen(partition) === acts;
     try {
       await this.#inTime(Promise.all((acts ?? []).map(act => leave(host, act, true))), partition, 'did not leave');
       if (acts === undefined || !goesOn())
@@ -206,15 +128,9 @@ export class Hands {
       else host.reminders.suspend(partition);
       return this.#pack(partition, acts);
     } catch (error) {
-      if (goesOn()) this.#thaw(partition);
+      if (goesOn()) this.#rest.thaw(partition);
       throw error;
     }
-  }
-
-  /** One that is just being moved between threads. */
-  #inMotion(partition: number): Unit | undefined {
-    const { moves } = this.#router;
-    return moves.any ? moves.route.unitsInMotion().find(unit => this.#isOf(unit, partition)) : undefined;
   }
 
   #inTime<T>(step: Promise<T>, partition: number, what: string): Promise<T> {
@@ -252,29 +168,19 @@ export class Hands {
     return isUnitIn(this.#router, partition, unit);
   }
 
-  /** It stays. */
-  #thaw(partition: number): void {
-    const { host, held } = this.#router;
-    const acts = this.#frozen.get(partition) ?? [];
-    this.#frozen.delete(partition);
-    for (const act of acts) thaw(host, act, host.epochs.next());
-    held.stir(partition);
-    if (isSlot(this.#router, partition)) this.slots.loadReminders(partition);
-    else host.reminders.load([partition]);
-  }
-
   /** It is another node's, or thread's: what waits here in front of its actors goes there, before anything that has been held. */
   #gone(partition: number): void {
     const { host, gateway } = this.#router;
-    const acts = this.#frozen.get(partition) ?? [];
-    this.#frozen.delete(partition);
+    const acts = this.#rest.frozen(partition) ?? [];
+    this.#rest.forget(partition);
     this.#router.held.keepWaiting(partition);
     if (isSlot(this.#router, partition)) {
       this.slots.gone(partition, acts);
-      acts.length = 0;
+      this.#forget(partition);
+      return;
     }
     // A thread that has come up since it was frozen has armed them anew.
-    else host.reminders.suspend(partition);
+    host.reminders.suspend(partition);
     const sendOn = (ref: BaseRef, message: FarMessage): void => {
       if (gateway !== null) gateway.sendOn(host.thread, ref, message);
       else if (message.call?.state !== ended) this.#sendBack(ref, message);
@@ -291,7 +197,7 @@ export class Hands {
   /** Another node has become its owner, and this one was not asked: what runs here ends, and nothing of it is said or stored. */
   #depose(partition: number, why: string): void {
     const { host, held } = this.#router;
-    this.#frozen.delete(partition);
+    this.#rest.forget(partition);
     const error = new TroupeError('FENCED', why, { retryable: true });
     held.drop(partition, error);
     const unknown = new TroupeError('FENCED', why, { outcome: 'unknown', retryable: true });
