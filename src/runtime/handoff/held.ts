@@ -213,8 +213,12 @@ export class HeldPartitions {
     const { holding, gateway, host, peers } = this.#router;
     if (!holding || this.of(ref[TYPE], ref[KEY]) === undefined) return false;
     const thread = this.#router.threadFor(ref);
-    // There is none that it could go to.
-    if (peers[thread]?.gone === true) return false;
+    const peer = peers[thread];
+    // There is none that it could go to. Held, it would come behind what passes when there is one again.
+    if (peer?.gone === true) {
+      this.refuse(ref, message, peer.overloaded(ref));
+      return true;
+    }
     try {
       if (gateway?.take(ref, message) === true) return true;
       const isInDoubt = thread !== host.thread && peers[thread] === undefined;

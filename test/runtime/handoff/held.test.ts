@@ -20,14 +20,17 @@ const StillT: ActorType<Still> = defineActor(import.meta.url, Still, { type: 'st
 const tell = (n: number): FarMessage => ({ code: 1, a0: n, a1: undefined, call: null }) as FarMessage;
 
 /** A thread whose actors of the partition live on thread 1, which has no room; `waiting` wait in front of it. */
-function heldOn(waiting: { again(): void }[] = []) {
+function heldOn(waiting: { again(): void }[] = [], gone = false) {
   const { host, ref } = plainHost([StillT]);
   const still = ref(StillT, 'a') as unknown as BaseRef;
   const refused: string[] = [];
   const router = {
     ...{ host, threads: 2, version: 0, holding: false, gateway: null, arrivals: {} },
     awakeIn: { of: () => [] },
-    peers: [undefined, { ready: false, waitForRoom: () => false, takeWaitingOf: () => waiting.splice(0), overloaded }],
+    peers: [
+      undefined,
+      { gone, ready: false, waitForRoom: () => false, takeWaitingOf: () => waiting.splice(0), overloaded },
+    ],
     threadFor: () => 1,
   } as unknown as FarRouter;
   host.deadLetter = (to, _method, args, why) => refused.push(`${to} ${String(args[0])}: ${why}`);
@@ -50,6 +53,16 @@ describe('a partition that stays after all', () => {
     held.stir(partition);
     expect(refused).toEqual(['still/a 1: no room', 'still/a 2: no room']);
     expect(held.get(partition)?.stage).toBe('leaving');
+  });
+});
+
+describe('a partition that is arriving', () => {
+  it('does not keep what waited for a thread that died: what comes for the next one would pass it', () => {
+    const { held, partition, still, refused } = heldOn([], true);
+    held.hold(partition, 'settling');
+    expect(held.passes(still, tell(1))).toBe(true);
+    expect(refused).toEqual(['still/a 1: no room']);
+    expect(held.describe()).toEqual({ partitions: [{ partition, stage: 'settling', waiting: 0 }], held: 0 });
   });
 });
 
