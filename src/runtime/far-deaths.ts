@@ -72,9 +72,10 @@ export class FarDeaths {
     const { router } = this;
     // Of what another node has, that one says what became of it, wherever its actor is by now.
     if (call.to === null || call.peer >= router.threads || !router.pending.wasSent(call)) return false;
-    // One of a slot that has left that thread since: it may have been there still.
-    const wasThere = call.peer === thread && !router.moves.knows(call.to.toString());
-    return wasThere || router.threadFor(call.to) === thread;
+    const now = router.threadFor(call.to);
+    // One of a slot that has left that thread since: it may have been there still. So may one of a partition that has just left this node.
+    const hasMoved = now < router.threads && router.moves.knows(call.to.toString());
+    return now === thread || (call.peer === thread && !hasMoved);
   }
 
   /** A slot lives on another thread from now on. */
