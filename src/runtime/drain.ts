@@ -2,6 +2,7 @@
 
 import type { Activation } from './activation.ts';
 import type { FarMessage } from './far-moves.ts';
+import { crowded } from './flags.ts';
 import { Mailbox } from './mailbox.ts';
 
 /** In the order in which it would have run: what was stashed has been waiting longest. */
@@ -29,5 +30,7 @@ export function drain(act: Activation): FarMessage[] {
     take(message.head, message.a0, message.a1, message.meta);
     admit();
   }
+  // It may stay after all: nobody stands in front of it any more.
+  act.flags &= ~crowded;
   return messages;
 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FarRouter } from '../../../src/runtime/far-router.ts';
 import { type BaseRef, FAR, tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
-import { MemoryT, witness } from '../../../src/testing/sim/node-actors.ts';
+import { JournalT, MemoryT, witness } from '../../../src/testing/sim/node-actors.ts';
 import { LogT } from '../gateway/actors.ts';
 
 let kit: ClusterKit;
@@ -12,7 +12,7 @@ let kit: ClusterKit;
 let key: string;
 let unit: string;
 beforeEach(async () => {
-  kit = new ClusterKit(3, { actors: [LogT, MemoryT], seed: 7 });
+  kit = new ClusterKit(3, { actors: [LogT, MemoryT, JournalT], seed: 7 });
   await kit.start();
   key = keyOf('n1', 'k');
   unit = `log/${key}`;
@@ -164,6 +164,19 @@ describe('tells that were taken on', () => {
     for (let i = 0; i < 20; i++) ref.hear('n1', i);
     await kit.run(moving);
     expect(await numbers(key)).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  });
+
+  it('are run after a move that was called off while more waited than it has room for', async () => {
+    witness.pause = ms => new Promise(done => kit.clock.timer(ms, done));
+    const ref = node('n1').ref(JournalT, key);
+    await kit.run(ref.hear('n1', 0));
+    tell(ref).hearSlowly('n1', 1, 50);
+    for (let i = 2; i < 20; i++) tell(ref).hear('n1', i);
+    node('n2').disk.diskFull = true;
+    expect(await codeOf(node('n1').relocate(JournalT, key, 'n2'))).toBe('DISK_FULL');
+    for (let i = 20; i < 30; i++) expect(await kit.run(ref.hear('n1', i))).toBeTypeOf('number');
+    const lines = (await kit.run(ref.all())) as [string, number][];
+    expect(lines.map(([, number]) => number)).toEqual(Array.from({ length: 30 }, (_, i) => i));
   });
 
   it('for a slow guest hold their sender back: none is thrown away on the way', async () => {
