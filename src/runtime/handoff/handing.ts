@@ -369,7 +369,7 @@ export class Handing {
       this.#goesOn();
       await new Promise<void>(done => host.world.clock.timer(1, done));
     }
-    await this.#all('part-each', { partition, ms });
+    await this.#all('part-each', { partition, ms, inAll: patienceMs });
   }
 
   /** What was sent to guests of other nodes is there, before their home is another one. */

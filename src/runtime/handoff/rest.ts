@@ -26,7 +26,7 @@ export class Rest {
     this.#slots = slots;
     router.on('slot-still', (_from, group: number) => this.#slotStill(group));
     router.on('part-still', (_from, partition: number) => this.#still(partition));
-    router.on('part-each', (_from, { partition, ms }) => this.#freezeEach(partition, ms));
+    router.on('part-each', (_from, { partition, ms, inAll }) => this.#freezeEach(partition, ms, inAll));
     router.on('part-stir', (_from, partition: number) => this.#stir(partition));
     router.on('part-thaw', (_from, partition: number) => this.thaw(partition));
   }
@@ -100,8 +100,8 @@ export class Rest {
     }
   }
 
-  /** No turn of theirs begins any more. Resolves when those that run have ended. */
-  async #freezeEach(group: number, ms: number): Promise<void> {
+  /** No turn of theirs begins any more. Resolves when those that run have ended. `inAll`: with what had been waited before. */
+  async #freezeEach(group: number, ms: number, inAll = ms): Promise<void> {
     const { host, held } = this.#router;
     const now = held.get(group);
     if (now === undefined) throw new TroupeError('STOPPED', `the handoff of ${this.#name(group)} was called off`);
@@ -118,7 +118,7 @@ export class Rest {
       if (why === undefined) break;
       if (host.now() >= until) {
         this.thaw(group);
-        throw new TroupeError('DEADLINE', `${why} did not come to rest within ${ms} ms`);
+        throw new TroupeError('DEADLINE', `${why} did not come to rest within ${inAll} ms`);
       }
       await new Promise<void>(done => host.world.clock.timer(1, done));
     }

@@ -646,13 +646,13 @@ export const mutants: readonly Mutant[] = [
     name: 'a thread that comes up while a partition leaves keeps its reminders',
     scenario: 'threads',
     file: handoff('hands'),
-    find: '    // A thread that has come up since it was frozen has armed them anew.\n    else host.reminders.suspend(partition);\n',
+    find: '    // A thread that has come up since it was frozen has armed them anew.\n    host.reminders.suspend(partition);\n',
     replace: '',
   },
   {
     name: 'reminders are not armed again after a thaw',
     scenario: 'nodes',
-    file: handoff('hands'),
+    file: handoff('rest'),
     find: '    else host.reminders.load([partition]);',
     replace: '',
   },
@@ -666,7 +666,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the state is packed before it is stored',
     scenario: 'nodes',
-    file: handoff('hands'),
+    file: handoff('rest'),
     find: 'const isOpen = act.extras?.gate?.open ?? true;',
     replace: 'const isOpen = true;',
   },
@@ -694,7 +694,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'actors are frozen in the middle of their turns',
     scenario: 'nodes',
-    file: handoff('hands'),
+    file: handoff('rest'),
     find: 'acts.find(act => !this.#isStill(act))?.id ?? this.#inMotion(partition);',
     replace: 'this.#inMotion(partition);',
   },
