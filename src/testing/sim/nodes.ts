@@ -208,8 +208,8 @@ export class NodesRun implements ScenarioRun<NodesLife> {
     if (event === 'partition-stays') this.#well?.stays(world.name, partition as number, to as string);
     if (event === 'partition-arrived') this.#copied.delete(`${world.name} ${partition}`);
     if (partition !== undefined) this.#sim.note(world.name, `${event} ${partition} ${reason}`);
-    const hasWaitedLong = event === 'partition-stays' && /within \d{4,} ms/.test(reason);
-    if (this.#acts.calm && hasWaitedLong) this.#sim.violation(`partition ${partition} stays, and nothing broke: ${reason}`);
+    const isLong = event === 'partition-stays' && /within \d{4,} ms/.test(reason);
+    if (this.#acts.calm && isLong) this.#sim.violation(`partition ${partition} stays, and nothing broke: ${reason}`);
   }
 
   #process(name: string): SimProcess<NodesLife> {
