@@ -93,7 +93,11 @@ export class HeldPartitions {
     this.#router.version++;
     this.#router.holding = true;
     // What waits for room has not left either: it is before all that comes from now on.
-    this.#router.host.outside(() => this.#sendWaiting(partition));
+    this.#router.host.outside(() => {
+      this.#sendWaiting(partition);
+      // Nor what waits in front of one that is just being moved between threads.
+      for (const message of this.#router.moves.takeWaitingOf(unit => this.#isOf(unit, partition))) message.again();
+    });
     held.hasOlder = held.entries.length > 0;
     return held;
   }

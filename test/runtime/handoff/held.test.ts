@@ -20,12 +20,13 @@ const StillT: ActorType<Still> = defineActor(import.meta.url, Still, { type: 'st
 const tell = (n: number): FarMessage => ({ code: 1, a0: n, a1: undefined, call: null }) as FarMessage;
 
 /** A thread whose actors of the partition live on thread 1, which has no room; `waiting` wait in front of it. */
-function heldOn(waiting: { again(): void }[] = [], gone = false) {
+function heldOn(waiting: { again(): void }[] = [], gone = false, crowd: { again(): void }[] = []) {
   const { host, ref } = plainHost([StillT]);
   const still = ref(StillT, 'a') as unknown as BaseRef;
   const refused: string[] = [];
   const router = {
     ...{ host, threads: 2, version: 0, holding: false, gateway: null, arrivals: {} },
+    moves: { any: false, takeWaitingOf: () => crowd.splice(0) },
     awakeIn: { of: () => [] },
     peers: [
       undefined,
@@ -42,6 +43,17 @@ function heldOn(waiting: { again(): void }[] = [], gone = false) {
 function overloaded(): TroupeError {
   return new TroupeError('OVERLOADED', 'no room');
 }
+
+describe('a partition that is about to leave', () => {
+  it('holds what waits for room already, in front of its threads and of what moves between them, before all that comes', () => {
+    const went: string[] = [];
+    const waiting = [{ again: () => went.push('waited') }];
+    const crowd = [{ again: () => went.push('waited for a move') }];
+    const { held, partition } = heldOn(waiting, false, crowd);
+    held.hold(partition, 'leaving');
+    expect(went).toEqual(['waited', 'waited for a move']);
+  });
+});
 
 describe('a partition that stays after all', () => {
   it('refuses what was let through late and finds no room, each by itself', () => {
