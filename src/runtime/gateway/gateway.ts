@@ -251,22 +251,11 @@ export class Gateway {
     return node !== here && node !== unknownNode && this.nodes.names[node] === this.#names.get(peer);
   }
 
-  /** What a message is marked with counts only from whom it may come: the home of the actor, or the node that gives it back. */
-  #markOf({ from, epoch, target }: Frame<FarPlace>): number {
-    const { hosted, key } = target as FarPlace;
-    if (epoch < 0) return epoch;
-    const mayBe =
-      epoch === sentBack
-        ? this.homes.nodeOf(`${hosted.name}/${key}`) === this.#names.get(from)
-        : this.isHome(from, hosted, key);
-    return mayBe ? epoch : -1;
-  }
-
   onTell(frame: Frame<FarPlace>, code: number, a0: unknown, a1: unknown): void {
     const place = frame.target as FarPlace;
     const { hosted, key } = place;
     const own = this.#dialect.translate(frame.from, hosted, code);
-    if (own >= 0) this.relays.tell(frame.from, refOf(place), own, a0, a1, this.#markOf(frame));
+    if (own >= 0) this.relays.tell(frame.from, refOf(place), own, a0, a1, this.relays.markOf(frame));
     else
       this.#router.host.deadLetter(`${hosted.name}/${key}`, '?', [], this.#dialect.unknown(frame.from, hosted, code));
   }
@@ -286,7 +275,7 @@ export class Gateway {
     }
     const own = this.#dialect.translate(frame.from, hosted, code);
     const passing = { remainingMs, chain, extra };
-    if (own >= 0) this.relays.ask(asker, refOf(place), own, a0, a1, passing, this.#markOf(frame));
+    if (own >= 0) this.relays.ask(asker, refOf(place), own, a0, a1, passing, this.relays.markOf(frame));
     else this.#router.refuse(asker, quickError('NO_METHOD', this.#dialect.unknown(frame.from, hosted, code)));
   }
 

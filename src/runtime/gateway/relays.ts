@@ -17,6 +17,8 @@ import { graceMsOf, offer } from '../delivery.ts';
 import type { FarMessage } from '../far-moves.ts';
 import type { FarRouter } from '../far-router.ts';
 import { sendOrWait } from '../far-send.ts';
+import type { FarPlace } from '../far-wire.ts';
+import type { Frame } from '../frame.ts';
 import { ringPartition } from '../handoff/ring-partition.ts';
 import { reminderMethod } from '../hosted-type.ts';
 import { unitsIn } from '../mailbox.ts';
@@ -28,12 +30,23 @@ import { type OnWait, sentBack } from './homes.ts';
 
 /** A message of somebody for whom this node, or the one after it, is the home. */
 const unmarked = -1;
+/** From one who was the home of the actor when he sent it, and is not any more. */
+const outdated = -2;
 
 /** What an ask brings along besides its message. */
 export interface Passing {
   readonly remainingMs: number;
   readonly chain: readonly string[] | null;
   readonly extra: CallExtra | null;
+}
+
+/**
+ * What its home sends to a guest is there before it gives the partition away (handing.ts, #flushGuests), or is lost with its link: by the new home
+ * it would come behind what its sender has sent there since.
+ */
+function lateFromHome(ref: BaseRef): TroupeError {
+  const why = `the partition of ${ref.toString()} has gone to another node since this message was sent on to it; it was not run`;
+  return quickError('FENCED', why, { retryable: true });
 }
 
 export class Relays {
@@ -46,6 +59,15 @@ export class Relays {
 
   constructor(router: FarRouter) {
     this.#router = router;
+  }
+
+  /** What a message is marked with counts only from whom it may come: the home of the actor, or the node that gives it back. */
+  markOf({ from, epoch, target }: Frame<FarPlace>): number {
+    const { hosted, key } = target as FarPlace;
+    const gateway = this.#router.gateway as Gateway;
+    if (epoch < sentBack) return unmarked;
+    if (epoch > sentBack) return gateway.isHome(from, hosted, key) ? epoch : outdated;
+    return gateway.homes.nodeOf(`${hosted.name}/${key}`) === gateway.nameOf(from) ? epoch : unmarked;
   }
 
   ask(asker: Asker, ref: BaseRef, code: number, a0: unknown, a1: unknown, passing: Passing, mark = unmarked): void {
@@ -135,6 +157,7 @@ export class Relays {
   #detained(from: number, ref: BaseRef, message: FarMessage, mark: number, onWait?: OnWait): boolean {
     const router = this.#router;
     const { lastWords, homes } = router.gateway as Gateway;
+    if (mark === outdated) throw lateFromHome(ref);
     if (mark >= sentBack || !(router.holding || lastWords.any)) return false;
     const partition = ringPartition(ref[TYPE], ref[KEY]);
     if (partition !== undefined && lastWords.detain(partition, from, ref, message, onWait)) return true;

@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { FrameWriter } from '../../../src/runtime/frame.ts';
-import { call, tell } from '../../../src/runtime/refs.ts';
+import { type BaseRef, call, FAR, tell } from '../../../src/runtime/refs.ts';
 import { AtT, LocalLogT, LogT } from './actors.ts';
 import { Rig, type TestNode } from './rig.ts';
 
@@ -277,6 +277,21 @@ describe('a node that has joined no ring', () => {
       .catch(thrown => thrown);
     expect(error).toMatchObject({ code: 'OVERLOADED', message: expect.stringMatching(/heard of no ring/) });
     expect(await node.ref(AtT, 'n1').hear(1)).toBe(1);
+  });
+});
+
+describe('a message that its home has sent on to a guest', () => {
+  // By the new home it would come behind what its sender has sent there since.
+  it('and that comes when another is the home by now is not run, nor sent there', async () => {
+    const { number } = n3.sessions.get('n1') as { number: number };
+    const ref = n3.ref(LogT, keys[1]);
+    const late = { thread: number, version: n3.member.router.version, slot: -1, epoch: 5 };
+    (ref as unknown as BaseRef)[FAR] = late;
+    tell(ref).hear('late');
+    const asked = ref.hear('late, too');
+    expect(await codeOf(asked)).toBe('FENCED');
+    expect(n1.letters()).toEqual([expect.stringMatching(/has gone to another node since/)]);
+    expect(await n1.ref(LogT, keys[1]).all()).toEqual([]);
   });
 });
 
