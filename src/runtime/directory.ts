@@ -360,9 +360,9 @@ export class Directory {
     return [...this.#live].map(to => ({ type: 'send', to, message }));
   }
 
-  /** Where everything is that was ever placed here and whose owner lives: what a newcomer has to know. */
-  *owners(): IterableIterator<{ unit: Unit; host: HostId; epoch: Epoch }> {
-    for (const { unit, host, epoch } of this.#entries.values()) if (this.#live.has(host)) yield { unit, host, epoch };
+  /** Where everything is that was ever placed here, if its owner lives: what a newcomer has to know. */
+  *owners(lives = true): IterableIterator<{ unit: Unit; host: HostId; epoch: Epoch }> {
+    for (const entry of this.#entries.values()) if (this.#live.has(entry.host) === lives) yield entry;
   }
 
   /** What a person or a test wants to see. Units in motion in full, the others as a count. */

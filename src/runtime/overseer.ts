@@ -76,8 +76,12 @@ export class Overseer {
     return this.directory.describe().motion.find(({ unit }) => which(unit))?.unit;
   }
 
-  /** Everybody knows of those that they live where the directory says, and not by the table. */
+  /**
+   * Everybody knows of those that they live where the directory says, and not by the table. Of one whose thread has died not all have heard that
+   * it was ever moved: to these it lives by the table. So it is placed there, before that changes.
+   */
   tellOwners(which: (unit: Unit) => boolean): void {
+    for (const { unit } of [...this.directory.owners(false)]) if (which(unit)) this.place(unit);
     for (const { unit, host, epoch } of this.directory.owners())
       if (which(unit))
         for (const thread of this.live) this.post(this.lifeOf(thread), { type: 'located', unit, host, epoch });

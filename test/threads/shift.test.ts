@@ -290,6 +290,32 @@ test('actors that were moved by themselves, or nearly, stay where they are when 
   expect(places.map(({ thread }) => thread)).toStrictEqual([home, home, threadOf(slot)]);
 });
 
+test('the reminders of one that was moved by itself are in one place, when its thread has died and its slot goes there', {
+  timeout: 60_000,
+}, async () => {
+  await start();
+  const slot = 9;
+  const kept = node.ref(KeptNoteT, keysOf(slot, 1)[0] as string);
+  const away = nextOf(threadOf(slot));
+  await node.relocate(kept, `s/${away}`);
+  await kept.remindIn(3_600_000, 'in an hour');
+  const armed = async (): Promise<number[]> => {
+    const { threads } = (await node.describe()) as unknown as { threads: { reminders: number }[] };
+    return threads.map(({ reminders }) => reminders);
+  };
+  expect((await armed())[away]).toBe(1);
+  const restarted = eventsOf(node, 'thread-restarted');
+  tell(node.ref(BombTs[away] as (typeof BombTs)[0], 'b')).explode();
+  await until('its next life', () => restarted.length > 0);
+  await until('the reminder', async () => (await armed()).includes(1));
+  // Nobody has asked for it since.
+  while (threadOf(slot) !== away) await shift(slot);
+  expect((await armed()).reduce((sum, count) => sum + count, 0)).toBe(1);
+  // Who can take it out is who would send it.
+  await kept.take('x', 0);
+  expect((await armed())[(await node.locate(kept)).thread as number]).toBe(1);
+});
+
 test('actors of a slot that wait for each other come to rest', { timeout: 60_000 }, async () => {
   await start();
   const [a, b] = keysOf(7, 2).map(key => node.ref(NoteT, key)) as [Ref<Note>, Ref<Note>];
