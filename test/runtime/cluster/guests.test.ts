@@ -147,7 +147,8 @@ describe('who is not the home of an actor', () => {
     expect(router.writeTell(number, ref, hear | 1, 2, undefined)).toBe(true);
     await kit.clock.advance(50);
     expect(runners()).toEqual(['n1']);
-    expect(await all('n1')).toEqual([1, 2]);
+    // It may have been the home when it sent it: then it is late, and refused.
+    expect(await all('n1')).toEqual(mark === 0 ? [1, 2] : [1]);
   });
 });
 
