@@ -120,6 +120,11 @@ export class VirtualNetwork {
     return this.between(a, b).length;
   }
 
+  /** When what is under way between two hosts has arrived, if nothing stops it: sent by a slow way, it may be long after that. */
+  arrivesAt(a: string, b: string): number {
+    return Math.max(0, ...this.between(a, b).map(stream => stream.arrivesAt));
+  }
+
   /** Resets the connections between two hosts: each direction loses an unknown end of what was under way. Returns how many. */
   cut(a: string, b: string): number {
     const between = this.between(a, b);

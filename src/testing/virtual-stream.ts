@@ -156,6 +156,11 @@ export class VirtualStream {
     this.wires = this.ends;
   }
 
+  /** When what is under way now has arrived, if nothing stops it. */
+  get arrivesAt(): number {
+    return Math.max(...this.pipes.map(({ lastAt }) => lastAt));
+  }
+
   touches(host: string): boolean {
     return this.ends[0].host === host || this.ends[1].host === host;
   }

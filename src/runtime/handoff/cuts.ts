@@ -16,6 +16,8 @@ interface Cut {
 export class Cuts {
   readonly #later: (ms: number, fn: () => void) => void;
   readonly #cuts = new Map<number, readonly Cut[]>();
+  /** What each has said of the ring last. */
+  readonly #known = new Map<string, (partition: number) => number>();
 
   constructor(later: (ms: number, fn: () => void) => void) {
     this.#later = later;
@@ -31,8 +33,11 @@ export class Cuts {
   }
 
   add(partition: number, turn: number, of: string | null): void {
-    const cut: Cut = { turn, of, knows: new Set() };
-    this.#cuts.set(partition, [...(this.#cuts.get(partition) ?? []), cut]);
+    const isSame = (each: Cut): boolean => each.turn === turn && each.of === of;
+    const all = this.#cuts.get(partition) ?? [];
+    const know = [...this.#known].filter(([, turnOf]) => turnOf(partition) >= turn).map(([node]) => node);
+    const cut: Cut = { turn, of, knows: new Set([...know, ...(all.find(isSame)?.knows ?? [])]) };
+    this.#cuts.set(partition, [...all.filter(each => !isSame(each)), cut]);
     this.#later(lastWordKeepMs, () => {
       const rest = (this.#cuts.get(partition) ?? []).filter(each => each !== cut);
       if (rest.length === 0) this.#cuts.delete(partition);
@@ -42,6 +47,7 @@ export class Cuts {
 
   /** What that node says of the ring has come, behind all that it had sent here before it heard of it. */
   knows(node: string, turnOf: (partition: number) => number): void {
+    this.#known.set(node, turnOf);
     for (const [partition, cuts] of this.#cuts)
       for (const { turn, knows } of cuts) if (turnOf(partition) >= turn) knows.add(node);
   }

@@ -334,10 +334,12 @@ export class Handoffs implements HandoffHooks {
     void then.then(() => this.#open(partition));
   }
 
-  #leave({ partition, to }: Change): void {
-    const { watches, homes } = this.#gateway;
+  #leave(change: Change): void {
+    const { partition, to } = change;
+    const { watches, homes, lastWords } = this.#gateway;
     for (const unit of watches.unitsOf(partition)) this.#guard(partition, () => watches.moved(unit, to));
     homes.leave(partition);
+    lastWords.gave(change);
     this.#watchAnew(partition);
   }
 

@@ -50,14 +50,20 @@ export class LastWords {
   /** ... and those that were passed on: the session may end before they are there, of which whoever has said them hears nothing. */
   readonly #passed = new Map<string, { readonly word: Word; readonly owner: string }>();
 
+  /** What this node has given away, and to whom: until nobody says a word of that turn any more. */
+  readonly #gave = new Map<number, Pick<Change, 'turn' | 'to'>>();
+
   /** How often a partition has changed hands, as this node knows; 0 without a ring. */
   turnOf: (partition: number) => number = () => 0;
 
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
     this.#gateway = gateway;
-    this.#settlings = new Settlings(router, gateway, (partition, turn) => {
-      if ((this.#saidOf(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
+    this.#settlings = new Settlings(router, gateway, {
+      onOwn: (partition, turn) => {
+        if ((this.#saidOf(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
+      },
+      onGone: (settling, partition, node) => this.#hasGone(settling, partition, node),
     });
     this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
@@ -111,6 +117,26 @@ export class LastWords {
   cut(partition: number, turn: number, of: string | null = null): void {
     this.#cuts.add(partition, turn, of);
     if (of === null) this.#settlings.refuseWaiting(partition);
+  }
+
+  /** This node has given it away: whoever sends by it says his last word by it, as long as there is a session. */
+  gave({ partition, turn, to }: Change): void {
+    const given = { turn, to };
+    this.#gave.set(partition, given);
+    this.#gateway.timers.later(lastWordKeepMs, () => {
+      if (this.#gave.get(partition) === given) this.#gave.delete(partition);
+    });
+    if (this.#gateway.linked(to) === undefined) this.#cutGiven(to);
+  }
+
+  /**
+   * Who has lost his session with this node says his word past it, and where several nodes keep a partition so does whoever takes it for down. The
+   * new owner asks it to stop what he has sent here (#asksVia), if there is a session. So without one it does so by itself.
+   */
+  #cutGiven(name: string): void {
+    const { replicas } = this.#gateway;
+    for (const [partition, { turn, to }] of this.#gave)
+      this.#cuts.add(partition, turn, replicas !== null && to === name ? null : name);
   }
 
   knows(node: string, turnOf: (partition: number) => number): void {
@@ -254,6 +280,13 @@ export class LastWords {
     return true;
   }
 
+  /** He may have been started anew, and say no word of what he sent before: the old owner says when none of that comes any more, if there is a session. */
+  #hasGone(settling: Settling, partition: number, node: string): void {
+    const { turn, via } = settling;
+    const word = { partition, turn, node, to: this.#self, past: via };
+    if (!this.#asksVia(settling, word, node)) unlessOwed(settling, node, turn, () => this.#settlings.markInOrder(word));
+  }
+
   #stop(word: Word, by = ''): void {
     const { partition, turn, node } = word;
     if (this.#gateway.nodes.ownerOf(partition) !== by) {
@@ -306,6 +339,7 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
+    this.#cutGiven(name);
     for (const [id, { word, owner }] of this.#passed)
       if (owner === name) {
         this.#passed.delete(id);

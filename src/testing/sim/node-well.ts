@@ -82,6 +82,8 @@ export class WellOracle {
         const way = network.faultsOf(a, b);
         if (number === undefined || way === undefined || way.delayMs > wayMsMax || way.bytesPerMs > 0) return undefined;
         if (network.connected(a, b) === 0) return undefined;
+        // What was sent when it was slow is in front of all that comes now.
+        if (network.arrivesAt(a, b) > this.#sim.now + wayMsMax) return undefined;
         all.push(`${b} ${number}`);
       }
     }
