@@ -7,6 +7,7 @@ import { TroupeError } from '../errors.ts';
 import type { Call } from './call.ts';
 import type { Outgoing } from './far-peer.ts';
 import type { FarRouter } from './far-router.ts';
+import { ringPartition } from './handoff/ring-partition.ts';
 import type { PartitionTable } from './placement.ts';
 
 export class FarDeaths {
@@ -124,13 +125,16 @@ export class FarDeaths {
 
   /**
    * As the thread that has died had them. What is stored here of a partition of another node is none of a host thread's: of one that is just coming,
-   * or of one that has gone; those of guests are armed on the thread that speaks for the node.
+   * or of one that has gone; those of guests are armed on the thread that speaks for the node. Of one that is frozen none comes: they are armed
+   * if it stays, and where their actors live by then (those that have come back from other nodes do not live by the table).
    */
   loadReminders(partitions: Iterable<number>): void {
     const { host, places } = this.router;
     host.reminders.load(partitions, unit => {
       const { hosted, key } = host.split(unit);
-      return hosted !== undefined && places.isOurs(hosted, key);
+      if (hosted === undefined || !places.isOurs(hosted, key)) return false;
+      const partition = ringPartition(hosted, key);
+      return partition === undefined || this.router.held.get(partition)?.stage !== 'frozen';
     });
   }
 

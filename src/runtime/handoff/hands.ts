@@ -179,8 +179,6 @@ export class Hands {
       this.#forget(partition);
       return;
     }
-    // A thread that has come up since it was frozen has armed them anew.
-    host.reminders.suspend(partition);
     const sendOn = (ref: BaseRef, message: FarMessage): void => {
       if (gateway !== null) gateway.sendOn(host.thread, ref, message);
       else if (message.call?.state !== ended) this.#sendBack(ref, message);
