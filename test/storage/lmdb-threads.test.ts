@@ -122,20 +122,22 @@ describe('two threads', () => {
 
 describe('a thread that is terminated under load', () => {
   it('leaves whole groups only, and does not hold up the others', async () => {
-    const store = new LmdbStore({ dir });
+    let survived = 0;
     for (let round = 0; round < 3; round++) {
-      const thread = start();
-      const flooding = thread.said();
-      thread.worker.postMessage({ do: 'flood', shard: `s${round}` });
-      expect(await flooding).toBe('flooding');
-      await thread.worker.terminate();
-      await store.shard('mine').commit(group(1, [put(`k${round}`, 'x')]), 'committed');
+      const child = startChild('flood', dir, `s${round}`);
+      const end = await child.end;
+      // One time in some thousands lmdb-js, caught in a call of its own, ends the process with it (README). Then that was it.
+      if (end !== 'SIGABRT') {
+        expect([end, child.said, child.errors()]).toEqual([0, ['terminated'], '']);
+        survived++;
+      }
+      const store = new LmdbStore({ dir });
       const keys = new Set([...store.shard(`s${round}`).scan()].map(({ key }) => new TextDecoder().decode(key)));
       expect(keys.size).toBeGreaterThan(600);
       expect([...keys].filter(key => !keys.has(`${key.startsWith('a') ? 'b' : 'a'}${key.slice(1)}`))).toEqual([]);
+      expect(store.shard('mine').count()).toBe(survived);
+      await store.close();
     }
-    expect(store.shard('mine').count()).toBe(3);
-    await store.close();
   });
 });
 

@@ -7,8 +7,11 @@
 //   fatal <dir>           the same with onFatal of its own; prints how every promise ended
 //   lock <dir>            holds the lock of the directory until it is killed
 //   import <dir>          begins an import that never ends
+//   flood <dir> <shard>   terminates a thread that writes, and goes on writing itself; lmdb-js may end the process over it
 
+import { once } from 'node:events';
 import { appendFileSync, openSync, writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { TroupeError } from '../../src/errors.ts';
 import { acquireDirLock } from '../../src/storage/dir-lock.ts';
 import type { ShardChunk } from '../../src/storage/engine.ts';
@@ -47,6 +50,18 @@ async function write(store: LmdbStore): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: inFlight }, writer));
+}
+
+async function terminate(shard: string): Promise<void> {
+  const store = new LmdbStore({ dir });
+  const worker = new Worker(new URL('./engine-worker.ts', import.meta.url), { workerData: { dir } });
+  worker.postMessage({ do: 'flood', shard });
+  await once(worker, 'message');
+  await worker.terminate();
+  const op = { type: 'put' as const, key: bytes(shard), version: none, value: bytes('x') };
+  await store.shard('mine').commit({ epoch: 1, fence: 'shard', ops: [op] }, 'committed');
+  await store.close();
+  say('terminated');
 }
 
 async function fatal(): Promise<void> {
@@ -134,6 +149,7 @@ else if (mode === 'fill') await write(new LmdbStore({ dir, freeLowWater: 0 }));
 else if (mode === 'fatal') await fatal();
 else if (mode === 'read') read();
 else if (mode === 'import') await beginImport();
+else if (mode === 'flood') await terminate(acks);
 else if (mode === 'lock') {
   await acquireDirLock(dir);
   say('locked');
