@@ -65,7 +65,7 @@ export class LastWords {
       },
       onGone: (settling, partition, node) => this.#hasGone(settling, partition, node),
     });
-    this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
+    this.#cuts = new Cuts(router.host.partitions, (ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-stop', (from, word) => this.#stop(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-ask', (from, word) =>
@@ -89,6 +89,7 @@ export class LastWords {
 
   /** It is ours from now on. `isTaken`: its owner was lost, and has not given it: nothing that he still sends on is waited for. */
   begin(partition: number, turn: number, via: string, isTaken: boolean): void {
+    this.#gave.delete(partition);
     this.#settlings.begin(partition, turn, via, isTaken);
   }
 
@@ -339,6 +340,7 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
+    this.#cuts.lost(name);
     this.#cutGiven(name);
     for (const [id, { word, owner }] of this.#passed)
       if (owner === name) {

@@ -40,7 +40,7 @@ describe('a sender that is started anew before its last word has come', () => {
 describe('a cut', () => {
   const make = (): { cuts: Cuts; end(): void } => {
     const ends: (() => void)[] = [];
-    return { cuts: new Cuts((_ms, fn) => void ends.push(fn)), end: () => ends.shift()?.() };
+    return { cuts: new Cuts(8, (_ms, fn) => void ends.push(fn)), end: () => ends.shift()?.() };
   };
 
   it('is of whoever has not said that he knows of that turn, before or since', () => {
@@ -52,6 +52,18 @@ describe('a cut', () => {
     cuts.knows('n2', () => 5);
     expect(['n1', 'n2', 'n3'].map(node => cuts.has(7, node))).toEqual([false, false, true]);
     expect(cuts.has(6, 'n3')).toBe(false);
+  });
+
+  it('goes by all that a node has said in its session, of the whole ring and of what has changed since', () => {
+    const { cuts } = make();
+    cuts.knows('n1', () => 4);
+    cuts.knows('n1', partition => (partition === 3 ? 5 : -1));
+    cuts.add(7, 4, null);
+    cuts.add(3, 5, 'n1');
+    expect([cuts.has(7, 'n1'), cuts.has(3, 'n1')]).toEqual([false, false]);
+    cuts.lost('n1');
+    cuts.add(6, 1, null);
+    expect(cuts.has(6, 'n1')).toBe(true);
   });
 
   it('made twice is one, keeps who knows, and ends with the later one', () => {
