@@ -65,6 +65,8 @@ export interface Settling {
   /** Resolves with our own last word. */
   readonly own: Promise<void>;
   readonly ownCame: () => void;
+  /** Runs that after lastWordMs, if it is still this turn. */
+  readonly expire: (then: () => void) => void;
   /** Of earlier turns in which it was ours, by node: what it has sent directly since is behind that. */
   readonly owes: Owed;
   readonly postponed: Map<string, readonly Postponed[]>;
@@ -87,11 +89,19 @@ export function hasSaid({ turn, postponed }: Settling, node: string): boolean {
   return postponed.get(node)?.some(each => each.turn === turn) === true;
 }
 
-/** A word of that turn comes when those of the turns before it have come that are owed: what it lets go was sent after them. */
-export function unlessOwed({ owes, postponed }: Settling, node: string, turn: number, pass: () => void): void {
-  const isOwed = [...(owes.get(node)?.keys() ?? [])].some(owed => owed < turn);
-  if (!isOwed) pass();
-  else postponed.set(node, [...(postponed.get(node) ?? []), { turn, pass }]);
+/**
+ * A word of that turn comes when those of the turns before it have come that are owed: what it lets go was sent after them. Who has missed a
+ * turn says no word of it, so it waits no longer than anything does.
+ */
+export function unlessOwed(settling: Settling, node: string, turn: number, pass: () => void): void {
+  const { owes, postponed, expire } = settling;
+  const owed = (): number[] => [...(owes.get(node)?.keys() ?? [])].filter(each => each < turn);
+  if (owed().length === 0) return pass();
+  const word = { turn, pass };
+  postponed.set(node, [...(postponed.get(node) ?? []), word]);
+  expire(() => {
+    if (postponed.get(node)?.includes(word) === true) for (const each of owed()) paid(settling, node, each);
+  });
 }
 
 /** What waits there for a word that has not come: it still does when the partition comes once more. */

@@ -112,7 +112,8 @@ export class Settlings {
     const { promise: own, resolve: ownCame } = Promise.withResolvers<void>();
     const marked = new Set([via]);
     const none = { waiting: new Map(), later: new Map(), postponed: new Map(), direct: new Set<string>(), count: 0 };
-    const settling: Settling = { turn, via, marked, ...of, own, ownCame, ...none };
+    const expire = (then: () => void): void => this.#after(lastWordMs, partition, turn, then);
+    const settling: Settling = { turn, via, marked, ...of, own, ownCame, expire, ...none };
     this.#settling.set(partition, settling);
     // It was this node's before, too.
     if (via === this.#self) ownCame();

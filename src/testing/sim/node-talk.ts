@@ -89,10 +89,15 @@ export class NodeTalk {
       case 'watch':
         return this.#watch(operation, by, life);
       case 'end soon':
-        return Promise.resolve(tell(life.node.member.host.ref(MortalT, keyIn(key))).endSoon(value));
+        return this.#endSoon(keyIn(key), value, life);
       default:
         return this.#end(keyIn(key), life);
     }
+  }
+
+  /** Rejects where it is refused at once. */
+  async #endSoon(key: string, ms: number, { node }: NodesLife): Promise<void> {
+    await tell(node.member.host.ref(MortalT, key)).endSoon(ms);
   }
 
   /** Resolves when its sender may go on: what then becomes of it nobody is told. */

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lastWordMs } from '../../../src/limits.ts';
 import { Cuts } from '../../../src/runtime/handoff/cuts.ts';
+import { paid, type Settling, unlessOwed } from '../../../src/runtime/handoff/settling.ts';
 import { tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { LogT } from '../gateway/actors.ts';
@@ -34,6 +35,43 @@ describe('a sender that is started anew before its last word has come', () => {
     await kit.clock.advance(lastWordMs / 4);
     expect(await kit.run(node('n2').ref(LogT, key).all())).toEqual(['waits for the word']);
     expect(node('n2').gateway.lastWords.describe()).toMatchObject({ late: 0 });
+  });
+});
+
+describe('a word behind one that is owed', () => {
+  const make = (): { settling: Settling; late(): void; passed: number[]; say(turn: number): void } => {
+    const timers: (() => void)[] = [];
+    const passed: number[] = [];
+    const settling = {
+      owes: new Map([['n1', new Map([[5, 'n2']])]]),
+      postponed: new Map(),
+      expire: (then: () => void) => void timers.push(then),
+    } as Partial<Settling> as Settling;
+    return {
+      settling,
+      passed,
+      late: () => timers.shift()?.(),
+      say: turn => unlessOwed(settling, 'n1', turn, () => passed.push(turn)),
+    };
+  };
+
+  it('comes when that is paid, and once', () => {
+    const { settling, late, passed, say } = make();
+    say(7);
+    say(8);
+    expect(passed).toEqual([]);
+    paid(settling, 'n1', 5);
+    late();
+    late();
+    expect(passed).toEqual([7, 8]);
+  });
+
+  it('waits no longer than anything does: who has missed a turn says no word of it', () => {
+    const { late, passed, say } = make();
+    say(7);
+    say(8);
+    late();
+    expect(passed).toEqual([7, 8]);
   });
 });
 
