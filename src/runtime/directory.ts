@@ -360,7 +360,7 @@ export class Directory {
     return [...this.#live].map(to => ({ type: 'send', to, message }));
   }
 
-  /** Where everything is that was ever placed here, if its owner lives: what a newcomer has to know. */
+  /** Where everything is that was ever placed here, if its owner lives: what a newcomer has to know. Or, what is placed nowhere since its owner has died. */
   *owners(lives = true): IterableIterator<{ unit: Unit; host: HostId; epoch: Epoch }> {
     for (const entry of this.#entries.values()) if (this.#live.has(entry.host) === lives) yield entry;
   }

@@ -59,18 +59,16 @@ export class LastWords {
   constructor(router: FarRouter, gateway: Gateway) {
     this.#router = router;
     this.#gateway = gateway;
-    this.#settlings = new Settlings(router, gateway, {
-      onOwn: (partition, turn) => {
-        if ((this.#saidOf(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
-      },
-      onGone: (settling, partition, node) => this.#hasGone(settling, partition, node),
+    this.#settlings = new Settlings(router, gateway, (partition, turn) => {
+      if ((this.#saidOf(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
     });
     this.#cuts = new Cuts(router.host.partitions, (ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-stop', (from, word) => this.#stop(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-ask', (from, word) =>
-      this.#asked(numberIn(word?.partition), numberIn(word?.turn), gateway.nameOf(from) ?? ''),
+      this.#asked(numberIn(word?.partition), numberIn(word?.turn), gateway.nameOf(from) ?? '', word?.isAnew === true),
     );
+    gateway.on('last-none', (_from, word) => this.#hasNone(wordIn(word)));
     gateway.on('last-comes', (from, word) =>
       this.#settlings.comes(numberIn(word?.partition), numberIn(word?.turn), textIn(word?.by), gateway.nameOf(from)),
     );
@@ -190,15 +188,16 @@ export class LastWords {
   }
 
   /** That node waits for a word of ours. Where one has been said it is on its way: by any other it might come too early. */
-  #asked(partition: number, turn: number, to: string): void {
+  #asked(partition: number, turn: number, to: string, isAnew: boolean): void {
     const isOwed = this.#gateway.nodes.ownerOf(partition) === to && !this.#said.has(partition);
     // In this life it has gone by no other turn.
-    if (isOwed) this.#tell(to, { partition, turn, to, node: this.#self, since: this.turnOf(partition) });
+    const word = { partition, turn, to, node: this.#self, since: this.turnOf(partition) };
+    if (isOwed) this.#tell(to, word, isAnew ? 'last-none' : 'last');
   }
 
-  #tell(name: string, word: Word): void {
+  #tell(name: string, word: Word, what = 'last'): void {
     const number = this.#gateway.linked(name);
-    if (number !== undefined) this.#gateway.say(number, 'last', word);
+    if (number !== undefined) this.#gateway.say(number, what, word);
   }
 
   /**
@@ -281,9 +280,15 @@ export class LastWords {
     return true;
   }
 
-  /** He may have been started anew, and say no word of what he sent before: the old owner says when none of that comes any more, if there is a session. */
-  #hasGone(settling: Settling, partition: number, node: string): void {
-    const { turn, via } = settling;
+  /**
+   * He was asked for what he had sent in an earlier session, and knows of no word: he has been started anew since. The old owner says when nothing
+   * of that comes any more. Without a session with that one it is waited for.
+   */
+  #hasNone({ partition, turn, node }: Word): void {
+    const settling = this.#settlings.get(partition);
+    if (settling?.turn !== turn || !waitsFor(settling, node)) return;
+    const { via, isTaken } = settling;
+    if (!isTaken && via !== this.#self && this.#gateway.linked(via) === undefined) return;
     const word = { partition, turn, node, to: this.#self, past: via };
     if (!this.#asksVia(settling, word, node)) unlessOwed(settling, node, turn, () => this.#settlings.markInOrder(word));
   }

@@ -28,17 +28,11 @@ import {
   waitsFor,
 } from './settling.ts';
 
-export interface SettlingHooks {
-  /** What this node itself has sent by the old way is back. */
-  onOwn(partition: number, turn: number): void;
-  /** What waits has come in a session that has ended before its sender said his word: there may be nobody who says it. */
-  onGone(settling: Settling, partition: number, node: string): void;
-}
-
 export class Settlings {
   readonly #router: FarRouter;
   readonly #gateway: Gateway;
-  readonly #hooks: SettlingHooks;
+  /** What this node itself has sent by the old way is back. */
+  readonly #onOwn: (partition: number, turn: number) => void;
   readonly #settling = new Map<number, Settling>();
   /** The turn with which a partition became ours in this life. */
   readonly #begun = new Map<number, number>();
@@ -49,10 +43,10 @@ export class Settlings {
   /** Waits that ended without a word. */
   late = 0;
 
-  constructor(router: FarRouter, gateway: Gateway, hooks: SettlingHooks) {
+  constructor(router: FarRouter, gateway: Gateway, onOwn: (partition: number, turn: number) => void) {
     this.#router = router;
     this.#gateway = gateway;
-    this.#hooks = hooks;
+    this.#onOwn = onOwn;
   }
 
   get any(): boolean {
@@ -234,10 +228,9 @@ export class Settlings {
       const waiting = settling.waiting.get(node);
       if (waiting === undefined || !waitsFor(settling, node)) return;
       const number = this.#gateway.linked(node);
-      const isSame = waiting.entries[0]?.from === number;
-      if (number !== undefined && isSame) this.#gateway.say(number, 'last-ask', { partition, turn: settling.turn });
-      // A later life knows nothing of what an earlier one has sent: that its old owner may know.
-      else if (!isSame) this.#hooks.onGone(settling, partition, node);
+      // A later life knows nothing of what an earlier one has sent: it says that it knows of no word.
+      const isAnew = waiting.entries[0]?.from !== number;
+      if (number !== undefined) this.#gateway.say(number, 'last-ask', { partition, turn: settling.turn, isAnew });
       this.#askLater(partition, settling, node);
     });
   }
@@ -278,7 +271,7 @@ export class Settlings {
     settling.owes.delete(node);
     if (node === this.#self) {
       settling.ownCame();
-      this.#hooks.onOwn(partition, turn);
+      this.#onOwn(partition, turn);
     }
     this.letGo(partition, settling, node, settling.waiting.get(node)?.entries.at(-1));
     unpostpone(settling, node);
