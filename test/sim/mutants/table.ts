@@ -604,8 +604,8 @@ export const mutants: readonly Mutant[] = [
     name: 'the old owner keeps the entries of guests in memory',
     scenario: 'nodes',
     file: handoff('handoffs'),
-    find: 'homes.leave(partition);\n    this.#watchAnew',
-    replace: 'void homes;\n    this.#watchAnew',
+    find: 'homes.leave(partition);\n    lastWords.gave',
+    replace: 'void homes;\n    lastWords.gave',
   },
   {
     name: 'who watches is not told where it is watched now',
