@@ -179,6 +179,8 @@ export class Hands {
       this.#forget(partition);
       return;
     }
+    // One whose write was under way as it was frozen has been armed since.
+    host.reminders.suspend(partition);
     const sendOn = (ref: BaseRef, message: FarMessage): void => {
       if (gateway !== null) gateway.sendOn(host.thread, ref, message);
       else if (message.call?.state !== ended) this.#sendBack(ref, message);
