@@ -16,12 +16,8 @@ interface Cut {
 export class Cuts {
   readonly #later: (ms: number, fn: () => void) => void;
   readonly #cuts = new Map<number, readonly Cut[]>();
-  /** By node, in its session: the turn of each partition that it knows of. */
-  readonly #known = new Map<string, number[]>();
-  readonly #partitions: number;
 
-  constructor(partitions: number, later: (ms: number, fn: () => void) => void) {
-    this.#partitions = partitions;
+  constructor(later: (ms: number, fn: () => void) => void) {
     this.#later = later;
   }
 
@@ -35,11 +31,8 @@ export class Cuts {
   }
 
   add(partition: number, turn: number, of: string | null): void {
-    const isSame = (each: Cut): boolean => each.turn === turn && each.of === of;
-    const all = this.#cuts.get(partition) ?? [];
-    const know = [...this.#known].filter(([, turns]) => (turns[partition] ?? -1) >= turn).map(([node]) => node);
-    const cut: Cut = { turn, of, knows: new Set([...know, ...(all.find(isSame)?.knows ?? [])]) };
-    this.#cuts.set(partition, [...all.filter(each => !isSame(each)), cut]);
+    const cut: Cut = { turn, of, knows: new Set() };
+    this.#cuts.set(partition, [...(this.#cuts.get(partition) ?? []), cut]);
     this.#later(lastWordKeepMs, () => {
       const rest = (this.#cuts.get(partition) ?? []).filter(each => each !== cut);
       if (rest.length === 0) this.#cuts.delete(partition);
@@ -47,17 +40,9 @@ export class Cuts {
     });
   }
 
-  /** What that node says of the ring, or of what has changed in it, has come, behind all that it had sent here before it heard of it. */
+  /** What that node says of the ring has come, behind all that it had sent here before it heard of it. */
   knows(node: string, turnOf: (partition: number) => number): void {
-    const before = this.#known.get(node);
-    const turns = Array.from({ length: this.#partitions }, (_, each) => Math.max(before?.[each] ?? -1, turnOf(each)));
-    this.#known.set(node, turns);
     for (const [partition, cuts] of this.#cuts)
-      for (const { turn, knows } of cuts) if ((turns[partition] ?? -1) >= turn) knows.add(node);
-  }
-
-  /** Its session has ended: the next one begins with what it knows then, perhaps in another life. */
-  lost(node: string): void {
-    this.#known.delete(node);
+      for (const { turn, knows } of cuts) if (turnOf(partition) >= turn) knows.add(node);
   }
 }

@@ -29,8 +29,20 @@ import { numberIn, textIn } from '../gateway/words.ts';
 import type { Change } from '../ownership/holdings.ts';
 import type { BaseRef } from '../refs.ts';
 import { Cuts } from './cuts.ts';
+import { Gifts } from './gifts.ts';
 import { ringPartitionOf } from './ring-partition.ts';
-import { neverSays, paid, type Said, type Settling, takenOver, unlessOwed, type Word, waitsFor } from './settling.ts';
+import {
+  neverSays,
+  type Postponed,
+  paid,
+  type Said,
+  type Settling,
+  takenOver,
+  unlessOwed,
+  type Word,
+  waitsFor,
+  wordIn,
+} from './settling.ts';
 import { Settlings } from './settlings.ts';
 
 /** How soon it is looked again whether something still waits here for a mailbox over there. */
@@ -45,13 +57,11 @@ export class LastWords {
   /** The turn that each was known to have before the first word of it, and that of the last one: until nobody waits for them any more. */
   readonly #since = new Map<number, { readonly since: number; readonly turn: number }>();
   readonly #cuts: Cuts;
+  readonly #gifts: Gifts;
   /** Words of others for an owner that there is no session with, by partition and node. */
   readonly #kept = new Map<string, Word>();
   /** ... and those that were passed on: the session may end before they are there, of which whoever has said them hears nothing. */
   readonly #passed = new Map<string, { readonly word: Word; readonly owner: string }>();
-
-  /** What this node has given away, and to whom: until nobody says a word of that turn any more. */
-  readonly #gave = new Map<number, Pick<Change, 'turn' | 'to'>>();
 
   /** How often a partition has changed hands, as this node knows; 0 without a ring. */
   turnOf: (partition: number) => number = () => 0;
@@ -62,7 +72,8 @@ export class LastWords {
     this.#settlings = new Settlings(router, gateway, (partition, turn) => {
       if ((this.#saidOf(partition)?.turn ?? 0) <= turn) this.#said.delete(partition);
     });
-    this.#cuts = new Cuts(router.host.partitions, (ms, fn) => gateway.timers.later(ms, fn));
+    this.#cuts = new Cuts((ms, fn) => gateway.timers.later(ms, fn));
+    this.#gifts = new Gifts((ms, fn) => gateway.timers.later(ms, fn));
     gateway.on('last', (from, word) => this.#heard(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-stop', (from, word) => this.#stop(wordIn(word), gateway.nameOf(from)));
     gateway.on('last-ask', (from, word) =>
@@ -75,7 +86,7 @@ export class LastWords {
   }
 
   get any(): boolean {
-    return this.#settlings.any || this.#cuts.any;
+    return this.#settlings.any || this.#cuts.any || this.#gifts.any;
   }
 
   /** Waits that ended without a word. */
@@ -87,7 +98,7 @@ export class LastWords {
 
   /** It is ours from now on. `isTaken`: its owner was lost, and has not given it: nothing that he still sends on is waited for. */
   begin(partition: number, turn: number, via: string, isTaken: boolean): void {
-    this.#gave.delete(partition);
+    this.#gifts.ended(partition);
     this.#settlings.begin(partition, turn, via, isTaken);
   }
 
@@ -104,7 +115,7 @@ export class LastWords {
   detain(partition: number, from: number, ref: BaseRef, message: FarMessage, onWait?: OnWait): boolean {
     if (from < this.#router.threads) return false;
     const node = this.#gateway.nameOf(from) ?? '';
-    if (this.#cuts.has(partition, node)) throw takenOver(partition, ref.toString());
+    if (this.#cuts.has(partition, node) || this.#gifts.has(partition, node)) throw takenOver(partition, ref.toString());
     return this.#settlings.detain(partition, node, { ref, message, from }, onWait);
   }
 
@@ -115,31 +126,24 @@ export class LastWords {
    */
   cut(partition: number, turn: number, of: string | null = null): void {
     this.#cuts.add(partition, turn, of);
-    if (of === null) this.#settlings.refuseWaiting(partition);
+    if (of === null) this.#settlings.refuseWaiting(partition, null);
   }
 
-  /** This node has given it away: whoever sends by it says his last word by it, as long as there is a session. */
+  /** This node has given it away. */
   gave({ partition, turn, to }: Change): void {
-    const given = { turn, to };
-    this.#gave.set(partition, given);
-    this.#gateway.timers.later(lastWordKeepMs, () => {
-      if (this.#gave.get(partition) === given) this.#gave.delete(partition);
-    });
-    if (this.#gateway.linked(to) === undefined) this.#cutGiven(to);
+    this.#gifts.gave(partition, turn, to);
+    if (this.#gateway.linked(to) === undefined) this.#stopsOf(to);
   }
 
-  /**
-   * Who has lost his session with this node says his word past it, and where several nodes keep a partition so does whoever takes it for down. The
-   * new owner asks it to stop what he has sent here (#asksVia), if there is a session. So without one it does so by itself.
-   */
-  #cutGiven(name: string): void {
-    const { replicas } = this.#gateway;
-    for (const [partition, { turn, to }] of this.#gave)
-      this.#cuts.add(partition, turn, replicas !== null && to === name ? null : name);
+  /** What waits here of his, for a word of an earlier turn, is not passed on either. */
+  #stopsOf(name: string): void {
+    for (const { partition, of } of this.#gifts.lost(name, this.#gateway.replicas !== null))
+      this.#settlings.refuseWaiting(partition, of);
   }
 
   knows(node: string, turnOf: (partition: number) => number): void {
     this.#cuts.knows(node, turnOf);
+    this.#gifts.knows(node, turnOf);
   }
 
   // Everywhere.
@@ -237,10 +241,14 @@ export class LastWords {
       };
       if (from === settling.via) letPass();
       else if (hasNone) void settling.own.then(letPass);
-      else settling.later.set(node, [...(settling.later.get(node) ?? []), { turn, pass }]);
+      else this.#later(settling, node, { turn, pass });
       return;
     }
     pass();
+  }
+
+  #later({ later }: Settling, node: string, word: Postponed): void {
+    later.set(node, [...(later.get(node) ?? []), word]);
   }
 
   /** Of a turn before it became ours once more. */
@@ -281,8 +289,7 @@ export class LastWords {
   }
 
   /**
-   * He was asked for what he had sent in an earlier session, and knows of no word: he has been started anew since. The old owner says when nothing
-   * of that comes any more. Without a session with that one it is waited for.
+   * Of what he had sent in an earlier session he knows no word: he has been started anew. The old owner says when nothing of that comes any more.
    */
   #hasNone({ partition, turn, node }: Word): void {
     const settling = this.#settlings.get(partition);
@@ -301,7 +308,11 @@ export class LastWords {
       return;
     }
     this.cut(partition, turn, node);
-    this.#router.held.behind(partition, () => this.#pass(word, by));
+    const pass = (): void => this.#router.held.behind(partition, () => this.#pass(word, by));
+    const settling = this.#settlings.get(partition);
+    // What he sent before that may come here yet, by the owner before, and is passed on.
+    if (settling === undefined || settling.turn >= turn || !waitsFor(settling, node)) pass();
+    else this.#later(settling, node, { turn, pass });
   }
 
   #pass(word: Word, from?: string, isDirect = false): void {
@@ -345,8 +356,7 @@ export class LastWords {
 
   /** A session has ended: nothing that was on it comes any more. */
   lost(name: string): void {
-    this.#cuts.lost(name);
-    this.#cutGiven(name);
+    this.#stopsOf(name);
     for (const [id, { word, owner }] of this.#passed)
       if (owner === name) {
         this.#passed.delete(id);
@@ -383,18 +393,4 @@ export class LastWords {
   describe(): object {
     return { settling: this.#settlings.describe(), late: this.late };
   }
-}
-
-/** Older versions do not say to whom. Throws BAD_MESSAGE. */
-function wordIn(word: Partial<Word> | null | undefined): Word {
-  const { partition, turn, node, to, past, since, after } = word ?? {};
-  return {
-    partition: numberIn(partition),
-    turn: numberIn(turn),
-    node: textIn(node),
-    to: textIn(to ?? ''),
-    past: past === undefined ? undefined : textIn(past),
-    since: since === undefined ? undefined : numberIn(since),
-    after: after === undefined ? undefined : numberIn(after),
-  };
 }

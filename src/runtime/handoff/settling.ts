@@ -3,6 +3,7 @@
 
 import { TroupeError } from '../../errors.ts';
 import type { FarMessage } from '../far-moves.ts';
+import { numberIn, textIn } from '../gateway/words.ts';
 import type { BaseRef } from '../refs.ts';
 
 /** The last of a node by the way that was right before that turn. */
@@ -128,4 +129,18 @@ export function unpostpone(settling: Settling, node: string): void {
 export function takenOver(partition: number, to: string): TroupeError {
   const why = `partition ${partition} has been taken over by another node; this message, to ${to}, was not run`;
   return new TroupeError('FENCED', why, { details: { partition }, retryable: true });
+}
+
+/** Older versions do not say to whom. Throws BAD_MESSAGE. */
+export function wordIn(word: Partial<Word> | null | undefined): Word {
+  const { partition, turn, node, to, past, since, after } = word ?? {};
+  return {
+    partition: numberIn(partition),
+    turn: numberIn(turn),
+    node: textIn(node),
+    to: textIn(to ?? ''),
+    past: past === undefined ? undefined : textIn(past),
+    since: since === undefined ? undefined : numberIn(since),
+    after: after === undefined ? undefined : numberIn(after),
+  };
 }

@@ -170,19 +170,22 @@ export class Settlings {
     });
   }
 
-  refuseWaiting(partition: number): void {
+  /** `of` null: of everybody. */
+  refuseWaiting(partition: number, of: string | null): void {
     const { host, held } = this.#router;
-    const waiting = this.#settling.get(partition)?.waiting;
-    const all = [...(waiting?.values() ?? [])];
-    waiting?.clear();
+    const settling = this.#settling.get(partition);
+    if (settling === undefined) return;
+    const { waiting } = settling;
+    const some = [...waiting].filter(([node]) => of === null || node === of);
+    for (const [node] of some) waiting.delete(node);
+    const all = some.map(([, each]) => each);
     host.outside(() => {
       for (const { ref, message } of all.flatMap(({ entries }) => entries))
         held.refuse(ref, message, takenOver(partition, ref.toString()));
     });
     for (const { end } of all) end();
     // Words go on waiting for those that are missed: what is sent to the next owner is behind them, too. Nothing of this node's does.
-    const settling = this.#settling.get(partition);
-    if (settling !== undefined) this.mark(partition, settling.turn, this.#self);
+    if (of === null) this.mark(partition, settling.turn, this.#self);
   }
 
   /** Does anything still wait here? */

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lastWordMs } from '../../../src/limits.ts';
-import { Cuts } from '../../../src/runtime/handoff/cuts.ts';
+import { Gifts } from '../../../src/runtime/handoff/gifts.ts';
 import { paid, type Settling, unlessOwed } from '../../../src/runtime/handoff/settling.ts';
 import { tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
@@ -24,16 +24,29 @@ describe('a sender that is started anew before its last word has come', () => {
   afterEach(() => kit.close());
 
   it('is not waited for: what waits of its last life runs when the old owner has nothing more of that', async () => {
-    kit.network.block('n3', 'n1');
+    const speaks = (word: string): unknown => tell(node('n3').ref(LogT, key)).hear(word);
+    const news = [['n1', 'n3'] as const, ['n2', 'n3'] as const];
+    for (const [from, to] of news) kit.network.block(from, to);
     await hand(kit, partitionOfKey(kit, key), 'n2');
     await kit.clock.advance(50);
-    tell(node('n3').ref(LogT, key)).hear('waits for the word');
+    // On its way by the old owner, and stuck behind him.
+    kit.network.block('n1', 'n2');
+    speaks('first');
+    await kit.clock.advance(50);
+    // The last word does not get through.
+    kit.network.block('n3', 'n1');
+    for (const [from, to] of news) kit.network.free(from, to);
+    await kit.clock.advance(50);
+    speaks('second');
     await kit.clock.advance(50);
     await kit.crash('n3');
     kit.network.free('n3', 'n1');
     await kit.restart('n3');
-    await kit.clock.advance(lastWordMs / 4);
-    expect(await kit.run(node('n2').ref(LogT, key).all())).toEqual(['waits for the word']);
+    await kit.clock.advance(lastWordMs / 8);
+    expect(await kit.run(node('n2').ref(LogT, key).all())).toEqual([]);
+    kit.network.free('n1', 'n2');
+    await kit.clock.advance(lastWordMs / 8);
+    expect(await kit.run(node('n2').ref(LogT, key).all())).toEqual(['first', 'second']);
     expect(node('n2').gateway.lastWords.describe()).toMatchObject({ late: 0 });
   });
 });
@@ -75,44 +88,48 @@ describe('a word behind one that is owed', () => {
   });
 });
 
-describe('a cut', () => {
-  const make = (): { cuts: Cuts; end(): void } => {
+describe('what a node has given away', () => {
+  const make = (): { gifts: Gifts; end(): void } => {
     const ends: (() => void)[] = [];
-    return { cuts: new Cuts(8, (_ms, fn) => void ends.push(fn)), end: () => ends.shift()?.() };
+    const gifts = new Gifts((_ms, fn) => void ends.push(fn));
+    gifts.gave(7, 4, 'n2');
+    return { gifts, end: () => ends.shift()?.() };
   };
+  const stopped = (gifts: Gifts): string[] => ['n1', 'n2', 'n3'].filter(node => gifts.has(7, node));
 
-  it('is of whoever has not said that he knows of that turn, before or since', () => {
-    const { cuts } = make();
-    cuts.knows('n1', () => 4);
-    cuts.knows('n2', () => 3);
-    cuts.add(7, 4, null);
-    expect(['n1', 'n2', 'n3'].map(node => cuts.has(7, node))).toEqual([false, true, true]);
-    cuts.knows('n2', () => 5);
-    expect(['n1', 'n2', 'n3'].map(node => cuts.has(7, node))).toEqual([false, false, true]);
-    expect(cuts.has(6, 'n3')).toBe(false);
+  it('is passed on for everybody as long as all sessions last', () => {
+    const { gifts } = make();
+    expect([gifts.any, stopped(gifts)]).toEqual([false, []]);
   });
 
-  it('goes by all that a node has said in its session, of the whole ring and of what has changed since', () => {
-    const { cuts } = make();
-    cuts.knows('n1', () => 4);
-    cuts.knows('n1', partition => (partition === 3 ? 5 : -1));
-    cuts.add(7, 4, null);
-    cuts.add(3, 5, 'n1');
-    expect([cuts.has(7, 'n1'), cuts.has(3, 'n1')]).toEqual([false, false]);
-    cuts.lost('n1');
-    cuts.add(6, 1, null);
-    expect(cuts.has(6, 'n1')).toBe(true);
+  it('is not for whose session has ended, until he says in the next one that he knows', () => {
+    const { gifts } = make();
+    gifts.knows('n1', () => 4);
+    expect(gifts.lost('n1', false)).toEqual([{ partition: 7, of: 'n1' }]);
+    expect([gifts.any, stopped(gifts)]).toEqual([true, ['n1']]);
+    gifts.knows('n1', () => 3);
+    expect(stopped(gifts)).toEqual(['n1']);
+    gifts.knows('n1', () => 4);
+    gifts.knows('n1', () => -1);
+    expect(stopped(gifts)).toEqual([]);
   });
 
-  it('made twice is one, keeps who knows, and ends with the later one', () => {
-    const { cuts, end } = make();
-    cuts.add(7, 4, null);
-    cuts.knows('n1', () => 4);
-    cuts.add(7, 4, null);
-    expect([cuts.has(7, 'n1'), cuts.has(7, 'n2')]).toEqual([false, true]);
-    end();
-    expect(cuts.has(7, 'n2')).toBe(true);
-    end();
-    expect([cuts.has(7, 'n2'), cuts.any]).toEqual([false, false]);
+  it('is for nobody who does not know, where many keep it and the new owner is lost', () => {
+    const { gifts } = make();
+    gifts.knows('n1', () => 5);
+    expect(gifts.lost('n2', true)).toEqual([{ partition: 7, of: null }]);
+    expect(stopped(gifts)).toEqual(['n2', 'n3']);
+    expect(gifts.has(6, 'n3')).toBe(false);
+  });
+
+  it('is forgotten when it is back, or when nobody waits for a word of it any more', () => {
+    const [back, old] = [make(), make()];
+    for (const { gifts } of [back, old]) gifts.lost('n1', false);
+    back.gifts.ended(7);
+    back.gifts.gave(7, 6, 'n3');
+    back.end();
+    expect([back.gifts.any, back.gifts.lost('n1', false)]).toEqual([false, [{ partition: 7, of: 'n1' }]]);
+    old.end();
+    expect([old.gifts.any, stopped(old.gifts), old.gifts.lost('n1', false)]).toEqual([false, [], []]);
   });
 });

@@ -601,6 +601,27 @@ export const mutants: readonly Mutant[] = [
     replace: 'void homes;',
   },
   {
+    name: 'what is armed of a partition since it was frozen stays armed',
+    scenario: 'threads',
+    file: handoff('hands'),
+    find: '    // One whose write was under way as it was frozen has been armed since.\n    host.reminders.suspend(partition);\n',
+    replace: '',
+  },
+  {
+    name: 'who has given a partition away passes on what was sent to it before its sender said his word past it',
+    scenario: 'replica-threads',
+    file: handoff('last-words'),
+    find: ' || this.#gifts.has(partition, node))',
+    replace: ')',
+  },
+  {
+    name: 'a sender that was started anew is taken to have sent nothing by the old owner',
+    scenario: 'nodes',
+    file: handoff('last-words'),
+    find: '    if (!this.#asksVia(settling, word, node)) unlessOwed',
+    replace: '    unlessOwed',
+  },
+  {
     name: 'the old owner keeps the entries of guests in memory',
     scenario: 'nodes',
     file: handoff('handoffs'),
