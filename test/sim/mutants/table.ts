@@ -1148,7 +1148,7 @@ export const mutants: readonly Mutant[] = [
     name: 'what waits for last words is sent on when another owner has been agreed to',
     scenario: 'replicas',
     file: 'runtime/handoff/last-words.ts',
-    find: 'if (of === null) this.#settlings.refuseWaiting(partition);',
+    find: 'if (of === null) this.#settlings.refuseWaiting(partition, null);',
     replace: '',
   },
   {
