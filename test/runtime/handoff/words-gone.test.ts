@@ -7,7 +7,7 @@ import { paid, type Settling, unlessOwed } from '../../../src/runtime/handoff/se
 import { tell } from '../../../src/runtime/refs.ts';
 import { ClusterKit, type KitNode } from '../../../src/testing/cluster-kit-host.ts';
 import { LogT } from '../gateway/actors.ts';
-import { hand, partitionOfKey } from './wishes.ts';
+import { hand, keysOf, partitionOfKey } from './wishes.ts';
 
 describe('a sender that is started anew before its last word has come', () => {
   let kit: ClusterKit;
@@ -16,10 +16,7 @@ describe('a sender that is started anew before its last word has come', () => {
   beforeEach(async () => {
     kit = new ClusterKit(3, { actors: [LogT], seed: 7 });
     await kit.start();
-    for (let i = 0; ; i++) {
-      key = `k${i}`;
-      if (node('n1').cluster.preference(key, 1)[0] === 'n1') break;
-    }
+    [key] = keysOf(kit, 'n1', 1) as [string];
   });
   afterEach(() => kit.close());
 
